@@ -1,0 +1,135 @@
+"""The one queue contract. The embedded engine (SQLite) and Azure Service Bus both keep it.
+
+Delivery is at least once: a message is hidden while its lock lasts, and comes back when the lock runs out
+before it was completed. Order is arrival order as a rule and never a promise. Ids are unique within the
+duplicate-detection window: a second message with a known id is accepted and dropped.
+
+The words are Service Bus's own.
+Source: https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+
+class QueueError(Exception):
+    """Root of what a queue can raise."""
+
+
+class QueueUnavailableError(QueueError):
+    """The queue cannot be reached or is busy: nothing was stored, try again later."""
+
+
+class MessageLockLostError(QueueError):
+    """The lock ran out before the message was settled: it is done already or will come again. Do not undo."""
+
+
+class MessageTooLargeError(QueueError):
+    """The body is over the queue's limit: sending it again will not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMessage:
+    """What a sender hands over. ``message_id`` is what duplicates are recognised by."""
+
+    body: bytes
+    message_id: str
+    correlation_id: str | None = None
+    subject: str | None = None
+    session_id: str | None = None
+    content_type: str = "application/json"
+    application_properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedMessage:
+    """A message under lock: settle it with ``lock_token`` before ``locked_until``.
+
+    ``delivery_count`` is 1 on the first delivery. ``attempt`` counts the times it was put off with
+    ``retry_later``, from 0; it survives the rescheduling that resets some engines' delivery count.
+    """
+
+    message: QueueMessage
+    lock_token: str
+    sequence_number: int
+    enqueued_at: datetime
+    locked_until: datetime
+    delivery_count: int
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeekedMessage:
+    """A message seen without a lock, for people and tools."""
+
+    message: QueueMessage
+    sequence_number: int
+    enqueued_at: datetime
+    delivery_count: int
+    attempt: int = 0
+    scheduled_for: datetime | None = None
+    locked_until: datetime | None = None
+    dead_letter_reason: str | None = None
+    dead_letter_description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many messages wait, are locked, are scheduled for later, and are dead letters."""
+
+    active: int
+    locked: int
+    scheduled: int
+    dead_lettered: int
+
+
+class MessageQueue(Protocol):
+    """A named queue. Safe to use from several threads."""
+
+    name: str
+
+    def send(self, messages: Sequence[QueueMessage]) -> None:
+        """Store all of them, durably, before returning. Known ids are accepted and dropped.
+
+        Raises:
+          QueueUnavailableError: nothing is known to be stored; sending again with the same ids is safe.
+          MessageTooLargeError: a body is over the limit; none was stored.
+        """
+
+    def receive(self, max_messages: int = 1, max_wait: timedelta = timedelta(0)) -> list[ReceivedMessage]:
+        """Lock up to ``max_messages``, waiting up to ``max_wait`` for the first. May be empty.
+
+        A message delivered more often than the queue's ``max_deliveries`` becomes a dead letter instead,
+        with reason ``MaxDeliveryCountExceeded``.
+        """
+
+    def renew(self, message: ReceivedMessage) -> ReceivedMessage:
+        """Extend the lock. Raises MessageLockLostError."""
+
+    def complete(self, messages: Sequence[ReceivedMessage]) -> None:
+        """Remove them. Raises MessageLockLostError naming those whose lock was lost; the others are removed."""
+
+    def retry_later(self, message: ReceivedMessage, delay: timedelta) -> None:
+        """Put it back, visible after ``delay``, with ``attempt`` one higher. Raises MessageLockLostError."""
+
+    def dead_letter(self, message: ReceivedMessage, reason: str, description: str = "") -> None:
+        """Set it aside for a person. Raises MessageLockLostError."""
+
+    def peek(
+        self, max_messages: int = 100, from_sequence_number: int = 0, *, dead_letters: bool = False
+    ) -> list[PeekedMessage]:
+        """Look without locking, in sequence order."""
+
+    def resubmit(self, sequence_number: int) -> None:
+        """Send a dead letter again, with fresh counts. Raises LookupError: no such dead letter."""
+
+    def discard(self, sequence_number: int) -> None:
+        """Remove a dead letter for good. Raises LookupError: no such dead letter."""
+
+    def counts(self) -> QueueCounts: ...
+
+    def close(self) -> None: ...

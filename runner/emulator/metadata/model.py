@@ -1,0 +1,174 @@
+"""What a table is: columns, keys and relationships, in Dataverse's words. Plain data, no I/O.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/entity-metadata
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dataverse_client.types import EMPTY_GUID
+
+
+class AttributeType(StrEnum):
+    """``AttributeTypeCode`` as the Web API spells it."""
+
+    UNIQUEIDENTIFIER = "Uniqueidentifier"
+    STRING = "String"
+    MEMO = "Memo"
+    INTEGER = "Integer"
+    BIG_INT = "BigInt"
+    DECIMAL = "Decimal"
+    DOUBLE = "Double"
+    MONEY = "Money"
+    BOOLEAN = "Boolean"
+    DATE_TIME = "DateTime"
+    PICKLIST = "Picklist"
+    #: ``AttributeType`` Virtual on the wire, ``AttributeTypeName`` MultiSelectPicklistType.
+    MULTI_SELECT_PICKLIST = "MultiSelectPicklist"
+    STATE = "State"
+    STATUS = "Status"
+    LOOKUP = "Lookup"
+    CUSTOMER = "Customer"
+    OWNER = "Owner"
+
+
+LOOKUP_TYPES = frozenset({AttributeType.LOOKUP, AttributeType.CUSTOMER, AttributeType.OWNER})
+CHOICE_TYPES = frozenset({AttributeType.PICKLIST, AttributeType.STATE, AttributeType.STATUS})
+
+
+class Ownership(StrEnum):
+    USER = "UserOwned"
+    BUSINESS = "BusinessOwned"
+    ORGANIZATION = "OrganizationOwned"
+    NONE = "None"
+
+
+class CascadeDelete(StrEnum):
+    """What deleting the referenced row does to the rows that refer to it."""
+
+    NO_CASCADE = "NoCascade"
+    REMOVE_LINK = "RemoveLink"
+    RESTRICT = "Restrict"
+    CASCADE = "Cascade"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One value of a choice. ``state`` is the state a status reason belongs to."""
+
+    value: int
+    label: str
+    state: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """``AttributeMetadata`` of one column. Lengths are in characters, precision in decimal places."""
+
+    logical_name: str
+    schema_name: str
+    type: AttributeType
+    display_name: str
+    metadata_id: str = EMPTY_GUID
+    required: bool = False
+    max_length: int | None = None
+    precision: int | None = None
+    min_value: float | None = None
+    max_value: float | None = None
+    date_only: bool = False
+    options: tuple[Option, ...] = ()
+    default_value: int | str | bool | None = None
+    #: Logical names of the tables a lookup may point at.
+    targets: tuple[str, ...] = ()
+    #: The money column whose value in the base currency this one holds.
+    base_of: str | None = None
+    is_valid_for_create: bool = True
+    is_valid_for_update: bool = True
+    is_custom: bool = False
+
+    @property
+    def is_lookup(self) -> bool:
+        return self.type in LOOKUP_TYPES
+
+    @property
+    def is_choice(self) -> bool:
+        return self.type in CHOICE_TYPES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlternateKey:
+    logical_name: str
+    schema_name: str
+    columns: tuple[str, ...]
+    metadata_id: str = EMPTY_GUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneToManyRelationship:
+    """A lookup seen from both ends. A polymorphic lookup has one of these per target."""
+
+    schema_name: str
+    referenced_entity: str
+    referenced_attribute: str
+    referencing_entity: str
+    referencing_attribute: str
+    #: Navigation property on the referencing row: the lookup's, case-sensitive for custom columns.
+    referencing_entity_navigation_property_name: str
+    #: Collection-valued navigation property on the referenced row.
+    referenced_entity_navigation_property_name: str
+    cascade_delete: CascadeDelete = CascadeDelete.REMOVE_LINK
+    metadata_id: str = EMPTY_GUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManyToManyRelationship:
+    schema_name: str
+    entity1_logical_name: str
+    entity1_intersect_attribute: str
+    entity2_logical_name: str
+    entity2_intersect_attribute: str
+    intersect_entity_name: str
+    metadata_id: str = EMPTY_GUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """``EntityMetadata`` of one table."""
+
+    logical_name: str
+    schema_name: str
+    entity_set_name: str
+    primary_id_attribute: str
+    primary_name_attribute: str | None
+    display_name: str
+    columns: Mapping[str, Column]
+    keys: tuple[AlternateKey, ...] = ()
+    ownership: Ownership = Ownership.USER
+    object_type_code: int = 0
+    change_tracking_enabled: bool = True
+    is_custom: bool = False
+    metadata_id: str = EMPTY_GUID
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Every table of an environment and how they relate."""
+
+    tables: Mapping[str, Table]
+    one_to_many: tuple[OneToManyRelationship, ...] = ()
+    many_to_many: tuple[ManyToManyRelationship, ...] = ()
+    by_entity_set: Mapping[str, Table] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_entity_set", {t.entity_set_name: t for t in self.tables.values()})
+
+    def many_to_one(self, logical_name: str) -> tuple[OneToManyRelationship, ...]:
+        """The relationships in which this table refers to another."""
+        return tuple(r for r in self.one_to_many if r.referencing_entity == logical_name)
+
+    def referenced_by(self, logical_name: str) -> tuple[OneToManyRelationship, ...]:
+        """The relationships in which other tables refer to this one."""
+        return tuple(r for r in self.one_to_many if r.referenced_entity == logical_name)

@@ -1,0 +1,432 @@
+"""What a plug-in author imports.
+
+    from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
+
+
+    class RequireName(Plugin):
+        def execute(self, context: PluginContext) -> None:
+            if not context.target.get("new_name"):
+                raise InvalidPluginExecutionException("Give the payment a name.")
+
+The names are those of ``IPluginExecutionContext`` to ``IPluginExecutionContext7`` in snake_case.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context
+"""
+
+from __future__ import annotations
+
+from abc import ABC, ABCMeta, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, OrganizationService
+
+__all__ = [
+    "Caller",
+    "Configuration",
+    "ExecutionHost",
+    "InvalidPluginExecutionException",
+    "MessageOperation",
+    "OperationStatus",
+    "Organization",
+    "Plugin",
+    "PluginContext",
+    "TracingService",
+]
+
+Configuration: TypeAlias = Mapping[str, Any]
+T = TypeVar("T")
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class OperationStatus(IntEnum):
+    """What becomes of the operation a plug-in refuses.
+
+    ``RETRY`` makes Dataverse run an asynchronous step again, four times in all.
+    Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.operationstatus
+    """
+
+    FAILED = 0
+    CANCELED = 1
+    RETRY = 2
+    SUSPENDED = 3
+    SUCCEEDED = 4
+
+
+class InvalidPluginExecutionException(Exception):
+    """Refuses the operation, in words meant for the person at the form.
+
+    Everything in the transaction is undone. The Web API answers 400 with code 0x80040265 and ``message``;
+    ``error_code`` travels as its SubErrorCode.
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/handle-exceptions
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: OperationStatus = OperationStatus.FAILED,
+        error_code: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.error_code = error_code
+
+
+class TracingService(Protocol):
+    """``ITracingService``: one call, one line in the plug-in trace log."""
+
+    def trace(self, message: str, *arguments: object) -> None: ...
+
+
+class ExecutionHost(TracingService, Protocol):
+    """What runs a plug-in gives it: traces, CRM access, services and the hook for undoing."""
+
+    def organization_service(self, user_id: str | None) -> OrganizationService:
+        """CRM as that user; None is SYSTEM."""
+
+    def service(self, kind: type[T]) -> T:
+        """Raises LookupError when the host has no such service."""
+
+    def on_rollback(self, action: Callable[[], object]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """The environment a plug-in runs in."""
+
+    organization_id: str
+    organization_name: str
+    business_unit_id: str = EMPTY_GUID
+    environment_id: str = ""
+    tenant_id: str = EMPTY_GUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who made the call that a step runs for."""
+
+    initiating_user_id: str
+    authenticated_user_id: str = EMPTY_GUID
+    business_unit_id: str = EMPTY_GUID
+    user_azure_active_directory_object_id: str = EMPTY_GUID
+    initiating_user_azure_active_directory_object_id: str = EMPTY_GUID
+    initiating_user_application_id: str = EMPTY_GUID
+    initiating_user_agent: str = ""
+    is_application_user: bool = False
+    portals_contact_id: str = EMPTY_GUID
+    is_portals_client_call: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class MessageOperation:
+    """One message on its way through the pipeline: what all its steps have in common.
+
+    A :class:`PluginContext` differs from it in what belongs to one step: stage, images, user, parent.
+    """
+
+    organization: Organization
+    caller: Caller
+    message_name: str
+    primary_entity_name: str
+    primary_entity_id: str = EMPTY_GUID
+    secondary_entity_name: str = "none"
+    input_parameters: dict[str, Any] = field(default_factory=dict)
+    output_parameters: dict[str, Any] = field(default_factory=dict)
+    correlation_id: str = EMPTY_GUID
+    operation_id: str = EMPTY_GUID
+    request_id: str | None = None
+    operation_created_on: datetime = _NEVER
+    depth: int = 1
+    is_executing_offline: bool = False
+    is_offline_playback: bool = False
+
+
+class PluginContext:
+    """Everything a step is told, and what it can do. Only the three parameter collections can be changed.
+
+    Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.ipluginexecutioncontext7
+    """
+
+    __slots__ = (
+        "_host",
+        "_operation",
+        "_organization",
+        "is_in_transaction",
+        "isolation_mode",
+        "mode",
+        "owning_extension",
+        "parent_context",
+        "post_entity_images",
+        "post_entity_images_collection",
+        "pre_entity_images",
+        "pre_entity_images_collection",
+        "shared_variables",
+        "stage",
+        "user_id",
+    )
+
+    def __init__(
+        self,
+        operation: MessageOperation,
+        host: ExecutionHost,
+        *,
+        stage: int,
+        mode: int,
+        owning_extension: EntityReference,
+        user_id: str,
+        is_in_transaction: bool,
+        shared_variables: dict[str, Any],
+        parent_context: PluginContext | None = None,
+        pre_entity_images: Mapping[str, Entity] | None = None,
+        post_entity_images: Mapping[str, Entity] | None = None,
+        pre_entity_images_collection: tuple[Mapping[str, Entity], ...] = (),
+        post_entity_images_collection: tuple[Mapping[str, Entity], ...] = (),
+        isolation_mode: int = 2,
+    ) -> None:
+        self._operation = operation
+        self._host = host
+        self._organization: OrganizationService | None = None
+        #: 10 PreValidation, 20 PreOperation, 30 MainOperation, 40 PostOperation.
+        self.stage = stage
+        #: 0 synchronous, 1 asynchronous.
+        self.mode = mode
+        #: The step (``sdkmessageprocessingstep``) that runs.
+        self.owning_extension = owning_extension
+        #: Whose privileges the step uses: the caller's, unless the step impersonates.
+        self.user_id = user_id
+        self.is_in_transaction = is_in_transaction
+        #: Values handed from step to step: one collection for stages 20 to 40, the parent's for stage 10.
+        self.shared_variables = shared_variables
+        self.parent_context = parent_context
+        self.pre_entity_images: Mapping[str, Entity] = pre_entity_images or {}
+        self.post_entity_images: Mapping[str, Entity] = post_entity_images or {}
+        #: For the *Multiple messages: one mapping of images per row of Targets.
+        self.pre_entity_images_collection = pre_entity_images_collection
+        self.post_entity_images_collection = post_entity_images_collection
+        #: 1 none, 2 sandbox.
+        self.isolation_mode = isolation_mode
+
+    # --- what happened -------------------------------------------------------------------------------------
+
+    @property
+    def message_name(self) -> str:
+        return self._operation.message_name
+
+    @property
+    def primary_entity_name(self) -> str:
+        return self._operation.primary_entity_name
+
+    @property
+    def primary_entity_id(self) -> str:
+        return self._operation.primary_entity_id
+
+    @property
+    def secondary_entity_name(self) -> str:
+        return self._operation.secondary_entity_name
+
+    @property
+    def input_parameters(self) -> dict[str, Any]:
+        return self._operation.input_parameters
+
+    @property
+    def output_parameters(self) -> dict[str, Any]:
+        return self._operation.output_parameters
+
+    @property
+    def depth(self) -> int:
+        """1 for a call from outside, one more for each call a plug-in makes."""
+        return self._operation.depth
+
+    @property
+    def correlation_id(self) -> str:
+        """The same for everything one call from outside sets in motion."""
+        return self._operation.correlation_id
+
+    @property
+    def operation_id(self) -> str:
+        return self._operation.operation_id
+
+    @property
+    def request_id(self) -> str | None:
+        return self._operation.request_id
+
+    @property
+    def operation_created_on(self) -> datetime:
+        return self._operation.operation_created_on
+
+    @property
+    def is_executing_offline(self) -> bool:
+        return self._operation.is_executing_offline
+
+    @property
+    def is_offline_playback(self) -> bool:
+        return self._operation.is_offline_playback
+
+    # --- where, and on whose behalf ------------------------------------------------------------------------
+
+    @property
+    def organization_id(self) -> str:
+        return self._operation.organization.organization_id
+
+    @property
+    def organization_name(self) -> str:
+        return self._operation.organization.organization_name
+
+    @property
+    def environment_id(self) -> str:
+        return self._operation.organization.environment_id
+
+    @property
+    def tenant_id(self) -> str:
+        return self._operation.organization.tenant_id
+
+    @property
+    def business_unit_id(self) -> str:
+        return self._operation.caller.business_unit_id
+
+    @property
+    def initiating_user_id(self) -> str:
+        return self._operation.caller.initiating_user_id
+
+    @property
+    def authenticated_user_id(self) -> str:
+        return self._operation.caller.authenticated_user_id
+
+    @property
+    def user_azure_active_directory_object_id(self) -> str:
+        return self._operation.caller.user_azure_active_directory_object_id
+
+    @property
+    def initiating_user_azure_active_directory_object_id(self) -> str:
+        return self._operation.caller.initiating_user_azure_active_directory_object_id
+
+    @property
+    def initiating_user_application_id(self) -> str:
+        return self._operation.caller.initiating_user_application_id
+
+    @property
+    def initiating_user_agent(self) -> str:
+        return self._operation.caller.initiating_user_agent
+
+    @property
+    def is_application_user(self) -> bool:
+        return self._operation.caller.is_application_user
+
+    @property
+    def portals_contact_id(self) -> str:
+        return self._operation.caller.portals_contact_id
+
+    @property
+    def is_portals_client_call(self) -> bool:
+        return self._operation.caller.is_portals_client_call
+
+    # --- what a plug-in does with it -----------------------------------------------------------------------
+
+    @property
+    def target(self) -> Entity:
+        """The row the request carries. Changed at stage 10 or 20, the change is what gets written.
+
+        Raises:
+          InvalidPluginExecutionException: the message has no Target row (Delete carries a reference only).
+        """
+        target = self._operation.input_parameters.get("Target")
+        if not isinstance(target, Entity):
+            raise InvalidPluginExecutionException(
+                f"{self.message_name} of {self.primary_entity_name} carries no Target row; "
+                "read input_parameters, or register a pre-image."
+            )
+        return target
+
+    def pre_image(self, alias: str) -> Entity:
+        """The row as it was before the operation. Raises InvalidPluginExecutionException if not registered."""
+        return self._image(self.pre_entity_images, "pre-image", alias)
+
+    def post_image(self, alias: str) -> Entity:
+        """The row as it is after the operation. Raises InvalidPluginExecutionException if not registered."""
+        return self._image(self.post_entity_images, "post-image", alias)
+
+    def _image(self, images: Mapping[str, Entity], kind: str, alias: str) -> Entity:
+        try:
+            return images[alias]
+        except KeyError:
+            known = ", ".join(sorted(images)) or "none"
+            raise InvalidPluginExecutionException(
+                f"Step {self.owning_extension.name!r} has no {kind} {alias!r} (registered: {known}). "
+                "Add it to the step's images in registrations.yaml."
+            ) from None
+
+    @property
+    def organization(self) -> OrganizationService:
+        """CRM as the step's user, inside the step's transaction."""
+        if self._organization is None:
+            self._organization = self._host.organization_service(self.user_id)
+        return self._organization
+
+    def organization_as(self, user_id: str | None) -> OrganizationService:
+        """CRM as another user; None is SYSTEM."""
+        return self._host.organization_service(user_id)
+
+    def service(self, kind: type[T]) -> T:
+        """What the host provides, by its type: ``context.service(StripeClient)``.
+
+        Raises:
+          LookupError: the host provides no such service.
+        """
+        return self._host.service(kind)
+
+    def trace(self, message: str, *arguments: object) -> None:
+        """Write a line to the plug-in trace log. ``arguments`` fill ``{}`` placeholders."""
+        self._host.trace(message, *arguments)
+
+    def on_rollback(self, action: Callable[[], object]) -> None:
+        """Undo something done outside CRM if the transaction does not survive. Last registered runs first."""
+        self._host.on_rollback(action)
+
+
+class _SealedMeta(ABCMeta):
+    """Seals an instance once its ``__init__`` has run: instances are shared between executions."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        instance = super().__call__(*args, **kwargs)
+        object.__setattr__(instance, "_sealed", True)
+        return instance
+
+
+class Plugin(ABC, metaclass=_SealedMeta):
+    """Base class of plug-ins: override :meth:`execute`, as a plain method or as ``async def``.
+
+    One instance serves every execution of its step, also at the same time, as in Dataverse. So keep nothing
+    on ``self`` after ``__init__``: an attempt raises AttributeError.
+
+    ``__init__`` may take no argument, the configuration, or the configuration and the secure configuration.
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/write-plug-in
+    """
+
+    _sealed = False
+
+    def __init__(
+        self, configuration: Configuration | None = None, secure_configuration: Configuration | None = None
+    ) -> None:
+        self.configuration: Configuration = configuration or {}
+        self.secure_configuration: Configuration = secure_configuration or {}
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if self._sealed:
+            raise AttributeError(
+                f"{type(self).__name__}.{name} cannot be set while the plug-in runs: one instance is shared by "
+                "all executions. Use context.shared_variables, or local variables."
+            )
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted: the instance is shared")
+
+    @abstractmethod
+    def execute(self, context: PluginContext) -> Awaitable[None] | None:
+        """Do the step's work. Raise InvalidPluginExecutionException to refuse the operation."""

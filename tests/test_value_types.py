@@ -1,0 +1,48 @@
+"""The value types every package speaks in."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from dataverse_client.types import Entity, EntityReference, Money, guid, is_guid, new_guid
+
+
+def test_a_guid_has_one_spelling() -> None:
+    assert guid("{6F1B8C1E-7A54-4D59-9F0C-2D1F4C1A7B11}") == "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11"
+
+
+def test_new_guids_differ_and_are_guids() -> None:
+    first, second = new_guid(), new_guid()
+    assert first != second
+    assert guid(first) == first
+    assert first[14] == "4"
+
+
+def test_what_is_no_guid_is_refused_by_name() -> None:
+    assert not is_guid("7")
+    with pytest.raises(ValueError, match="'7' is not a GUID"):
+        guid("7")
+
+
+def test_money_refuses_a_float() -> None:
+    with pytest.raises(TypeError, match="float"):
+        Money(19.99)  # type: ignore[arg-type]
+
+
+def test_a_copy_of_a_row_is_its_own() -> None:
+    row = Entity("account", new_guid(), {"name": "Contoso"})
+    twin = row.copy()
+    twin["name"] = "Fabrikam"
+    assert row["name"] == "Contoso"
+    assert twin != row
+
+
+def test_references_to_one_row_are_equal_whatever_their_names() -> None:
+    row_id = new_guid()
+    assert EntityReference("account", row_id, name="Contoso") == EntityReference("account", row_id)
+
+
+def test_money_keeps_the_scale_it_came_with() -> None:
+    assert str(Money(Decimal("10.00")).value) == "10.00"
