@@ -1,0 +1,90 @@
+"""Keeps secrets out of everything a person or a log can read.
+
+Two ways to know one: by its shape (Stripe keys, webhook and client secrets, Azure keys, bearer tokens), and
+because somebody who holds it said so with :func:`register_secret`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_MASK = "***"
+#: Shorter values would mask ordinary words.
+_SHORTEST_SECRET = 6
+
+#: Each pattern keeps what comes before ``(?P<secret>``, so that a reader still sees which kind it was.
+_SHAPES = {
+    "a Stripe API key": r"\b[sr]k_(?:test|live|org)_(?P<secret>\w+)",
+    "a Stripe key": r"\b[sr]k_(?P<secret>(?=[A-Za-z]*\d)(?=[a-z\d]*[A-Z])[A-Za-z\d]{16,})",
+    "a Stripe webhook secret": r"\bwhsec_(?P<secret>[\w+/=]+)",
+    "a client secret": r"\b(?:pi|seti|cs|src|in)_\w+?_secret_(?P<secret>\w+)",
+    "an Azure key": r"(?i:SharedAccessKey|AccountKey|AccessKey)\s*=\s*(?P<secret>[^;\s\"'${}]+={0,2})",
+    "a shared access signature": r"[?&\s]sig=(?P<secret>[\w%+/=-]{8,})",
+    "a bearer token": r"(?i:\bbearer)\s+(?P<secret>[\w.~+/=-]{16,})",
+    "a password in an address": r"://[^/\s:@]+:(?P<secret>[^@\s/${}]+)@",
+}
+_PATTERNS = {kind: re.compile(pattern) for kind, pattern in _SHAPES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFound:
+    """Something that looks like a secret: which kind, and at which offset of the text. Never the value."""
+
+    kind: str
+    offset: int
+
+
+def find_secrets(text: str) -> Iterator[SecretFound]:
+    """Everything in ``text`` that has the shape of a secret."""
+    for kind, pattern in _PATTERNS.items():
+        for match in pattern.finditer(text):
+            yield SecretFound(kind, match.start())
+
+
+def redact(text: str) -> str:
+    """``text`` with every secret masked; its kind stays readable.
+
+    >>> redact("Authorization: Bearer eyJhbGciOiJSUzI1NiIsInR5cCI6")
+    'Authorization: Bearer ***'
+    """
+    text = _registry.mask(text)
+    for pattern in _PATTERNS.values():
+        text = pattern.sub(_mask_match, text)
+    return text
+
+
+def _mask_match(match: re.Match[str]) -> str:
+    start, end = match.start(), match.end()
+    return match.string[start : match.start("secret")] + _MASK + match.string[match.end("secret") : end]
+
+
+class _Registry:
+    """The values registered in this process, as one pattern, longest first."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
+
+    def add(self, value: str) -> None:
+        with self._lock:
+            if value in self._values:
+                return
+            self._values.add(value)
+            longest_first = sorted(self._values, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def mask(self, text: str) -> str:
+        return text if self._pattern is None else self._pattern.sub(_MASK, text)
+
+
+_registry = _Registry()
+
+
+def register_secret(value: str) -> None:
+    """From now on :func:`redact` masks ``value``. Values too short to be secrets are left alone."""
+    if len(value) >= _SHORTEST_SECRET:
+        _registry.add(value)

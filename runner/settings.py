@@ -1,0 +1,216 @@
+"""What the environment says: one frozen value, read once at the edge.
+
+    settings = Settings.load()
+
+Every setting has an embedded default, so nothing is required on a laptop. ``.env`` in the working directory is
+read if present; variables that are really set win over it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from azure_bridge.redaction import register_secret
+
+__all__ = ["Settings", "SettingsError", "environment"]
+
+DATAVERSE_AUTHENTICATIONS = ("client-secret", "certificate", "managed-identity", "workload-identity", "none")
+
+_LIVE_KEYS = ("sk_live_", "rk_live_")
+_YES = {"yes", "true", "1", "on"}
+_NO = {"", "no", "false", "0", "off"}
+
+
+class SettingsError(Exception):
+    """Settings contradict each other or cannot be read. The message names the variables and what to do."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings, each under the lower-case name of its variable. Secrets stay out of ``repr``."""
+
+    dataverse_url: str | None = None
+    """``DATAVERSE_URL``: the environment's root, or a served emulator. None: the embedded Dataverse."""
+
+    dataverse_auth: str = "none"
+    """``DATAVERSE_AUTH``: client-secret, certificate, managed-identity, workload-identity, or none for an
+    emulator. Unset: what the credentials given are good for."""
+
+    dataverse_tenant_id: str | None = None
+    """``DATAVERSE_TENANT_ID``: directory of the app registration."""
+
+    dataverse_client_id: str | None = None
+    """``DATAVERSE_CLIENT_ID``: the app registration, or a user-assigned managed identity."""
+
+    dataverse_client_secret: str | None = field(default=None, repr=False)
+    """``DATAVERSE_CLIENT_SECRET``."""
+
+    dataverse_client_certificate: str | None = None
+    """``DATAVERSE_CLIENT_CERTIFICATE``: path of a PEM file with certificate and private key."""
+
+    runner_public_url: str = "http://127.0.0.1:8080"
+    """``RUNNER_PUBLIC_URL``: where Dataverse and Stripe reach ``runner serve``."""
+
+    dataverse_webhook_key: tuple[str, ...] = field(default=(), repr=False)
+    """``DATAVERSE_WEBHOOK_KEY``: what Dataverse sends; several, comma-separated, for rotation. Empty: webhooks
+    are accepted on loopback only."""
+
+    stripe_secret_key: str | None = field(default=None, repr=False)
+    """``STRIPE_SECRET_KEY``. None: the in-process simulator."""
+
+    stripe_live: bool = False
+    """``STRIPE_LIVE``: ``yes`` must go with a live key, and a live key with ``yes``."""
+
+    stripe_api_base: str | None = None
+    """``STRIPE_API_BASE``: another Stripe-compatible server."""
+
+    stripe_webhook_secret: tuple[str, ...] = field(default=(), repr=False)
+    """``STRIPE_WEBHOOK_SECRET``: several, comma-separated, for rotation. Empty: the simulator's own."""
+
+    servicebus_connection_string: str | None = field(default=None, repr=False)
+    """``SERVICEBUS_CONNECTION_STRING``. Neither this nor the namespace: the embedded queue."""
+
+    servicebus_namespace: str | None = None
+    """``SERVICEBUS_NAMESPACE``: ``contoso.servicebus.windows.net``, reached with this machine's identity."""
+
+    dataverse_events_queue: str = "dataverse-events"
+    """``DATAVERSE_EVENTS_QUEUE``."""
+
+    payment_events_queue: str = "payment-events"
+    """``PAYMENT_EVENTS_QUEUE``."""
+
+    key_vault_url: str | None = None
+    """``KEY_VAULT_URL``. None: ``${keyvault:}`` references are refused."""
+
+    runner_data_dir: Path = Path(".runner")
+    """``RUNNER_DATA_DIR``: queue, emulator, delta tokens, traces."""
+
+    runner_registrations: Path = Path("registrations.yaml")
+    """``RUNNER_REGISTRATIONS``."""
+
+    trace_database_url: str | None = field(default=None, repr=False)
+    """``TRACE_DATABASE_URL``: any SQLAlchemy URL. None: SQLite in the data directory."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read ``environ``, or the process's environment and ``.env``.
+
+        Raises:
+          SettingsError: with everything that is wrong, one line each.
+        """
+        return _read(environment() if environ is None else environ)
+
+
+def environment(directory: Path | None = None) -> Mapping[str, str]:
+    """The process's variables over those of ``.env`` in ``directory`` (default: the working directory)."""
+    dotenv_file = (directory or Path.cwd()) / ".env"
+    if not dotenv_file.is_file():
+        return os.environ
+    from dotenv import dotenv_values
+
+    from_file = {name: value for name, value in dotenv_values(dotenv_file).items() if value is not None}
+    return {**from_file, **os.environ}
+
+
+def _read(environ: Mapping[str, str]) -> Settings:
+    problems: list[str] = []
+    values: dict[str, object] = {}
+    for each in fields(Settings):
+        text = environ.get(each.name.upper(), "").strip()
+        if not text:
+            continue
+        try:
+            values[each.name] = _CONVERTERS.get(str(each.type), str)(text)
+        except ValueError as error:
+            problems.append(f"{each.name.upper()} {error}")
+    values.setdefault("dataverse_auth", _authentication(values))
+    settings = Settings(**values)  # type: ignore[arg-type]  # each value was converted to its field's type
+    _register_secrets(settings)
+    problems += [problem for check in _CHECKS for problem in check(settings)]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _yes_or_no(text: str) -> bool:
+    word = text.lower()
+    if word not in _YES | _NO:
+        raise ValueError(f"is {text!r}; write yes or no.")
+    return word in _YES
+
+
+def _comma_separated(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+_CONVERTERS: Mapping[str, Callable[[str], object]] = {
+    "bool": _yes_or_no,
+    "tuple[str, ...]": _comma_separated,
+    "Path": Path,
+}
+
+
+def _authentication(values: Mapping[str, object]) -> str:
+    if "dataverse_client_secret" in values:
+        return "client-secret"
+    return "certificate" if "dataverse_client_certificate" in values else "none"
+
+
+def _register_secrets(settings: Settings) -> None:
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if each.repr or value is None:
+            continue
+        for secret in [value] if isinstance(value, str) else value:
+            register_secret(secret)
+
+
+def _check_stripe(settings: Settings) -> Iterator[str]:
+    live_key = (settings.stripe_secret_key or "").startswith(_LIVE_KEYS)
+    if live_key and not settings.stripe_live:
+        yield "STRIPE_SECRET_KEY is a live key: real money moves. Use a test key, or set STRIPE_LIVE=yes to mean it."
+    if settings.stripe_live and not live_key:
+        yield "STRIPE_LIVE=yes needs a live key in STRIPE_SECRET_KEY. Set one, or remove STRIPE_LIVE."
+
+
+def _check_dataverse(settings: Settings) -> Iterator[str]:
+    if settings.dataverse_auth not in DATAVERSE_AUTHENTICATIONS:
+        yield f"DATAVERSE_AUTH is {settings.dataverse_auth!r}; use one of {', '.join(DATAVERSE_AUTHENTICATIONS)}."
+    if settings.dataverse_url is None:
+        return
+    for name in _NEEDED.get(settings.dataverse_auth, ()):
+        if getattr(settings, name) is None:
+            yield f"{name.upper()} is not set, and DATAVERSE_AUTH={settings.dataverse_auth} needs it."
+    host = urlsplit(settings.dataverse_url).hostname or ""
+    if settings.dataverse_auth == "none" and host.endswith(".dynamics.com"):
+        yield (
+            f"DATAVERSE_URL is a real environment ({host}) and there is no way to sign in. Set DATAVERSE_TENANT_ID, "
+            "DATAVERSE_CLIENT_ID and DATAVERSE_CLIENT_SECRET, or DATAVERSE_AUTH=managed-identity."
+        )
+
+
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "client-secret": ("dataverse_tenant_id", "dataverse_client_id", "dataverse_client_secret"),
+    "certificate": ("dataverse_tenant_id", "dataverse_client_id", "dataverse_client_certificate"),
+}
+
+
+def _check_addresses(settings: Settings) -> Iterator[str]:
+    for name in ("dataverse_url", "runner_public_url", "stripe_api_base", "key_vault_url"):
+        value = getattr(settings, name)
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            yield f"{name.upper()} is {value!r}; an address such as https://contoso.crm.dynamics.com is needed."
+
+
+def _check_service_bus(settings: Settings) -> Iterator[str]:
+    if settings.servicebus_connection_string and settings.servicebus_namespace:
+        yield "SERVICEBUS_CONNECTION_STRING and SERVICEBUS_NAMESPACE are both set. Keep one."
+
+
+_CHECKS = (_check_stripe, _check_dataverse, _check_addresses, _check_service_bus)
