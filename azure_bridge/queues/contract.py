@@ -11,7 +11,7 @@ Source: https://learn.microsoft.com/azure/service-bus-messaging/message-transfer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -43,6 +43,22 @@ class QueueMessage:
     session_id: str | None = None
     content_type: str = "application/json"
     application_properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def resubmission(message: QueueMessage) -> QueueMessage:
+    """The message to send again for a dead letter.
+
+    Its id is new, because duplicate detection still knows the old one: ``evt_1`` becomes ``evt_1:resubmit-1``,
+    then ``evt_1:resubmit-2``. ``OriginalMessageId`` among its properties leads back.
+    """
+    original = message.application_properties.get("OriginalMessageId", message.message_id)
+    times = int(message.application_properties.get("Resubmissions", "0")) + 1
+    trail = {"OriginalMessageId": original, "Resubmissions": str(times)}
+    return replace(
+        message,
+        message_id=f"{original}:resubmit-{times}",
+        application_properties={**message.application_properties, **trail},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +141,7 @@ class MessageQueue(Protocol):
         """Look without locking, in sequence order."""
 
     def resubmit(self, sequence_number: int) -> None:
-        """Send a dead letter again, with fresh counts. Raises LookupError: no such dead letter."""
+        """Send a dead letter again as its :func:`resubmission`. Raises LookupError: no such dead letter."""
 
     def discard(self, sequence_number: int) -> None:
         """Remove a dead letter for good. Raises LookupError: no such dead letter."""

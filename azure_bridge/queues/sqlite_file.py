@@ -1,0 +1,173 @@
+"""The file embedded queues live in: one connection per process and queue, one transaction at a time.
+
+WAL lets processes share the file, and ``synchronous=FULL`` makes a commit survive a power cut.
+Source: https://www.sqlite.org/wal.html
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from azure_bridge.queues.contract import QueueError, QueueUnavailableError
+
+#: Below the ten seconds after which Stripe gives a webhook up.
+BUSY_TIMEOUT_SECONDS = 5.0
+
+_SCHEMA_VERSION = 1
+
+# Times are microseconds since 1970, UTC. A message is due when visible_at has come; a lock, like a schedule,
+# moves visible_at forward, so that expiry needs no sweeper. The counters spare counts() a walk over the rows.
+_SCHEMA = """
+CREATE TABLE queue (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  live INTEGER NOT NULL DEFAULT 0,
+  dead INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE message (
+  sequence_number INTEGER PRIMARY KEY AUTOINCREMENT,
+  queue INTEGER NOT NULL REFERENCES queue (id),
+  visible_at INTEGER NOT NULL,
+  lock_token TEXT,
+  enqueued_at INTEGER NOT NULL,
+  delivery_count INTEGER NOT NULL DEFAULT 0,
+  attempt INTEGER NOT NULL DEFAULT 0,
+  message_id TEXT NOT NULL,
+  correlation_id TEXT,
+  subject TEXT,
+  session_id TEXT,
+  content_type TEXT NOT NULL,
+  application_properties TEXT NOT NULL,
+  dead_letter_reason TEXT,
+  dead_letter_description TEXT,
+  body BLOB NOT NULL
+);
+CREATE INDEX message_due ON message (queue, visible_at) WHERE dead_letter_reason IS NULL;
+CREATE INDEX message_live ON message (queue, sequence_number) WHERE dead_letter_reason IS NULL;
+CREATE INDEX message_dead ON message (queue, sequence_number) WHERE dead_letter_reason IS NOT NULL;
+CREATE TABLE known_id (
+  queue INTEGER NOT NULL REFERENCES queue (id),
+  message_id TEXT NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (queue, message_id)
+) WITHOUT ROWID;
+CREATE INDEX known_id_expiry ON known_id (queue, expires_at);
+CREATE TRIGGER message_arrives AFTER INSERT ON message BEGIN
+  UPDATE queue SET live = live + 1 WHERE id = new.queue;
+END;
+CREATE TRIGGER message_dies AFTER UPDATE OF dead_letter_reason ON message BEGIN
+  UPDATE queue SET live = live - 1, dead = dead + 1 WHERE id = new.queue;
+END;
+CREATE TRIGGER message_leaves AFTER DELETE ON message BEGIN
+  UPDATE queue SET live = live - (old.dead_letter_reason IS NULL), dead = dead - (old.dead_letter_reason IS NOT NULL)
+  WHERE id = old.queue;
+END;
+"""
+
+
+class SqliteFile:
+    """A connection the threads of a process take turns with."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turn = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise self._unavailable(error) from error
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write alone; committed and on disk when the block is left, undone if it raises.
+
+        Raises:
+          QueueUnavailableError: the file is busy, full, broken or closed. Nothing was written.
+        """
+        with self._turn:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise self._unavailable(error) from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read what is committed. Raises QueueUnavailableError."""
+        with self._turn:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise self._unavailable(error) from error
+
+    def close(self) -> None:
+        with self._turn:
+            self._connection.close()
+
+    def _prepare(self) -> None:
+        self._connection.row_factory = sqlite3.Row
+        with self.reading() as connection:
+            _enter_wal(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+        with self.transaction() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in _statements(_SCHEMA):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            elif version != _SCHEMA_VERSION:
+                raise QueueError(
+                    f"{self._path} was written by another version of this software (layout {version}, "
+                    f"known: {_SCHEMA_VERSION}). Drain it with that version, or use another file."
+                )
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            return
+
+    def _unavailable(self, error: Exception) -> QueueUnavailableError:
+        return QueueUnavailableError(f"The queue file {self._path} cannot be used: {error}. Try again later.")
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for others here as it does elsewhere, so this does."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The script's statements one by one: ``executescript`` would commit the transaction first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
