@@ -1,22 +1,36 @@
 """What the embedded Dataverse answers when it refuses, with the platform's own codes.
 
-    OrganizationServiceFault
-      ObjectDoesNotExist            0x80040217
-      ConcurrencyVersionMismatch    0x80060882
-      DuplicateRecord               0x80040237
-      ...
+    OrganizationServiceFault          0x80040216  500  something unexpected
+      InvalidArgument                 0x80040203  400
+        EntityNotFound                0x80041102  400  no such table
+        AttributeNotFound             0x80041103  400  no such column
+        IncorrectAttributeValueType   0x80044354  400
+        StringLengthTooLong           0x80044331  400
+        ValueOutOfRange               0x80044330  400  numbers, dates and choices
+        InvalidStateCodeStatusCode    0x80048408  400
+        EntityKeyNotDefined           0x80060890  400
+      ObjectDoesNotExist              0x80040217  404
+        RecordNotFoundByEntityKey     0x80060891  404
+      DuplicateRecord                 0x80040237  412
+        DuplicateRecordEntityKey      0x80060892  412
+      ConcurrencyVersionMismatch      0x80060882  412
+      CannotDeleteDueToAssociation    0x80040227  405
+      InvalidOperation                0x8004023b  405
+      NotSupported                    0x80040315  405
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class OrganizationServiceFault(Exception):
     """A request was refused. ``code`` is the unsigned 32-bit error code, ``message`` is for people."""
 
     code = 0x80040216
-    http_status = 400
+    http_status = 500
 
     def __init__(self, message: str, *, code: int | None = None, http_status: int | None = None) -> None:
         super().__init__(message)
@@ -25,3 +39,161 @@ class OrganizationServiceFault(Exception):
             self.code = code
         if http_status is not None:
             self.http_status = http_status
+
+
+class InvalidArgument(OrganizationServiceFault):
+    """The request says something that cannot be meant. Change the request."""
+
+    code = 0x80040203
+    http_status = 400
+
+
+class EntityNotFound(InvalidArgument):
+    """The environment has no such table."""
+
+    code = 0x80041102
+
+    @classmethod
+    def named(cls, table: str) -> EntityNotFound:
+        return cls(
+            f"The entity with a name = '{table}' with namemapping = 'Logical' was not found in the MetadataCache."
+        )
+
+
+class AttributeNotFound(InvalidArgument):
+    """The table has no such column."""
+
+    code = 0x80041103
+
+    @classmethod
+    def named(cls, table: str, column: str) -> AttributeNotFound:
+        return cls(f"'{table}' entity doesn't contain attribute with Name = '{column}' and NameMapping = 'Logical'.")
+
+
+class IncorrectAttributeValueType(InvalidArgument):
+    """A column was given a value of another type than its own."""
+
+    code = 0x80044354
+
+    @classmethod
+    def of(cls, table: str, column: str, value: object, expected: str) -> IncorrectAttributeValueType:
+        given = type(value).__name__
+        return cls(f"Incorrect attribute value type {given} for '{column}' of '{table}': it takes {expected}.")
+
+
+class StringLengthTooLong(InvalidArgument):
+    """A text is longer than its column."""
+
+    code = 0x80044331
+
+    @classmethod
+    def of(cls, table: str, column: str, limit: int) -> StringLengthTooLong:
+        return cls(
+            f"A validation error occurred. The length of the '{column}' attribute of the '{table}' entity "
+            f"exceeded the maximum allowed length of '{limit}'."
+        )
+
+
+class ValueOutOfRange(InvalidArgument):
+    """A number or date is outside its column's range, or a choice has no such value."""
+
+    code = 0x80044330
+
+    @classmethod
+    def of(cls, table: str, column: str, value: object, accepted: Iterable[object] = ()) -> ValueOutOfRange:
+        listed = ",".join(str(option) for option in accepted)
+        hint = f" Accepted Values: {listed}" if listed else ""
+        return cls(
+            f"A validation error occurred. The value {value} of '{column}' on record of type '{table}' "
+            f"is outside the valid range.{hint}"
+        )
+
+
+class InvalidStateCodeStatusCode(InvalidArgument):
+    """The status reason does not belong to the state."""
+
+    code = 0x80048408
+
+
+class EntityKeyNotDefined(InvalidArgument):
+    """The columns named are no alternate key of the table."""
+
+    code = 0x80060890
+
+    @classmethod
+    def of(cls, table: str, columns: Iterable[str]) -> EntityKeyNotDefined:
+        return cls(f"The specified key attributes ({', '.join(columns)}) are not a defined key for the {table} entity")
+
+
+class ObjectDoesNotExist(OrganizationServiceFault):
+    """There is no row with that id."""
+
+    code = 0x80040217
+    http_status = 404
+
+    @classmethod
+    def of(cls, table: str, id: str) -> ObjectDoesNotExist:
+        return cls(f"{table} With Id = {id} Does Not Exist")
+
+
+class RecordNotFoundByEntityKey(ObjectDoesNotExist):
+    """There is no row with that alternate key."""
+
+    code = 0x80060891
+
+    @classmethod
+    def in_table(cls, table: str) -> RecordNotFoundByEntityKey:
+        return cls(f"A record with the specified key values does not exist in {table} entity")
+
+
+class DuplicateRecord(OrganizationServiceFault):
+    """A row with that id exists already."""
+
+    code = 0x80040237
+    http_status = 412
+
+
+class DuplicateRecordEntityKey(DuplicateRecord):
+    """A row with that alternate key exists already."""
+
+    code = 0x80060892
+
+    @classmethod
+    def of(cls, key: str, columns: Iterable[str]) -> DuplicateRecordEntityKey:
+        return cls(
+            f"Entity Key {key} violated. A record with the same value for {', '.join(columns)} already exists. "
+            "A duplicate record cannot be created. Select one or more unique values and try again."
+        )
+
+
+class ConcurrencyVersionMismatch(OrganizationServiceFault):
+    """The row was changed since it was read. Read it again."""
+
+    code = 0x80060882
+    http_status = 412
+
+    def __init__(
+        self, message: str = "The version of the existing record doesn't match the RowVersion property provided."
+    ) -> None:
+        super().__init__(message)
+
+
+class CannotDeleteDueToAssociation(OrganizationServiceFault):
+    """Other rows refer to the row, through a relationship that restricts its deletion."""
+
+    code = 0x80040227
+    http_status = 405
+
+
+class InvalidOperation(OrganizationServiceFault):
+    """The request makes no sense in the state things are in."""
+
+    code = 0x8004023B
+    http_status = 405
+
+
+class NotSupported(OrganizationServiceFault):
+    """The table or message does not support the request."""
+
+    code = 0x80040315
+    http_status = 405

@@ -76,9 +76,13 @@ class Column:
     required: bool = False
     max_length: int | None = None
     precision: int | None = None
+    #: Whose decimal places a money column has: 0 ``precision``, 1 the organization's, 2 the row's currency's.
+    precision_source: int = 0
     min_value: float | None = None
     max_value: float | None = None
     date_only: bool = False
+    #: ``FormatName`` of a text column: Text, Email, Url, Phone.
+    format: str = "Text"
     options: tuple[Option, ...] = ()
     default_value: int | str | bool | None = None
     #: Logical names of the tables a lookup may point at.
@@ -87,6 +91,8 @@ class Column:
     base_of: str | None = None
     is_valid_for_create: bool = True
     is_valid_for_update: bool = True
+    #: Queries filter or sort on it often: the store keeps an index.
+    indexed: bool = False
     is_custom: bool = False
 
     @property

@@ -1,0 +1,182 @@
+"""The one query model: OData, FetchXML, SQL and ``QueryExpression`` are read into it, :mod:`plan` makes SQL of it.
+
+Values are those of :mod:`dataverse_client.types`, or plain ``int``, ``str`` and ``Decimal`` where a choice, a lookup
+or an amount is compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+from dataverse_client.types import (
+    ConditionExpression,
+    FilterExpression,
+    LogicalOperator,
+    OrderType,
+    QueryExpression,
+)
+
+
+class Operator(StrEnum):
+    """How a condition compares. The values are FetchXML's operator names where FetchXML has one.
+
+    CONTAINS, BEGINS_WITH and ENDS_WITH take plain text, LIKE and NOT_LIKE a pattern with ``%``, ``_`` and ``[...]``.
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/operators
+    """
+
+    EQUAL = "eq"
+    NOT_EQUAL = "ne"
+    GREATER_THAN = "gt"
+    GREATER_EQUAL = "ge"
+    LESS_THAN = "lt"
+    LESS_EQUAL = "le"
+    LIKE = "like"
+    NOT_LIKE = "not-like"
+    IN = "in"
+    NOT_IN = "not-in"
+    NULL = "null"
+    NOT_NULL = "not-null"
+    BETWEEN = "between"
+    NOT_BETWEEN = "not-between"
+    CONTAINS = "contains"
+    NOT_CONTAINS = "not-contains"
+    BEGINS_WITH = "begins-with"
+    NOT_BEGINS_WITH = "not-begin-with"
+    ENDS_WITH = "ends-with"
+    NOT_ENDS_WITH = "not-end-with"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRef:
+    """A column of the query's own table, or of the link with that alias."""
+
+    name: str
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A comparison. A value may be a :class:`ColumnRef`: then two columns of the row are compared."""
+
+    column: ColumnRef
+    operator: Operator
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Every part holds. Without parts it holds for every row."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Some part holds. Without parts it holds for every row, as an empty filter does."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A joined table: ``from_column`` is its own column, ``to_column`` the parent's, as in FetchXML."""
+
+    entity_name: str
+    from_column: str
+    to_column: str
+    alias: str
+    kind: Literal["inner", "outer"] = "inner"
+    columns: tuple[str, ...] = ()
+    where: Filter | None = None
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """Some row of the linked table matches."""
+
+    link: Link
+
+
+Filter: TypeAlias = "And | Or | Not | Condition | Exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    column: ColumnRef
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """``column`` None counts rows."""
+
+    function: Literal["count", "countcolumn", "sum", "avg", "min", "max"]
+    column: ColumnRef | None
+    alias: str
+    distinct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBy:
+    column: ColumnRef
+    alias: str
+    date_grouping: Literal["year", "quarter", "month", "week", "day"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``cookie`` is what the page before carried; with it, ``number`` costs nothing to reach."""
+
+    size: int
+    number: int = 1
+    cookie: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question to one table and those linked to it. ``columns`` None means every column."""
+
+    entity_name: str
+    columns: tuple[str, ...] | None = None
+    where: Filter | None = None
+    orders: tuple[Order, ...] = ()
+    links: tuple[Link, ...] = ()
+    aggregates: tuple[Aggregate, ...] = ()
+    group_by: tuple[GroupBy, ...] = ()
+    distinct: bool = False
+    top: int | None = None
+    page: Page | None = None
+    count: bool = False
+
+
+def from_query_expression(expression: QueryExpression) -> Query:
+    """The same question in this model."""
+    paging = expression.page_info
+    return Query(
+        expression.entity_name,
+        expression.column_set,
+        _filter(expression.criteria),
+        tuple(
+            Order(ColumnRef(order.attribute_name), order.order_type is OrderType.DESCENDING)
+            for order in expression.orders
+        ),
+        top=expression.top_count,
+        page=Page(paging.count, paging.page_number, paging.paging_cookie) if paging else None,
+    )
+
+
+def _filter(criteria: FilterExpression) -> Filter:
+    parts = (*map(_condition, criteria.conditions), *map(_filter, criteria.filters))
+    return Or(parts) if criteria.operator is LogicalOperator.OR else And(parts)
+
+
+def _condition(condition: ConditionExpression) -> Condition:
+    return Condition(ColumnRef(condition.attribute_name), Operator(condition.operator.value), condition.values)

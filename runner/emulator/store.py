@@ -1,0 +1,165 @@
+"""Rows in SQLite: tables made from metadata, one connection, one transaction at a time.
+
+Source (row versions): https://learn.microsoft.com/power-apps/developer/data-platform/optimistic-concurrency
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from threading import RLock
+
+from runner.emulator.metadata.model import LOOKUP_TYPES, Column, Metadata, Table
+from runner.emulator.values import Codec, codec
+
+#: Row versions are handed out from memory; this many are set aside on disk at a time.
+_VERSIONS_AT_ONCE = 1000
+_STATEMENTS_KEPT = 1024
+
+
+class Store:
+    """The database of one environment, in memory or in a file.
+
+    Whoever uses it from several threads holds ``lock`` for as long as a transaction or a read takes.
+    """
+
+    def __init__(self, metadata: Metadata, path: Path | None = None) -> None:
+        self.metadata = metadata
+        self.lock = RLock()
+        self._connection = sqlite3.connect(
+            path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
+        )
+        self._connection.create_function("fold", 1, _fold, deterministic=True)
+        self.execute = self._connection.execute
+        #: Goes up whenever rows may have changed behind the back of whoever keeps some of them in memory.
+        self.generation = 0
+        self._version = 0
+        self._last_reserved = 0
+        self.codecs: dict[str, Mapping[str, Codec]] = {}
+        if path is not None:
+            # The emulator's rows are worth a crash of the process, not the price of a power cut.
+            self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+        #: Nothing was ever kept in it.
+        self.is_new = not self.execute("SELECT 1 FROM sqlite_master").fetchone()
+        self.execute("CREATE TABLE IF NOT EXISTS row_version (last INTEGER NOT NULL)")
+        self.use(metadata)
+
+    def use(self, metadata: Metadata) -> None:
+        """Make the tables and columns of ``metadata`` that are not there yet."""
+        self.metadata = metadata
+        for table in metadata.tables.values():
+            self.codecs[table.logical_name] = {
+                column.logical_name: codec(table.logical_name, column) for column in table.columns.values()
+            }
+            self._make_table(table)
+
+    def _make_table(self, table: Table) -> None:
+        name = table.logical_name
+        present = {row[1] for row in self.execute(f'PRAGMA table_xinfo("{name}")')}
+        wanted = dict(self._definitions(table))
+        if not present:
+            self.execute(f'CREATE TABLE "{name}" ({", ".join(wanted.values())}) STRICT')
+        else:
+            for column in wanted.keys() - present:
+                self.execute(f'ALTER TABLE "{name}" ADD COLUMN {wanted[column]}')
+        for statement in _indexes(table):
+            self.execute(statement)
+
+    def _definitions(self, table: Table) -> Iterator[tuple[str, str]]:
+        """Column name and its SQL, a lookup's second column included."""
+        for column in table.columns.values():
+            column_codec = self.codecs[table.logical_name][column.logical_name]
+            yield column.logical_name, _definition(table, column, column_codec)
+            if column_codec.table_column:
+                yield column_codec.table_column, f'"{column_codec.table_column}" TEXT'
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    def begin(self) -> None:
+        self.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        self.execute("ROLLBACK")
+        self._forget()
+
+    def savepoint(self, name: str) -> None:
+        self.execute(f'SAVEPOINT "{name}"')
+
+    def release(self, name: str) -> None:
+        self.execute(f'RELEASE "{name}"')
+
+    def rollback_to(self, name: str) -> None:
+        """Undo what was done since the savepoint and forget it."""
+        self.execute(f'ROLLBACK TO "{name}"')
+        self.execute(f'RELEASE "{name}"')
+        self._forget()
+
+    def _forget(self) -> None:
+        # The rollback may have taken the reservation of row versions with it.
+        self._last_reserved = 0
+        self.generation += 1
+
+    def next_version(self) -> int:
+        """A row version greater than every one before, in this database and whatever becomes of the transaction."""
+        if self._version >= self._last_reserved:
+            self._reserve()
+        self._version += 1
+        return self._version
+
+    def _reserve(self) -> None:
+        row = self.execute("SELECT last FROM row_version").fetchone()
+        if row is None:
+            self.execute("INSERT INTO row_version VALUES (0)")
+        self._version = max(self._version, row[0] if row else 0)
+        self._last_reserved = self._version + _VERSIONS_AT_ONCE
+        self.execute("UPDATE row_version SET last = ?", (self._last_reserved,))
+
+    def snapshot(self) -> sqlite3.Connection:
+        """A copy of everything, for :meth:`restore`."""
+        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        self._connection.backup(copy)
+        return copy
+
+    def restore(self, snapshot: sqlite3.Connection) -> None:
+        """Be as when ``snapshot`` was taken. Row versions handed out since are not handed out again."""
+        snapshot.backup(self._connection)
+        self._forget()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _definition(table: Table, column: Column, column_codec: Codec) -> str:
+    name = column.logical_name
+    sql = f'"{name}" {column_codec.sql_type}'
+    if name == table.primary_id_attribute:
+        return f"{sql} PRIMARY KEY NOT NULL"
+    if name in ("owninguser", "owningteam") and "ownerid" in table.columns:
+        owner = "systemuser" if name == "owninguser" else "team"
+        return f"{sql} GENERATED ALWAYS AS (CASE ownerid__table WHEN '{owner}' THEN ownerid END) VIRTUAL"
+    return sql
+
+
+def _indexes(table: Table) -> Iterator[str]:
+    name = table.logical_name
+    for key in table.keys:
+        columns = ", ".join(f'"{column}" COLLATE NOCASE' for column in key.columns)
+        yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{name}.{key.logical_name}" ON "{name}" ({columns})'
+    for column in table.columns.values():
+        if column.indexed:
+            collation = "" if column.type in LOOKUP_TYPES else " COLLATE NOCASE"
+            yield (
+                f'CREATE INDEX IF NOT EXISTS "{name}.{column.logical_name}" ON "{name}" '
+                f'("{column.logical_name}"{collation}, "{table.primary_id_attribute}")'
+            )
+
+
+def _fold(text: str | None) -> str | None:
+    """What SQLite's own NOCASE does for ASCII, for every letter."""
+    return text.casefold() if text is not None else None

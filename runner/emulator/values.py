@@ -1,0 +1,292 @@
+"""Column values <-> what SQLite holds, one codec per column, made once.
+
+Nothing is rounded on the way: money is an integer of ten-thousandths, a decimal an integer of its column's smallest
+unit, a moment the text ``2026-01-31T12:00:00Z`` (whole seconds, as in Dataverse), an id lower-case text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, TypeAlias
+
+from dataverse_client.types import EntityReference, Money, OptionSetValue, guid
+from runner.emulator.errors import (
+    IncorrectAttributeValueType,
+    InvalidArgument,
+    StringLengthTooLong,
+    ValueOutOfRange,
+)
+from runner.emulator.metadata.model import AttributeType, Column
+
+Stored: TypeAlias = "int | float | str | None"
+Encode: TypeAlias = Callable[[Any], Stored]
+Decode: TypeAlias = Callable[[Any], Any]
+
+MONEY_SCALE = 4
+#: What a 64-bit integer holds.
+_MAX_STORED = 2**63 - 1
+#: SQL Server's first datetime; Dataverse refuses what is earlier.
+_FIRST_DATE = date(1753, 1, 1)
+_FIRST_MOMENT = datetime(1753, 1, 1, tzinfo=UTC)
+_ID_LENGTH = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How one column is kept.
+
+    A lookup with several target tables keeps the table's name in a second column, ``table_column``; it is read as one
+    text, the id followed by the table.
+    """
+
+    name: str
+    sql_type: str
+    encode: Encode
+    decode: Decode
+    table_column: str | None = None
+    #: A lookup a request can set: the row it refers to must be there.
+    refers: bool = False
+
+    def select(self, prefix: str = "") -> str:
+        """The SQL expression :attr:`decode` reads. ``prefix`` qualifies the column."""
+        if self.table_column:
+            return f'{prefix}"{self.name}" || {prefix}"{self.table_column}"'
+        return f'{prefix}"{self.name}"'
+
+
+def codec(table: str, column: Column) -> Codec:
+    """The codec of ``column``. Its ``encode`` raises the fault Dataverse answers to a value that does not fit."""
+    return _CODECS[column.type](table, column)
+
+
+def _text(table: str, column: Column) -> Codec:
+    name, limit = column.logical_name, column.max_length or 100
+
+    def encode(value: Any) -> str | None:
+        if not isinstance(value, str):
+            raise IncorrectAttributeValueType.of(table, name, value, "text (str)")
+        if len(value) > limit:
+            raise StringLengthTooLong.of(table, name, limit)
+        return value or None  # Dataverse keeps no empty text
+
+    return Codec(name, "TEXT", encode, str)
+
+
+def _identifier(table: str, column: Column) -> Codec:
+    name = column.logical_name
+
+    def encode(value: Any) -> str:
+        if not isinstance(value, str):
+            raise IncorrectAttributeValueType.of(table, name, value, "an id (str)")
+        try:
+            return guid(value)
+        except ValueError as error:
+            raise InvalidArgument(f"'{name}' of '{table}': {error}") from None
+
+    return Codec(name, "TEXT", encode, str)
+
+
+def _integer(table: str, column: Column) -> Codec:
+    name = column.logical_name
+    low, high = column.min_value or -_MAX_STORED, column.max_value or _MAX_STORED
+    low = 0 if column.min_value == 0 else low
+
+    def encode(value: Any) -> int:
+        if type(value) is not int:
+            raise IncorrectAttributeValueType.of(table, name, value, "a whole number (int)")
+        if not low <= value <= high:
+            raise ValueOutOfRange.of(table, name, value)
+        return value
+
+    return Codec(name, "INTEGER", encode, int)
+
+
+def _decimal(table: str, column: Column) -> Codec:
+    name, places = column.logical_name, column.precision or 0
+    to_units = _scaler(table, column, places)
+
+    def encode(value: Any) -> int:
+        if type(value) is int:
+            value = Decimal(value)
+        if not isinstance(value, Decimal):
+            raise IncorrectAttributeValueType.of(table, name, value, "a Decimal")
+        return to_units(value)
+
+    return Codec(name, "INTEGER", encode, lambda units: Decimal(units).scaleb(-places))
+
+
+def _money(table: str, column: Column) -> Codec:
+    name = column.logical_name
+    to_units = _scaler(table, column, MONEY_SCALE)
+
+    def encode(value: Any) -> int:
+        if not isinstance(value, Money):
+            raise IncorrectAttributeValueType.of(table, name, value, "Money")
+        return to_units(value.value)
+
+    return Codec(name, "INTEGER", encode, lambda units: Money(Decimal(units).scaleb(-MONEY_SCALE)))
+
+
+def _scaler(table: str, column: Column, places: int) -> Callable[[Decimal], int]:
+    """Decimal -> units of ``10**-places``, rounded half away from zero, as Dataverse rounds to a column's precision."""
+    name, one = column.logical_name, Decimal(1)
+    low = Decimal(repr(column.min_value)) if column.min_value is not None else None
+    high = Decimal(repr(column.max_value)) if column.max_value is not None else None
+
+    def to_units(value: Decimal) -> int:
+        if not value.is_finite() or (low is not None and value < low) or (high is not None and value > high):
+            raise ValueOutOfRange.of(table, name, value)
+        units = int(value.scaleb(places).quantize(one, ROUND_HALF_UP))
+        if not -_MAX_STORED <= units <= _MAX_STORED:
+            raise ValueOutOfRange.of(table, name, value)
+        return units
+
+    return to_units
+
+
+def _double(table: str, column: Column) -> Codec:
+    name, low, high = column.logical_name, column.min_value, column.max_value
+
+    def encode(value: Any) -> float:
+        if type(value) is bool or not isinstance(value, Decimal | int | float):
+            raise IncorrectAttributeValueType.of(table, name, value, "a Decimal")
+        number = float(value)
+        if not (low is None or low <= number) or not (high is None or number <= high):
+            raise ValueOutOfRange.of(table, name, value)
+        return number
+
+    return Codec(name, "REAL", encode, lambda number: Decimal(repr(number)))
+
+
+def _boolean(table: str, column: Column) -> Codec:
+    name = column.logical_name
+
+    def encode(value: Any) -> int:
+        if value is True:
+            return 1
+        if value is False:
+            return 0
+        raise IncorrectAttributeValueType.of(table, name, value, "a bool")
+
+    return Codec(name, "INTEGER", encode, bool)
+
+
+def _date_time(table: str, column: Column) -> Codec:
+    if column.date_only:
+        return _date(table, column)
+    name = column.logical_name
+
+    def encode(value: Any) -> str:
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            raise IncorrectAttributeValueType.of(table, name, value, "an aware datetime")
+        if value < _FIRST_MOMENT:
+            raise ValueOutOfRange.of(table, name, value)
+        return moment_text(value)
+
+    return Codec(name, "TEXT", encode, datetime.fromisoformat)
+
+
+def moment_text(value: datetime) -> str:
+    """``2026-01-31T12:00:00Z``; a fraction of a second is dropped, as Dataverse drops it."""
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat("T", "seconds")[:19] + "Z"
+
+
+def _date(table: str, column: Column) -> Codec:
+    name = column.logical_name
+
+    def encode(value: Any) -> str:
+        if isinstance(value, datetime):
+            value = value.date()
+        if not isinstance(value, date):
+            raise IncorrectAttributeValueType.of(table, name, value, "a date")
+        if value < _FIRST_DATE:
+            raise ValueOutOfRange.of(table, name, value)
+        return value.isoformat()
+
+    return Codec(name, "TEXT", encode, date.fromisoformat)
+
+
+def _choice(table: str, column: Column) -> Codec:
+    name = column.logical_name
+    # Choices are immutable and few, so a column reads and writes the same objects over and over.
+    known = {option.value: OptionSetValue(option.value) for option in column.options}
+
+    def encode(value: Any) -> int:
+        if not isinstance(value, OptionSetValue):
+            raise IncorrectAttributeValueType.of(table, name, value, "an OptionSetValue")
+        if value.value not in known:
+            raise ValueOutOfRange.of(table, name, value.value, known)
+        return value.value
+
+    def decode(number: int) -> OptionSetValue:
+        return known.get(number) or OptionSetValue(number)
+
+    return Codec(name, "INTEGER", encode, decode)
+
+
+def _choices(table: str, column: Column) -> Codec:
+    """Kept as ``,1,2,`` so that one value can be looked for with LIKE."""
+    name = column.logical_name
+    known = [option.value for option in column.options]
+
+    def encode(values: Any) -> str | None:
+        if not isinstance(values, tuple) or not all(isinstance(value, OptionSetValue) for value in values):
+            raise IncorrectAttributeValueType.of(table, name, values, "a tuple of OptionSetValue")
+        for value in values:
+            if value.value not in known:
+                raise ValueOutOfRange.of(table, name, value.value, known)
+        return f",{','.join(str(value.value) for value in values)}," if values else None
+
+    def decode(text: str) -> tuple[OptionSetValue, ...]:
+        return tuple(OptionSetValue(int(number)) for number in text.strip(",").split(","))
+
+    return Codec(name, "TEXT", encode, decode)
+
+
+def _lookup(table: str, column: Column) -> Codec:
+    name, targets = column.logical_name, column.targets
+    refers = column.is_valid_for_create
+
+    def encode(value: Any) -> str:
+        if not isinstance(value, EntityReference):
+            raise IncorrectAttributeValueType.of(table, name, value, "an EntityReference")
+        if value.logical_name not in targets:
+            raise InvalidArgument(
+                f"'{name}' of '{table}' refers to {' or '.join(targets)}, not to '{value.logical_name}'."
+            )
+        return value.id
+
+    if len(targets) == 1:
+        target = targets[0]
+        return Codec(name, "TEXT", encode, lambda id: EntityReference(target, id), refers=refers)
+    return Codec(name, "TEXT", encode, _read_reference, f"{name}__table", refers)
+
+
+def _read_reference(text: str) -> EntityReference:
+    return EntityReference(text[_ID_LENGTH:], text[:_ID_LENGTH])
+
+
+_CODECS: dict[AttributeType, Callable[[str, Column], Codec]] = {
+    AttributeType.UNIQUEIDENTIFIER: _identifier,
+    AttributeType.STRING: _text,
+    AttributeType.MEMO: _text,
+    AttributeType.INTEGER: _integer,
+    AttributeType.BIG_INT: _integer,
+    AttributeType.DECIMAL: _decimal,
+    AttributeType.DOUBLE: _double,
+    AttributeType.MONEY: _money,
+    AttributeType.BOOLEAN: _boolean,
+    AttributeType.DATE_TIME: _date_time,
+    AttributeType.PICKLIST: _choice,
+    AttributeType.STATE: _choice,
+    AttributeType.STATUS: _choice,
+    AttributeType.MULTI_SELECT_PICKLIST: _choices,
+    AttributeType.LOOKUP: _lookup,
+    AttributeType.CUSTOMER: _lookup,
+    AttributeType.OWNER: _lookup,
+}
