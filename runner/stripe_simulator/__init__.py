@@ -1,0 +1,12 @@
+"""Stripe in test mode, in process, listening on nothing.
+
+It is measured against Stripe's documentation and driven by the real SDK: the same statuses, events, error bodies,
+idempotency and test payment methods. Importing it imports ``stripe``.
+"""
+
+from runner.stripe_simulator.errors import StripeRefusal
+from runner.stripe_simulator.faults import Fault
+from runner.stripe_simulator.simulator import API_KEY, WEBHOOK_SECRET, StripeSimulator
+from runner.stripe_simulator.webhooks import Delivery
+
+__all__ = ["API_KEY", "WEBHOOK_SECRET", "Delivery", "Fault", "StripeRefusal", "StripeSimulator"]

@@ -1,0 +1,195 @@
+"""The API: a request in, an answer out. Every rule about order is here.
+
+    fault? -> key of the account? -> endpoint? -> parameters? -> idempotency key? -> execute -> save -> answer
+
+Only what reaches execution is saved under an idempotency key, whatever its outcome.
+
+Source: https://docs.stripe.com/api
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import stripe
+
+from runner.stripe_simulator import faults, form, payment_intents
+from runner.stripe_simulator.account import Account, Cause
+from runner.stripe_simulator.errors import JSON, StripeRefusal
+from runner.stripe_simulator.faults import Fault, Faults
+from runner.stripe_simulator.idempotency import Asked, IdempotencyKeys, Saved
+from runner.stripe_simulator.listing import expand
+from runner.stripe_simulator.parameters import check, parameter_type
+from runner.stripe_simulator.routes import Route, route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the SDK asks for. ``key`` is the idempotency key, on a POST only."""
+
+    id: str
+    method: str
+    path: str
+    params: JSON
+    authorization: str
+    stripe_account: str | None
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``replayed``: an earlier request's answer, given again."""
+
+    status: int
+    body: str
+    headers: dict[str, str]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One line of the request log. ``status`` is None when the connection broke before an answer."""
+
+    method: str
+    path: str
+    status: int | None
+    request_id: str
+    idempotency_key: str | None
+    replayed: bool
+
+
+class ConnectionReset(Exception):
+    """The answer, if there was one, is lost."""
+
+
+class Api:
+    """Answers requests for one account. Safe to use from several threads."""
+
+    def __init__(self, account: Account, api_key: str) -> None:
+        self._account = account
+        self._api_key = api_key
+        self._keys = IdempotencyKeys(account.clock)
+        self.faults = Faults()
+        self.log: list[RequestRecord] = []
+        #: Called while a request is in flight: executed, and not yet answered.
+        self.in_flight: list[Callable[[], None]] = []
+
+    def answer(self, method: str, url: str, headers: Mapping[str, str], body: str) -> Answer:
+        """
+        Raises:
+          ConnectionReset: a fault asked for it.
+        """
+        request = _read(self._account.ids.new("req", 14), method, url, headers, body)
+        fault = self.faults.take(request.method.upper(), request.path)
+        answer = None
+        try:
+            if fault is Fault.CONNECTION_RESET_BEFORE:
+                raise ConnectionReset
+            answer = self._answer(request, fault)
+            if fault is Fault.CONNECTION_RESET_AFTER:
+                answer = None
+                raise ConnectionReset
+        finally:
+            self.log.append(_record(request, answer))
+        return answer
+
+    def _answer(self, request: Request, fault: Fault | None) -> Answer:
+        try:
+            if fault in faults.BEFORE_EXECUTION:
+                raise faults.refusal(fault)
+            _authenticate(request, self._api_key)
+            found = route(request.method, request.path)
+            params = check(request.params, parameter_type(found.endpoint.params_type))
+            found.endpoint.check(params)
+            return self._execute_once(request, found, params, fault)
+        except StripeRefusal as refused:
+            return _headed(_refused(refused, request), request)
+
+    def _execute_once(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> Answer:
+        if request.key is None:
+            return _headed(self._execute(request, found, params, fault), request)
+        if saved := self._keys.begin(request.key, Asked(request.path, request.params)):
+            return replace(_headed(saved, request), replayed=True)
+        answer = self._execute(request, found, params, fault)
+        self._run_in_flight()
+        self._keys.finish(request.key, answer)
+        return _headed(answer, request)
+
+    def _execute(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> Saved:
+        try:
+            if fault is Fault.SERVER_ERROR:
+                raise faults.refusal(fault)
+            with self._account.acting(Cause(request.id, request.key)):
+                payment_intents.expire_uncaptured(self._account)
+                answer = copy.deepcopy(found.endpoint.perform(self._account, params, *found.ids))
+                expand(self._account, answer, params.get("expand", ()))
+                return Saved(200, json.dumps(answer), request.id)
+        except StripeRefusal as refused:
+            return _refused(refused, request)
+
+    def _run_in_flight(self) -> None:
+        waiting, self.in_flight = self.in_flight, []
+        for action in waiting:
+            action()
+
+
+def _read(request_id: str, method: str, url: str, headers: Mapping[str, str], body: str) -> Request:
+    known = {name.lower(): value for name, value in headers.items()}
+    parts = urlsplit(url)
+    return Request(
+        id=request_id,
+        method=method.lower(),
+        path=parts.path,
+        params=form.decode(body if method.lower() == "post" else parts.query),
+        authorization=known.get("authorization", ""),
+        stripe_account=known.get("stripe-account"),
+        key=known.get("idempotency-key") if method.lower() == "post" else None,
+    )
+
+
+def _authenticate(request: Request, api_key: str) -> None:
+    """Source: https://docs.stripe.com/keys"""
+    given = request.authorization.removeprefix("Bearer ")
+    if "_live_" in given:
+        message = "The simulator holds no live data and refuses live keys. Use its own test key."
+        raise StripeRefusal(401, message)
+    if given != api_key:
+        raise StripeRefusal(401, f"Invalid API Key provided: {given[:8]}{'*' * 8}")
+    if request.stripe_account:
+        message = f"The provided key does not have access to account '{request.stripe_account}'."
+        raise StripeRefusal(403, message, code="account_invalid")
+
+
+def _refused(refused: StripeRefusal, request: Request) -> Saved:
+    error = {**refused.error, "request_log_url": f"https://dashboard.stripe.com/test/logs/{request.id}"}
+    return Saved(refused.status, json.dumps({"error": error}), request.id)
+
+
+def _headed(saved: Saved, request: Request) -> Answer:
+    headers = {
+        "content-type": "application/json",
+        "request-id": request.id,
+        "stripe-version": stripe.api_version,
+    }
+    if request.key is not None:
+        headers |= {"idempotency-key": request.key, "original-request": saved.request_id}
+    if saved.request_id != request.id:
+        headers["idempotent-replayed"] = "true"
+    if saved.status == 429:
+        headers["stripe-should-retry"] = "true" if "lock_timeout" in saved.body else "false"
+    return Answer(saved.status, saved.body, headers)
+
+
+def _record(request: Request, answer: Answer | None) -> RequestRecord:
+    return RequestRecord(
+        request.method,
+        request.path,
+        answer.status if answer else None,
+        request.id,
+        request.key,
+        answer.replayed if answer else False,
+    )

@@ -1,0 +1,132 @@
+"""One attempt to take an intent's money, from its payment method to the intent's next status.
+
+    requires_confirmation -> requires_action -> processing -> (requires_capture ->) succeeded
+                          \\-> requires_payment_method, when the attempt fails
+
+Source: https://docs.stripe.com/payments/paymentintents/lifecycle
+"""
+
+from __future__ import annotations
+
+import copy
+
+from runner.stripe_simulator import charges, disputes
+from runner.stripe_simulator.account import Account
+from runner.stripe_simulator.errors import JSON, CardDeclined, StripeRefusal
+from runner.stripe_simulator.test_methods import AUTHENTICATION_REQUIRED, BANK_REFUSAL, Behaviour, Decline
+
+
+def attempt(account: Account, intent: JSON, *, on_session: bool, return_url: str | None = None) -> None:
+    """Try the intent's payment method. ``on_session``: the customer is there to authenticate.
+
+    Raises:
+      CardDeclined: the money was refused; the intent now requires another payment method.
+    """
+    intent |= {"last_payment_error": None, "next_action": None}
+    if not _behaviour(account, intent).needs_authentication:
+        proceed(account, intent)
+    elif on_session:
+        intent |= {"status": "requires_action", "next_action": _next_action(account, return_url)}
+        account.emit("payment_intent.requires_action", intent)
+    else:
+        charge = charges.refuse(account, intent, _method(account, intent), AUTHENTICATION_REQUIRED)
+        raise decline(account, intent, AUTHENTICATION_REQUIRED, charge)
+
+
+def proceed(account: Account, intent: JSON) -> None:
+    """Nothing stands between the customer and the charge any more."""
+    method, behaviour = _method(account, intent), _behaviour(account, intent)
+    intent["next_action"] = None
+    if behaviour.delayed:
+        charge = charges.authorize(account, intent, method, status="pending")
+        intent["status"] = "processing"
+        account.emit("charge.pending", charge)
+        account.emit("payment_intent.processing", intent)
+    elif behaviour.decline:
+        charge = charges.refuse(account, intent, method, behaviour.decline)
+        raise decline(account, intent, behaviour.decline, charge)
+    else:
+        _hold_or_take(account, intent, charges.authorize(account, intent, method))
+
+
+def refuse_authentication(account: Account, intent: JSON) -> None:
+    """The customer failed, or gave up, 3-D Secure: the intent fails with no charge made."""
+    message = (
+        "The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new "
+        "PaymentMethod to attempt to fulfill this PaymentIntent again."
+    )
+    refusal = StripeRefusal(
+        402, message, code="payment_intent_authentication_failure", payment_method=_method(account, intent)
+    )
+    _fail(account, intent, refusal.error)
+
+
+def settle(account: Account, intent: JSON, succeed: bool | None) -> None:
+    """The bank's answer to a debit: as the test method says, unless ``succeed`` decides."""
+    charge = account.find("charge", intent["latest_charge"])
+    bad = _behaviour(account, intent).decline if succeed is None else None if succeed else BANK_REFUSAL
+    if bad is None:
+        account_for(account, intent, charge, charge["amount"], "charge.succeeded")
+    else:
+        charges.fail(account, charge, bad)
+        decline(account, intent, bad, charge)
+
+
+def account_for(account: Account, intent: JSON, charge: JSON, amount: int, event_type: str) -> None:
+    """The money is in: charge and intent say so, and the test method may dispute it."""
+    charges.take(account, charge, amount)
+    intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
+    account.emit(event_type, charge)
+    account.emit("payment_intent.succeeded", intent)
+    charges.settle(account, charge)
+    if reason := _behaviour(account, intent).dispute_reason:
+        disputes.open_dispute(account, charge, reason)
+
+
+def decline(account: Account, intent: JSON, why: Decline, charge: JSON) -> CardDeclined:
+    """Fail the attempt. The refusal is returned, for whoever waits for the answer to raise."""
+    refusal = CardDeclined(
+        why.message,
+        code=why.code,
+        decline_code=why.decline_code,
+        param=why.param,
+        charge=charge["id"],
+        payment_method=copy.deepcopy(_method(account, intent)),
+    )
+    _fail(account, intent, refusal.error)
+    refusal.error["payment_intent"] = copy.deepcopy(intent)
+    return refusal
+
+
+def _hold_or_take(account: Account, intent: JSON, charge: JSON) -> None:
+    if intent["capture_method"] != "manual":
+        account_for(account, intent, charge, intent["amount"], "charge.succeeded")
+        return
+    intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
+    account.emit("charge.succeeded", charge)
+    account.emit("payment_intent.amount_capturable_updated", intent)
+
+
+def _fail(account: Account, intent: JSON, error: JSON) -> None:
+    intent |= {
+        "status": "requires_payment_method",
+        "last_payment_error": copy.deepcopy(error),
+        "next_action": None,
+        "payment_method": None,
+    }
+    account.emit("payment_intent.payment_failed", intent)
+
+
+def _next_action(account: Account, return_url: str | None) -> JSON:
+    challenge = f"https://hooks.stripe.com/3d_secure_2/hosted?payment_attempt={account.ids.new('payatt')}"
+    if return_url is None:
+        return {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": challenge}}
+    return {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": challenge}}
+
+
+def _method(account: Account, intent: JSON) -> JSON:
+    return account.find("payment_method", intent["payment_method"])
+
+
+def _behaviour(account: Account, intent: JSON) -> Behaviour:
+    return account.behaviours[intent["payment_method"]]

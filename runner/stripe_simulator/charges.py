@@ -1,0 +1,71 @@
+"""Charges: one per attempt to take the money, and what becomes of the money afterwards."""
+
+from __future__ import annotations
+
+import copy
+
+from runner.stripe_simulator import objects
+from runner.stripe_simulator.account import Account
+from runner.stripe_simulator.errors import JSON
+from runner.stripe_simulator.test_methods import Decline
+
+
+def authorize(account: Account, intent: JSON, method: JSON, *, status: str = "succeeded") -> JSON:
+    """Hold the money; ``pending`` while a bank still has to say whether there is any."""
+    charge = account.add(objects.charge(account, intent, method))
+    charge |= {"status": status, "paid": status == "succeeded"}
+    intent["latest_charge"] = charge["id"]
+    return charge
+
+
+def refuse(account: Account, intent: JSON, method: JSON, decline: Decline) -> JSON:
+    charge = authorize(account, intent, method)
+    fail(account, charge, decline)
+    return charge
+
+
+def fail(account: Account, charge: JSON, decline: Decline) -> None:
+    charge |= {
+        "status": "failed",
+        "paid": False,
+        "failure_code": decline.code,
+        "failure_message": decline.message,
+        "outcome": objects.outcome(
+            "declined_by_network",
+            "issuer_declined",
+            "The bank did not return any further details with this decline.",
+            decline.decline_code,
+        ),
+    }
+    account.emit("charge.failed", charge)
+
+
+def take(account: Account, charge: JSON, amount: int) -> None:
+    """The money is ours; what was held beyond ``amount`` goes back and counts as refunded."""
+    released = charge["amount"] - amount
+    charge |= {"captured": True, "amount_captured": amount, "status": "succeeded", "paid": True}
+    charge["amount_refunded"] += released
+    if released:
+        account.add(objects.refund(account, charge, released))
+
+
+def release(account: Account, charge: JSON) -> None:
+    """Give back money that was held and never taken: the refund of an uncaptured charge.
+
+    Source: https://docs.stripe.com/refunds#cancel-payment
+    """
+    before = copy.deepcopy(charge)
+    charge |= {"amount_refunded": charge["amount"], "refunded": True}
+    account.add(objects.refund(account, charge, charge["amount"]))
+    account.emit("charge.refunded", charge, before)
+
+
+def settle(account: Account, charge: JSON) -> None:
+    """Book the money. It happens after the answer, so ``charge.succeeded`` does not know of it yet.
+
+    Source: https://docs.stripe.com/payments/payment-intents/asynchronous-capture
+    """
+    before = copy.deepcopy(charge)
+    booked = account.add(objects.balance_transaction(account, charge, "charge", charge["amount_captured"]))
+    charge |= {"balance_transaction": booked["id"], "receipt_url": f"https://pay.stripe.com/receipts/{charge['id']}"}
+    account.emit("charge.updated", charge, before)

@@ -1,0 +1,72 @@
+"""Disputes: a customer asks the bank for the money back, and the bank decides.
+
+Source: https://docs.stripe.com/api/disputes
+"""
+
+from __future__ import annotations
+
+import copy
+
+from runner.stripe_simulator import objects
+from runner.stripe_simulator.account import Account
+from runner.stripe_simulator.errors import JSON, invalid
+from runner.stripe_simulator.limits import merge_metadata
+
+CLOSED = ("won", "lost", "warning_closed", "prevented")
+
+
+def open_dispute(account: Account, charge: JSON, reason: str, status: str = "needs_response") -> JSON:
+    """``status`` needs_response withdraws the money; warning_needs_response only asks."""
+    dispute = account.add(objects.dispute(account, charge, reason, status))
+    charge["disputed"] = True
+    account.emit("charge.dispute.created", dispute)
+    if not _is_inquiry(dispute):
+        _move_funds(account, dispute, -dispute["amount"], "charge.dispute.funds_withdrawn")
+    return dispute
+
+
+def close_dispute(account: Account, dispute: JSON, status: str) -> JSON:
+    before = copy.deepcopy(dispute)
+    dispute["status"] = status
+    account.emit("charge.dispute.closed", dispute, before)
+    if status == "won":
+        _move_funds(account, dispute, dispute["amount"], "charge.dispute.funds_reinstated")
+    return dispute
+
+
+def update(account: Account, params: JSON, dispute_id: str) -> JSON:
+    """Evidence is submitted at once unless ``submit`` is false; the bank then reviews it."""
+    dispute = account.find("dispute", dispute_id)
+    _require_open(dispute)
+    before = copy.deepcopy(dispute)
+    dispute["metadata"] = merge_metadata(dispute["metadata"], params.get("metadata"))
+    if evidence := params.get("evidence"):
+        dispute["evidence"] = dispute["evidence"] | evidence
+        dispute["evidence_details"] |= {"has_evidence": True}
+        if params.get("submit", True):
+            dispute["status"] = "warning_under_review" if _is_inquiry(dispute) else "under_review"
+            dispute["evidence_details"]["submission_count"] += 1
+    account.emit("charge.dispute.updated", dispute, before)
+    return dispute
+
+
+def close(account: Account, params: JSON, dispute_id: str) -> JSON:
+    """The merchant gives in: the dispute is lost."""
+    dispute = account.find("dispute", dispute_id)
+    _require_open(dispute)
+    return close_dispute(account, dispute, "lost")
+
+
+def _require_open(dispute: JSON) -> None:
+    if dispute["status"] in CLOSED:
+        raise invalid(f"This dispute is already closed, with the status {dispute['status']}.")
+
+
+def _is_inquiry(dispute: JSON) -> bool:
+    return bool(dispute["status"].startswith("warning_"))
+
+
+def _move_funds(account: Account, dispute: JSON, amount: int, event_type: str) -> None:
+    booked = account.add(objects.balance_transaction(account, dispute, "adjustment", amount))
+    dispute["balance_transactions"].append(booked)
+    account.emit(event_type, dispute)

@@ -1,0 +1,244 @@
+"""The objects as Stripe shows them when they are new: every field there, most of them null.
+
+Source: https://docs.stripe.com/api
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.stripe_simulator.account import Account
+from runner.stripe_simulator.errors import JSON
+from runner.stripe_simulator.test_methods import Behaviour
+
+#: How this account's name starts a card statement.
+STATEMENT_PREFIX = "SIMULATOR"
+BILLING_DETAILS: JSON = {
+    "address": dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state")),
+    "email": None,
+    "name": None,
+    "phone": None,
+    "tax_id": None,
+}
+
+
+def _new(account: Account, kind: str, prefix: str, nulls: str, **fields: Any) -> JSON:
+    heading = {"id": account.ids.new(prefix), "object": kind, "created": account.now(), "livemode": False}
+    return {**dict.fromkeys(nulls.split()), **heading, "metadata": {}, **fields}
+
+
+def payment_intent(account: Account, amount: int, currency: str) -> JSON:
+    intent = _new(
+        account,
+        "payment_intent",
+        "pi",
+        """allowed_payment_method_types application application_fee_amount automatic_payment_methods canceled_at
+        cancellation_reason customer customer_account description excluded_payment_method_types last_payment_error
+        latest_charge managed_payments next_action on_behalf_of payment_method payment_method_configuration_details
+        processing receipt_email review setup_future_usage shipping source statement_descriptor
+        statement_descriptor_suffix transfer_data transfer_group""",
+        amount=amount,
+        amount_capturable=0,
+        amount_details={"tip": {}},
+        amount_received=0,
+        capture_method="automatic_async",
+        confirmation_method="automatic",
+        currency=currency,
+        payment_method_options={},
+        payment_method_types=["card"],
+        status="requires_payment_method",
+    )
+    return {**intent, "client_secret": account.ids.new(f"{intent['id']}_secret", 25)}
+
+
+def payment_method(account: Account, behaviour: Behaviour) -> JSON:
+    details = _card(behaviour) if behaviour.type == "card" else _bank_account(behaviour)
+    return _new(
+        account,
+        "payment_method",
+        "pm",
+        "customer customer_account",
+        allow_redisplay="unspecified",
+        billing_details=BILLING_DETAILS,
+        type=behaviour.type,
+        **{behaviour.type: details},
+    )
+
+
+def customer(account: Account) -> JSON:
+    return _new(
+        account,
+        "customer",
+        "cus",
+        """address business_name currency customer_account default_source description discount email individual_name
+        name phone shipping test_clock""",
+        balance=0,
+        delinquent=False,
+        invoice_prefix=account.ids.new("C", 7)[2:].upper(),
+        invoice_settings=dict.fromkeys(("custom_fields", "default_payment_method", "footer", "rendering_options")),
+        next_invoice_sequence=1,
+        preferred_locales=[],
+        tax_exempt="none",
+    )
+
+
+def charge(account: Account, intent: JSON, method: JSON) -> JSON:
+    """A successful, uncaptured one: whoever makes it says what else is true of it.
+
+    The intent's metadata and texts are copied as they are now, and not kept in step afterwards.
+    """
+    copied = "amount currency customer description metadata receipt_email shipping statement_descriptor_suffix"
+    suffix = intent["statement_descriptor_suffix"]
+    return _new(
+        account,
+        "charge",
+        "ch",
+        """application application_fee application_fee_amount balance_transaction failure_balance_transaction
+        failure_code failure_message on_behalf_of receipt_number receipt_url review source_transfer
+        statement_descriptor transfer_data transfer_group""",
+        amount_captured=0,
+        amount_refunded=0,
+        billing_details=method["billing_details"],
+        calculated_statement_descriptor=(f"{STATEMENT_PREFIX}* {suffix}" if suffix else STATEMENT_PREFIX)[:22],
+        captured=False,
+        disputed=False,
+        fraud_details={},
+        outcome=outcome("approved_by_network", "authorized", "Payment complete."),
+        paid=True,
+        payment_intent=intent["id"],
+        payment_method=method["id"],
+        payment_method_details=_payment_details(method),
+        refunded=False,
+        status="succeeded",
+        **{name: intent[name] for name in copied.split()},
+    )
+
+
+def outcome(network_status: str, kind: str, seller_message: str, reason: str | None = None) -> JSON:
+    codes = dict.fromkeys(("advice_code", "network_advice_code", "network_decline_code"))
+    return {
+        **codes,
+        "network_status": network_status,
+        "reason": reason,
+        "risk_level": "normal",
+        "risk_score": 12,
+        "seller_message": seller_message,
+        "type": kind,
+    }
+
+
+def refund(account: Account, charge: JSON, amount: int) -> JSON:
+    new = _new(
+        account,
+        "refund",
+        "re",
+        """balance_transaction customer customer_account payment_method reason receipt_number
+        source_transfer_reversal transfer_reversal""",
+        amount=amount,
+        charge=charge["id"],
+        currency=charge["currency"],
+        payment_intent=charge["payment_intent"],
+        status="succeeded",
+    )
+    if charge["payment_method_details"]["type"] == "card":
+        new["destination_details"] = {"type": "card", "card": {"type": "refund"}}
+    return new
+
+
+def dispute(account: Account, charge: JSON, reason: str, status: str) -> JSON:
+    inquiry = status.startswith("warning_")
+    card = {"brand": "visa", "case_type": "inquiry" if inquiry else "chargeback", "network_reason_code": "83"}
+    return _new(
+        account,
+        "dispute",
+        "du",
+        "",
+        amount=charge["amount"],
+        balance_transactions=[],
+        charge=charge["id"],
+        currency=charge["currency"],
+        enhanced_eligibility_types=[],
+        evidence={"enhanced_evidence": {}},
+        evidence_details={
+            "due_by": account.now() + 9 * 24 * 3600,
+            "enhanced_eligibility": {},
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+        },
+        is_charge_refundable=inquiry,
+        payment_intent=charge["payment_intent"],
+        payment_method_details={"type": "card", "card": card},
+        reason=reason,
+        status=status,
+    )
+
+
+def balance_transaction(account: Account, source: JSON, kind: str, amount: int) -> JSON:
+    """What a charge, refund or dispute did to the balance: US card pricing, 2.9 % and 30 minor units."""
+    fee = (amount * 29 + 500) // 1000 + 30 if kind == "charge" else 0
+    fee_details = {"amount": fee, "currency": source["currency"], "type": "stripe_fee", "application": None}
+    new = _new(
+        account,
+        "balance_transaction",
+        "txn",
+        "exchange_rate",
+        amount=amount,
+        available_on=account.now(),
+        balance_type="payments",
+        currency=source["currency"],
+        description=source.get("description"),
+        fee=fee,
+        fee_details=[{**fee_details, "description": "Stripe processing fees"}] if fee else [],
+        net=amount - fee,
+        reporting_category=kind,
+        source=source["id"],
+        status="available",
+        type=kind,
+    )
+    return {name: value for name, value in new.items() if name not in ("livemode", "metadata")}
+
+
+def _card(behaviour: Behaviour) -> JSON:
+    return {
+        "brand": behaviour.brand,
+        "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
+        "country": "US",
+        "display_brand": behaviour.brand,
+        "exp_month": 12,
+        "exp_year": 2034,
+        "fingerprint": f"simulated{behaviour.brand}{behaviour.last4}",
+        "funding": "credit",
+        "generated_from": None,
+        "last4": behaviour.last4,
+        "networks": {"available": [behaviour.brand], "preferred": None},
+        "regulated_status": "unregulated",
+        "three_d_secure_usage": {"supported": True},
+        "wallet": None,
+    }
+
+
+def _bank_account(behaviour: Behaviour) -> JSON:
+    return {
+        "account_holder_type": "individual",
+        "account_type": "checking",
+        "bank_name": "STRIPE TEST BANK",
+        "financial_connections_account": None,
+        "fingerprint": f"simulatedbank{behaviour.last4}",
+        "last4": behaviour.last4,
+        "networks": {"preferred": "ach", "supported": ["ach"]},
+        "routing_number": "110000000",
+        "status_details": {},
+    }
+
+
+_CHARGED_CARD = "brand checks country exp_month exp_year fingerprint funding last4 regulated_status wallet"
+_CHARGED_BANK = "account_holder_type account_type bank_name fingerprint last4 routing_number"
+
+
+def _payment_details(method: JSON) -> JSON:
+    kind = method["type"]
+    shown = {name: method[kind][name] for name in (_CHARGED_CARD if kind == "card" else _CHARGED_BANK).split()}
+    if kind == "card":
+        shown |= {"installments": None, "mandate": None, "network": shown["brand"], "three_d_secure": None}
+    return {"type": kind, kind: shown}

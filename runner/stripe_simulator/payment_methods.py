@@ -1,0 +1,89 @@
+"""Payment methods and the customers they belong to.
+
+Naming a test payment method makes a new payment method that behaves as the test method does.
+
+Source: https://docs.stripe.com/testing
+"""
+
+from __future__ import annotations
+
+from runner.stripe_simulator import objects
+from runner.stripe_simulator.account import Account
+from runner.stripe_simulator.errors import JSON, StripeRefusal, invalid, missing_resource
+from runner.stripe_simulator.limits import merge_metadata
+from runner.stripe_simulator.test_methods import TEST_METHODS, Behaviour
+
+_CUSTOMER_FIELDS = ["address", "description", "email", "name", "phone", "shipping"]
+
+
+def resolve(account: Account, name: str, param: str = "payment_method") -> JSON:
+    """The payment method called ``name``: one made before, or a test method's.
+
+    Raises:
+      StripeRefusal: 404, there is none.
+    """
+    if name in TEST_METHODS:
+        return _make(account, TEST_METHODS[name])
+    try:
+        return account.find("payment_method", name)
+    except StripeRefusal:
+        raise missing_resource("PaymentMethod", name, param) from None
+
+
+def from_data(account: Account, data: JSON) -> JSON:
+    """The method ``payment_method_data`` describes: a card token or a bank account, never a card number."""
+    if data["type"] == "us_bank_account":
+        return _make(account, TEST_METHODS["pm_usBankAccount_success"])
+    token = data.get("card", {}).get("token", "")
+    if (name := token.replace("tok_", "pm_card_", 1)) in TEST_METHODS:
+        return _make(account, TEST_METHODS[name])
+    raise invalid(
+        "Sending credit card numbers directly to the Stripe API is generally unsafe. Use a test payment method "
+        "such as pm_card_visa, or a token such as tok_visa.",
+        param="payment_method_data",
+    )
+
+
+def _make(account: Account, behaviour: Behaviour) -> JSON:
+    method = account.add(objects.payment_method(account, behaviour))
+    account.behaviours[method["id"]] = behaviour
+    return method
+
+
+def create(account: Account, params: JSON) -> JSON:
+    return from_data(account, params)
+
+
+def retrieve(account: Account, params: JSON, method_id: str) -> JSON:
+    return resolve(account, method_id)
+
+
+def attach(account: Account, params: JSON, method_id: str) -> JSON:
+    """A customer's method can be used again; any other is spent by its first payment."""
+    customer = account.find("customer", params["customer"], "customer")
+    method = resolve(account, method_id)
+    method["customer"] = customer["id"]
+    account.emit("payment_method.attached", method)
+    return method
+
+
+def create_customer(account: Account, params: JSON) -> JSON:
+    customer = account.add(objects.customer(account))
+    _write_customer(customer, params)
+    account.emit("customer.created", customer)
+    if method := params.get("payment_method"):
+        attach(account, {"customer": customer["id"]}, method)
+    return customer
+
+
+def update_customer(account: Account, params: JSON, customer_id: str) -> JSON:
+    customer = account.find("customer", customer_id)
+    before = dict(customer)
+    _write_customer(customer, params)
+    account.emit("customer.updated", customer, before)
+    return customer
+
+
+def _write_customer(customer: JSON, params: JSON) -> None:
+    customer |= {name: params[name] or None for name in _CUSTOMER_FIELDS if name in params}
+    customer["metadata"] = merge_metadata(customer["metadata"], params.get("metadata"))

@@ -1,0 +1,180 @@
+"""The simulator as programs and tests hold it: the account behind the API, and the people around it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+import stripe
+
+from azure_bridge.clock import Clock, SystemClock
+from runner.stripe_simulator import attempts, disputes, payment_intents, refunds, webhooks
+from runner.stripe_simulator.account import Account, Ids
+from runner.stripe_simulator.api import Api, RequestRecord
+from runner.stripe_simulator.errors import JSON, CardDeclined
+from runner.stripe_simulator.faults import Fault
+from runner.stripe_simulator.http import SimulatorClient
+from runner.stripe_simulator.webhooks import Delivery
+
+API_KEY = "sk_test_simulator"
+WEBHOOK_SECRET = "whsec_simulator_0123456789abcdef"  # noqa: S105 - signs simulated events only
+
+
+class StripeSimulator:
+    """Stripe in test mode, in process: give :meth:`http_client` to the SDK, or take :meth:`client` ready made.
+
+    Customers, banks and time act through the methods that no merchant's API has: ``pay``, ``authenticate``,
+    ``settle``, ``open_dispute`` and the rest. What they return is a copy of the object they changed.
+
+    Source: https://docs.stripe.com/testing
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        api_key: str = API_KEY,
+        webhook_secret: str = WEBHOOK_SECRET,
+        seed: int | None = None,
+    ) -> None:
+        """``seed`` makes the ids the same in every run; without one they are unique."""
+        self.clock = clock or SystemClock()
+        self.api_key = api_key
+        self.webhook_secret = webhook_secret
+        self._account = Account(self.clock, Ids(seed))
+        self._api = Api(self._account, api_key)
+
+    # -- the merchant's side
+
+    def http_client(self) -> SimulatorClient:
+        return SimulatorClient(self._api)
+
+    def client(self, **options: Any) -> stripe.StripeClient:
+        """``options`` are the SDK's own, such as ``max_network_retries``; a retry follows at once."""
+        return stripe.StripeClient(self.api_key, http_client=self.http_client(), **options)
+
+    @property
+    def requests(self) -> Sequence[RequestRecord]:
+        """Every request that came in, in order, answered or not."""
+        return tuple(self._api.log)
+
+    @property
+    def payment_intents(self) -> Mapping[str, JSON]:
+        """Copies of all intents by id, oldest first."""
+        with self._account.lock:
+            return MappingProxyType({i["id"]: copy.deepcopy(i) for i in self._account.all("payment_intent")})
+
+    # -- webhooks
+
+    @property
+    def events(self) -> list[JSON]:
+        """Everything that happened, in order; Stripe delivers it in no particular one."""
+        with self._account.lock:
+            return self._account.all("event")
+
+    def deliveries(
+        self,
+        events: Sequence[JSON] | None = None,
+        *,
+        twice: bool = False,
+        shuffle: int | None = None,
+        late: timedelta = timedelta(0),
+    ) -> list[Delivery]:
+        """``events`` (all of them unless given) as signed requests.
+
+        ``shuffle`` is the seed of another order. ``late``: attempted that long after now, with a signature of that
+        moment, as Stripe signs each attempt anew.
+        """
+        timestamp = int((self.clock.now() + late).timestamp())
+        made = [
+            webhooks.deliver(e, self.webhook_secret, timestamp) for e in (self.events if events is None else events)
+        ]
+        made = webhooks.twice(made) if twice else made
+        return made if shuffle is None else webhooks.shuffled(made, shuffle)
+
+    def acknowledge(self, event_id: str) -> None:
+        """The endpoint answered 2xx: ``delivery_success`` is true of the event from now on."""
+        with self._account.acting():
+            self._account.find("event", event_id)["pending_webhooks"] = 0
+
+    def sign(self, payload: bytes, secret: str | None = None, timestamp: int | None = None) -> str:
+        """The Stripe-Signature of any body; ``timestamp`` is Unix seconds, now unless given."""
+        now = int(self.clock.now().timestamp()) if timestamp is None else timestamp
+        return webhooks.sign(payload, secret or self.webhook_secret, now)
+
+    # -- the customer and the banks
+
+    def pay(self, intent_or_session_id: str, payment_method: str = "pm_card_visa") -> JSON:
+        """The customer pays in the browser. A decline is the intent's new state, not an error.
+
+        Raises:
+          StripeRefusal: there is nothing of that id to pay, or no longer.
+        """
+        with self._account.acting():
+            intent = self._account.find("payment_intent", intent_or_session_id, "intent")
+            _ignoring_declines(payment_intents.pay, self._account, intent, payment_method)
+            return copy.deepcopy(intent)
+
+    def authenticate(self, intent_id: str, *, succeed: bool = True) -> JSON:
+        """The customer passes, or fails, 3-D Secure."""
+        with self._account.acting():
+            intent = self._intent_in(intent_id, "requires_action")
+            step = attempts.proceed if succeed else attempts.refuse_authentication
+            _ignoring_declines(step, self._account, intent)
+            return copy.deepcopy(intent)
+
+    def settle(self, intent_id: str, *, succeed: bool | None = None) -> JSON:
+        """The bank answers a debit that is ``processing``: as the test method says, unless ``succeed`` is given."""
+        with self._account.acting():
+            intent = self._intent_in(intent_id, "processing")
+            attempts.settle(self._account, intent, succeed)
+            return copy.deepcopy(intent)
+
+    def settle_refund(self, refund_id: str, *, succeed: bool | None = None) -> JSON:
+        """The bank answers a refund, pending or thought done: as the test method says, unless ``succeed`` is given."""
+        with self._account.acting():
+            refund = self._account.find("refund", refund_id)
+            refunds.settle(self._account, refund, succeed)
+            return copy.deepcopy(refund)
+
+    def open_dispute(self, charge_or_intent_id: str, *, reason: str = "fraudulent", inquiry: bool = False) -> JSON:
+        """The customer asks the bank for the money back; an ``inquiry`` only asks what it was for."""
+        with self._account.acting():
+            charge_id = charge_or_intent_id
+            if charge_id.startswith("pi_"):
+                charge_id = str(self._account.find("payment_intent", charge_id)["latest_charge"])
+            status = "warning_needs_response" if inquiry else "needs_response"
+            charge = self._account.find("charge", charge_id, "charge")
+            return copy.deepcopy(disputes.open_dispute(self._account, charge, reason, status))
+
+    def close_dispute(self, dispute_id: str, status: str = "lost") -> JSON:
+        """``status``: won, lost, warning_closed or prevented."""
+        with self._account.acting():
+            dispute = self._account.find("dispute", dispute_id)
+            return copy.deepcopy(disputes.close_dispute(self._account, dispute, status))
+
+    # -- what goes wrong
+
+    def fail_next(self, fault: Fault | str, *, times: int = 1, on: str = "") -> None:
+        """The next ``times`` requests meet ``fault``; ``on`` narrows it, as in ``"POST /v1/payment_intents"``."""
+        self._api.faults.add(Fault(fault), times, on)
+
+    def during_next(self, action: Callable[[], None]) -> None:
+        """Call ``action`` while the next keyed request is in flight: executed, and not yet answered."""
+        self._api.in_flight.append(action)
+
+    def _intent_in(self, intent_id: str, status: str) -> JSON:
+        intent = self._account.find("payment_intent", intent_id, "intent")
+        if intent["status"] != status:
+            raise ValueError(f"{intent_id} has the status {intent['status']}; this needs one in {status}.")
+        return intent
+
+
+def _ignoring_declines(step: Callable[..., None], *arguments: Any) -> None:
+    try:
+        step(*arguments)
+    except CardDeclined:
+        """The intent says so."""
