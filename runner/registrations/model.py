@@ -11,7 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from azure_bridge.tables import BridgeConfiguration, PaymentColumns, PaymentStatus, PaymentTable
 
@@ -78,7 +88,7 @@ class StepRegistration(Section):
     mode: Mode = SYNCHRONOUS
     """``sync``, or ``async`` to run after the commit, at stage 40 only."""
 
-    rank: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 1
+    rank: Annotated[StrictInt, Field(ge=-(2**31), lt=2**31)] = 1
     """Execution order among the steps of one message, table and stage: lowest first."""
 
     filtering_attributes: tuple[ColumnName, ...] = ()
@@ -104,7 +114,7 @@ class StepRegistration(Section):
     endpoint: str | None = None
     """The name under ``endpoints`` through which a remote environment reaches it."""
 
-    enabled: bool = True
+    enabled: StrictBool = True
     """``false`` keeps the step registered and does not run it."""
 
     @property
@@ -128,7 +138,7 @@ class WebhookValues(Section):
     type: Literal["http-header", "http-query-string"]
     """Where the values travel."""
 
-    values: Annotated[dict[str, str], Field(min_length=1)]
+    values: dict[str, str]
     """Name -> value; values are references such as ``${keyvault:webhook-key}``."""
 
 
@@ -242,7 +252,7 @@ class BridgeTable(Section):
     columns: ColumnsRegistration = ColumnsRegistration()
     """Which columns are written."""
 
-    statuses: dict[PaymentStatus, int] = _STATUSES
+    statuses: dict[PaymentStatus, StrictInt] = _STATUSES
     """Every Payment status -> its number in the table's choice column."""
 
 
@@ -256,10 +266,10 @@ class BridgeRegistration(Section):
     """Apply only events of this organization (a GUID or a reference), where two environments share one Stripe
     account."""
 
-    create_sales_orders: bool = False
+    create_sales_orders: StrictBool = False
     """Make a Sales Order for a paid checkout that names no row."""
 
-    tables: Annotated[tuple[BridgeTable, ...], Field(min_length=1)]
+    tables: tuple[BridgeTable, ...]
     """The tables that follow the money."""
 
 

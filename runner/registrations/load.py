@@ -1,0 +1,115 @@
+"""Reads registrations.yaml. Everything that is wrong with it is said at once, each with its place in the file.
+
+registrations = load(Path("registrations.yaml"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from azure_bridge.redaction import find_secrets, redact
+from runner.registrations.document import Document, YamlSyntaxError
+from runner.registrations.model import Registrations
+from runner.registrations.problems import Finding, Problem, RegistrationError, dotted
+from runner.registrations.rules import STEP_RULES, StepRule, apply_rules
+from runner.registrations.structure import structure, view
+
+__all__ = ["Examination", "Problem", "RegistrationError", "examine", "load", "parse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What reading a file came to: its registrations when it has no problems, else None."""
+
+    registrations: Registrations | None
+    problems: tuple[Problem, ...]
+
+
+def load(file: Path) -> Registrations:
+    """Read and check a file.
+
+    Raises:
+      RegistrationError: with every problem in it.
+      OSError: it cannot be opened.
+    """
+    return parse(read_text(file), str(file))
+
+
+def parse(text: str, file: str = "registrations.yaml") -> Registrations:
+    """Read and check a text; ``file`` is what the problems call it.
+
+    Raises:
+      RegistrationError: with every problem in it.
+    """
+    examination = examine(text, file)
+    if examination.registrations is None:
+        raise RegistrationError(examination.problems)
+    return examination.registrations
+
+
+def read_text(file: Path) -> str:
+    """The file's text.
+
+    Raises:
+      RegistrationError: it is not UTF-8.
+      OSError: it cannot be opened.
+    """
+    content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise RegistrationError(
+            [_problem(str(file), (line, 1), "This is not UTF-8 text.", "Save it as UTF-8.")]
+        ) from None
+
+
+def examine(text: str, file: str, more_rules: Sequence[StepRule] = ()) -> Examination:
+    """Read a text and find everything that is wrong with it, by Dataverse's rules and by ``more_rules``."""
+    try:
+        document = Document(text)
+    except YamlSyntaxError as error:
+        message = f"This is not YAML: {redact(error.message)}."
+        return Examination(None, (_problem(file, (error.line, error.column), message, ""),))
+    if document.data is None:
+        problem = _problem(file, (1, 1), "The file is empty.", "Start with steps: and a list of steps.")
+        return Examination(None, (problem,))
+    registrations, findings = structure(document.data)
+    findings += document.findings
+    findings += apply_rules(view(document.data, registrations), (*STEP_RULES, *more_rules))
+    problems = tuple(sorted({*_secrets(text, document, file), *_located(findings, document, file)}, key=_order))
+    return Examination(None if problems else registrations, problems)
+
+
+def _located(findings: Iterable[Finding], document: Document, file: str) -> Iterable[Problem]:
+    for finding in findings:
+        line, column = document.position(finding.path, at_key=finding.at_key)
+        yield Problem(
+            file=file,
+            line=line,
+            column=column,
+            path=dotted(finding.path),
+            message=finding.message,
+            hint=finding.hint,
+            code=finding.code,
+            url=finding.url,
+        )
+
+
+def _secrets(text: str, document: Document, file: str) -> Iterable[Problem]:
+    """Secrets anywhere in the text, comments included: what is in a file ends up in a repository."""
+    for found in find_secrets(text):
+        before = text[: found.offset]
+        place = before.count("\n") + 1, len(before) - before.rfind("\n")
+        hint = "Remove it, revoke it if it was ever shared, and write a reference such as ${env:NAME} instead."
+        yield _problem(file, place, f"This looks like {found.kind}.", hint, dotted(document.path_at(*place)))
+
+
+def _problem(file: str, place: tuple[int, int], message: str, hint: str, path: str = "") -> Problem:
+    return Problem(file=file, line=place[0], column=place[1], path=path, message=message, hint=hint)
+
+
+def _order(problem: Problem) -> tuple[int, int, str, str]:
+    return problem.line, problem.column, problem.path, problem.message

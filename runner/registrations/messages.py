@@ -1,0 +1,107 @@
+"""Dataverse's messages, as far as registering a step on them goes.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/use-messages
+"""
+
+from __future__ import annotations
+
+#: Message -> the kinds of image it supports.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-plug-in#define-entity-images
+IMAGES = {
+    "Create": frozenset({"post"}),
+    "CreateMultiple": frozenset({"post"}),
+    "Delete": frozenset({"pre"}),
+    **dict.fromkeys(
+        (
+            "Update",
+            "UpdateMultiple",
+            "Assign",
+            "SetState",
+            "SetStateDynamicEntity",
+            "Merge",
+            "Route",
+            "Send",
+            "DeliverIncoming",
+            "DeliverPromote",
+        ),
+        frozenset({"pre", "post"}),
+    ),
+}
+
+#: Messages whose request names columns, so that a step can filter on them.
+FILTERED = frozenset({"Update", "UpdateMultiple", "OnExternalUpdated"})
+
+#: Messages that belong to no table: their steps are registered without one.
+WITHOUT_TABLE = frozenset({"Associate", "Disassociate"})
+
+#: Requests that only carry others, or change nothing: the platform runs no custom step on them.
+WITHOUT_STEPS = frozenset({"ExecuteMultiple", "ExecuteTransaction", "ExecuteAsync", "WhoAmI"})
+
+MESSAGES = frozenset(
+    {
+        *IMAGES,
+        *FILTERED,
+        *WITHOUT_TABLE,
+        *WITHOUT_STEPS,
+        "AddItem",
+        "AddListMembers",
+        "AddMember",
+        "AddMembers",
+        "AddToQueue",
+        "BackgroundSend",
+        "Book",
+        "CalculatePrice",
+        "Cancel",
+        "CancelSalesOrder",
+        "CheckIncoming",
+        "CheckPromote",
+        "Clone",
+        "CloneProduct",
+        "Close",
+        "ConvertQuoteToSalesOrder",
+        "ConvertSalesOrderToInvoice",
+        "DeleteMultiple",
+        "Execute",
+        "FulfillSalesOrder",
+        "GenerateInvoiceFromOpportunity",
+        "GenerateQuoteFromOpportunity",
+        "GenerateSalesOrderFromOpportunity",
+        "GetSalesOrderProductsFromOpportunity",
+        "GrantAccess",
+        "Lose",
+        "ModifyAccess",
+        "OnExternalCreated",
+        "OnExternalDeleted",
+        "PickFromQueue",
+        "Publish",
+        "PublishAll",
+        "QualifyLead",
+        "ReleaseToQueue",
+        "RemoveFromQueue",
+        "RemoveItem",
+        "RemoveMember",
+        "RemoveMembers",
+        "Renew",
+        "Reschedule",
+        "Retrieve",
+        "RetrieveExchangeRate",
+        "RetrieveMultiple",
+        "RetrievePrincipalAccess",
+        "RetrieveSharedPrincipalsAndAccess",
+        "RevokeAccess",
+        "Revise",
+        "RouteTo",
+        "SetBusinessEquipment",
+        "UnlockInvoicePricing",
+        "UnlockSalesOrderPricing",
+        "Upsert",
+        "UpsertMultiple",
+        "Win",
+    }
+)
+
+
+def is_custom_api(message: str) -> bool:
+    """Whether a name can be a custom API's: its unique name starts with the publisher's prefix, ``new_``."""
+    prefix, underscore, rest = message.partition("_")
+    return bool(underscore and rest and prefix.isalnum())

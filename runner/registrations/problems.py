@@ -1,0 +1,81 @@
+"""What can be wrong with a registrations file, said so that a person can put it right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Keys and list positions from the top of the file: ``("steps", 0, "stage")``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What is wrong at a path. A :class:`Problem` says in addition where in the file that is."""
+
+    path: Path
+    message: str
+    hint: str = ""
+    code: int | None = None
+    url: str | None = None
+    #: The key itself is wrong, not its value.
+    at_key: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Problem:
+    """One thing to put right. ``line`` and ``column`` count from 1; ``code`` is the one Dataverse answers with."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+    code: int | None = None
+    url: str | None = None
+
+    def __str__(self) -> str:
+        where = (
+            f"{self.file}:{self.line}:{self.column}: {self.path}"
+            if self.path
+            else f"{self.file}:{self.line}:{self.column}"
+        )
+        source = ", ".join(part for part in (f"0x{self.code:08x}" if self.code else "", self.url or "") if part)
+        return " ".join(
+            part for part in (f"{where}: {self.message}", self.hint, f"[{source}]" if source else "") if part
+        )
+
+
+class RegistrationError(Exception):
+    """The file cannot be used. ``problems`` has everything that is wrong with it, in the order of the file."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def dotted(path: Path) -> str:
+    """A path as people write it.
+
+    >>> dotted(("steps", 0, "images", 1, "alias"))
+    'steps[0].images[1].alias'
+    """
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word somebody most likely meant; upper and lower case do not matter."""
+    by_folded = {each.casefold(): each for each in known}
+    matches = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.7)
+    return by_folded[matches[0]] if matches else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint: the nearest known word, or all of them."""
+    words = list(known)
+    match = nearest(word, words)
+    return f"Did you mean {match}?" if match else f"Known: {', '.join(words)}."
