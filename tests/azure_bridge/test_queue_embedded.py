@@ -41,6 +41,12 @@ def numbered(count: int, *, start: int = 0) -> list[QueueMessage]:
     return [QueueMessage(body=b"{}", message_id=f"evt_{number}") for number in range(start, start + count)]
 
 
+def wait_for_senders(queue: EmbeddedQueue, count: int) -> None:
+    pause = threading.Event()
+    while len(queue._commits._waiting) < count:
+        pause.wait(0.001)
+
+
 def test_what_was_sent_is_there_after_reopening(open_events: OpenEvents) -> None:
     queue = open_events()
     queue.send(numbered(3))
@@ -63,9 +69,7 @@ def test_senders_that_wait_together_share_one_commit(open_events: OpenEvents) ->
     with ThreadPoolExecutor(8) as pool:
         with queue._file.transaction():
             sends = [pool.submit(queue.send, [message]) for message in numbered(8)]
-            gathered = threading.Event()
-            while len(queue._commits._waiting) < 8:
-                gathered.wait(0.001)
+            wait_for_senders(queue, 8)
             commits.clear()
         for send in sends:
             send.result(timeout=30)
@@ -145,3 +149,16 @@ def test_no_statement_walks_through_the_backlog(open_events: OpenEvents, name: s
         plan = connection.execute(f"EXPLAIN QUERY PLAN {getattr(embedded, name)}", parameters).fetchall()
     steps = [row["detail"] for row in plan]
     assert not [step for step in steps if step.startswith(("SCAN message", "SCAN known_id", "USE TEMP B-TREE"))], steps
+
+
+def test_a_sender_interrupted_while_it_waits_does_not_hold_up_the_others(open_events: OpenEvents) -> None:
+    queue = open_events()
+    with ThreadPoolExecutor(1) as pool:
+        with queue._file.transaction():
+            leading = pool.submit(queue.send, numbered(1))
+            wait_for_senders(queue, 1)
+            interrupted = queue._commits._join(numbered(1, start=1))
+            queue._commits._leave(interrupted)
+        leading.result(timeout=30)
+    queue.send(numbered(1, start=2))
+    assert [one.message.message_id for one in queue.peek()] == ["evt_0", "evt_2"]
