@@ -15,18 +15,38 @@ _MASK = "***"
 #: Shorter values would mask ordinary words.
 _SHORTEST_SECRET = 6
 
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How one kind of secret looks. A text without any of ``markers`` is not searched: most texts have none."""
+
+    kind: str
+    markers: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+    def may_be_in(self, lowered: str) -> bool:
+        return any(marker in lowered for marker in self.markers)
+
+
+def _shape(kind: str, markers: str, pattern: str) -> _Shape:
+    return _Shape(kind, tuple(markers.split()), re.compile(pattern))
+
+
 #: Each pattern keeps what comes before ``(?P<secret>``, so that a reader still sees which kind it was.
-_SHAPES = {
-    "a Stripe API key": r"\b[sr]k_(?:test|live|org)_(?P<secret>\w+)",
-    "a Stripe key": r"\b[sr]k_(?P<secret>(?=[A-Za-z]*\d)(?=[a-z\d]*[A-Z])[A-Za-z\d]{16,})",
-    "a Stripe webhook secret": r"\bwhsec_(?P<secret>[\w+/=]+)",
-    "a client secret": r"\b(?:pi|seti|cs|src|in)_\w+?_secret_(?P<secret>\w+)",
-    "an Azure key": r"(?i:SharedAccessKey|AccountKey|AccessKey)\s*=\s*(?P<secret>[^;\s\"'${}]+={0,2})",
-    "a shared access signature": r"[?&\s]sig=(?P<secret>[\w%+/=-]{8,})",
-    "a bearer token": r"(?i:\bbearer)\s+(?P<secret>[\w.~+/=-]{16,})",
-    "a password in an address": r"://[^/\s:@]+:(?P<secret>[^@\s/${}]+)@",
-}
-_PATTERNS = {kind: re.compile(pattern) for kind, pattern in _SHAPES.items()}
+_SHAPES = (
+    _shape("a Stripe API key", "sk_ rk_", r"\b[sr]k_(?:test|live|org)_(?P<secret>\w+)"),
+    _shape("a Stripe API key", "sk_ rk_", r"\b[sr]k_(?P<secret>(?=[A-Za-z]*\d)(?=[a-z\d]*[A-Z])[A-Za-z\d]{16,})"),
+    _shape("a Stripe webhook secret", "whsec_", r"\bwhsec_(?P<secret>[\w+/=]+)"),
+    _shape("a client secret", "_secret_", r"\b(?:pi|seti|cs|src|in)_\w+?_secret_(?P<secret>\w+)"),
+    _shape(
+        "an Azure key",
+        "accesskey accountkey",
+        r"(?i:SharedAccessKey|AccountKey|AccessKey)\s*=\s*(?P<secret>[^;\s\"'${}]+)",
+    ),
+    _shape("a shared access signature", "sig=", r"[?&\s]sig=(?P<secret>[\w%+/=-]{8,})"),
+    _shape("a bearer token", "bearer", r"(?i:\bbearer)\s+(?P<secret>[\w.~+/=-]{16,})"),
+    _shape("a password in an address", "://", r"://[^/\s:@]+:(?P<secret>[^@\s/${}]+)@"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +59,10 @@ class SecretFound:
 
 def find_secrets(text: str) -> Iterator[SecretFound]:
     """Everything in ``text`` that has the shape of a secret."""
-    for kind, pattern in _PATTERNS.items():
-        for match in pattern.finditer(text):
-            yield SecretFound(kind, match.start())
+    lowered = text.lower()
+    for shape in _SHAPES:
+        if shape.may_be_in(lowered):
+            yield from (SecretFound(shape.kind, match.start()) for match in shape.pattern.finditer(text))
 
 
 def redact(text: str) -> str:
@@ -51,8 +72,10 @@ def redact(text: str) -> str:
     'Authorization: Bearer ***'
     """
     text = _registry.mask(text)
-    for pattern in _PATTERNS.values():
-        text = pattern.sub(_mask_match, text)
+    lowered = text.lower()
+    for shape in _SHAPES:
+        if shape.may_be_in(lowered):
+            text = shape.pattern.sub(_mask_match, text)
     return text
 
 
