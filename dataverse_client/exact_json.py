@@ -1,0 +1,48 @@
+"""JSON in which numbers keep every digit: money is never a float."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from dataverse_client.errors import UnexpectedResponseError
+from dataverse_client.transport import Answer
+
+
+def loads(answer: Answer) -> dict[str, Any]:
+    """The JSON object an answer carries, with ``Decimal`` for every number that has a fraction or an exponent.
+
+    Raises:
+      UnexpectedResponseError: the body is not a JSON object.
+    """
+    try:
+        content = json.loads(answer.body, parse_float=Decimal, parse_constant=_refuse)
+    except ValueError as error:
+        raise _unexpected(answer, str(error)) from error
+    if not isinstance(content, dict):
+        raise _unexpected(answer, f"it is a {type(content).__name__}")
+    return content
+
+
+def dumps(content: Any) -> bytes:
+    """JSON as UTF-8. A Decimal is written with exactly its own digits, and must be finite."""
+    return orjson.dumps(content, default=_exact)
+
+
+def _exact(value: Any) -> orjson.Fragment:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} has no place in a Web API body")
+    return orjson.Fragment(format(value, "f"))
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _unexpected(answer: Answer, why: str) -> UnexpectedResponseError:
+    return UnexpectedResponseError(
+        f"The answer should be a JSON object, but {why}", status=answer.status, request=str(answer.request)
+    )

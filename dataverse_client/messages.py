@@ -1,0 +1,77 @@
+"""Functions and actions: what the Web API offers beside operations on rows.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/use-web-api-functions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dataverse_client.exact_json import dumps
+from dataverse_client.metadata import Tables
+from dataverse_client.query import query_string
+from dataverse_client.transport import Request
+from dataverse_client.types import Entity, EntityCollection, EntityReference
+from dataverse_client.webapi import checked_guid, encode_entity, encode_value
+
+#: Names that tell a function (it only reads, and is a GET) from an action.
+_FUNCTION_PREFIXES = ("Retrieve", "WhoAmI", "Is", "Get", "Calculate", "Validate", "Initialize")
+
+
+def is_function(name: str) -> bool:
+    """By Dataverse's naming, which custom APIs need not follow."""
+    return name.startswith(_FUNCTION_PREFIXES)
+
+
+def function_request(name: str, parameters: Mapping[str, Any], tables: Tables) -> Request:
+    """``Name(A=@p1)?@p1=...``: parameters travel as aliases, so that any value fits."""
+    aliases = {f"@p{number}": key for number, key in enumerate(parameters, 1)}
+    arguments = ",".join(f"{key}={alias}" for alias, key in aliases.items())
+    values = ((alias, _alias_value(parameters[key], f"{name}.{key}", tables)) for alias, key in aliases.items())
+    return Request("GET", f"{name}({arguments}){query_string(values)}")
+
+
+def action_request(name: str, parameters: Mapping[str, Any], tables: Tables) -> Request:
+    """A POST with the parameters as its body; never repeated by itself, since nobody knows what it does."""
+    body = {key: _parameter(value, f"{name}.{key}", tables) for key, value in parameters.items()}
+    return Request("POST", name, {"Content-Type": "application/json"}, dumps(body), repeatable=False)
+
+
+def create_multiple_request(entities: Sequence[Entity], tables: Tables) -> Request:
+    """The bulk form of Create; all rows belong to the first one's table."""
+    table = tables(entities[0].logical_name)
+    name = f"{table.entity_set_name}/Microsoft.Dynamics.CRM.CreateMultiple"
+    return action_request(name, {"Targets": list(entities)}, tables)
+
+
+def _alias_value(value: Any, where: str, tables: Tables) -> str:
+    encoded = _parameter(value, where, tables)
+    if isinstance(encoded, str):
+        return "'" + encoded.replace("'", "''") + "'" if isinstance(value, str) else encoded
+    return dumps(encoded).decode()
+
+
+def _parameter(value: Any, where: str, tables: Tables) -> Any:
+    match value:
+        case EntityReference(logical_name=logical_name, id=id):
+            return {**_typed(logical_name), tables(logical_name).primary_id_attribute: checked_guid(id, where)}
+        case Entity():
+            return typed_entity(value, tables)
+        case EntityCollection(entities=entities):
+            return [typed_entity(entity, tables) for entity in entities]
+        case list():
+            return [_parameter(item, where, tables) for item in value]
+    return encode_value(value, where)
+
+
+def typed_entity(entity: Entity, tables: Tables) -> dict[str, Any]:
+    """A row inside a parameter, where its type and its id must be said."""
+    body = {**_typed(entity.logical_name), **encode_entity(entity, tables)}
+    if entity.id is not None:
+        body[tables(entity.logical_name).primary_id_attribute] = checked_guid(entity.id, entity.logical_name)
+    return body
+
+
+def _typed(logical_name: str) -> dict[str, str]:
+    return {"@odata.type": f"Microsoft.Dynamics.CRM.{logical_name}"}

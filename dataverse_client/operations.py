@@ -1,0 +1,217 @@
+"""What can be done to a row, each a piece of data: sent alone, in a batch or in a change set alike.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/perform-operations-web-api
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from dataverse_client.errors import DataverseError, DuplicateRecordError, InvalidRequestError, NotFoundError
+from dataverse_client.exact_json import dumps, loads
+from dataverse_client.metadata import Tables
+from dataverse_client.query import query_string, select
+from dataverse_client.transport import Answer, Request, prefer
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, is_guid
+from dataverse_client.webapi import checked_guid, decode_entity, encode_entity, row_path
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A new row. Its ``entity.id``, when set, becomes the row's id, and makes repeating the request safe."""
+
+    entity: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Changes to a row that exists. ``if_match`` is the ``row_version`` it must still have; None: any."""
+
+    entity: Entity
+    if_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Changes to the row with this id or alternate key, which is created when it does not exist."""
+
+    entity: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The end of a row. ``if_match`` is the ``row_version`` it must still have; None: any."""
+
+    logical_name: str
+    id: str
+    if_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieve:
+    """A question for one row, by id or alternate key. ``columns`` None means every column."""
+
+    row: EntityReference
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Associate:
+    """A link from ``row`` through a navigation property; ``is_collection`` when it leads to many rows."""
+
+    row: EntityReference
+    navigation_property: str
+    related: EntityReference
+    is_collection: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Disassociate:
+    """The end of such a link."""
+
+    row: EntityReference
+    navigation_property: str
+    related: EntityReference
+    is_collection: bool = True
+
+
+Operation: TypeAlias = "Create | Update | Upsert | Delete | Retrieve | Associate | Disassociate"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of one operation: the row's id, or the error. ``created`` is an Upsert's, ``entity`` a Retrieve's."""
+
+    id: str | None
+    error: DataverseError | None = None
+    created: bool | None = None
+    entity: Entity | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.error is None
+
+
+def to_request(operation: Operation, tables: Tables, root: str) -> Request:
+    """The HTTP request that does ``operation``; ``root`` is the API's, for the links in its body.
+
+    Raises:
+      InvalidRequestError: it cannot be written as one.
+    """
+    match operation:
+        case Create(entity):
+            return _create(entity, tables)
+        case Update(entity, if_match):
+            headers = {**_JSON, "If-Match": _etag(if_match)}
+            path = row_path(_reference(entity), tables)
+            return Request("PATCH", path, headers, dumps(encode_entity(entity, tables)))
+        case Upsert(entity):
+            return _upsert(entity, tables)
+        case Delete(logical_name, id, if_match):
+            headers = {"If-Match": _etag(if_match)} if if_match else {}
+            return Request("DELETE", row_path(EntityReference(logical_name, id), tables), headers)
+        case Retrieve(row, columns):
+            options = select(columns, tables(row.logical_name))
+            return Request("GET", row_path(row, tables) + query_string(options))
+        case Associate() | Disassociate():
+            return _link(operation, tables, root)
+
+
+def to_result(operation: Operation, answer: Answer, tables: Tables) -> BatchResult:
+    """What ``answer`` says about ``operation``. Raises UnexpectedResponseError when it cannot be read."""
+    error = answer.error()
+    if error is not None and not _done_by_an_earlier_attempt(operation, error):
+        return BatchResult(subject_id(operation), error)
+    match operation:
+        case Create(entity):
+            return BatchResult(entity.id or _created_id(answer))
+        case Upsert(entity):
+            table = tables(entity.logical_name)
+            row = decode_entity(loads(answer), table) if answer.body else None
+            return BatchResult(entity.id or (row and row.id) or _created_id(answer), created=answer.status == 201)
+        case Retrieve(row):
+            found = decode_entity(loads(answer), tables(row.logical_name))
+            return BatchResult(found.id, entity=found)
+    return BatchResult(subject_id(operation))
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _create(entity: Entity, tables: Tables) -> Request:
+    table = tables(entity.logical_name)
+    body = {**entity_key(entity, tables), **encode_entity(entity, tables)}
+    return Request("POST", table.entity_set_name, _JSON, dumps(body), repeatable=entity.id is not None)
+
+
+def entity_key(entity: Entity, tables: Tables) -> Mapping[str, Any]:
+    """The primary id as a column of a body, when the caller chose one."""
+    if entity.id is None:
+        return {}
+    table = tables(entity.logical_name)
+    return {table.primary_id_attribute: checked_guid(entity.id, table.logical_name)}
+
+
+def _upsert(entity: Entity, tables: Tables) -> Request:
+    """Only a representation tells created (201) from updated (200); its least form is the id."""
+    table = tables(entity.logical_name)
+    path = row_path(_reference(entity), tables) + query_string(select((), table))
+    # Dataverse takes the key's columns from the URL, and refuses them in the body.
+    body = encode_entity(entity, tables, without=() if entity.id else entity.key_attributes)
+    return Request("PATCH", path, {**_JSON, **prefer("return=representation")}, dumps(body))
+
+
+def _link(operation: Associate | Disassociate, tables: Tables, root: str) -> Request:
+    related = row_path(operation.related, tables)
+    path = f"{row_path(operation.row, tables)}/{operation.navigation_property}"
+    if isinstance(operation, Disassociate):
+        key = f"({operation.related.id})" if operation.is_collection else ""
+        return Request("DELETE", f"{path}{key}/$ref")
+    method = "POST" if operation.is_collection else "PUT"
+    body = dumps({"@odata.id": root + related})
+    return Request(method, f"{path}/$ref", _JSON, body, repeatable=not operation.is_collection)
+
+
+def _reference(entity: Entity) -> EntityReference:
+    try:
+        return entity.to_entity_reference()
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None
+
+
+def _etag(if_match: str | None) -> str:
+    """``*`` asks only that the row exist, so that an update never creates one."""
+    if if_match is None:
+        return "*"
+    return f'W/"{if_match}"' if if_match.isdecimal() else if_match
+
+
+def _done_by_an_earlier_attempt(operation: Operation, error: DataverseError) -> bool:
+    """Whether the error only says that what was asked for is so already, since an attempt without an answer."""
+    if not error.is_repeat:
+        return False
+    if isinstance(operation, Create):
+        return operation.entity.id is not None and isinstance(error, DuplicateRecordError) and error.code == 0x80040237
+    return isinstance(operation, Delete) and isinstance(error, NotFoundError)
+
+
+def subject_id(operation: Operation) -> str | None:
+    """The id of the row an operation is about, when it is known beforehand."""
+    match operation:
+        case Create(entity) | Update(entity) | Upsert(entity):
+            return entity.id
+        case Delete(_, id):
+            return id
+        case Retrieve(row) | Associate(row) | Disassociate(row):
+            return row.id if row.id != EMPTY_GUID else None
+
+
+_LAST_ID = re.compile(r"\(([0-9a-fA-F-]{36})\)\s*\Z")
+
+
+def _created_id(answer: Answer) -> str | None:
+    match = _LAST_ID.search(answer.headers.get("odata-entityid", ""))
+    return match[1].lower() if match and is_guid(match[1]) else None

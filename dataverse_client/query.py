@@ -1,0 +1,161 @@
+"""A QueryExpression as an OData query string.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/overview
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+from urllib.parse import quote
+
+import orjson
+
+from dataverse_client.errors import InvalidRequestError, UnexpectedResponseError
+from dataverse_client.metadata import TableMetadata
+from dataverse_client.transport import Request, prefer
+from dataverse_client.types import (
+    ConditionExpression,
+    ConditionOperator,
+    FilterExpression,
+    LogicalOperator,
+    OrderExpression,
+    PagingInfo,
+    QueryExpression,
+)
+from dataverse_client.webapi import literal
+
+_T = TypeVar("_T")
+
+#: The most rows Dataverse returns at once, and the largest $top it accepts.
+MAX_PAGE = 5000
+
+_COMPARISONS = {
+    ConditionOperator.EQUAL: "eq",
+    ConditionOperator.NOT_EQUAL: "ne",
+    ConditionOperator.GREATER_THAN: "gt",
+    ConditionOperator.GREATER_EQUAL: "ge",
+    ConditionOperator.LESS_THAN: "lt",
+    ConditionOperator.LESS_EQUAL: "le",
+}
+_TEXT_FUNCTIONS = {ConditionOperator.BEGINS_WITH: "startswith", ConditionOperator.ENDS_WITH: "endswith"}
+_MEMBERSHIPS = {ConditionOperator.IN: "In", ConditionOperator.NOT_IN: "NotIn"}
+_EMPTINESS = {ConditionOperator.NULL: "eq", ConditionOperator.NOT_NULL: "ne"}
+
+
+def query_request(query: QueryExpression, table: TableMetadata, root: str) -> Request:
+    """The GET for the first page of ``query``, or for the page its ``paging_cookie`` (a nextLink) names.
+
+    Raises:
+      InvalidRequestError: a condition has no OData form, or a page beyond the first is asked for by number.
+      UnexpectedResponseError: the nextLink leads away from ``root``, where our token must not follow.
+    """
+    page = query.page_info or PagingInfo(count=MAX_PAGE)
+    if page.paging_cookie is not None:
+        path = _below(root, page.paging_cookie)
+    elif page.page_number == 1:
+        path = table.entity_set_name + query_string(_options(query, table))
+    else:
+        raise InvalidRequestError("The Web API has no page numbers: pass the previous page's paging_cookie")
+    return Request("GET", path, prefer(f"odata.maxpagesize={page.count}"))
+
+
+def _below(root: str, link: str) -> str:
+    if not link.lower().startswith(root.lower()):
+        raise UnexpectedResponseError(f"The next page is said to be at {link[:100]!r}, which is not below {root}")
+    return link[len(root) :]
+
+
+def query_string(options: Iterator[tuple[str, str]]) -> str:
+    """``?$select=a,b&$top=1``, percent-encoded; empty without options."""
+    parts = [f"{name}={quote(value, safe=_SAFE_IN_QUERY)}" for name, value in options]
+    return "?" + "&".join(parts) if parts else ""
+
+
+_SAFE_IN_QUERY = "$,()'@:/*="
+
+
+def select(columns: Sequence[str] | None, table: TableMetadata) -> Iterator[tuple[str, str]]:
+    """The $select option: none for every column, the id alone for an empty choice."""
+    if columns is not None:
+        yield "$select", ",".join(table.property_name(column) for column in columns or [table.primary_id_attribute])
+
+
+def _options(query: QueryExpression, table: TableMetadata) -> Iterator[tuple[str, str]]:
+    yield from select(query.column_set, table)
+    if condition := filter_text(query.criteria, table):
+        yield "$filter", condition
+    if query.orders:
+        yield "$orderby", ",".join(_order(order, table) for order in query.orders)
+    if query.top_count is not None and query.top_count <= MAX_PAGE:
+        yield "$top", str(query.top_count)
+
+
+def _order(order: OrderExpression, table: TableMetadata) -> str:
+    return f"{table.property_name(order.attribute_name)} {order.order_type}"
+
+
+def filter_text(criteria: FilterExpression, table: TableMetadata) -> str:
+    """``criteria`` as $filter, not yet percent-encoded; empty when it restricts nothing."""
+    parts = [_condition(condition, table) for condition in criteria.conditions]
+    for nested in criteria.filters:
+        text = filter_text(nested, table)
+        if not text and criteria.operator is LogicalOperator.OR:
+            return ""  # an empty filter holds for every row, and so does "this or every row"
+        if text:
+            parts.append(f"({text})")
+    return f" {criteria.operator} ".join(parts)
+
+
+def _condition(condition: ConditionExpression, table: TableMetadata) -> str:
+    operator, column = condition.operator, condition.attribute_name
+    name = table.property_name(column)
+    values = [literal(value, table, column) for value in condition.values]
+    if operator in _COMPARISONS:
+        return f"{name} {_COMPARISONS[operator]} {_only(condition, values)}"
+    if operator in _EMPTINESS:
+        return f"{name} {_EMPTINESS[operator]} null"
+    if operator in _TEXT_FUNCTIONS:
+        return f"{_TEXT_FUNCTIONS[operator]}({name},{_only(condition, values)})"
+    if operator in _MEMBERSHIPS:
+        return _membership(_MEMBERSHIPS[operator], column, values)
+    if operator is ConditionOperator.BETWEEN and len(values) == 2:
+        return f"({name} ge {values[0]} and {name} le {values[1]})"
+    if operator in (ConditionOperator.LIKE, ConditionOperator.NOT_LIKE):
+        text = _like(name, str(_only(condition, condition.values)))
+        return text if operator is ConditionOperator.LIKE else f"not ({text})"
+    raise InvalidRequestError(f"{column} {operator} with {len(values)} values has no OData form")
+
+
+def _only(condition: ConditionExpression, values: Sequence[_T]) -> _T:
+    if len(values) != 1:
+        raise InvalidRequestError(
+            f"{condition.attribute_name} {condition.operator} compares with one value, not {len(values)}"
+        )
+    return values[0]
+
+
+def _membership(function: str, column: str, literals: Sequence[str]) -> str:
+    """Dataverse takes every value as text here, numbers and ids too.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/in
+    """
+    texts = [text[1:-1].replace("''", "'") if text.startswith("'") else text for text in literals]
+    values = orjson.dumps(texts).decode()
+    return f"Microsoft.Dynamics.CRM.{function}(PropertyName='{column}',PropertyValues={values})"
+
+
+def _like(name: str, pattern: str) -> str:
+    """A LIKE pattern whose only wildcards are ``%`` at its ends; OData has no others."""
+    body = pattern.removeprefix("%").removesuffix("%")
+    if any(wildcard in body for wildcard in "%_["):
+        raise InvalidRequestError(
+            f"{name} like {pattern!r}: OData knows % at the ends only; BEGINS_WITH takes other characters as they are"
+        )
+    quoted = "'" + body.replace("'", "''") + "'"
+    opened, closed = pattern.startswith("%"), len(pattern) > 1 and pattern.endswith("%")
+    if opened and closed:
+        return f"contains({name},{quoted})"
+    if opened or closed:
+        return f"{'endswith' if opened else 'startswith'}({name},{quoted})"
+    return f"{name} eq {quoted}"

@@ -1,0 +1,66 @@
+"""When a request is sent again, and after how long.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/api-limits#retry-operations
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import requests
+from urllib3.exceptions import NewConnectionError
+
+#: Nobody knows whether Dataverse did what was asked before the gateway gave up.
+GATEWAY_STATUSES = frozenset({502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """How often and how patiently a request is repeated. All times are in seconds.
+
+    The wait after attempt n is drawn evenly from 0 to ``base_delay * 2**(n-1)``, at most ``max_delay``; a
+    Retry-After is waited for in full. No attempt starts once ``deadline`` would have passed.
+    ``back_off=False`` repeats at once, whatever the server asks for: for tests.
+    """
+
+    attempts: int = 5
+    base_delay: float = 0.5
+    max_delay: float = 30.0
+    deadline: float = 300.0
+    back_off: bool = True
+
+    def wait(self, attempt: int, retry_after: float | None, uniform: Callable[[float, float], float]) -> float:
+        """Seconds to wait after the ``attempt``-th attempt (the first is 1)."""
+        if not self.back_off:
+            return 0.0
+        if retry_after is not None:
+            # Everybody who was turned away was told the same moment, so even this wait is spread a little.
+            return retry_after + uniform(0.0, self.base_delay)
+        return uniform(0.0, min(self.max_delay, self.base_delay * 2 ** (attempt - 1)))
+
+
+def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that ``retry-after`` (lower-case name; seconds or an HTTP date) asks to wait, None when it does not.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    """
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def never_sent(error: requests.RequestException) -> bool:
+    """Whether no connection came about, so that Dataverse cannot have seen the request."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError)

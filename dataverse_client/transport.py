@@ -1,0 +1,281 @@
+"""One HTTP request to the Web API, sent until it is answered or it is no use to go on.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/api-limits
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urlsplit
+
+import requests
+import requests.auth
+from requests.adapters import HTTPAdapter
+
+from dataverse_client.auth import NoAuthentication, TokenProvider
+from dataverse_client.errors import (
+    DataverseError,
+    DataverseUnavailableError,
+    InvalidRequestError,
+    UnexpectedResponseError,
+    error_from,
+)
+from dataverse_client.retry import GATEWAY_STATUSES, RetrySettings, never_sent, read_retry_after
+from dataverse_client.types import new_guid
+
+API_PATH = "/api/data/v9.2/"
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+#: Wanted on writes too: without annotations an error does not say what a plug-in's OperationStatus was.
+_ANNOTATIONS = 'odata.include-annotations="*"'
+
+
+def prefer(*preferences: str) -> dict[str, str]:
+    """The Prefer header with these preferences beside the ones every request has."""
+    return {"Prefer": ",".join((_ANNOTATIONS, *preferences))}
+
+
+_STANDARD_HEADERS = {
+    "Accept": "application/json",
+    "OData-MaxVersion": "4.0",
+    "OData-Version": "4.0",
+    "User-Agent": "dataverse-plugin-runner",
+    **prefer(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. Dataverse itself gives an operation two minutes; to stop listening sooner is not to know its end."""
+
+    connect: float = 10.0
+    read: float = 130.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``path`` is relative to the API root, percent-encoded. ``repeatable``: doing it twice is doing it once."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    repeatable: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path.partition('?')[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``headers`` have lower-case names. ``is_repeat``: an earlier attempt may have taken effect already.
+
+    ``retry_after`` is in seconds, None when the server named no time.
+    """
+
+    request: Request
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    retry_after: float | None = None
+    is_repeat: bool = False
+
+    def or_error(self) -> Answer:
+        """Itself, when the request succeeded; raises the DataverseError it stands for otherwise."""
+        error = self.error()
+        if error is not None:
+            raise error
+        return self
+
+    def error(self) -> DataverseError | None:
+        if 200 <= self.status < 300:
+            return None
+        return error_from(
+            self.status,
+            self.headers,
+            self.body,
+            request=str(self.request),
+            retry_after=self.retry_after,
+            is_repeat=self.is_repeat,
+        )
+
+
+class Transport:
+    """Sends requests to the environment at ``url`` through one pooled session. Threads may share it.
+
+    ``session`` is a requests session to use as it is; without one, a session is made that ignores proxy
+    variables unless ``trust_env``. ``sleep`` and ``monotonic`` work in seconds, ``now`` is aware,
+    ``uniform`` draws the jitter.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        tokens: TokenProvider,
+        *,
+        session: requests.Session | None = None,
+        trust_env: bool = False,
+        retry: RetrySettings | None = None,
+        timeouts: Timeouts | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.root = _api_root(url, tokens)
+        self.session = session if session is not None else _pooled_session(trust_env)
+        self._tokens = tokens
+        self._retry = retry or RetrySettings()
+        self._timeouts = timeouts or Timeouts()
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._now = now
+        self._uniform = uniform
+
+    def send(self, request: Request, *, correlation_id: str) -> Answer:
+        """The final answer to ``request``, whatever its status.
+
+        Raises:
+          DataverseUnavailableError: nobody answered, or not within the deadline.
+          AuthenticationError: there is no token to send.
+          UnexpectedResponseError: the server's certificate is not to be trusted.
+        """
+        call = _Call(request, correlation_id, self._monotonic() + self._retry.deadline)
+        while True:
+            outcome = self._attempt(call)
+            wait = self._wait(call, outcome)
+            if wait is None:
+                return outcome.answer_or_raise()
+            call.attempts += 1
+            call.in_doubt |= outcome.may_have_taken_effect
+            self._sleep(wait)
+
+    def _wait(self, call: _Call, outcome: _Outcome) -> float | None:
+        """Seconds until the next attempt; None when there shall be none."""
+        harmless = call.request.repeatable or not outcome.may_have_taken_effect
+        if not outcome.is_transient or not harmless or call.attempts >= self._retry.attempts:
+            return None
+        wait = self._retry.wait(call.attempts, outcome.retry_after, self._uniform)
+        return wait if self._monotonic() + wait < call.end else None
+
+    def _attempt(self, call: _Call) -> _Outcome:
+        try:
+            answer = self._exchange(call)
+            if answer.status == 401 and not call.token_refreshed:
+                call.token_refreshed = True
+                self._tokens.invalidate()
+                answer = self._exchange(call)
+        except requests.exceptions.SSLError as error:
+            raise UnexpectedResponseError(
+                f"The certificate of {self.root} is not to be trusted: {error}", request=str(call.request)
+            ) from error
+        except requests.RequestException as error:
+            return _Outcome(self._unanswered(call, error), not never_sent(error))
+        except DataverseUnavailableError as error:
+            return _Outcome(error, False)  # no token was to be had, so nothing was sent
+        return _Outcome(answer, answer.status in GATEWAY_STATUSES)
+
+    def _exchange(self, call: _Call) -> Answer:
+        headers = {
+            **_STANDARD_HEADERS,
+            **call.request.headers,
+            "x-ms-client-request-id": new_guid(),
+            "x-ms-correlation-id": call.correlation_id,
+        }
+        patience = max(0.001, min(self._timeouts.read, call.end - self._monotonic()))
+        response = self.session.request(
+            call.request.method,
+            self.root + call.request.path,
+            data=call.request.body,
+            headers=headers,
+            auth=_Bearer(self._tokens.token()),
+            timeout=(min(self._timeouts.connect, patience), patience),
+            allow_redirects=False,  # a redirect would carry the token to a place nobody configured
+        )
+        lower = {name.lower(): value for name, value in response.headers.items()}
+        asked = read_retry_after(lower, self._now())
+        return Answer(call.request, response.status_code, lower, response.content, asked, call.in_doubt)
+
+    def _unanswered(self, call: _Call, error: requests.RequestException) -> DataverseUnavailableError:
+        what = "did not answer in time" if isinstance(error, requests.Timeout) else "could not be reached"
+        return DataverseUnavailableError(
+            f"{self.root} {what} ({call.attempts} attempts, last: {type(error).__name__})",
+            request=str(call.request),
+            is_repeat=call.in_doubt,
+        )
+
+
+@dataclass(slots=True)
+class _Call:
+    """How far one request has come. ``end`` is when, on the monotonic clock, nothing more is begun."""
+
+    request: Request
+    correlation_id: str
+    end: float
+    attempts: int = 1
+    in_doubt: bool = False
+    token_refreshed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one attempt came to: an answer, or the error that there was none."""
+
+    result: Answer | DataverseUnavailableError
+    may_have_taken_effect: bool
+
+    @property
+    def is_transient(self) -> bool:
+        if isinstance(self.result, DataverseUnavailableError):
+            return True
+        return self.result.status == 429 or self.result.status in GATEWAY_STATUSES
+
+    @property
+    def retry_after(self) -> float | None:
+        return self.result.retry_after if isinstance(self.result, Answer) else None
+
+    def answer_or_raise(self) -> Answer:
+        if isinstance(self.result, DataverseUnavailableError):
+            raise self.result
+        return self.result
+
+
+class _Bearer(requests.auth.AuthBase):
+    """The token as requests' own kind of credential, so that a .netrc file cannot put another in its place."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _api_root(url: str, tokens: TokenProvider) -> str:
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise InvalidRequestError("The environment's address must not contain a name or password")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidRequestError(f"{url!r} is not an environment's address such as https://contoso.crm.dynamics.com")
+    is_private = parts.hostname in _LOOPBACK or isinstance(tokens, NoAuthentication)
+    if parts.scheme == "http" and not is_private:
+        raise InvalidRequestError(f"{url}: a bearer token is sent over https only, except to this machine")
+    return f"{parts.scheme}://{parts.netloc}{API_PATH}"
+
+
+def _pooled_session(trust_env: bool) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = trust_env
+    session.mount("https://", HTTPAdapter(pool_maxsize=32))
+    session.mount("http://", HTTPAdapter(pool_maxsize=32))
+    # The affinity cookie would tie all our traffic to one web server, and its limits to us.
+    # Source: https://learn.microsoft.com/power-apps/developer/data-platform/send-parallel-requests#server-affinity
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
