@@ -6,9 +6,8 @@ Exit codes: 0 done, 1 the thing asked for failed, 2 the question was wrong (opti
 from __future__ import annotations
 
 import importlib
-import sys
 import traceback
-from typing import NoReturn
+from typing import Any
 
 import click
 
@@ -36,6 +35,31 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            raise _shown(error, with_traceback=ctx.params["traceback"]) from error
+
+
+def _shown(error: Exception, *, with_traceback: bool) -> click.ClickException:
+    """The error as one redacted sentence. Its class may say which exit code it deserves: ``exit_code``."""
+    from azure_bridge.redaction import redact
+
+    if with_traceback:
+        click.echo(redact("".join(traceback.format_exception(error))), err=True)
+    if isinstance(error, click.ClickException):
+        return error
+    return _Failure(redact(str(error) or type(error).__name__), getattr(error, "exit_code", 1))
+
+
+class _Failure(click.ClickException):
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dataverse-plugin-runner", prog_name="runner", message="%(prog)s %(version)s")
@@ -44,29 +68,6 @@ def runner(traceback: bool) -> None:
     """Dataverse plug-ins in Python that keep Stripe payments and CRM rows in step."""
 
 
-def main() -> NoReturn:
-    """Run the command line; every error becomes one redacted sentence and an exit code."""
-    try:
-        status = runner(standalone_mode=False)
-    except click.exceptions.Exit as leave:
-        status = leave.exit_code
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped.", err=True)
-        status = 130
-    except Exception as error:
-        status = _report(error)
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def _report(error: Exception) -> int:
-    """An error class may say which exit code it deserves with an ``exit_code`` attribute."""
-    from azure_bridge.secrets import redact
-
-    if "--traceback" in sys.argv:
-        click.echo(redact("".join(traceback.format_exception(error))), err=True)
-    text = str(error) or type(error).__name__
-    click.echo(f"Error: {redact(text)}", err=True)
-    return int(getattr(error, "exit_code", 1))
+def main() -> None:
+    """What the ``runner`` console script calls."""
+    runner()

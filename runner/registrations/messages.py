@@ -5,6 +5,8 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-servi
 
 from __future__ import annotations
 
+import re
+
 #: Message -> the kinds of image it supports.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-plug-in#define-entity-images
 IMAGES = {
@@ -101,7 +103,10 @@ MESSAGES = frozenset(
 )
 
 
-def is_custom_api(message: str) -> bool:
-    """Whether a name can be a custom API's: its unique name starts with the publisher's prefix, ``new_``."""
-    prefix, underscore, rest = message.partition("_")
-    return bool(underscore and rest and prefix.isalnum())
+#: A custom API's unique name starts with the publisher's prefix: ``new_CapturePayment``.
+CUSTOM_API = re.compile(r"^[A-Za-z][A-Za-z0-9]+_\w+$")
+
+
+def message_exists(message: str) -> bool:
+    """Whether there is such a message, or may be such a custom API."""
+    return message in MESSAGES or CUSTOM_API.match(message) is not None

@@ -24,6 +24,8 @@ from pydantic import (
 )
 
 from azure_bridge.tables import BridgeConfiguration, PaymentColumns, PaymentStatus, PaymentTable
+from runner.registrations.messages import CUSTOM_API, MESSAGES
+from runner.registrations.stripe_events import PAYMENT_EVENT_TYPES
 
 SYNCHRONOUS: Literal[0] = 0
 ASYNCHRONOUS: Literal[1] = 1
@@ -37,6 +39,9 @@ LogicalName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", ma
 
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", to_lower=True, max_length=128)]
 """A column in a list, where upper case is forgiven."""
+
+#: Names are checked by the rules, which say what was meant; editors complete them from this.
+_MESSAGE_SCHEMA = {"anyOf": [{"enum": sorted(MESSAGES)}, {"type": "string", "pattern": CUSTOM_API.pattern}]}
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -76,7 +81,7 @@ class StepRegistration(Section):
     plugin: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
     """``module:Class`` of a ``runner.plugin.Plugin``."""
 
-    message: Name
+    message: Annotated[Name, WithJsonSchema(_MESSAGE_SCHEMA)]
     """The message it runs for: ``Create``, ``Update``, ``Delete``, ... or a custom API's unique name."""
 
     entity: LogicalName | None = None
@@ -259,7 +264,7 @@ class BridgeTable(Section):
 class BridgeRegistration(Section):
     """How Stripe's answers reach the rows."""
 
-    events: tuple[str, ...]
+    events: tuple[Annotated[str, WithJsonSchema({"enum": list(PAYMENT_EVENT_TYPES)})], ...]
     """The Stripe event types that are applied; others are accepted and ignored."""
 
     organization_id: str | None = None

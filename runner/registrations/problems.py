@@ -37,16 +37,16 @@ class Problem:
     code: int | None = None
     url: str | None = None
 
+    @property
+    def dataverse_code(self) -> str:
+        """``0x80044184``, as the platform's error list writes it; empty where there is none."""
+        return "" if self.code is None else f"0x{self.code:08x}"
+
     def __str__(self) -> str:
-        where = (
-            f"{self.file}:{self.line}:{self.column}: {self.path}"
-            if self.path
-            else f"{self.file}:{self.line}:{self.column}"
-        )
-        source = ", ".join(part for part in (f"0x{self.code:08x}" if self.code else "", self.url or "") if part)
-        return " ".join(
-            part for part in (f"{where}: {self.message}", self.hint, f"[{source}]" if source else "") if part
-        )
+        place = f"{self.file}:{self.line}:{self.column}: "
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        source = ", ".join(filter(None, (self.dataverse_code, self.url)))
+        return place + " ".join(filter(None, (what, self.hint, f"[{source}]" if source else "")))
 
 
 class RegistrationError(Exception):

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from azure_bridge.secrets import references
 from azure_bridge.tables import PaymentStatus
 from dataverse_client.types import is_guid
-from runner.registrations.messages import FILTERED, IMAGES, MESSAGES, WITHOUT_STEPS, WITHOUT_TABLE, is_custom_api
+from runner.registrations.messages import FILTERED, IMAGES, MESSAGES, WITHOUT_STEPS, WITHOUT_TABLE, message_exists
 from runner.registrations.model import (
     BridgeRegistration,
     EndpointRegistration,
@@ -81,9 +81,9 @@ class StepRule:
     code: int | None = None
 
 
-def message_exists(step: Part[StepRegistration], view: View) -> Wrong:
+def message_is_known(step: Part[StepRegistration], view: View) -> Wrong:
     message = step.value.message
-    if message not in MESSAGES and not is_custom_api(message):
+    if not message_exists(message):
         match = nearest(message, MESSAGES)
         hint = f"Did you mean {match}?" if match else "Custom APIs carry a publisher's prefix: new_CapturePayment."
         yield step.wrong(f"Dataverse has no message {message!r}.", hint, "message")
@@ -189,7 +189,7 @@ def _rule(
 
 
 STEP_RULES: tuple[StepRule, ...] = (
-    _rule(message_exists, "message", f"{LEARN}/org-service/use-messages"),
+    _rule(message_is_known, "message", f"{LEARN}/org-service/use-messages"),
     _rule(message_runs_steps, "message", REGISTER, STEP_NOT_ALLOWED),
     _rule(message_has_table, "message entity", REGISTER, STEP_NOT_ALLOWED),
     _rule(asynchronous_after_commit, "stage mode", f"{REGISTER}#execution-mode"),

@@ -1,0 +1,166 @@
+"""``runner check``: is this file one that Dataverse accepts, and are its plug-ins there?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from runner.registrations.load import Examination
+    from runner.registrations.model import Registrations, StepRegistration
+    from runner.registrations.problems import Finding, Problem
+    from runner.registrations.rules import Part, View
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the file instead.")
+def check(file: Path | None, as_json: bool, schema: bool) -> None:
+    """Check FILE by Dataverse's rules and import the plug-ins it names.
+
+    FILE is RUNNER_REGISTRATIONS, or registrations.yaml, unless given. Exit code 0 when all is well, 1 when there
+    are problems, 2 when there is no such file.
+    """
+    if schema:
+        click.echo(_schema(), nl=False)
+        return
+    file = file or _configured_file()
+    examination = _examine(file)
+    if as_json:
+        click.echo(_answer(file, examination))
+    elif examination.registrations is None:
+        _print_problems(file, examination)
+    else:
+        _print_steps(file, examination.registrations)
+    if examination.problems:
+        click.get_current_context().exit(1)
+
+
+def plugin_can_be_loaded(step: Part[StepRegistration], view: View) -> Iterator[Finding]:
+    """A rule of this command: the class is there and can be made.
+
+    A configuration with references is left for the machine that has the secrets.
+    """
+    from runner.registrations.plugins import PluginLoadError, load_plugin, plugin_class
+
+    it = step.value
+    try:
+        if _has_references(it.configuration) or _has_references(it.secure_configuration):
+            plugin_class(it.plugin)
+        else:
+            load_plugin(it.plugin, it.configuration, it.secure_configuration)
+    except PluginLoadError as error:
+        yield step.wrong(error.message, error.hint, "plugin")
+
+
+def _has_references(configuration: object) -> bool:
+    from azure_bridge.secrets import references
+
+    return bool(references(str(configuration)))
+
+
+def _schema() -> str:
+    from runner.registrations.schema import rendered
+
+    return rendered()
+
+
+def _configured_file() -> Path:
+    from runner.settings import Settings
+
+    return Settings.load().runner_registrations
+
+
+def _examine(file: Path) -> Examination:
+    from runner.registrations.load import Examination, RegistrationError, examine, read_text
+    from runner.registrations.rules import StepRule
+
+    plugins = StepRule(plugin_can_be_loaded, frozenset({"plugin", "configuration", "secure_configuration"}))
+    try:
+        return examine(read_text(file), str(file), [plugins])
+    except RegistrationError as error:
+        return Examination(None, error.problems)
+    except OSError as error:
+        hint = "Name the file: runner check FILE, or set RUNNER_REGISTRATIONS."
+        raise click.UsageError(f"{file} cannot be read: {error.strerror}. {hint}") from error
+
+
+def _answer(file: Path, examination: Examination) -> str:
+    from azure_bridge.redaction import redact
+
+    registrations = examination.registrations
+    answer = {
+        "file": str(file),
+        "ok": registrations is not None,
+        "steps": [] if registrations is None else [_step(registrations, step) for step in registrations.steps],
+        "problems": [_problem(problem) for problem in examination.problems],
+    }
+    return redact(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {**dataclasses.asdict(problem), "code": problem.dataverse_code or None}
+
+
+def _step(registrations: Registrations, step: StepRegistration) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "message": step.message,
+        "table": None if step.entity is None else registrations.logical_name(step.entity),
+        "stage": step.stage,
+        "mode": "async" if step.is_asynchronous else "sync",
+        "rank": step.rank,
+        "plugin": step.plugin,
+        "delivery": step.delivery,
+        "enabled": step.enabled,
+    }
+
+
+def _print_problems(file: Path, examination: Examination) -> None:
+    from azure_bridge.redaction import redact
+
+    for problem in examination.problems:
+        click.echo(redact(str(problem)))
+    count = len(examination.problems)
+    click.echo(f"{file} has {count} problem{'' if count == 1 else 's'}.", err=True)
+
+
+def _print_steps(file: Path, registrations: Registrations) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Table", "Message", "Stage", "Rank", "Plug-in", "Step", box=SIMPLE_HEAD, pad_edge=False)
+    for each in sorted((_step(registrations, step) for step in registrations.steps), key=_pipeline_order):
+        style = None if each["enabled"] else "dim"
+        table.add_row(*_cells(each), style=style)
+    terminal = Console()
+    # Into a file or a pipe nothing is folded: a line is a step.
+    console = terminal if terminal.is_terminal else Console(width=240)
+    console.print(table)
+    click.echo(f"OK: {_summary(registrations)} in {file}.")
+
+
+def _cells(step: dict[str, Any]) -> tuple[str, ...]:
+    stage = f"{step['stage']} async" if step["mode"] == "async" else str(step["stage"])
+    name = step["name"] if step["enabled"] else f"{step['name']} (disabled)"
+    return step["table"] or "any", step["message"], stage, str(step["rank"]), step["plugin"], name
+
+
+def _pipeline_order(step: dict[str, Any]) -> tuple[Any, ...]:
+    return step["table"] or "", step["message"], step["stage"], step["mode"] == "async", step["rank"], step["name"]
+
+
+def _summary(registrations: Registrations) -> str:
+    count = len(registrations.steps)
+    steps = f"{count} step{'' if count == 1 else 's'}"
+    bridge = registrations.bridge
+    if bridge is None:
+        return steps
+    return f"{steps}, {len(bridge.events)} Stripe events for {len(bridge.tables)} tables"
