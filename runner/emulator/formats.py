@@ -18,6 +18,9 @@ from runner.emulator.metadata.model import AttributeType, Column, Table
 Format = Callable[[Any, Entity], "str | None"]
 
 
+_NO_ROW = Entity("")
+
+
 class Formats:
     """Fills the formatted values and lookup names of one table's rows."""
 
@@ -40,6 +43,13 @@ class Formats:
                 text = formatter(value, entity)
                 if text is not None:
                     formatted[name] = text
+
+    def text(self, column: str, value: Any) -> str | None:
+        """The formatted value of one column on its own; an amount then is taken to be in the base currency."""
+        if type(value) is int:  # of whatever column: it may be a count
+            return _whole(value, _NO_ROW)
+        formatter = self._formats.get(column)
+        return formatter(value, _NO_ROW) if formatter else None
 
     def name_lookups(self, entity: Entity) -> None:
         """Give every lookup the name of the row it refers to."""

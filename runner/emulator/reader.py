@@ -12,38 +12,49 @@ from runner.emulator.store import Store
 
 
 class Reader:
-    """Reads ``columns`` (None: all) of ``table``. As in Dataverse the id always comes, the currency with any money.
+    """Reads ``columns`` (None: all) of ``table``; as in Dataverse the currency always comes with money.
 
-    ``select`` is the list of SQL expressions, each column qualified by ``source``.
+    ``select`` lists the SQL expressions, each qualified by ``source``. A ``keyed`` reader also reads the id and the row
+    version, before the columns.
     """
 
-    def __init__(self, store: Store, table: Table, columns: Sequence[str] | None, source: str | None = None) -> None:
-        self.table = table
-        self.columns = _with_currency(table, columns)
+    __slots__ = ("_keyed", "_primary_id", "_table_name", "decoders", "select")
+
+    def __init__(
+        self,
+        store: Store,
+        table: Table,
+        columns: Sequence[str] | None,
+        source: str | None = None,
+        *,
+        keyed: bool = True,
+    ) -> None:
+        self._table_name = table.logical_name
+        self._primary_id = table.primary_id_attribute
+        self._keyed = keyed
         codecs = store.codecs[table.logical_name]
         prefix = f'"{source or table.logical_name}".'
-        self._decoders = [(name, codecs[name].decode) for name in self.columns]
-        self._versioned = "versionnumber" in table.columns
-        version = f'{prefix}"versionnumber"' if self._versioned else "NULL"
-        self.select = [
-            f'{prefix}"{table.primary_id_attribute}"',
-            version,
-            *(codecs[name].select(prefix) for name in self.columns),
-        ]
-        self.sql = ", ".join(self.select)
+        wanted = _with_currency(table, columns)
+        #: Column names and what makes values of what SQLite holds, in the order of ``select``.
+        self.decoders = [(name, codecs[name].decode) for name in wanted]
+        self.select = [codecs[name].select(prefix) for name in wanted]
+        if keyed:
+            version = f'{prefix}"versionnumber"' if "versionnumber" in table.columns else "NULL"
+            self.select = [f'{prefix}"{self._primary_id}"', version, *self.select]
 
     def read(self, row: Sequence[Any]) -> Entity:
         """The row as an entity. Columns without a value are absent."""
-        id = row[0]
-        entity = Entity(self.table.logical_name, id)
-        if row[1] is not None:
-            entity.row_version = str(row[1])
-        attributes = entity.attributes
-        attributes[self.table.primary_id_attribute] = id
-        for (name, decode), stored in zip(self._decoders, row[2:], strict=True):
-            if stored is not None:
-                attributes[name] = decode(stored)
+        if not self._keyed:
+            return Entity(self._table_name, None, self._attributes(row))
+        id, version = row[:2]
+        entity = Entity(self._table_name, id, self._attributes(row[2:]), row_version=version and str(version))
+        entity.attributes[self._primary_id] = id
         return entity
+
+    def _attributes(self, stored: Sequence[Any]) -> dict[str, Any]:
+        """``stored`` may go on after the reader's own columns."""
+        columns = zip(self.decoders, stored, strict=False)
+        return {name: decode(value) for (name, decode), value in columns if value is not None}
 
 
 def check_columns(table: Table, columns: Iterable[str]) -> None:
@@ -56,7 +67,6 @@ def check_columns(table: Table, columns: Iterable[str]) -> None:
 def _with_currency(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
     wanted = dict.fromkeys(table.columns if columns is None else columns)
     check_columns(table, wanted)
-    wanted.pop(table.primary_id_attribute, None)
     if "transactioncurrencyid" in table.columns and any(table.columns[c].type is AttributeType.MONEY for c in wanted):
         wanted["transactioncurrencyid"] = None
     return tuple(wanted)

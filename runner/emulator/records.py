@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from azure_bridge.clock import Clock
-from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, guid
+from dataverse_client.types import (
+    EMPTY_GUID,
+    AliasedValue,
+    Entity,
+    EntityCollection,
+    EntityReference,
+    QueryExpression,
+    guid,
+)
 from runner.emulator.errors import (
     AttributeNotFound,
     CannotDeleteDueToAssociation,
@@ -27,6 +35,8 @@ from runner.emulator.errors import (
 from runner.emulator.facts import KEPT_TABLES, Facts
 from runner.emulator.formats import Formats
 from runner.emulator.metadata.model import AlternateKey, CascadeDelete, OneToManyRelationship, Table
+from runner.emulator.query.model import Query, from_query_expression
+from runner.emulator.query.plan import run_query
 from runner.emulator.reader import Reader
 from runner.emulator.rules import Call, Rules
 from runner.emulator.seed import SYSTEM_USER_ID, seed_rows
@@ -236,6 +246,31 @@ class Records:
             records.formats.apply(entity)
         return entity
 
+    def retrieve_multiple(self, query: Query | QueryExpression, *, formatted: bool = True) -> EntityCollection:
+        """The page of rows a query asks for; ``formatted`` as in :meth:`retrieve`.
+
+        Raises:
+          InvalidArgument: (one of its kinds) a table, column, operator, value or cookie is wrong; the message names it.
+        """
+        if isinstance(query, QueryExpression):
+            query = from_query_expression(query)
+        answer = run_query(self._store, query)
+        if formatted:
+            formats = self._records(query.entity_name).formats
+            for entity in answer.entities:
+                formats.name_lookups(entity)
+                formats.apply(entity)
+                self._format_aliased(entity)
+        return answer
+
+    def _format_aliased(self, entity: Entity) -> None:
+        for key, value in entity.attributes.items():
+            if isinstance(value, AliasedValue):
+                formats = self._records(value.entity_logical_name).formats
+                text = formats.text(value.attribute_logical_name, value.value)
+                if text is not None:
+                    entity.formatted_values[key] = text
+
     def image(self, reference: EntityReference, columns: Sequence[str] | None = None) -> Entity:
         """A snapshot of the row with exactly these columns, and the id."""
         entity = self.retrieve(reference, columns)
@@ -262,7 +297,7 @@ class Records:
         columns, values = self._encode(records, dict(row.key_attributes), nulls=False)
         if len(columns) < len(key.columns):
             return None
-        condition = " AND ".join(f'"{column}" = ? COLLATE NOCASE' for column in columns)
+        condition = " AND ".join(f'"{column}" = ?' for column in columns)
         sql = f'SELECT "{records.table.primary_id_attribute}" FROM "{records.name}" WHERE {condition}'  # noqa: S608
         found = self._store.execute(sql, values).fetchone()
         return found[0] if found else None
@@ -281,7 +316,7 @@ class Records:
         except KeyError:
             reader = _kept(records.readers, columns, Reader(self._store, records.table, columns))
         row = self._store.execute(
-            f'SELECT {reader.sql} FROM "{records.name}" WHERE "{records.table.primary_id_attribute}" = ?',  # noqa: S608
+            f'SELECT {", ".join(reader.select)} FROM "{records.name}" WHERE "{records.table.primary_id_attribute}" = ?',  # noqa: S608
             (id,),
         ).fetchone()
         if row is None:

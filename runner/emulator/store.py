@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import RLock
 
-from runner.emulator.metadata.model import LOOKUP_TYPES, Column, Metadata, Table
+from runner.emulator.metadata.model import Column, Metadata, Table
+from runner.emulator.text import fold, matches
 from runner.emulator.values import Codec, codec
 
 #: Row versions are handed out from memory; this many are set aside on disk at a time.
@@ -30,7 +31,8 @@ class Store:
         self._connection = sqlite3.connect(
             path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
         )
-        self._connection.create_function("fold", 1, _fold, deterministic=True)
+        self._connection.create_function("fold", 1, fold, deterministic=True)
+        self._connection.create_function("matches", 2, matches, deterministic=True)
         self.execute = self._connection.execute
         #: Goes up whenever rows may have changed behind the back of whoever keeps some of them in memory.
         self.generation = 0
@@ -149,17 +151,11 @@ def _definition(table: Table, column: Column, column_codec: Codec) -> str:
 def _indexes(table: Table) -> Iterator[str]:
     name = table.logical_name
     for key in table.keys:
-        columns = ", ".join(f'"{column}" COLLATE NOCASE' for column in key.columns)
+        columns = ", ".join(f'"{column}"' for column in key.columns)
         yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{name}.{key.logical_name}" ON "{name}" ({columns})'
     for column in table.columns.values():
         if column.indexed:
-            collation = "" if column.type in LOOKUP_TYPES else " COLLATE NOCASE"
             yield (
                 f'CREATE INDEX IF NOT EXISTS "{name}.{column.logical_name}" ON "{name}" '
-                f'("{column.logical_name}"{collation}, "{table.primary_id_attribute}")'
+                f'("{column.logical_name}", "{table.primary_id_attribute}")'
             )
-
-
-def _fold(text: str | None) -> str | None:
-    """What SQLite's own NOCASE does for ASCII, for every letter."""
-    return text.casefold() if text is not None else None

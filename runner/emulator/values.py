@@ -72,7 +72,7 @@ def _text(table: str, column: Column) -> Codec:
             raise StringLengthTooLong.of(table, name, limit)
         return value or None  # Dataverse keeps no empty text
 
-    return Codec(name, "TEXT", encode, str)
+    return Codec(name, "TEXT COLLATE NOCASE", encode, str)
 
 
 def _identifier(table: str, column: Column) -> Codec:

@@ -46,6 +46,9 @@ class Operator(StrEnum):
     NOT_BEGINS_WITH = "not-begin-with"
     ENDS_WITH = "ends-with"
     NOT_ENDS_WITH = "not-end-with"
+    #: A multi-select choice holds any, or none, of the values.
+    CONTAIN_VALUES = "contain-values"
+    NOT_CONTAIN_VALUES = "not-contain-values"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,141 @@
+"""Aggregate queries: groups and what is counted or summed in them, as aliased values.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/aggregate-data
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from dataverse_client.types import AliasedValue, Entity, EntityCollection, Money
+from runner.emulator.errors import AttributeNotFound, InvalidArgument
+from runner.emulator.metadata.model import AttributeType, Column
+from runner.emulator.query.conditions import join, where
+from runner.emulator.query.model import Aggregate, GroupBy, Query
+from runner.emulator.query.scope import Scope
+from runner.emulator.store import Store
+from runner.emulator.values import MONEY_SCALE
+
+_DATE_PARTS = {
+    "year": "CAST(strftime('%Y', {0}) AS INTEGER)",
+    "quarter": "(CAST(strftime('%m', {0}) AS INTEGER) + 2) / 3",
+    "month": "CAST(strftime('%m', {0}) AS INTEGER)",
+    "week": "CAST(strftime('%W', {0}) AS INTEGER) + 1",
+    "day": "CAST(strftime('%d', {0}) AS INTEGER)",
+}
+_NUMBERS = (
+    AttributeType.INTEGER,
+    AttributeType.BIG_INT,
+    AttributeType.DECIMAL,
+    AttributeType.DOUBLE,
+    AttributeType.MONEY,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """One aliased value of an answer: its SQL, and what reads it."""
+
+    alias: str
+    entity_name: str
+    attribute: str
+    sql: str
+    read: Callable[[Any], Any]
+
+
+def run_aggregates(store: Store, query: Query) -> EntityCollection:
+    """The groups of ``query``, each an entity of aliased values.
+
+    Raises:
+      InvalidArgument: (one of its kinds) a column, alias or function is wrong; the message names it.
+    """
+    scope = Scope(store)
+    table, source = scope.add(query.entity_name, None)
+    joins = "".join(join(scope, link, None) for link in query.links)
+    condition = where(scope, query.where)
+    groups = [_group(scope, group) for group in query.group_by]
+    outputs = [*groups, *(_aggregate(scope, aggregate) for aggregate in query.aggregates)]
+    sql = (
+        f"SELECT {', '.join(output.sql for output in outputs)}"  # noqa: S608 - names made here, values bound
+        f' FROM "{table.logical_name}" AS {source}{joins} WHERE {condition}'
+        f"{_group_by(len(groups))}{_order_by(query, outputs)} LIMIT {query.top or -1}"
+    )
+    try:
+        rows = store.execute(sql, scope.parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        raise InvalidArgument(f"The aggregate of {query.entity_name} cannot be computed: {error}") from error
+    return EntityCollection([_entity(query.entity_name, outputs, row) for row in rows], query.entity_name)
+
+
+def _entity(entity_name: str, outputs: Sequence[_Output], row: Sequence[Any]) -> Entity:
+    values = {
+        output.alias: AliasedValue(output.entity_name, output.attribute, output.read(stored))
+        for output, stored in zip(outputs, row, strict=True)
+        if stored is not None
+    }
+    return Entity(entity_name, None, values)
+
+
+def _group_by(groups: int) -> str:
+    return f" GROUP BY {', '.join(str(position + 1) for position in range(groups))}" if groups else ""
+
+
+def _order_by(query: Query, outputs: Sequence[_Output]) -> str:
+    """Aggregates are sorted by the alias of an output."""
+    positions = {output.alias: position for position, output in enumerate(outputs, 1)}
+    terms = []
+    for order in query.orders:
+        if order.column.name not in positions:
+            raise AttributeNotFound.named(query.entity_name, order.column.name)
+        terms.append(f"{positions[order.column.name]} {'DESC' if order.descending else 'ASC'}")
+    return f" ORDER BY {', '.join(terms)}" if terms else ""
+
+
+def _group(scope: Scope, group: GroupBy) -> _Output:
+    table, column, sql = scope.column(group.column)
+    if group.date_grouping is not None:
+        if column.type is not AttributeType.DATE_TIME:
+            raise InvalidArgument(f"'{column.logical_name}' of '{table.logical_name}' is no date to group by.")
+        part = _DATE_PARTS[group.date_grouping].format(sql)
+        return _Output(group.alias, table.logical_name, column.logical_name, part, int)
+    codec = scope.store.codecs[table.logical_name][column.logical_name]
+    selected = codec.select(sql[: sql.index(".") + 1])
+    return _Output(group.alias, table.logical_name, column.logical_name, selected, codec.decode)
+
+
+def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
+    if aggregate.column is None:
+        table = scope.tables[None][0]
+        return _Output(aggregate.alias, table.logical_name, table.primary_id_attribute, "COUNT(*)", int)
+    table, column, sql = scope.column(aggregate.column)
+    counted = f"DISTINCT {sql}" if aggregate.distinct else sql
+    if aggregate.function in ("count", "countcolumn"):
+        return _Output(aggregate.alias, table.logical_name, column.logical_name, f"COUNT({counted})", int)
+    if aggregate.function in ("sum", "avg") and column.type not in _NUMBERS:
+        raise InvalidArgument(f"'{column.logical_name}' of '{table.logical_name}' is no number to aggregate.")
+    if aggregate.function == "avg":
+        # SQLite averages in floating point; the sum and the count are exact.
+        average = f"SUM({counted}) || ' ' || NULLIF(COUNT({counted}), 0)"
+        return _Output(aggregate.alias, table.logical_name, column.logical_name, average, _average(column))
+    codec = scope.store.codecs[table.logical_name][column.logical_name]
+    function = f"{aggregate.function.upper()}({counted})"
+    return _Output(aggregate.alias, table.logical_name, column.logical_name, function, codec.decode)
+
+
+def _average(column: Column) -> Callable[[str], Any]:
+    places = MONEY_SCALE if column.type is AttributeType.MONEY else column.precision or 0
+    if column.type is AttributeType.DOUBLE:
+        places = 0
+
+    def read(sum_and_count: str) -> Any:
+        total, count = map(Decimal, sum_and_count.split())
+        average = (total / count).scaleb(-places)
+        if column.type is AttributeType.MONEY:
+            return Money(round(average, MONEY_SCALE))
+        return int(average) if column.type in (AttributeType.INTEGER, AttributeType.BIG_INT) else average
+
+    return read

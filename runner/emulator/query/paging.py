@@ -1,0 +1,87 @@
+"""Where a page starts: the cookie, and the SQL of "after this row".
+
+Rows after ``(a, b, id)`` are those with the same a and b and a later id, then those with the same a and a later b,
+then those with a later a: segments that follow each other in the very order asked for. Each is a range of an index, so
+a page costs the same wherever it is. Rows without a value come first, as in SQL Server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.emulator.errors import InvalidArgument
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """SQL of what is sorted by. The last key of a query is unique."""
+
+    sql: str
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A condition and the values of its marks."""
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
+
+
+_MAX_PAGES = 2**31
+EVERYTHING = Segment("1")
+
+
+def order_by(keys: Sequence[SortKey]) -> str:
+    return ", ".join(f"{key.sql} {'DESC' if key.descending else 'ASC'}" for key in keys)
+
+
+def segments_after(keys: Sequence[SortKey], last: Sequence[Any]) -> Iterator[Segment]:
+    """The rows after the one whose sort keys are ``last``, in order."""
+    for depth in range(len(keys) - 1, -1, -1):
+        same = [_same(key, value) for key, value in zip(keys[:depth], last[:depth], strict=True)]
+        for later in _later(keys[depth], last[depth]):
+            parts = [*same, later]
+            yield Segment(" AND ".join(part.sql for part in parts), tuple(v for part in parts for v in part.parameters))
+
+
+def _same(key: SortKey, value: Any) -> Segment:
+    return Segment(f"{key.sql} IS NULL") if value is None else Segment(f"{key.sql} = ?", (value,))
+
+
+def _later(key: SortKey, value: Any) -> Iterator[Segment]:
+    if value is None:
+        if not key.descending:
+            yield Segment(f"{key.sql} IS NOT NULL")
+        return
+    yield Segment(f"{key.sql} {'<' if key.descending else '>'} ?", (value,))
+    if key.descending:
+        yield Segment(f"{key.sql} IS NULL")
+
+
+def write_cookie(page: int, last: Sequence[Any]) -> str:
+    """Opaque to clients: the number of the page that ends here and its last row's sort keys."""
+    return json.dumps([page, *last], separators=(",", ":"))
+
+
+def read_cookie(cookie: str, keys: int | None = None) -> tuple[int, list[Any]]:
+    """The page a cookie ends, and its last row's sort keys.
+
+    Raises:
+      InvalidArgument: it is not a cookie, or not one of a query with that many keys.
+    """
+    try:
+        values = json.loads(cookie)
+    except ValueError:
+        values = None
+    if not isinstance(values, list) or not _is_cookie(values) or (keys is not None and len(values) != keys + 1):
+        raise InvalidArgument("The paging cookie does not belong to this query. Start again at the first page.")
+    return values[0], values[1:]
+
+
+def _is_cookie(values: list[Any]) -> bool:
+    page, *last = values or [None]
+    return type(page) is int and 0 < page < _MAX_PAGES and not any(isinstance(value, dict | list) for value in last)

@@ -1,0 +1,59 @@
+"""The tables a query speaks of and the names SQL knows them by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArgument
+from runner.emulator.metadata.model import Column, Table
+from runner.emulator.query.model import ColumnRef
+from runner.emulator.store import Store
+
+
+@dataclass(slots=True)
+class Scope:
+    """Aliases of one statement. SQL sees only names made here, never an alias a client chose."""
+
+    store: Store
+    tables: dict[str | None, tuple[Table, str]] = field(default_factory=dict)
+    parameters: list[object] = field(default_factory=list)
+
+    def table(self, logical_name: str) -> Table:
+        """Raises EntityNotFound."""
+        table = self.store.metadata.tables.get(logical_name)
+        if table is None:
+            raise EntityNotFound.named(logical_name)
+        return table
+
+    def add(self, logical_name: str, alias: str | None) -> tuple[Table, str]:
+        """Let ``alias`` mean that table (None: the query's own) and return its SQL name.
+
+        Raises:
+          EntityNotFound: there is no such table.
+          InvalidArgument: the alias is taken.
+        """
+        if alias in self.tables:
+            raise InvalidArgument(f"The alias '{alias}' is used by more than one linked table.")
+        entry = self.tables[alias] = (self.table(logical_name), f"t{len(self.tables)}")
+        return entry
+
+    def column(self, reference: ColumnRef) -> tuple[Table, Column, str]:
+        """The column meant, with its table and its SQL.
+
+        Raises:
+          InvalidArgument: no linked table has that alias.
+          AttributeNotFound: the table has no such column.
+        """
+        entry = self.tables.get(reference.alias)
+        if entry is None:
+            raise InvalidArgument(f"No linked table has the alias '{reference.alias}'.")
+        table, source = entry
+        column = table.columns.get(reference.name)
+        if column is None:
+            raise AttributeNotFound.named(table.logical_name, reference.name)
+        return table, column, f'{source}."{reference.name}"'
+
+    def bind(self, value: object) -> str:
+        """The mark that stands for ``value``."""
+        self.parameters.append(value)
+        return "?"
