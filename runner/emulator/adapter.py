@@ -1,0 +1,70 @@
+"""Mounts the embedded Dataverse on a ``requests`` session: the same client, answered in process.
+
+    >>> session = requests.Session()                                                       # doctest: +SKIP
+    >>> session.mount("http://embedded.dataverse.local/", EmbeddedAdapter(WebApi(emulator)))  # doctest: +SKIP
+
+Source: https://requests.readthedocs.io/en/latest/user/advanced/#transport-adapters
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
+
+from runner.emulator.webapi import Request, Response, WebApi
+
+
+class EmbeddedAdapter(BaseAdapter):
+    """Answers the requests of a session from a :class:`WebApi`. Nothing is sent anywhere."""
+
+    def __init__(self, api: WebApi) -> None:
+        super().__init__()
+        self._api = api
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """The answer; ``timeout`` and what concerns the wire have no meaning here."""
+        headers = {name: _text(value) for name, value in request.headers.items()}
+        answer = self._api.handle(Request(request.method or "GET", request.url or "", headers, _body(request)))
+        return _response(request, answer)
+
+    def close(self) -> None:
+        """Nothing is open. The emulator belongs to who made it."""
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _body(request: requests.PreparedRequest) -> bytes:
+    body: Any = request.body
+    if body is None:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
+def _response(request: requests.PreparedRequest, answer: Response) -> requests.Response:
+    response = requests.Response()
+    response.status_code = answer.status
+    response.reason = HTTPStatus(answer.status).phrase
+    response.headers = CaseInsensitiveDict(answer.headers)
+    response.encoding = "utf-8"
+    response.url = request.url or ""
+    response.request = request
+    response.raw = BytesIO(answer.body)
+    return response

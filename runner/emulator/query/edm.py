@@ -1,0 +1,108 @@
+"""Columns as OData sees them: the names, types and values of an entity's properties.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-properties
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from dataverse_client.types import guid
+from runner.emulator.metadata.model import LOOKUP_TYPES, AttributeType, Column, Table
+from runner.emulator.query.odata_syntax import ODataError, read_datetime
+
+TEXT_TYPES = frozenset({AttributeType.STRING, AttributeType.MEMO, AttributeType.MULTI_SELECT_PICKLIST})
+
+_EDM_TYPES = {
+    AttributeType.UNIQUEIDENTIFIER: "Edm.Guid",
+    **dict.fromkeys(LOOKUP_TYPES, "Edm.Guid"),
+    **dict.fromkeys(TEXT_TYPES, "Edm.String"),
+    AttributeType.BOOLEAN: "Edm.Boolean",
+    AttributeType.DATE_TIME: "Edm.DateTimeOffset",
+    AttributeType.BIG_INT: "Edm.Int64",
+    AttributeType.DECIMAL: "Edm.Decimal",
+    AttributeType.MONEY: "Edm.Decimal",
+    AttributeType.DOUBLE: "Edm.Double",
+}
+
+
+def edm_type(column: Column) -> str:
+    """The type OData gives the column's values, such as ``Edm.Guid``. Choices are ``Edm.Int32``."""
+    return "Edm.Date" if column.date_only else _EDM_TYPES.get(column.type, "Edm.Int32")
+
+
+def unknown_property(table: Table, name: str) -> ODataError:
+    return ODataError(
+        f"Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{table.logical_name}'."
+    )
+
+
+def property_name(column: Column) -> str:
+    """What the column is called in a row: ``_x_value`` for a lookup, its logical name otherwise."""
+    return f"_{column.logical_name}_value" if column.is_lookup else column.logical_name
+
+
+def column_named(table: Table, name: str) -> Column | None:
+    """The column whose :func:`property_name` is ``name``."""
+    is_lookup = name.startswith("_") and name.endswith("_value")
+    column = table.columns.get(name[1:-6] if is_lookup else name)
+    return column if column is not None and column.is_lookup == is_lookup else None
+
+
+def column_value(column: Column, value: Any, *, from_text: bool = False) -> Any:
+    """``value`` as a plain value of the column: an amount is a Decimal, a choice an int, a lookup an id.
+
+    With ``from_text``, numbers and booleans may be written as text, too.
+
+    Raises:
+      ValueError: it cannot be one.
+    """
+    expected = edm_type(column)
+    if expected == "Edm.Boolean":
+        return _boolean(value, from_text)
+    if expected in ("Edm.DateTimeOffset", "Edm.Date"):
+        return instant(value, date_only=column.date_only)
+    if expected not in ("Edm.Guid", "Edm.String"):
+        return _number(value, from_text, whole=expected in ("Edm.Int32", "Edm.Int64"))
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")  # noqa: TRY004  # a caller's mistake, not a programmer's
+    return guid(value) if expected == "Edm.Guid" else value
+
+
+def instant(value: object, *, date_only: bool) -> date:
+    """``value``, or the text it is written as, as a moment in UTC or as a day. Raises ValueError."""
+    if isinstance(value, str):
+        value = read_datetime(value)
+    if isinstance(value, datetime):
+        return value.date() if date_only else value
+    if not isinstance(value, date):
+        raise ValueError(f"{value!r} is no date")  # noqa: TRY004  # a caller's mistake, not a programmer's
+    return value if date_only else datetime(value.year, value.month, value.day, tzinfo=UTC)
+
+
+_BOOLEAN_WORDS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _boolean(value: object, from_text: bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    if from_text and str(value).lower() in _BOOLEAN_WORDS:
+        return _BOOLEAN_WORDS[str(value).lower()]
+    raise ValueError(f"{value!r} is no boolean")
+
+
+def _number(value: object, from_text: bool, *, whole: bool) -> int | Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str) if from_text else (int, Decimal)):
+        raise ValueError(f"{value!r} is no number")  # noqa: TRY004  # as above
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise ValueError(f"{value!r} is no number") from None
+    # No column of Dataverse reaches so far; expanding an exponent such as 1e999999999 would exhaust memory.
+    if not number.is_finite() or abs(number.as_tuple().exponent) > 40 or number.adjusted() > 30:  # type: ignore[arg-type]
+        raise ValueError(f"{value!r} does not fit")
+    if whole and number != int(number):
+        raise ValueError(f"{value!r} does not fit")
+    return int(number) if whole else number

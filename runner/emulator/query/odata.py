@@ -1,0 +1,331 @@
+"""Reads OData's query options: a recursive-descent parser, from text to the tree of ``odata_syntax``.
+
+    >>> parse_filter("contains(name,'x') and revenue gt 5")  # doctest: +ELLIPSIS
+    Junction(operator='and', operands=(Call(name='contains', ...), Comparison(operator='gt', ...)))
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/overview
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.emulator.query.odata_syntax import (
+    Call,
+    Comparison,
+    Expression,
+    Junction,
+    Lambda,
+    Literal,
+    Negation,
+    ODataError,
+    Property,
+    QueryFunction,
+    Token,
+    literal,
+    syntax_error,
+    tokens,
+)
+
+COMPARISON_OPERATORS = frozenset({"eq", "ne", "gt", "ge", "lt", "le"})
+QUERY_FUNCTION_NAMESPACE = "Microsoft.Dynamics.CRM."
+#: Deeper than anyone writes, and shallow enough for Python's own stack.
+MAX_DEPTH = 60
+
+_NO_ALIASES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class OrderItem:
+    property: Property
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandItem:
+    """A navigation property and the options in its parentheses."""
+
+    navigation_property: str
+    options: QueryOptions
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """The system query options of a request. ``select`` None means every column."""
+
+    select: tuple[str, ...] | None = None
+    filter: Expression | None = None
+    orderby: tuple[OrderItem, ...] = ()
+    expand: tuple[ExpandItem, ...] = ()
+    top: int | None = None
+    count: bool = False
+    apply: str | None = None
+
+
+def parse_options(parameters: Mapping[str, str], depth: int = 0) -> QueryOptions:
+    """The system query options among ``parameters``; ``@p`` parameters are what ``@p`` stands for in them.
+
+    Raises:
+      ODataError: an option cannot be read, or is one Dataverse does not support.
+    """
+    if depth > MAX_DEPTH:
+        raise ODataError(f"The $expand goes deeper than {MAX_DEPTH} levels.")
+    aliases = {name: value for name, value in parameters.items() if name.startswith("@")}
+    return QueryOptions(
+        select=_optional(parameters, "$select", parse_select),
+        filter=_optional(parameters, "$filter", lambda text: parse_filter(text, aliases)),
+        orderby=_optional(parameters, "$orderby", parse_orderby) or (),
+        expand=_optional(parameters, "$expand", lambda text: parse_expand(text, depth, aliases)) or (),
+        top=_optional(parameters, "$top", _parse_top),
+        count=_optional(parameters, "$count", _parse_count) or False,
+        apply=parameters.get("$apply"),
+    )
+
+
+def _optional(parameters: Mapping[str, str], name: str, parse: Callable[[str], Any]) -> Any:
+    text = parameters.get(name)
+    return None if text is None else parse(text)
+
+
+def parse_filter(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Expression:
+    """The tree of a ``$filter``. Raises ODataError."""
+    parser = _Parser(text, aliases)
+    expression = parser.disjunction()
+    parser.expect("end")
+    return expression
+
+
+def parse_orderby(text: str) -> tuple[OrderItem, ...]:
+    """The items of an ``$orderby``. Raises ODataError."""
+    parser = _Parser(text)
+    items = [parser.order_item()]
+    while parser.accept(","):
+        items.append(parser.order_item())
+    parser.expect("end")
+    return tuple(items)
+
+
+def parse_select(text: str) -> tuple[str, ...] | None:
+    """The names in a ``$select``; None for ``*`` or nothing, which mean every column."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    return None if not names or "*" in names else names
+
+
+def parse_expand(text: str, depth: int = 0, aliases: Mapping[str, str] = _NO_ALIASES) -> tuple[ExpandItem, ...]:
+    """The items of an ``$expand``, options in parentheses included. Raises ODataError."""
+    return tuple(_expand_item(part.strip(), depth, aliases) for part in split_outside(text, ",") if part.strip())
+
+
+def _expand_item(text: str, depth: int, aliases: Mapping[str, str]) -> ExpandItem:
+    name, parenthesis, rest = text.partition("(")
+    if not parenthesis:
+        return ExpandItem(text, QueryOptions())
+    if not rest.endswith(")"):
+        raise syntax_error(text, len(text))
+    pairs = (part.strip().partition("=") for part in split_outside(rest[:-1], ";") if part.strip())
+    options = {key.strip(): value for key, _, value in pairs}
+    return ExpandItem(name.strip(), parse_options({**aliases, **options}, depth + 1))
+
+
+def parse_arguments(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Mapping[str, Any]:
+    """What stands in the parentheses of a URL segment, by name: a key's columns, or a function's parameters.
+
+    A single value without a name is found under ``""``, as in ``accounts(<guid>)``. Raises ODataError.
+    """
+    parser = _Parser(text, aliases)
+    arguments = parser.named_arguments("end") if text.strip() else {}
+    parser.expect("end")
+    return arguments
+
+
+def split_outside(text: str, separator: str) -> Iterator[str]:
+    """Split at ``separator``, but not inside quotes, parentheses, brackets or braces."""
+    depth, start, quoted = 0, 0, False
+    for position, character in enumerate(text):
+        if character == "'":
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == separator and depth == 0:
+            yield text[start:position]
+            start = position + 1
+    yield text[start:]
+
+
+def _parse_top(text: str) -> int:
+    # isascii keeps out digits that int() reads but Dataverse does not, such as the Arabic-Indic ones.
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) == 0:
+        raise ODataError(f"Invalid value '{text}' for $top query option found. It must be a positive integer.")
+    return int(text)
+
+
+def _parse_count(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ODataError(f"Invalid value '{text}' for $count query option found. Valid values are true and false.")
+    return text.lower() == "true"
+
+
+class _Parser:
+    """One text and the place reached in it. Each method reads one rule of the grammar."""
+
+    def __init__(self, text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> None:
+        self._text = text
+        self._aliases = aliases
+        self._tokens = tokens(text)
+        self._token = next(self._tokens)
+        self._depth = 0
+
+    def disjunction(self) -> Expression:
+        return self._junction("or", self._conjunction)
+
+    def _conjunction(self) -> Expression:
+        return self._junction("and", self._comparison)
+
+    def _junction(self, word: str, operand: Callable[[], Expression]) -> Expression:
+        operands = [operand()]
+        while self._token.kind == "name" and self._token.text == word:
+            self._next()
+            operands.append(operand())
+        return operands[0] if len(operands) == 1 else Junction(word, tuple(operands))
+
+    def _comparison(self) -> Expression:
+        left = self._unary()
+        if self._token.kind == "name" and self._token.text in COMPARISON_OPERATORS:
+            return Comparison(self._next().text, left, self._unary())
+        return left
+
+    def _unary(self) -> Expression:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise ODataError(f"The expression nests deeper than {MAX_DEPTH} levels.")
+        expression = self._negation() if self._token.text == "not" else self._primary()
+        self._depth -= 1
+        return expression
+
+    def _negation(self) -> Expression:
+        self._next()
+        return Negation(self._unary())
+
+    def _primary(self) -> Expression:
+        if self.accept("("):
+            expression = self.disjunction()
+            self.expect(")")
+            return expression
+        value = literal(self._token)
+        if value is not None:
+            self._next()
+            return value
+        return self._named()
+
+    def _named(self) -> Expression:
+        if self._token.text.startswith("@"):
+            return self._alias()
+        path = self.path()
+        if self._token.kind == "string" and path[0].startswith(QUERY_FUNCTION_NAMESPACE):
+            return Literal(self._next().value, "Edm.String")  # Microsoft.Dynamics.CRM.AttributeTypeCode'Picklist'
+        if self._token.text != "(":
+            return Property(path)
+        if path[-1] in ("any", "all") and len(path) > 1:
+            return self._lambda(path)
+        if path[-1].startswith(QUERY_FUNCTION_NAMESPACE) and len(path) == 1:
+            return self._query_function(path[0])
+        return self._call("/".join(path))
+
+    def path(self) -> tuple[str, ...]:
+        names = [self.expect("name").text]
+        while self.accept("/"):
+            names.append(self.expect("name").text)
+        return tuple(names)
+
+    def _call(self, name: str) -> Call:
+        self.expect("(")
+        arguments = []
+        while not self.accept(")"):
+            arguments.append(self._comparison())
+            if self._token.text != ")":
+                self.expect(",")
+        return Call(name, tuple(arguments))
+
+    def _query_function(self, name: str) -> QueryFunction:
+        self.expect("(")
+        arguments = self.named_arguments(")")
+        self.expect(")")
+        return QueryFunction(name.removeprefix(QUERY_FUNCTION_NAMESPACE), arguments)
+
+    def named_arguments(self, end: str) -> Mapping[str, Any]:
+        arguments: dict[str, Any] = {}
+        while not self._at(end):
+            name = "" if literal(self._token) else self._argument_name()
+            if name in arguments:
+                raise ODataError(f"'{name}' is given twice in '{self._text}'.")
+            arguments[name] = self._value()
+            if not self._at(end):
+                self.expect(",")
+        return arguments
+
+    def _argument_name(self) -> str:
+        name = self.expect("name").text
+        self.expect("=")
+        return name
+
+    def _value(self) -> Any:
+        expression = self._primary()
+        if isinstance(expression, Property):
+            # PropertyName=statecode without quotes is accepted by Dataverse, too.
+            return str(expression)
+        if not isinstance(expression, Literal):
+            raise syntax_error(self._text, self._token.position)
+        return expression.value
+
+    def _alias(self) -> Expression:
+        name = self._next().text
+        if name not in self._aliases:
+            raise ODataError(f"The parameter alias '{name}' has no value: add {name}=... to the query string.")
+        found = literal(next(tokens(self._aliases[name])))
+        if found is None:
+            raise syntax_error(self._aliases[name], 0)
+        return found
+
+    def _lambda(self, path: tuple[str, ...]) -> Lambda:
+        collection, quantifier = Property(path[:-1]), path[-1]
+        self.expect("(")
+        if self.accept(")"):
+            return Lambda(collection, quantifier)
+        variable = self.expect("name").text
+        self.expect(":")
+        body = self.disjunction()
+        self.expect(")")
+        return Lambda(collection, quantifier, variable, body)
+
+    def order_item(self) -> OrderItem:
+        item = Property(self.path())
+        if self._token.text in ("asc", "desc"):
+            return OrderItem(item, self._next().text == "desc")
+        return OrderItem(item)
+
+    def accept(self, mark: str) -> bool:
+        if not self._at(mark):
+            return False
+        self._next()
+        return True
+
+    def expect(self, what: str) -> Token:
+        """The next token, which must be of the kind, or the mark, ``what``."""
+        if self._token.kind != what and not self._at(what):
+            raise syntax_error(self._text, self._token.position)
+        return self._next()
+
+    def _at(self, what: str) -> bool:
+        token = self._token
+        return token.kind == what if what == "end" else token.kind == "mark" and token.text == what
+
+    def _next(self) -> Token:
+        token = self._token
+        self._token = next(self._tokens, token)
+        return token

@@ -1,0 +1,336 @@
+"""Binds OData expressions to a table: names become columns, literals become values of the column's type.
+
+    >>> binder = Binder(metadata, metadata.tables["account"], now=clock.now(), user_id=user)  # doctest: +SKIP
+    >>> binder.filter(parse_filter("primarycontactid/lastname eq 'x'"))                       # doctest: +SKIP
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/filter-rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import count
+from typing import Any
+
+from runner.emulator.metadata.model import AttributeType, Column, Metadata, OneToManyRelationship, Table
+from runner.emulator.query import odata_syntax as syntax
+from runner.emulator.query.edm import TEXT_TYPES, column_named, column_value, edm_type, instant, unknown_property
+from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Not, Operator, Or, Order
+from runner.emulator.query.odata import OrderItem
+from runner.emulator.query.odata_syntax import ODataError
+from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Span, counted_span, day_span
+
+#: Dataverse refuses a query with more conditions.
+MAX_CONDITIONS = 500
+
+_FLIPPED = {"eq": "eq", "ne": "ne", "gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}
+_TEXT_OPERATORS = {
+    "contains": Operator.CONTAINS,
+    "startswith": Operator.BEGINS_WITH,
+    "endswith": Operator.ENDS_WITH,
+}
+_LIST_OPERATORS = {
+    "In": Operator.IN,
+    "NotIn": Operator.NOT_IN,
+    "Between": Operator.BETWEEN,
+    "NotBetween": Operator.NOT_BETWEEN,
+}
+_IDENTITY_OPERATORS = {
+    "EqualUserId": (Operator.EQUAL, "user_id"),
+    "NotEqualUserId": (Operator.NOT_EQUAL, "user_id"),
+    "EqualBusinessId": (Operator.EQUAL, "business_unit_id"),
+    "NotEqualBusinessId": (Operator.NOT_EQUAL, "business_unit_id"),
+}
+_OPERATOR_KINDS = {
+    "eq": "Equal",
+    "ne": "NotEqual",
+    "gt": "GreaterThan",
+    "ge": "GreaterThanOrEqual",
+    "lt": "LessThan",
+    "le": "LessThanOrEqual",
+}
+
+
+@dataclass(slots=True)
+class _Node:
+    """A table a filter speaks of, and the tables reached from it. ``alias`` None is the query's own."""
+
+    table: Table
+    alias: str | None
+    columns: tuple[str, str] = ("", "")
+    reached: dict[str, _Node] = field(default_factory=dict)
+
+    def links(self) -> tuple[Link, ...]:
+        return tuple(node.link("outer") for node in self.reached.values())
+
+    def link(self, kind: Any, where: Filter | None = None) -> Link:
+        from_column, to_column = self.columns
+        return Link(self.table.logical_name, from_column, to_column, self.alias or "", kind, (), where, self.links())
+
+
+class Binder:
+    """Binds the expressions of one query. :meth:`links` are the joins they turned out to need."""
+
+    def __init__(
+        self, metadata: Metadata, table: Table, *, now: datetime, user_id: str, business_unit_id: str = ""
+    ) -> None:
+        self._metadata = metadata
+        self._root = _Node(table, None)
+        self._now = now
+        self._identity = {"user_id": user_id, "business_unit_id": business_unit_id}
+        self._aliases = count(1)
+        self._conditions = 0
+
+    def links(self) -> tuple[Link, ...]:
+        return self._root.links()
+
+    def filter(self, expression: syntax.Expression) -> Filter:
+        """Raises ODataError when a name is unknown or a value does not fit its column."""
+        return self._filter(expression, {"": self._root})
+
+    def orders(self, items: Iterable[OrderItem]) -> tuple[Order, ...]:
+        """Raises ODataError when a name is unknown."""
+        return tuple(Order(self.column(item.property)[0], item.descending) for item in items)
+
+    def column(self, prop: syntax.Property) -> tuple[ColumnRef, Column]:
+        """The column a property path leads to. Raises ODataError."""
+        return self._column(prop, {"": self._root})
+
+    def _filter(self, expression: syntax.Expression, scopes: Mapping[str, _Node]) -> Filter:
+        match expression:
+            case syntax.Junction(operator, operands):
+                parts = tuple(self._filter(operand, scopes) for operand in operands)
+                return And(parts) if operator == "and" else Or(parts)
+            case syntax.Negation(operand):
+                return Not(self._filter(operand, scopes))
+            case syntax.Lambda():
+                return self._lambda(expression, scopes)
+            case syntax.Comparison() | syntax.Call() | syntax.QueryFunction():
+                self._count_condition()
+                return self._condition(expression, scopes)
+        raise ODataError("A filter must be a condition, such as name eq 'x', not a bare value or name.")
+
+    def _count_condition(self) -> None:
+        self._conditions += 1
+        if self._conditions > MAX_CONDITIONS:
+            raise ODataError("Number of conditions in query exceeded maximum limit.")
+
+    def _condition(
+        self, expression: syntax.Comparison | syntax.Call | syntax.QueryFunction, scopes: Mapping[str, _Node]
+    ) -> Filter:
+        match expression:
+            case syntax.Comparison(operator, syntax.Property() as left, syntax.Property() as right):
+                return self._compare_columns(operator, left, right, scopes)
+            case syntax.Comparison(operator, syntax.Property() as prop, syntax.Literal() as value):
+                return self._compare(operator, prop, value, scopes)
+            case syntax.Comparison(operator, syntax.Literal() as value, syntax.Property() as prop):
+                return self._compare(_FLIPPED[operator], prop, value, scopes)
+            case syntax.Call(name, (syntax.Property() as prop, syntax.Literal(str() as text, "Edm.String"))) if (
+                name in _TEXT_OPERATORS
+            ):
+                return self._match_text(_TEXT_OPERATORS[name], prop, text, scopes)
+            case syntax.Call(name):
+                raise ODataError(f"The function {name} is not supported here, or its arguments do not fit it.")
+            case syntax.QueryFunction():
+                return self._query_function(expression, scopes)
+        raise ODataError("A comparison needs a property on one side and a property or a value on the other.")
+
+    def _compare(
+        self, operator: str, prop: syntax.Property, value: syntax.Literal, scopes: Mapping[str, _Node]
+    ) -> Condition:
+        if value.value is None:
+            ref, _ = self._column(prop, scopes, null_test=True)
+            if operator not in ("eq", "ne"):
+                raise ODataError(f"null can be compared with eq and ne only, not with {operator}.")
+            return Condition(ref, Operator.NULL if operator == "eq" else Operator.NOT_NULL)
+        ref, column = self._column(prop, scopes)
+        return Condition(ref, Operator(operator), (_comparable(column, value, operator),))
+
+    def _compare_columns(
+        self, operator: str, left: syntax.Property, right: syntax.Property, scopes: Mapping[str, _Node]
+    ) -> Condition:
+        left_ref, left_column = self._column(left, scopes)
+        right_ref, right_column = self._column(right, scopes)
+        if edm_type(left_column) != edm_type(right_column):
+            raise _incompatible(edm_type(left_column), edm_type(right_column), operator)
+        return Condition(left_ref, Operator(operator), (right_ref,))
+
+    def _match_text(
+        self, operator: Operator, prop: syntax.Property, text: str, scopes: Mapping[str, _Node]
+    ) -> Condition:
+        ref, column = self._column(prop, scopes)
+        if column.type not in TEXT_TYPES:
+            raise ODataError(f"{operator.value} looks into text, and '{prop}' is {edm_type(column)}.")
+        return Condition(ref, operator, (text,))
+
+    def _query_function(self, call: syntax.QueryFunction, scopes: Mapping[str, _Node]) -> Filter:
+        name = call.arguments.get("PropertyName")
+        if not isinstance(name, str):
+            raise ODataError(f"{call.name} needs PropertyName='...'.")
+        ref, column = self._column(syntax.Property(tuple(name.split("/"))), scopes, null_test=True)
+        if call.name in _LIST_OPERATORS:
+            return _list_condition(call, ref, column)
+        if call.name in _IDENTITY_OPERATORS:
+            operator, identity = _IDENTITY_OPERATORS[call.name]
+            return Condition(ref, operator, (self._identity[identity],))
+        if call.name in ("ContainValues", "DoesNotContainValues"):
+            return _choices_condition(call, ref, column)
+        return self._date_condition(call, ref, column)
+
+    def _date_condition(self, call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Filter:
+        if column.type is not AttributeType.DATE_TIME:
+            raise ODataError(f"{call.name} is unknown, or does not fit '{column.logical_name}', {edm_type(column)}.")
+        if call.name in FIXED_SPANS:
+            return _within(ref, column, FIXED_SPANS[call.name](self._now))
+        if call.name in COUNTED_SPANS:
+            return _within(ref, column, self._counted_span(call))
+        return _within(ref, column, _on_span(call))
+
+    def _counted_span(self, call: syntax.QueryFunction) -> Span:
+        try:
+            return counted_span(call.name, int(call.arguments.get("PropertyValue") or 0), self._now)
+        except (ValueError, TypeError) as error:
+            raise ODataError(f"{call.name} needs PropertyValue, a positive whole number: {error}.") from None
+
+    def _column(
+        self, prop: syntax.Property, scopes: Mapping[str, _Node], *, null_test: bool = False
+    ) -> tuple[ColumnRef, Column]:
+        node, path = _start(prop, scopes)
+        for name in path[:-1]:
+            node = self._reach(node, name)
+        column = column_named(node.table, path[-1])
+        if column is None and null_test:
+            column = self._lookup_of(node.table, path[-1])
+        if column is None:
+            raise self._not_comparable(node.table, path[-1])
+        return ColumnRef(column.logical_name, node.alias), column
+
+    def _lookup_of(self, table: Table, navigation_property: str) -> Column | None:
+        relationship = self._many_to_one(table, navigation_property)
+        return None if relationship is None else table.columns[relationship.referencing_attribute]
+
+    def _not_comparable(self, table: Table, name: str) -> ODataError:
+        relationship = self._many_to_one(table, name)
+        if relationship is None:
+            return unknown_property(table, name)
+        return ODataError(
+            f"'{name}' is a navigation property to {relationship.referenced_entity} and has no value to compare. "
+            f"Use '_{relationship.referencing_attribute}_value'."
+        )
+
+    def _many_to_one(self, table: Table, navigation_property: str) -> OneToManyRelationship | None:
+        for relationship in self._metadata.many_to_one(table.logical_name):
+            if relationship.referencing_entity_navigation_property_name == navigation_property:
+                return relationship
+        return None
+
+    def _reach(self, node: _Node, name: str) -> _Node:
+        if name not in node.reached:
+            relationship = self._many_to_one(node.table, name)
+            if relationship is None:
+                raise unknown_property(node.table, name)
+            node.reached[name] = _Node(
+                self._metadata.tables[relationship.referenced_entity],
+                f"n{next(self._aliases)}",
+                (relationship.referenced_attribute, relationship.referencing_attribute),
+            )
+        return node.reached[name]
+
+    def _lambda(self, expression: syntax.Lambda, scopes: Mapping[str, _Node]) -> Filter:
+        parent, path = _start(expression.collection, scopes)
+        if len(path) != 1 or parent.reached.get(path[0]):
+            raise ODataError(f"'{expression.collection}' is not a collection of the table itself.")
+        node = self._collection(parent, path[0])
+        negate = expression.quantifier == "all"
+        where = None
+        if expression.body is not None and expression.variable is not None:
+            where = self._filter(expression.body, {**scopes, expression.variable: node})
+        if not negate:
+            return Exists(node.link("inner", where))
+        return Not(Exists(node.link("inner", Not(where) if where else None)))
+
+    def _collection(self, parent: _Node, name: str) -> _Node:
+        for relationship in self._metadata.referenced_by(parent.table.logical_name):
+            if relationship.referenced_entity_navigation_property_name == name:
+                return _Node(
+                    self._metadata.tables[relationship.referencing_entity],
+                    f"n{next(self._aliases)}",
+                    (relationship.referencing_attribute, relationship.referenced_attribute),
+                )
+        raise unknown_property(parent.table, name)
+
+
+def _start(prop: syntax.Property, scopes: Mapping[str, _Node]) -> tuple[_Node, tuple[str, ...]]:
+    """Where a path begins: at a lambda's variable when its first name is one, at the query's table otherwise."""
+    if len(prop.path) > 1 and prop.path[0] in scopes:
+        return scopes[prop.path[0]], prop.path[1:]
+    return scopes[""], prop.path
+
+
+def _incompatible(left: str, right: str | None, operator: str) -> ODataError:
+    return ODataError(
+        "A binary operator with incompatible types was detected. "
+        f"Found operand types '{left}' and '{right}' for operator kind '{_OPERATOR_KINDS[operator]}'."
+    )
+
+
+def _comparable(column: Column, literal: syntax.Literal, operator: str) -> Any:
+    expected = edm_type(column)
+    if expected == "Edm.String" and literal.edm_type != expected:
+        raise _incompatible(expected, literal.edm_type, operator)
+    try:
+        return column_value(column, literal.value)
+    except ValueError:
+        raise _incompatible(expected, literal.edm_type, operator) from None
+
+
+def _values(call: syntax.QueryFunction, column: Column) -> tuple[Any, ...]:
+    values = call.arguments.get("PropertyValues")
+    if not isinstance(values, list) or not values:
+        raise ODataError(f'{call.name} needs PropertyValues=["...", ...].')
+    try:
+        return tuple(column_value(column, value, from_text=True) for value in values)
+    except ValueError as error:
+        raise ODataError(f"{call.name} of '{column.logical_name}', {edm_type(column)}: {error}.") from None
+
+
+def _list_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Condition:
+    values = _values(call, column)
+    if call.name.endswith("Between") and len(values) != 2:
+        raise ODataError(f"{call.name} needs two PropertyValues, not {len(values)}.")
+    return Condition(ref, _LIST_OPERATORS[call.name], values)
+
+
+def _choices_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Filter:
+    if column.type is not AttributeType.MULTI_SELECT_PICKLIST:
+        raise ODataError(f"{call.name} looks into multi-select choices, and '{column.logical_name}' is none.")
+    operator = Operator.CONTAIN_VALUES if call.name == "ContainValues" else Operator.NOT_CONTAIN_VALUES
+    return Condition(ref, operator, _values(call, column))
+
+
+def _on_span(call: syntax.QueryFunction) -> Span:
+    try:
+        moment = instant(call.arguments.get("PropertyValue"), date_only=False)
+        start, end = day_span(moment)  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        raise ODataError(f"{call.name} is unknown, or needs PropertyValue, a date.") from None
+    spans: Mapping[str, Span] = {"On": (start, end), "OnOrBefore": (None, end), "OnOrAfter": (start, None)}
+    if call.name not in spans:
+        raise ODataError(f"The function Microsoft.Dynamics.CRM.{call.name} is not supported.")
+    return spans[call.name]
+
+
+def _within(ref: ColumnRef, column: Column, span: Span) -> Filter:
+    start, end = span
+    parts = []
+    if start is not None:
+        parts.append(Condition(ref, Operator.GREATER_EQUAL, (_edge(column, start),)))
+    if end is not None:
+        parts.append(Condition(ref, Operator.LESS_THAN, (_edge(column, end),)))
+    return And(tuple(parts))
+
+
+def _edge(column: Column, moment: datetime) -> date:
+    return moment.date() if column.date_only else moment

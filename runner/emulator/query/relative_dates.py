@@ -1,0 +1,122 @@
+"""What "last month" and its kin mean: spans of time seen from a moment, in UTC, weeks beginning on Sunday.
+
+A span is half open: from its first instant up to, but not including, its last. None leaves that side open.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/queryfunctions
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+Span: TypeAlias = "tuple[datetime | None, datetime | None]"
+
+#: Names that need no number.
+FIXED_SPANS: Mapping[str, Callable[[datetime], Span]] = {
+    "Yesterday": lambda now: _days(now, -1, 0),
+    "Today": lambda now: _days(now, 0, 1),
+    "Tomorrow": lambda now: _days(now, 1, 2),
+    "Last7Days": lambda now: (_day(now) - timedelta(days=7), _just_after(now)),
+    "Next7Days": lambda now: (now, _day(now) + timedelta(days=8)),
+    "LastWeek": lambda now: _weeks(now, -1),
+    "ThisWeek": lambda now: _weeks(now, 0),
+    "NextWeek": lambda now: _weeks(now, 1),
+    "LastMonth": lambda now: _months(now, -1),
+    "ThisMonth": lambda now: _months(now, 0),
+    "NextMonth": lambda now: _months(now, 1),
+    "LastYear": lambda now: _years(now, -1),
+    "ThisYear": lambda now: _years(now, 0),
+    "NextYear": lambda now: _years(now, 1),
+}
+
+_Shift: TypeAlias = Callable[[datetime, int], datetime]
+
+
+def _shift_months(moment: datetime, count: int) -> datetime:
+    year, month = divmod(moment.year * 12 + moment.month - 1 + count, 12)
+    day = min(moment.day, monthrange(year, month + 1)[1])
+    return moment.replace(year=year, month=month + 1, day=day)
+
+
+_SHIFTS: Mapping[str, _Shift] = {
+    "Minutes": lambda moment, count: moment + timedelta(minutes=count),
+    "Hours": lambda moment, count: moment + timedelta(hours=count),
+    "Days": lambda moment, count: moment + timedelta(days=count),
+    "Weeks": lambda moment, count: moment + timedelta(weeks=count),
+    "Months": _shift_months,
+    "Years": lambda moment, count: _shift_months(moment, 12 * count),
+}
+_DIRECTIONS = ("Last", "Next", "OlderThan")
+
+#: Names that take a number X, such as LastXDays.
+COUNTED_SPANS = frozenset(
+    f"{direction}X{unit}"
+    for direction in _DIRECTIONS
+    for unit in _SHIFTS
+    if unit != "Minutes" or direction == "OlderThan"
+)
+
+
+def counted_span(name: str, count: int, now: datetime) -> Span:
+    """The span of a name in ``COUNTED_SPANS``.
+
+    Raises:
+      ValueError: ``count`` is not positive, or leads out of the calendar.
+    """
+    direction, unit = name.split("X", 1)
+    if count < 1:
+        raise ValueError(f"{name} takes a positive number, not {count}")
+    try:
+        return _counted(direction, unit, count, now)
+    except (OverflowError, ValueError):
+        raise ValueError(f"{name} of {count} lies outside the calendar") from None
+
+
+def _counted(direction: str, unit: str, count: int, now: datetime) -> Span:
+    edge = _SHIFTS[unit](now, count if direction == "Next" else -count)
+    if direction == "OlderThan":
+        return None, edge
+    whole = _hour(edge) if unit == "Hours" else _day(edge)
+    if direction == "Last":
+        return whole, _just_after(now)
+    return now, whole + (timedelta(hours=1) if unit == "Hours" else timedelta(days=1))
+
+
+def day_span(moment: datetime) -> tuple[datetime, datetime]:
+    """The day ``moment`` lies in. Raises OverflowError on the last day of the calendar."""
+    return _day(moment), _day(moment) + timedelta(days=1)
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _day(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _just_after(now: datetime) -> datetime:
+    # Rows carry whole seconds; the current one belongs to the past that "last" speaks of.
+    return now.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def _days(now: datetime, first: int, last: int) -> Span:
+    return _day(now) + timedelta(days=first), _day(now) + timedelta(days=last)
+
+
+def _weeks(now: datetime, offset: int) -> Span:
+    sunday = _day(now) - timedelta(days=(now.weekday() + 1) % 7) + timedelta(weeks=offset)
+    return sunday, sunday + timedelta(weeks=1)
+
+
+def _months(now: datetime, offset: int) -> Span:
+    first = _shift_months(_day(now).replace(day=1), offset)
+    return first, _shift_months(first, 1)
+
+
+def _years(now: datetime, offset: int) -> Span:
+    first = _day(now).replace(month=1, day=1)
+    return _shift_months(first, 12 * offset), _shift_months(first, 12 * (offset + 1))

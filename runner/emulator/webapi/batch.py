@@ -1,0 +1,110 @@
+"""``$batch``: many requests in one, independent or, in change sets, all or none.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/execute-batch-operations-using-web-api
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from runner.emulator.webapi.faults import BadRequest, MethodNotAllowed
+from runner.emulator.webapi.http import API_PATH, Address, Request, Response
+from runner.emulator.webapi.multipart import (
+    BatchAnswer,
+    BatchItem,
+    BatchRequest,
+    ChangeSet,
+    ChangeSetAnswer,
+    read_batch,
+    write_multipart,
+)
+
+if TYPE_CHECKING:
+    from runner.emulator.webapi.service import WebApi
+
+#: What the request around them says for every request in it.
+_INHERITED = (
+    "callerobjectid",
+    "mscrmcallerid",
+    "mscrm.bypassbusinesslogicexecution",
+    "mscrm.bypassbusinesslogicexecutionstepids",
+    "mscrm.bypasscustompluginexecution",
+    "mscrm.suppressduplicatedetection",
+)
+_ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
+
+
+def answer(api: WebApi, request: Request, address: Address) -> Response:
+    """The multipart answer. Its status is that of the request it stopped at, or 200.
+
+    Raises:
+      BadRequest: the body is no batch.
+    """
+    if request.method.upper() != "POST":
+        raise MethodNotAllowed.of(request.method, "$batch")
+    items = read_batch(request.header("content-type") or "", request.body)
+    answers: list[BatchAnswer | ChangeSetAnswer] = []
+    status = 200
+    for item in items:
+        answers.append(_answer(api, request, address, item))
+        status = _status(answers[-1])
+        if status >= 400 and not request.preferences.continue_on_error:
+            break
+    content_type, body = write_multipart("batchresponse", (item.part() for item in answers))
+    overall = 200 if request.preferences.continue_on_error or status < 400 else status
+    return Response(overall, {"Content-Type": content_type}, body)
+
+
+def _status(answered: BatchAnswer | ChangeSetAnswer) -> int:
+    return answered.response.status if isinstance(answered, BatchAnswer) else 200
+
+
+def _answer(api: WebApi, outer: Request, address: Address, item: BatchItem) -> BatchAnswer | ChangeSetAnswer:
+    if isinstance(item, ChangeSet):
+        return _change_set(api, outer, address, item.requests)
+    return BatchAnswer(api.handle(_inner(outer, address, item, {})), item.content_id)
+
+
+def _change_set(
+    api: WebApi, outer: Request, address: Address, requests: Sequence[BatchRequest]
+) -> BatchAnswer | ChangeSetAnswer:
+    answers: list[BatchAnswer] = []
+
+    def all_or_none() -> Response:
+        with api.emulator.transaction():
+            answers.extend(_in_turn(api, outer, address, requests))
+        return Response(200)
+
+    outcome = api.guarded(outer, all_or_none)
+    return ChangeSetAnswer(tuple(answers)) if outcome.status == 200 else BatchAnswer(outcome)
+
+
+def _in_turn(api: WebApi, outer: Request, address: Address, requests: Sequence[BatchRequest]) -> list[BatchAnswer]:
+    references: dict[str, str] = {}
+    answers = []
+    for item in requests:
+        if item.method == "GET":
+            raise BadRequest("A change set takes no GET request: nothing in it changes anything.")
+        response = api.respond(_inner(outer, address, item, references))
+        if item.content_id is not None and "OData-EntityId" in response.headers:
+            references[f"${item.content_id}"] = response.headers["OData-EntityId"]
+        answers.append(BatchAnswer(response, item.content_id))
+    return answers
+
+
+def _inner(outer: Request, address: Address, item: BatchRequest, references: Mapping[str, str]) -> Request:
+    url = _absolute(address.root, item.url)
+    if url.partition("?")[0].rstrip("/").endswith("/$batch"):
+        raise BadRequest("A batch cannot hold another batch.")
+    inherited = {name: value for name in _INHERITED if (value := outer.header(name)) is not None}
+    return Request(item.method, url, {**inherited, **item.headers}, item.body, outer.user_id, dict(references))
+
+
+def _absolute(root: str, url: str) -> str:
+    if _ABSOLUTE.match(url):
+        return url
+    if API_PATH.match(url):
+        return root[: API_PATH.search(root).start()] + url  # type: ignore[union-attr]  # root always holds it
+    return f"{root}/{url.lstrip('/')}"

@@ -1,0 +1,137 @@
+"""Many rows over the Web API: query options, pages, counts.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/overview
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import escape, unescape
+from typing import Any
+from urllib.parse import quote, unquote
+
+from dataverse_client.types import EntityCollection
+from runner.emulator.metadata.model import Table
+from runner.emulator.query.model import And, Filter, Page, Query
+from runner.emulator.query.odata import QueryOptions, parse_options
+from runner.emulator.webapi.exchange import Exchange, json_response, text_response
+from runner.emulator.webapi.expansion import Expansion
+from runner.emulator.webapi.faults import BadRequest
+from runner.emulator.webapi.http import MAX_PAGE_SIZE, Response
+from runner.emulator.webapi.representation import RowWriter
+
+#: Counts stop here. Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/count-rows
+MAX_COUNT = 5000
+
+_SKIP_TOKEN = re.compile(r'<cookie pagenumber="(\d{1,9})" pagingcookie="([^"]*)"')
+_UNSUPPORTED = ("$skip", "$search", "$format", "$compute")
+
+
+def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = None) -> Response:
+    """The rows of a table, or those of them that ``scope`` holds for, as the query options ask."""
+    refuse_unsupported(exchange.parameters)
+    options = parse_options(exchange.parameters)
+    page = _page(exchange, options)
+    expansion = Expansion.of(exchange, table, options.expand)
+    columns = exchange.schema.selected(table, options.select)
+    needed = None if options.select is None else (*(c.logical_name for c in columns), *expansion.lookup_columns())
+    found = query(exchange, table, options, columns=needed, page=page, scope=scope)
+    writer = RowWriter.of(columns, exchange.schema.navigation(table), exchange.preferences)
+    rows = [writer.write(row) for row in found]
+    expansion.fill(list(zip(found, rows, strict=True)))
+    return _answer(exchange, table, options, found, rows, page)
+
+
+def query(
+    exchange: Exchange,
+    table: Table,
+    options: QueryOptions,
+    *,
+    columns: tuple[str, ...] | None,
+    page: Page | None = None,
+    scope: Filter | None = None,
+) -> EntityCollection:
+    """The rows ``options`` ask for. Raises ODataError, or what the message raises."""
+    binder = exchange.binder(table)
+    where = binder.filter(options.filter) if options.filter is not None else None
+    both = And((scope, where)) if scope is not None and where is not None else scope or where
+    question = Query(
+        table.logical_name,
+        columns,
+        both,
+        binder.orders(options.orderby),
+        binder.links(),
+        top=options.top,
+        page=page,
+        count=options.count,
+    )
+    found: EntityCollection = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
+    return found
+
+
+def count(exchange: Exchange, table: Table, scope: Filter | None = None) -> Response:
+    """``GET set/$count``: digits."""
+    options = parse_options({**exchange.parameters, "$count": "true"})
+    found = query(exchange, table, options, columns=(table.primary_id_attribute,), page=Page(1), scope=scope)
+    return text_response(str(min(found.total_record_count, MAX_COUNT)))
+
+
+def refuse_unsupported(parameters: Mapping[str, str]) -> None:
+    """Raises BadRequest at the first system query option Dataverse does not know."""
+    for name in _UNSUPPORTED:
+        if name in parameters:
+            raise BadRequest(f"The query parameter {name} is not supported.")
+
+
+def _page(exchange: Exchange, options: QueryOptions) -> Page | None:
+    if options.top is not None:
+        # With $top, Dataverse pays no heed to a page size.
+        return None
+    size = exchange.preferences.max_page_size or MAX_PAGE_SIZE
+    token = exchange.parameters.get("$skiptoken")
+    if token is None:
+        return Page(size)
+    match = _SKIP_TOKEN.match(token)
+    if match is None:
+        raise BadRequest("The $skiptoken is not one this service gave. Follow @odata.nextLink as it is.")
+    return Page(size, max(1, int(match[1])), unescape(unquote(match[2])) or None)
+
+
+def _answer(
+    exchange: Exchange,
+    table: Table,
+    options: QueryOptions,
+    found: EntityCollection,
+    rows: list[dict[str, Any]],
+    page: Page | None,
+) -> Response:
+    selected = f"({','.join(options.select)})" if options.select else ""
+    body: dict[str, Any] = {"@odata.context": exchange.context(f"{table.entity_set_name}{selected}")}
+    if options.count:
+        body["@odata.count"] = min(found.total_record_count, MAX_COUNT)
+    if exchange.preferences.wants("Microsoft.Dynamics.CRM.totalrecordcount"):
+        total = min(found.total_record_count, MAX_COUNT)
+        body["@Microsoft.Dynamics.CRM.totalrecordcount"] = total
+        body["@Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"] = found.total_record_count > MAX_COUNT
+    body["value"] = rows
+    if page is not None and found.more_records:
+        body["@odata.nextLink"] = _next_link(exchange, page, found.paging_cookie or "")
+    return json_response(body, headers=_applied(exchange))
+
+
+def _next_link(exchange: Exchange, page: Page, cookie: str) -> str:
+    token = f'<cookie pagenumber="{page.number + 1}" pagingcookie="{escape(quote(cookie))}" istracking="False" />'
+    # Clients send spaces and quotes raw; a link to follow must be a well-formed URL.
+    query = quote(exchange.address.query, safe="%$&=+,;:/?@()'*!~-._")
+    kept = [part for part in query.split("&") if part and not _is_skip_token(part)]
+    return f"{exchange.address.url}?{'&'.join([*kept, f'$skiptoken={quote(token)}'])}"
+
+
+def _is_skip_token(part: str) -> bool:
+    return unquote(part.partition("=")[0]) == "$skiptoken"
+
+
+def _applied(exchange: Exchange) -> dict[str, str]:
+    size = exchange.preferences.max_page_size
+    return {} if size is None else {"Preference-Applied": f"odata.maxpagesize={size}"}

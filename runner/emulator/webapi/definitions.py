@@ -1,0 +1,43 @@
+"""Table definitions over the Web API: ``EntityDefinitions``, ``RelationshipDefinitions`` and what lies below them.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query-metadata-web-api
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from runner.emulator.metadata.model import Metadata
+from runner.emulator.query.odata import parse_options
+from runner.emulator.webapi.definition_documents import relationship_documents, table_document
+from runner.emulator.webapi.documents import Document, render, render_found, walk
+from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
+from runner.emulator.webapi.http import Response
+from runner.emulator.webapi.paths import Segment
+
+
+def _tables(metadata: Metadata) -> Sequence[Document]:
+    return [table_document(metadata, table) for table in metadata.tables.values()]
+
+
+#: What definitions begin with. No choice is shared between tables here, so there are no global ones.
+ROOTS: Mapping[str, Callable[[Metadata], Sequence[Document]]] = {
+    "EntityDefinitions": _tables,
+    "RelationshipDefinitions": relationship_documents,
+    "GlobalOptionSetDefinitions": lambda metadata: (),
+}
+
+
+def answer(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    """The definitions a path leads to, as the query options ask. Raises ResourceNotFound, ODataError."""
+    start = ROOTS[segments[0].name](exchange.schema.metadata)
+    found = walk(start, segments)
+    options = parse_options(exchange.parameters)
+    context = {"@odata.context": exchange.context("/".join(segment.name for segment in segments))}
+    if found is None:
+        return NO_CONTENT
+    if isinstance(found, Document):
+        return json_response({**context, **render(found, options)})
+    if isinstance(found, Sequence) and all(isinstance(item, Document) for item in found):
+        return json_response({**context, "value": render_found(found, options)})
+    return json_response({**context, "value": found})

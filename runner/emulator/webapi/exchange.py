@@ -1,0 +1,80 @@
+"""One request being answered: what it asked, as whom, and the way to the environment.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/optional-parameters
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dataverse_client.types import Entity, EntityReference, OrganizationRequest
+from runner.emulator.emulator import Emulator
+from runner.emulator.metadata.model import Table
+from runner.emulator.query.odata_binding import Binder
+from runner.emulator.webapi import encoding
+from runner.emulator.webapi.http import Address, Preferences, Request, Response
+from runner.emulator.webapi.payload import PayloadReader
+from runner.emulator.webapi.schema import Schema
+
+JSON_CONTENT_TYPE = "application/json; odata.metadata=minimal"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a handler needs. ``path`` of the address has been read already: handlers get its segments."""
+
+    emulator: Emulator
+    schema: Schema
+    request: Request
+    address: Address
+    parameters: Mapping[str, str]
+    preferences: Preferences
+    user_id: str
+    bypass: Any = None
+
+    def execute(self, message: str, **parameters: Any) -> Mapping[str, Any]:
+        """Send a message as the caller. Answers its output parameters; raises OrganizationServiceFault."""
+        request = OrganizationRequest(message, parameters)
+        tag = self.parameters.get("tag")
+        return self.emulator.execute(request, user_id=self.user_id, tag=tag, bypass=self.bypass).results
+
+    def retrieve(self, reference: EntityReference, columns: tuple[str, ...] | None) -> Entity:
+        row: Entity = self.execute("Retrieve", Target=reference, ColumnSet=columns)["BusinessEntity"]
+        return row
+
+    def resolve(self, reference: EntityReference) -> EntityReference:
+        """The same row by its id. Raises RecordNotFoundByEntityKey when there is none with that alternate key."""
+        if not reference.key_attributes:
+            return reference
+        primary_id = self.schema.table(reference.logical_name).primary_id_attribute
+        row = self.retrieve(reference, (primary_id,))
+        return EntityReference(reference.logical_name, row.id or "", row_version=row.row_version)
+
+    def reader(self) -> PayloadReader:
+        return PayloadReader(self.schema, self.request.references)
+
+    def binder(self, table: Table) -> Binder:
+        return Binder(
+            self.schema.metadata,
+            table,
+            now=self.emulator.clock.now(),
+            user_id=self.user_id,
+            business_unit_id=self.emulator.organization.business_unit_id,
+        )
+
+    def context(self, fragment: str) -> str:
+        """The ``@odata.context`` of an answer."""
+        return f"{self.address.root}/$metadata#{fragment}"
+
+
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(status, {"Content-Type": JSON_CONTENT_TYPE, **(headers or {})}, encoding.dumps(body))
+
+
+def text_response(text: str) -> Response:
+    return Response(200, {"Content-Type": "text/plain"}, text.encode())
+
+
+NO_CONTENT = Response(204)

@@ -1,0 +1,93 @@
+"""Mistakes of a request that never reach a message, and every fault as the Web API answers it.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.emulator.errors import OrganizationServiceFault
+
+
+class BadRequest(OrganizationServiceFault):
+    """The request cannot be read."""
+
+    code = 0x80060888
+    http_status = 400
+
+
+class InvalidPayload(BadRequest):
+    """The body names a property the table does not have, or gives one a value of another type."""
+
+    code = 0x80048D19
+
+    @classmethod
+    def of(cls, entity_set: str, problem: str) -> InvalidPayload:
+        return cls(f"Error identified in Payload provided by the user for Entity :'{entity_set}': {problem}")
+
+
+class ResourceNotFound(BadRequest):
+    """The URL leads nowhere."""
+
+    code = 0x8006088A
+    http_status = 404
+
+    @classmethod
+    def at(cls, segment: str) -> ResourceNotFound:
+        return cls(f"Resource not found for the segment '{segment}'.")
+
+
+class MethodNotAllowed(BadRequest):
+    """The resource does not answer this HTTP method."""
+
+    http_status = 405
+
+    @classmethod
+    def of(cls, method: str, path: str) -> MethodNotAllowed:
+        return cls(f"The requested resource does not support http method '{method}': {path}")
+
+
+class NotImplementedHere(BadRequest):
+    """Dataverse offers it, the embedded one does not."""
+
+    code = 0x80040315
+    http_status = 501
+
+
+class PreconditionFailed(OrganizationServiceFault):
+    """If-None-Match forbids what is there, or If-Match names a version that is gone."""
+
+    code = 0x80060882
+    http_status = 412
+
+
+class Forbidden(OrganizationServiceFault):
+    """The caller may not act as another user."""
+
+    code = 0x8004A110
+    http_status = 403
+
+
+_DETAILS = "@Microsoft.PowerApps.CDS.ErrorDetails."
+
+
+def error_body(fault: OrganizationServiceFault, *, details: bool) -> dict[str, Any]:
+    """The ``error`` object of a fault. With ``details`` it carries what a plug-in said beyond its message."""
+    error: dict[str, Any] = {"code": f"0x{fault.code:08x}", "message": fault.message}
+    if not details:
+        return {"error": error}
+    status = getattr(fault, "operation_status", None)
+    sub_code = getattr(fault, "sub_error_code", None)
+    trace_text = getattr(fault, "trace_text", None)
+    if status is not None:
+        error[f"{_DETAILS}OperationStatus"] = str(int(status))
+    if sub_code is not None:
+        error[f"{_DETAILS}SubErrorCode"] = str(sub_code)
+    error["@Microsoft.PowerApps.CDS.HelpLink"] = (
+        f"http://go.microsoft.com/fwlink/?LinkID=398563&error=Microsoft.Crm.CrmException%3a{fault.code:08x}"
+    )
+    if trace_text:
+        error["@Microsoft.PowerApps.CDS.TraceText"] = trace_text
+    error["@Microsoft.PowerApps.CDS.InnerError.Message"] = fault.message
+    return {"error": error}

@@ -1,0 +1,108 @@
+"""Functions (GET) and actions (POST), unbound and bound.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/use-web-api-functions
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/use-web-api-actions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dataverse_client.types import Entity, EntityCollection, EntityReference
+from runner.emulator.metadata.model import Table
+from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
+from runner.emulator.webapi.faults import InvalidPayload, MethodNotAllowed, ResourceNotFound
+from runner.emulator.webapi.http import Response
+from runner.emulator.webapi.paths import Segment
+
+VERSION = "9.2.0.0"
+
+
+def knows(exchange: Exchange, name: str) -> bool:
+    """Whether there is an unbound function or action of that name."""
+    return name in _FUNCTIONS
+
+
+def call(exchange: Exchange, segment: Segment) -> Response:
+    """Call an unbound function. Raises MethodNotAllowed when it is not asked with GET."""
+    name = segment.operation or segment.name
+    if exchange.request.method.upper() != "GET":
+        raise MethodNotAllowed.of(exchange.request.method, name)
+    results = _FUNCTIONS[name](exchange, segment.arguments or {})
+    return json_response({"@odata.context": exchange.context(f"Microsoft.Dynamics.CRM.{name}Response"), **results})
+
+
+def call_on_collection(exchange: Exchange, table: Table, segment: Segment) -> Response:
+    """Call an action bound to a table's rows, such as CreateMultiple. Raises ResourceNotFound."""
+    handler = _ON_COLLECTION.get(segment.operation or "")
+    if handler is None:
+        raise ResourceNotFound.at(segment.name)
+    return handler(exchange, table)
+
+
+def call_on_row(exchange: Exchange, table: Table, reference: EntityReference, segment: Segment) -> Response:
+    """Call an action bound to one row. Raises ResourceNotFound."""
+    raise ResourceNotFound.at(segment.name)
+
+
+def _who_am_i(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    return exchange.execute("WhoAmI")
+
+
+def _retrieve_version(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"Version": VERSION}
+
+
+_FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]] = {
+    "WhoAmI": _who_am_i,
+    "RetrieveVersion": _retrieve_version,
+}
+
+
+def _create_multiple(exchange: Exchange, table: Table) -> Response:
+    ids = exchange.execute("CreateMultiple", Targets=_targets(exchange, table))["Ids"]
+    return json_response(
+        {"@odata.context": exchange.context("Microsoft.Dynamics.CRM.CreateMultipleResponse"), "Ids": list(ids)}
+    )
+
+
+def _update_multiple(exchange: Exchange, table: Table) -> Response:
+    exchange.execute("UpdateMultiple", Targets=_targets(exchange, table))
+    return NO_CONTENT
+
+
+def _upsert_multiple(exchange: Exchange, table: Table) -> Response:
+    exchange.execute("UpsertMultiple", Targets=_targets(exchange, table))
+    return NO_CONTENT
+
+
+_ON_COLLECTION: Mapping[str, Callable[[Exchange, Table], Response]] = {
+    "CreateMultiple": _create_multiple,
+    "UpdateMultiple": _update_multiple,
+    "UpsertMultiple": _upsert_multiple,
+}
+
+
+def _targets(exchange: Exchange, table: Table) -> EntityCollection:
+    bodies = exchange.request.json_body().get("Targets")
+    if not isinstance(bodies, list) or not bodies:
+        raise InvalidPayload.of(table.entity_set_name, "'Targets' must hold the rows.")
+    return EntityCollection([_target(exchange, table, body) for body in bodies], table.logical_name)
+
+
+def _target(exchange: Exchange, table: Table, body: Any) -> Entity:
+    if not isinstance(body, dict):
+        raise InvalidPayload.of(table.entity_set_name, "each of the 'Targets' must be a JSON object.")
+    kind = body.get("@odata.type")
+    if isinstance(kind, str) and kind.lstrip("#") != f"Microsoft.Dynamics.CRM.{table.logical_name}":
+        raise InvalidPayload.of(table.entity_set_name, f"a row of 'Targets' is of type '{kind}'.")
+    reader = exchange.reader()
+    payload = reader.read(table, body)
+    if payload.lookups or payload.collections:
+        raise InvalidPayload.of(table.entity_set_name, "rows of 'Targets' cannot hold rows to create.")
+    if isinstance(body.get("@odata.id"), str):
+        reference = reader.reference(body["@odata.id"])
+        payload.entity.id = None if reference.key_attributes else reference.id
+        payload.entity.key_attributes = dict(reference.key_attributes)
+    return payload.entity

@@ -1,0 +1,152 @@
+"""A request and a response, whatever carries them, and what Dataverse reads out of a request's headers.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from runner.emulator.webapi import encoding
+from runner.emulator.webapi.faults import BadRequest
+
+API_PATH = re.compile(r"/api/data/v9\.[0-2]/?", re.IGNORECASE)
+MAX_PAGE_SIZE = 5000
+
+_PREFERENCE = re.compile(r'\s*([\w.-]+)\s*(?:=\s*("[^"]*"|[^,;]*))?\s*(?:;[^,]*)?(?:,|$)')
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``url`` is absolute, or a path whose host the Host header gives. Header names may have any case.
+
+    ``references`` holds what the Content-IDs of a change set stand for: the URL of a row.
+    ``user_id`` is the systemuser the caller signed in as; None is the service's default.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    user_id: str | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", {name.lower(): value for name, value in self.headers.items()})
+
+    def header(self, name: str) -> str | None:
+        return self.headers.get(name.lower())
+
+    @property
+    def preferences(self) -> Preferences:
+        return Preferences.of(self.header("prefer") or "")
+
+    def json_body(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises BadRequest."""
+        value = encoding.loads(self.body)
+        if not isinstance(value, dict):
+            raise BadRequest("The request body must be a JSON object.")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def json(self) -> Any:
+        return encoding.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a request goes. ``root`` is the API's address on the host the client used; ``path`` is still encoded."""
+
+    root: str
+    path: str
+    query: str
+
+    @classmethod
+    def of(cls, request: Request) -> Address | None:
+        """None when the URL does not lie under the Web API."""
+        scheme, host, path, query = _split(request)
+        match = API_PATH.match(path)
+        if match is None:
+            return None
+        root = f"{scheme}://{host}{match[0].rstrip('/')}"
+        return cls(root, path[match.end() :], query)
+
+    @property
+    def url(self) -> str:
+        """The address without its query string."""
+        return f"{self.root}/{self.path}"
+
+    def parameters(self) -> dict[str, str]:
+        """The query string's parameters; ``+`` is a space. Raises BadRequest when one is given twice."""
+        try:
+            pairs = parse_qsl(self.query, keep_blank_values=True, max_num_fields=1000)
+        except ValueError as error:
+            raise BadRequest(f"The query string cannot be read: {error}.") from None
+        parameters = dict(pairs)
+        if len(parameters) != len(pairs):
+            raise BadRequest("A query option is specified more than once; it must be specified once at most.")
+        return parameters
+
+
+def _split(request: Request) -> tuple[str, str, str, str]:
+    try:
+        parts = urlsplit(request.url)
+        scheme, host, path, query = parts.scheme, parts.netloc, parts.path, parts.query
+    except ValueError as error:
+        raise BadRequest(f"The URL cannot be read: {error}.") from None
+    return scheme or "http", host or request.header("host") or "localhost", path, query
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What the Prefer header asks for. ``include_annotations`` are patterns such as ``*``."""
+
+    return_representation: bool = False
+    max_page_size: int | None = None
+    track_changes: bool = False
+    continue_on_error: bool = False
+    include_annotations: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, header: str) -> Preferences:
+        if not header:
+            return _NO_PREFERENCES
+        found = {name.lower(): (value or "").strip().strip('"') for name, value in _PREFERENCE.findall(header)}
+        return cls(
+            found.get("return") == "representation",
+            _page_size(found.get("odata.maxpagesize")),
+            "odata.track-changes" in found,
+            found.get("odata.continue-on-error", "false").lower() in ("", "true"),
+            tuple(part.strip() for part in found.get("odata.include-annotations", "").split(",") if part.strip()),
+        )
+
+    def wants(self, annotation: str) -> bool:
+        """Whether rows should carry the annotation. A pattern that begins with ``-`` takes back what another gave."""
+        patterns = self.include_annotations
+        refused = any(_covers(pattern[1:], annotation) for pattern in patterns if pattern.startswith("-"))
+        return not refused and any(_covers(pattern, annotation) for pattern in patterns)
+
+
+_NO_PREFERENCES = Preferences()
+
+
+def _covers(pattern: str, annotation: str) -> bool:
+    if pattern.endswith("*"):
+        return annotation.startswith(pattern[:-1])
+    return pattern == annotation
+
+
+def _page_size(text: str | None) -> int | None:
+    if text is None or not (text.isascii() and text.isdigit()) or not 0 < int(text[:9]) <= MAX_PAGE_SIZE:
+        return None
+    return int(text)

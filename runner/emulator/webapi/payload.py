@@ -1,0 +1,204 @@
+"""A JSON body as a row: properties become columns, ``@odata.bind`` becomes lookups, nested rows are set aside.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-entity-web-api
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue
+from runner.emulator.metadata.model import (
+    AttributeType,
+    Column,
+    OneToManyRelationship,
+    Table,
+)
+from runner.emulator.query.edm import column_value, edm_type
+from runner.emulator.webapi.faults import BadRequest, InvalidPayload
+from runner.emulator.webapi.http import API_PATH
+from runner.emulator.webapi.paths import Segment, parse_path
+from runner.emulator.webapi.schema import Relationship, Schema
+
+_REFERENCE = re.compile(r"/?(\$[\w-]+)\Z")
+_ORIGIN = re.compile(r"https?://[^/]*", re.IGNORECASE)
+_NO_REFERENCES: Mapping[str, str] = {}
+
+
+@dataclass(slots=True)
+class Payload:
+    """What a body asks for: a row, the rows to create before it and refer to, and those to create after it."""
+
+    entity: Entity
+    lookups: list[tuple[OneToManyRelationship, dict[str, Any]]] = field(default_factory=list)
+    collections: list[tuple[Relationship, list[Any]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadReader:
+    """Reads bodies. ``references`` are what the Content-IDs of a change set stand for."""
+
+    schema: Schema
+    references: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, table: Table, body: Mapping[str, Any]) -> Payload:
+        """The row a body describes.
+
+        Raises:
+          InvalidPayload: a property does not exist, or its value has the wrong type.
+        """
+        payload = Payload(Entity(table.logical_name))
+        for name, value in body.items():
+            self._read_property(payload, table, name, value)
+        id = payload.entity.attributes.get(table.primary_id_attribute)
+        if id is not None:
+            payload.entity.id = id
+        return payload
+
+    def _read_property(self, payload: Payload, table: Table, name: str, value: Any) -> None:
+        if "@" in name:
+            if name.endswith("@odata.bind"):
+                self._bind(payload, table, name.removesuffix("@odata.bind"), value)
+            return
+        column = table.columns.get(name)
+        if column is not None and not column.is_lookup:
+            payload.entity[name] = to_column(table, column, value)
+        elif name in self.schema.navigation(table).lookups:
+            self._read_lookup(payload, table, name, value)
+        else:
+            self._read_collection(payload, table, name, value)
+
+    def _bind(self, payload: Payload, table: Table, name: str, value: Any) -> None:
+        navigation = self.schema.navigation(table)
+        relationships = navigation.lookups.get(name)
+        if relationships is None and name in navigation.collections and isinstance(value, list):
+            payload.collections.append((navigation.collections[name], [{"@odata.id": url} for url in value]))
+            return
+        if relationships is None:
+            raise _undeclared(table, name)
+        payload.entity[relationships[0].referencing_attribute] = self._bound(table, name, relationships, value)
+
+    def _bound(
+        self, table: Table, name: str, relationships: tuple[OneToManyRelationship, ...], value: Any
+    ) -> EntityReference | None:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise InvalidPayload.of(table.entity_set_name, f"'{name}@odata.bind' must be a URL or null.")
+        reference = self.reference(value)
+        targets = {relationship.referenced_entity for relationship in relationships}
+        if reference.logical_name not in targets:
+            raise InvalidPayload.of(
+                table.entity_set_name,
+                f"'{name}' leads to {' or '.join(sorted(targets))}, not to {reference.logical_name}.",
+            )
+        return reference
+
+    def _read_lookup(self, payload: Payload, table: Table, name: str, value: Any) -> None:
+        relationships = self.schema.navigation(table).lookups[name]
+        if value is None:
+            payload.entity[relationships[0].referencing_attribute] = None
+        elif isinstance(value, dict) and "@odata.id" in value:
+            self._bind(payload, table, name, value["@odata.id"])
+        elif isinstance(value, dict):
+            payload.lookups.append((relationships[0], value))
+        else:
+            raise InvalidPayload.of(
+                table.entity_set_name,
+                f"'{name}' is a navigation property: use '{name}@odata.bind', or an object to create.",
+            )
+
+    def _read_collection(self, payload: Payload, table: Table, name: str, value: Any) -> None:
+        relationship = self.schema.navigation(table).collections.get(name)
+        if relationship is not None and isinstance(value, list):
+            payload.collections.append((relationship, value))
+            return
+        column = table.columns.get(name.removeprefix("_").removesuffix("_value"))
+        if column is not None and column.is_lookup:
+            raise BadRequest(
+                "CRM do not support direct update of Entity Reference properties, Use Navigation properties instead. "
+                f"'{name}' of '{table.entity_set_name}' is one."
+            )
+        raise _undeclared(table, name)
+
+    def reference(self, url: str) -> EntityReference:
+        """The row a URL names: relative or absolute, by id, by alternate key, or by Content-ID.
+
+        Raises:
+          BadRequest: it names none.
+        """
+        content_id = _REFERENCE.match(url)
+        if content_id is not None:
+            url = self.content_reference(content_id[1])
+        path = _ORIGIN.sub("", url)
+        segments = parse_path(API_PATH.sub("", path, count=1) if API_PATH.match(path) else path, _NO_REFERENCES)
+        if len(segments) != 1 or not segments[0].arguments:
+            raise BadRequest(f"'{url}' is no reference to a row, such as /accounts(<id>).")
+        return self.key_reference(self.schema.entity_set(segments[0].name), segments[0])
+
+    def content_reference(self, content_id: str) -> str:
+        """The URL a Content-ID such as ``$1`` stands for. Raises BadRequest."""
+        try:
+            return self.references[content_id]
+        except KeyError:
+            raise BadRequest(f"Content-ID Reference: '{content_id}' does not exist in the batch context.") from None
+
+    def key_reference(self, table: Table, segment: Segment) -> EntityReference:
+        """The row the parentheses of a segment name. Raises BadRequest."""
+        arguments = dict(segment.arguments or {})
+        if not arguments:
+            raise BadRequest(f"'{segment.name}' needs an id or an alternate key in its parentheses.")
+        id = arguments.pop("", None) or arguments.pop(table.primary_id_attribute, None)
+        if arguments and id is None:
+            return EntityReference(table.logical_name, EMPTY_GUID, key_attributes=self._key(table, arguments))
+        try:
+            return EntityReference(table.logical_name, column_value(table.columns[table.primary_id_attribute], id))
+        except ValueError:
+            raise BadRequest(f"'{id}' is no id of {segment.name}: it must be a GUID.") from None
+
+    def _key(self, table: Table, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self._key_column(table, name, value) for name, value in arguments.items())
+
+    def _key_column(self, table: Table, name: str, value: Any) -> tuple[str, Any]:
+        lookup = table.columns.get(name.removeprefix("_").removesuffix("_value"))
+        column = lookup if lookup is not None and lookup.is_lookup else table.columns.get(name)
+        if column is None:
+            raise BadRequest(f"The key '{name}' is no column of '{table.logical_name}'.")
+        if column.is_lookup:
+            return column.logical_name, EntityReference(column.targets[0], str(value).lower())
+        return name, to_column(table, column, value)
+
+
+def _undeclared(table: Table, name: str) -> InvalidPayload:
+    return InvalidPayload.of(
+        table.entity_set_name,
+        f"The property '{name}' does not exist on type 'Microsoft.Dynamics.CRM.{table.logical_name}'. "
+        "Make sure to only use property names that are defined by the type.",
+    )
+
+
+def to_column(table: Table, column: Column, value: Any) -> Any:
+    """A JSON value as the column's. Raises InvalidPayload when its type is another."""
+    if value is None:
+        return None
+    try:
+        return _typed(column, column_value(column, value))
+    except ValueError:
+        raise InvalidPayload.of(
+            table.entity_set_name,
+            f"Cannot convert the literal '{value}' of '{column.logical_name}' to the expected type "
+            f"'{edm_type(column)}'.",
+        ) from None
+
+
+def _typed(column: Column, value: Any) -> Any:
+    if column.type is AttributeType.MONEY:
+        return Money(value)
+    if column.is_choice:
+        return OptionSetValue(value)
+    if column.type is AttributeType.MULTI_SELECT_PICKLIST:
+        return tuple(OptionSetValue(int(part)) for part in value.split(",") if part.strip())
+    return value

@@ -1,0 +1,198 @@
+"""One row over the Web API: create, retrieve, update, upsert, delete, with ETags.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/perform-conditional-operations-using-web-api
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
+from runner.emulator.errors import DuplicateRecord, ObjectDoesNotExist
+from runner.emulator.metadata.model import OneToManyRelationship, Table
+from runner.emulator.query.odata import parse_options
+from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
+from runner.emulator.webapi.expansion import Expansion
+from runner.emulator.webapi.faults import BadRequest, InvalidPayload
+from runner.emulator.webapi.http import Response
+from runner.emulator.webapi.payload import Payload
+from runner.emulator.webapi.representation import RowWriter, entity_url, etag
+from runner.emulator.webapi.schema import Relationship
+
+_ROW_VERSION_MATCHES = "IfRowVersionMatches"
+
+
+def create(exchange: Exchange, table: Table) -> Response:
+    payload = exchange.reader().read(table, exchange.request.json_body())
+    id = create_with_related(exchange, payload)
+    return _written(exchange, table, id, created=True)
+
+
+def create_with_related(exchange: Exchange, payload: Payload) -> str:
+    """Create the row and those nested in the body, all or none."""
+    with _together(exchange, payload):
+        for relationship, body in payload.lookups:
+            related = exchange.reader().read(exchange.schema.table(relationship.referenced_entity), body)
+            reference = EntityReference(relationship.referenced_entity, create_with_related(exchange, related))
+            payload.entity[relationship.referencing_attribute] = reference
+        id: str = exchange.execute("Create", Target=payload.entity)["id"]
+        _create_collections(exchange, payload, EntityReference(payload.entity.logical_name, id))
+    return id
+
+
+def _together(exchange: Exchange, payload: Payload) -> AbstractContextManager[Any]:
+    nested = payload.lookups or payload.collections
+    return exchange.emulator.transaction() if nested else nullcontext()
+
+
+def _create_collections(exchange: Exchange, payload: Payload, parent: EntityReference) -> None:
+    for relationship, bodies in payload.collections:
+        for body in bodies:
+            if not isinstance(body, dict):
+                raise InvalidPayload(f"The rows of '{relationship.schema_name}' must be JSON objects.")
+            _create_member(exchange, relationship, parent, body)
+
+
+def _create_member(exchange: Exchange, relationship: Relationship, parent: EntityReference, body: Any) -> None:
+    """Create a row of a collection, or take an existing one in: ``{"@odata.id": url}``."""
+    if "@odata.id" in body:
+        associate(exchange, relationship, parent, exchange.reader().reference(str(body["@odata.id"])))
+        return
+    payload = exchange.reader().read(exchange.schema.table(far_end(relationship, parent.logical_name)), body)
+    if isinstance(relationship, OneToManyRelationship):
+        payload.entity[relationship.referencing_attribute] = parent
+        create_with_related(exchange, payload)
+    else:
+        related = EntityReference(payload.entity.logical_name, create_with_related(exchange, payload))
+        associate(exchange, relationship, parent, related)
+
+
+def associate(
+    exchange: Exchange, relationship: Relationship, parent: EntityReference, related: EntityReference
+) -> None:
+    exchange.execute(
+        "Associate",
+        Target=parent,
+        Relationship=relationship.schema_name,
+        RelatedEntities=[exchange.resolve(related)],
+    )
+
+
+def far_end(relationship: Relationship, near: str) -> str:
+    if isinstance(relationship, OneToManyRelationship):
+        return relationship.referencing_entity
+    is_first = relationship.entity1_logical_name == near
+    return relationship.entity2_logical_name if is_first else relationship.entity1_logical_name
+
+
+def retrieve(exchange: Exchange, table: Table, reference: EntityReference) -> Response:
+    options = parse_options(exchange.parameters)
+    columns = exchange.schema.selected(table, options.select)
+    expansion = Expansion.of(exchange, table, options.expand)
+    needed = None if options.select is None else (*(c.logical_name for c in columns), *expansion.lookup_columns())
+    row = exchange.retrieve(reference, needed)
+    if row.row_version is not None and exchange.request.header("if-none-match") == etag(row):
+        return Response(304)
+    writer = RowWriter.of(columns, exchange.schema.navigation(table), exchange.preferences)
+    body = writer.write(row)
+    expansion.fill([(row, body)])
+    selected = f"({','.join(options.select)})" if options.select else ""
+    context = exchange.context(f"{table.entity_set_name}{selected}/$entity")
+    return json_response({"@odata.context": context, **body}, headers=_etag_header(row))
+
+
+def _etag_header(row: Entity) -> dict[str, str]:
+    tag = etag(row)
+    return {} if tag is None else {"ETag": tag}
+
+
+def update_or_upsert(exchange: Exchange, table: Table, reference: EntityReference) -> Response:
+    """PATCH: If-Match makes it an update, If-None-Match: * a create, neither an upsert."""
+    payload = exchange.reader().read(table, exchange.request.json_body())
+    if payload.lookups or payload.collections:
+        return _deep_upsert(exchange, table, reference, payload)
+    target = _addressed(payload.entity, reference)
+    if exchange.request.header("if-match") is not None:
+        return _update(exchange, table, target)
+    if exchange.request.header("if-none-match") == "*":
+        _refuse_existing(exchange, table, reference)
+    results = exchange.execute("Upsert", Target=target)
+    return _written(exchange, table, results["Target"].id, created=results["RecordCreated"])
+
+
+def _deep_upsert(exchange: Exchange, table: Table, reference: EntityReference, payload: Payload) -> Response:
+    """A body with nested rows creates them, and may therefore only create the row itself, too."""
+    if exchange.request.header("if-match") is not None or _exists(exchange, reference):
+        raise BadRequest("Deep update of navigation properties is not allowed. Update the related rows themselves.")
+    target = _addressed(payload.entity, reference)
+    target.attributes = {**target.key_attributes, **target.attributes}
+    target.key_attributes = {}
+    return _written(exchange, table, create_with_related(exchange, payload), created=True)
+
+
+def _addressed(entity: Entity, reference: EntityReference) -> Entity:
+    """``entity`` as the row the URL names, whatever id or key its body may carry."""
+    if reference.key_attributes:
+        entity.key_attributes = dict(reference.key_attributes)
+        entity.id = None
+    else:
+        entity.id = reference.id
+    return entity
+
+
+def _update(exchange: Exchange, table: Table, target: Entity) -> Response:
+    if target.id is None:
+        target.id = exchange.resolve(target.to_entity_reference()).id
+        target.key_attributes = {}
+    target.row_version = _row_version(exchange)
+    if target.row_version is None:
+        exchange.execute("Update", Target=target)
+    else:
+        exchange.execute("Update", Target=target, ConcurrencyBehavior=_ROW_VERSION_MATCHES)
+    return _written(exchange, table, target.id, created=False)
+
+
+def _row_version(exchange: Exchange) -> str | None:
+    """The version If-Match names; None when there is no If-Match, or any version will do."""
+    header = exchange.request.header("if-match")
+    if header is None or header.strip() == "*":
+        return None
+    return header.strip().removeprefix("W/").strip('"')
+
+
+def _refuse_existing(exchange: Exchange, table: Table, reference: EntityReference) -> None:
+    if _exists(exchange, reference):
+        raise DuplicateRecord(
+            f"A record with matching key values already exists in {table.logical_name}, and If-None-Match: * "
+            "forbids to change it."
+        )
+
+
+def _exists(exchange: Exchange, reference: EntityReference) -> bool:
+    try:
+        exchange.retrieve(reference, (exchange.schema.table(reference.logical_name).primary_id_attribute,))
+    except ObjectDoesNotExist:
+        return False
+    return True
+
+
+def delete(exchange: Exchange, table: Table, reference: EntityReference) -> Response:
+    found = exchange.resolve(reference)
+    version = _row_version(exchange)
+    if version is None:
+        exchange.execute("Delete", Target=EntityReference(table.logical_name, found.id))
+    else:
+        target = EntityReference(table.logical_name, found.id, row_version=version)
+        exchange.execute("Delete", Target=target, ConcurrencyBehavior=_ROW_VERSION_MATCHES)
+    return NO_CONTENT
+
+
+def _written(exchange: Exchange, table: Table, id: str, *, created: bool) -> Response:
+    headers = {"OData-EntityId": entity_url(exchange.address.root, table, id)}
+    if not exchange.preferences.return_representation:
+        return Response(204, headers)
+    answer = retrieve(exchange, table, EntityReference(table.logical_name, id or EMPTY_GUID))
+    applied = {"Preference-Applied": "return=representation"}
+    location = {"Location": headers["OData-EntityId"]} if created else {}
+    return Response(201 if created else 200, {**answer.headers, **headers, **applied, **location}, answer.body)

@@ -1,0 +1,106 @@
+"""A row as JSON: properties under their OData names, annotations where the client asked for them.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/select-columns
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from dataverse_client.types import AliasedValue, Entity, EntityReference, Money, OptionSetValue
+from runner.emulator.metadata.model import Column, Table
+from runner.emulator.query.edm import property_name
+from runner.emulator.webapi.http import Preferences
+from runner.emulator.webapi.schema import Navigation
+
+FORMATTED_VALUE = "OData.Community.Display.V1.FormattedValue"
+LOOKUP_LOGICAL_NAME = "Microsoft.Dynamics.CRM.lookuplogicalname"
+ASSOCIATED_NAVIGATION_PROPERTY = "Microsoft.Dynamics.CRM.associatednavigationproperty"
+
+_PLAIN: Mapping[type, Callable[[Any], Any]] = {
+    Money: lambda money: money.value,
+    OptionSetValue: lambda option: option.value,
+    EntityReference: lambda reference: reference.id,
+    AliasedValue: lambda aliased: plain(aliased.value),
+    tuple: lambda options: ",".join(str(option.value) for option in options),
+    datetime: lambda moment: moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    date: date.isoformat,
+}
+
+
+def plain(value: Any) -> Any:
+    """A column's value as JSON has it: an amount a number, a lookup an id, a moment ISO 8601 in UTC."""
+    convert = _PLAIN.get(type(value))
+    return value if convert is None else convert(value)
+
+
+def etag(entity: Entity) -> str | None:
+    """``W/"<row version>"``, or None when the row carries no version."""
+    return None if entity.row_version is None else f'W/"{entity.row_version}"'
+
+
+@dataclass(frozen=True, slots=True)
+class RowWriter:
+    """Writes rows of one table, with the same columns and annotations each time."""
+
+    columns: tuple[tuple[str, str], ...]
+    navigation: Navigation
+    formatted: bool
+    logical_names: bool
+    associated: bool
+
+    @classmethod
+    def of(cls, columns: Iterable[Column], navigation: Navigation, preferences: Preferences) -> RowWriter:
+        return cls(
+            tuple((column.logical_name, property_name(column)) for column in columns),
+            navigation,
+            preferences.wants(FORMATTED_VALUE),
+            preferences.wants(LOOKUP_LOGICAL_NAME),
+            preferences.wants(ASSOCIATED_NAVIGATION_PROPERTY),
+        )
+
+    def write(self, entity: Entity) -> dict[str, Any]:
+        """The row as a JSON object. A column without a value is ``null``."""
+        row: dict[str, Any] = {}
+        if entity.row_version is not None:
+            row["@odata.etag"] = etag(entity)
+        values = entity.attributes
+        annotated = self.formatted or self.logical_names or self.associated
+        for logical_name, name in self.columns:
+            value = values.get(logical_name)
+            if annotated and value is not None:
+                self._annotate(row, name, logical_name, value, entity.formatted_values)
+            row[name] = plain(value)
+        return row
+
+    def _annotate(
+        self, row: dict[str, Any], name: str, logical_name: str, value: Any, formatted: Mapping[str, str]
+    ) -> None:
+        text = formatted.get(logical_name)
+        if isinstance(value, EntityReference):
+            text = text or value.name
+            navigation_property = self.navigation.names.get((logical_name, value.logical_name))
+            if self.associated and navigation_property:
+                row[f"{name}@{ASSOCIATED_NAVIGATION_PROPERTY}"] = navigation_property
+            if self.logical_names:
+                row[f"{name}@{LOOKUP_LOGICAL_NAME}"] = value.logical_name
+        if self.formatted and text is not None:
+            row[f"{name}@{FORMATTED_VALUE}"] = text
+
+
+def aliased_row(entity: Entity, *, formatted: bool) -> dict[str, Any]:
+    """The row of an aggregate: every value under its alias."""
+    row: dict[str, Any] = {}
+    for alias, value in entity.items():
+        if formatted and alias in entity.formatted_values:
+            row[f"{alias}@{FORMATTED_VALUE}"] = entity.formatted_values[alias]
+        row[alias] = plain(value)
+    return row
+
+
+def entity_url(root: str, table: Table, id: str) -> str:
+    """The row's address, ending in ``(<guid>)``: that is where clients read the id from."""
+    return f"{root}/{table.entity_set_name}({id})"

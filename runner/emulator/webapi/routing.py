@@ -1,0 +1,82 @@
+"""Which handler answers a path. Read top to bottom: this is the map of the Web API.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-service-documents
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from runner.emulator.metadata.model import Table
+from runner.emulator.webapi import collection, definitions, functions, properties, records
+from runner.emulator.webapi.exchange import Exchange, json_response
+from runner.emulator.webapi.faults import MethodNotAllowed, ResourceNotFound
+from runner.emulator.webapi.http import Response
+from runner.emulator.webapi.paths import Segment
+
+_Handlers = Mapping[str, Callable[[], Response]]
+
+
+def route(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    """Raises ResourceNotFound, MethodNotAllowed, or what the handler raises."""
+    if not segments:
+        return _dispatch(exchange, {"GET": lambda: _service_document(exchange)})
+    first = segments[0]
+    if first.name.startswith("$") and first.name not in ("$metadata", "$batch"):
+        return _content_reference(exchange, segments)
+    if first.name in definitions.ROOTS:
+        return _dispatch(exchange, {"GET": lambda: definitions.answer(exchange, segments)})
+    table = exchange.schema.metadata.by_entity_set.get(first.name)
+    if table is not None:
+        return _dispatch(exchange, _table_handlers(exchange, table, segments))
+    if len(segments) == 1 and functions.knows(exchange, first.operation or first.name):
+        return functions.call(exchange, first)
+    raise ResourceNotFound.at(first.name)
+
+
+def _dispatch(exchange: Exchange, handlers: _Handlers) -> Response:
+    handler = handlers.get(exchange.request.method.upper())
+    if handler is None:
+        raise MethodNotAllowed.of(exchange.request.method, exchange.address.path)
+    return handler()
+
+
+def _content_reference(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    """``PATCH $1``: the row a request of the same change set wrote."""
+    reference = exchange.reader().reference(segments[0].name)
+    table = exchange.schema.table(reference.logical_name)
+    row = Segment(table.entity_set_name, {"": reference.id})
+    return route(exchange, (row, *segments[1:]))
+
+
+def _table_handlers(exchange: Exchange, table: Table, segments: Sequence[Segment]) -> _Handlers:
+    first, *rest = segments
+    if first.arguments is None or not first.arguments:
+        return _collection_handlers(exchange, table, rest)
+    reference = exchange.reader().key_reference(table, first)
+    if rest:
+        return properties.handlers(exchange, table, reference, rest)
+    return {
+        "GET": lambda: records.retrieve(exchange, table, reference),
+        "PATCH": lambda: records.update_or_upsert(exchange, table, reference),
+        "DELETE": lambda: records.delete(exchange, table, reference),
+    }
+
+
+def _collection_handlers(exchange: Exchange, table: Table, rest: Sequence[Segment]) -> _Handlers:
+    if not rest:
+        return {
+            "GET": lambda: collection.retrieve_multiple(exchange, table),
+            "POST": lambda: records.create(exchange, table),
+        }
+    if len(rest) == 1 and rest[0].name == "$count":
+        return {"GET": lambda: collection.count(exchange, table)}
+    if len(rest) == 1 and rest[0].operation is not None:
+        return {"POST": lambda: functions.call_on_collection(exchange, table, rest[0])}
+    raise ResourceNotFound.at(rest[0].name)
+
+
+def _service_document(exchange: Exchange) -> Response:
+    sets = sorted(exchange.schema.metadata.by_entity_set)
+    value = [{"name": name, "kind": "EntitySet", "url": name} for name in sets]
+    return json_response({"@odata.context": f"{exchange.address.root}/$metadata", "value": value})

@@ -1,0 +1,91 @@
+"""The environment's tables as the Web API shows them: entity sets and navigation properties.
+
+Made once from the metadata and kept until the metadata changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from runner.emulator.metadata.model import Column, ManyToManyRelationship, Metadata, OneToManyRelationship, Table
+from runner.emulator.query.edm import column_named, unknown_property
+from runner.emulator.webapi.faults import ResourceNotFound
+
+Relationship: TypeAlias = OneToManyRelationship | ManyToManyRelationship
+
+
+@dataclass(frozen=True, slots=True)
+class Navigation:
+    """The navigation properties of a table.
+
+    ``lookups`` lead to one row; a lookup that may point at several tables can have several relationships under
+    one name (``ownerid``). ``collections`` lead to many rows.
+    """
+
+    lookups: Mapping[str, tuple[OneToManyRelationship, ...]]
+    collections: Mapping[str, Relationship]
+    names: Mapping[tuple[str, str], str]
+
+    @classmethod
+    def of(cls, metadata: Metadata, table: Table) -> Navigation:
+        lookups: dict[str, tuple[OneToManyRelationship, ...]] = {}
+        names = {}
+        for relationship in metadata.many_to_one(table.logical_name):
+            name = relationship.referencing_entity_navigation_property_name
+            lookups[name] = (*lookups.get(name, ()), relationship)
+            names[relationship.referencing_attribute, relationship.referenced_entity] = name
+        collections: dict[str, Relationship] = {
+            relationship.referenced_entity_navigation_property_name: relationship
+            for relationship in metadata.referenced_by(table.logical_name)
+        }
+        for many in metadata.many_to_many:
+            if table.logical_name in (many.entity1_logical_name, many.entity2_logical_name):
+                collections[many.schema_name] = many
+        return cls(lookups, collections, names)
+
+
+class Schema:
+    """Tables by entity set, and their navigation properties."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.metadata = metadata
+        self._navigation: dict[str, Navigation] = {}
+
+    def table(self, logical_name: str) -> Table:
+        return self.metadata.tables[logical_name]
+
+    def entity_set(self, name: str) -> Table:
+        """The table of an entity set. Raises ResourceNotFound."""
+        table = self.metadata.by_entity_set.get(name)
+        if table is None:
+            raise ResourceNotFound.at(name)
+        return table
+
+    def navigation(self, table: Table) -> Navigation:
+        found = self._navigation.get(table.logical_name)
+        if found is None:
+            found = self._navigation[table.logical_name] = Navigation.of(self.metadata, table)
+        return found
+
+    def selected(self, table: Table, select: tuple[str, ...] | None) -> tuple[Column, ...]:
+        """The columns a ``$select`` names, each once, the id always among them.
+
+        Raises:
+          ODataError: a name is no property of the table.
+        """
+        if select is None:
+            return tuple(table.columns.values())
+        columns = {column.logical_name: column for column in (self._selected(table, name) for name in select)}
+        columns.setdefault(table.primary_id_attribute, table.columns[table.primary_id_attribute])
+        return tuple(columns.values())
+
+    def _selected(self, table: Table, name: str) -> Column:
+        column = column_named(table, name)
+        if column is not None:
+            return column
+        relationships = self.navigation(table).lookups.get(name)
+        if relationships is None:
+            raise unknown_property(table, name)
+        return table.columns[relationships[0].referencing_attribute]

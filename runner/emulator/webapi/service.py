@@ -1,0 +1,96 @@
+"""The embedded Dataverse's Web API: a request in, a response out, whatever carries them.
+
+    >>> api = WebApi(emulator)                                                               # doctest: +SKIP
+    >>> api.handle(Request("GET", "/api/data/v9.2/accounts?$select=name")).json()["value"]   # doctest: +SKIP
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/overview
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dataverse_client.types import guid, is_guid, new_guid
+from runner.emulator.emulator import Emulator
+from runner.emulator.errors import OrganizationServiceFault
+from runner.emulator.webapi import batch
+from runner.emulator.webapi.exchange import Exchange, json_response
+from runner.emulator.webapi.faults import ResourceNotFound, error_body
+from runner.emulator.webapi.http import Address, Request, Response
+from runner.emulator.webapi.identity import bypass_of, caller_of
+from runner.emulator.webapi.paths import parse_path
+from runner.emulator.webapi.routing import route
+from runner.emulator.webapi.schema import Schema
+
+_log = logging.getLogger(__name__)
+
+
+class WebApi:
+    """Answers Web API requests from an :class:`Emulator`. Safe to call from many threads."""
+
+    def __init__(self, emulator: Emulator, *, user_id: str | None = None) -> None:
+        """``user_id`` is who requests come from when they do not say; None is the administrator."""
+        self.emulator = emulator
+        self._user_id = user_id or emulator.administrator_id
+        self._schema = Schema(emulator.metadata)
+
+    def handle(self, request: Request) -> Response:
+        """The answer to ``request``. Never raises: what goes wrong is a response, too."""
+        return self.guarded(request, lambda: self.respond(request))
+
+    def guarded(self, request: Request, work: Callable[[], Response]) -> Response:
+        """What ``work`` answers, or the answer to what it raises; with the headers every answer has."""
+        request_id = new_guid()
+        try:
+            response = work()
+        except OrganizationServiceFault as fault:
+            response = self._refusal(request, fault)
+        except Exception:
+            _log.exception("Request %s failed: %s %s", request_id, request.method, request.url)
+            response = self._refusal(request, _unexpected(request_id))
+        return Response(response.status, {**_headers(request, request_id), **response.headers}, response.body)
+
+    def respond(self, request: Request) -> Response:
+        """The answer to ``request``, when it is granted. Raises OrganizationServiceFault when it is refused."""
+        address = Address.of(request)
+        if address is None:
+            raise ResourceNotFound(f"'{request.url}' does not lie under /api/data/v9.0 to v9.2.")
+        if address.path.rstrip("/") == "$batch":
+            return batch.answer(self, request, address)
+        exchange = self._exchange(request, address)
+        return route(exchange, parse_path(address.path, exchange.parameters))
+
+    def _exchange(self, request: Request, address: Address) -> Exchange:
+        return Exchange(
+            self.emulator,
+            self._current_schema(),
+            request,
+            address,
+            address.parameters(),
+            request.preferences,
+            caller_of(self.emulator, request, request.user_id or self._user_id),
+            bypass_of(request),
+        )
+
+    def _current_schema(self) -> Schema:
+        if self._schema.metadata is not self.emulator.metadata:
+            self._schema = Schema(self.emulator.metadata)
+        return self._schema
+
+    def _refusal(self, request: Request, fault: OrganizationServiceFault) -> Response:
+        details = "*" in request.preferences.include_annotations
+        return json_response(error_body(fault, details=details), fault.http_status)
+
+
+def _unexpected(request_id: str) -> OrganizationServiceFault:
+    return OrganizationServiceFault(
+        f"An unexpected error occurred. The emulator's log tells more under request {request_id}.", http_status=500
+    )
+
+
+def _headers(request: Request, request_id: str) -> Mapping[str, Any]:
+    client_request_id = request.header("x-ms-client-request-id") or ""
+    echoed = {"x-ms-client-request-id": guid(client_request_id)} if is_guid(client_request_id) else {}
+    return {"OData-Version": "4.0", "x-ms-service-request-id": request_id, "REQ_ID": request_id, **echoed}
