@@ -1,15 +1,24 @@
-"""PaymentEvent: the small message that travels from the receiver to the processor.
+"""PaymentEvent: the small message that travels from the receiver to the processor, and its JSON.
 
 It holds what the CRM side needs of a Stripe event and nothing more: no card, no customer, no client secret.
-Bodies are JSON, versioned, and stay well under 4 KB.
+Bodies are versioned and always under 4 KB. A reader ignores fields it does not know and takes missing ones as None,
+so that old and new bridges can share a queue; what it must not guess at is raised as ``version``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar, get_type_hints
+
+import orjson
+
+from azure_bridge.errors import PaymentEventError, UnknownVersionError
 
 VERSION = 1
+#: Every encoded body is shorter than this, in bytes.
+MAX_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +60,9 @@ class PaymentEvent:
     #: A checkout session's ``payment_status``: paid, unpaid, no_payment_required.
     payment_status: str | None = None
     currency: str | None = None
+    #: What was asked for: of the intent, the session or the charge.
     amount: int | None = None
+    #: What came in: an intent's ``amount_received``, a charge's ``amount_captured``.
     amount_received: int | None = None
     #: ``charge.refunded`` only: all that was refunded of the charge so far.
     amount_refunded: int | None = None
@@ -67,3 +78,72 @@ class PaymentEvent:
     sales_order_id: str | None = None
     correlation_id: str | None = None
     version: int = VERSION
+
+
+def encode(event: PaymentEvent) -> bytes:
+    """The event as a message body: JSON without what is None."""
+    body = _dump(event)
+    if len(body) >= MAX_BYTES:
+        body = _dump(replace(event, failure_message=None))
+    return body
+
+
+def decode(body: bytes) -> PaymentEvent:
+    """The event a body carries.
+
+    Raises:
+      UnknownVersionError: a newer bridge wrote it.
+      PaymentEventError: not JSON, or a field is missing or of the wrong type.
+    """
+    values = _load(body)
+    values["created"] = _instant(values.get("created"))
+    if isinstance(values.get("refund"), dict):
+        values["refund"] = _build(RefundFact, values["refund"])
+    if isinstance(values.get("dispute"), dict):
+        values["dispute"] = _build(DisputeFact, values["dispute"])
+    return _build(PaymentEvent, values)
+
+
+def _dump(event: PaymentEvent) -> bytes:
+    facts = {field.name: getattr(event, field.name) for field in _FIELDS[PaymentEvent]}
+    return orjson.dumps({name: value for name, value in facts.items() if value is not None}, option=orjson.OPT_UTC_Z)
+
+
+def _load(body: bytes) -> dict[str, Any]:
+    try:
+        values = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise PaymentEventError(f"The body is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise PaymentEventError(f"The body is a JSON {type(values).__name__}, not an object")
+    version = values.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise UnknownVersionError(f"PaymentEvent version {version} is newer than {VERSION}, the newest known here")
+    return values
+
+
+def _instant(value: object) -> datetime:
+    try:
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise PaymentEventError(f"'created' is {value!r}, not a time with its offset such as 2026-11-22T18:00:00Z")
+    return instant.astimezone(UTC)
+
+
+T = TypeVar("T", PaymentEvent, RefundFact, DisputeFact)
+
+
+def _build(kind: type[T], values: Mapping[str, Any]) -> T:
+    known = {field.name: values[field.name] for field in _FIELDS[kind] if field.name in values}
+    missing = [field.name for field in _FIELDS[kind] if field.default is MISSING and field.name not in known]
+    wrong = [name for name, value in known.items() if not isinstance(value, _TYPES[kind][name])]
+    if missing or wrong:
+        complaint = [f"{name} is missing" for name in missing] + [f"{name} has the wrong type" for name in wrong]
+        raise PaymentEventError(f"Not a {kind.__name__}: {', '.join(complaint)}")
+    return kind(**known)
+
+
+_FIELDS = {kind: fields(kind) for kind in (PaymentEvent, RefundFact, DisputeFact)}
+_TYPES = {kind: get_type_hints(kind) for kind in _FIELDS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 
 
@@ -39,12 +39,17 @@ class PaymentColumns:
     #: JSON the status machine keeps for itself, so that order and repetition of events never matter.
     ledger: str = "new_stripeledger"
 
+    def names(self) -> tuple[str, ...]:
+        """The columns there are, in the order of the fields."""
+        return tuple(name for name in astuple(self) if name is not None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentTable:
     """One table the bridge updates.
 
-    ``metadata_key`` is the key of the intent's metadata that carries the row's id.
+    ``metadata_key`` is the key of the intent's metadata that carries the row's id. A status ``statuses`` does not
+    map is one this table cannot show: the column then keeps what it has.
     """
 
     logical_name: str
@@ -69,3 +74,6 @@ class BridgeConfiguration:
     organization_id: str | None = None
     livemode: bool = False
     create_sales_orders: bool = False
+
+    def table(self, logical_name: str | None) -> PaymentTable | None:
+        return next((table for table in self.tables if table.logical_name == logical_name), None)

@@ -1,0 +1,102 @@
+"""Finding the rows a batch of events is about, with one query for each table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from azure_bridge.payment_event import PaymentEvent
+from azure_bridge.tables import PaymentTable
+from dataverse_client.operations import BatchResult, Operation
+from dataverse_client.types import (
+    ConditionExpression,
+    ConditionOperator,
+    Entity,
+    EntityCollection,
+    FilterExpression,
+    LogicalOperator,
+    QueryExpression,
+)
+
+
+class CrmClient(Protocol):
+    """What the bridge needs of a ``DataverseClient``. Both raise ``DataverseError``."""
+
+    def retrieve_multiple(self, query: QueryExpression) -> EntityCollection: ...
+    def batch(self, operations: Sequence[Operation]) -> Sequence[BatchResult]:
+        """One result for each operation, in order; an operation that failed does not stop the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRow:
+    """A row as it was read, and the table it is in."""
+
+    table: PaymentTable
+    entity: Entity
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """One table's rows, by each of the ids an event may know."""
+
+    table: PaymentTable
+    by_row: dict[str, PaymentRow] = field(default_factory=dict)
+    by_intent: dict[str, PaymentRow] = field(default_factory=dict)
+    by_session: dict[str, PaymentRow] = field(default_factory=dict)
+
+    def put(self, entity: Entity) -> None:
+        row, columns = PaymentRow(self.table, entity), self.table.columns
+        self.by_row[entity.id or ""] = row
+        self.by_intent[entity.get(columns.intent_id) or ""] = row
+        if columns.checkout_session_id:
+            self.by_session[entity.get(columns.checkout_session_id) or ""] = row
+
+
+def find_rows(
+    client: CrmClient, events: Sequence[PaymentEvent], tables: Sequence[PaymentTable]
+) -> list[PaymentRow | None]:
+    """The row of each event: the one its metadata names, else its intent's, else its checkout session's.
+
+    Raises:
+      DataverseError: a query failed.
+    """
+    shelves = [_fetch(client, table, _concerning(table, events, tables)) for table in tables]
+    return [_match(event, shelves) for event in events]
+
+
+def _concerning(
+    table: PaymentTable, events: Sequence[PaymentEvent], tables: Sequence[PaymentTable]
+) -> list[PaymentEvent]:
+    """An event that names one of our tables is looked for there alone."""
+    names = {each.logical_name for each in tables}
+    return [event for event in events if event.row_table == table.logical_name or event.row_table not in names]
+
+
+def _fetch(client: CrmClient, table: PaymentTable, events: Sequence[PaymentEvent]) -> _Shelf:
+    shelf, columns = _Shelf(table), table.columns
+    wanted: dict[str | None, set[str | None]] = {
+        table.primary_id: {event.row_id for event in events if event.row_table == table.logical_name},
+        columns.intent_id: {event.intent_id for event in events},
+        columns.checkout_session_id: {event.checkout_session_id for event in events},
+    }
+    conditions = _any_of(wanted)
+    if conditions:
+        criteria = FilterExpression(LogicalOperator.OR, conditions)
+        for entity in client.retrieve_multiple(QueryExpression(table.logical_name, columns.names(), criteria)):
+            shelf.put(entity)
+    return shelf
+
+
+def _any_of(wanted: Mapping[str | None, Collection[str | None]]) -> tuple[ConditionExpression, ...]:
+    known = {column: sorted(filter(None, values)) for column, values in wanted.items() if column}
+    return tuple(
+        ConditionExpression(column, ConditionOperator.IN, tuple(values)) for column, values in known.items() if values
+    )
+
+
+def _match(event: PaymentEvent, shelves: Sequence[_Shelf]) -> PaymentRow | None:
+    named = (shelf.by_row.get(event.row_id or "-") for shelf in shelves if shelf.table.logical_name == event.row_table)
+    paid = (shelf.by_intent.get(event.intent_id or "-") for shelf in shelves)
+    visited = (shelf.by_session.get(event.checkout_session_id or "-") for shelf in shelves)
+    return next((row for found in (named, paid, visited) for row in found if row is not None), None)

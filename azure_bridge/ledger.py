@@ -1,0 +1,163 @@
+"""The ledger a row keeps of its payment: what all its events together say, and how two such sayings join.
+
+Every field of a ledger grows by maximum, minimum or union. Such a join is commutative, associative and idempotent,
+so the order and repetition of events cannot matter: not because each case was thought of, but by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import orjson
+
+from azure_bridge.tables import PaymentStatus
+
+#: Later than any event; integers up to here survive every JSON reader.
+NEVER = 2**53
+
+#: Tiers of a payment's life. A higher one always wins; in the open one the later second does, then the rank.
+OPEN, HELD, FINAL = 0, 1, 2
+_PLACES: Mapping[PaymentStatus, tuple[int, int]] = {
+    PaymentStatus.DRAFT: (OPEN, 0),
+    PaymentStatus.PENDING: (OPEN, 1),
+    PaymentStatus.REQUIRES_ACTION: (OPEN, 2),
+    PaymentStatus.PROCESSING: (OPEN, 3),
+    PaymentStatus.FAILED: (OPEN, 4),
+    PaymentStatus.AUTHORIZED: (HELD, 0),
+    PaymentStatus.CANCELED: (FINAL, 0),
+    # Stripe never says both of one payment. Should it happen, money that came in must show.
+    PaymentStatus.COMPLETED: (FINAL, 1),
+}
+_REACHED = {place: status for status, place in _PLACES.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What is known of one payment. Times are Unix seconds, amounts in the currency's own unit.
+
+    ``pinned_*`` is what the row named by itself, before any event did; the bridge never moves a row off it.
+    """
+
+    pinned_intent: str | None = None
+    pinned_session: str | None = None
+    #: tier, second (0 outside the open tier), rank.
+    lifecycle: tuple[int, int, int] = (OPEN, 0, 0)
+    #: strength of the claim, second, event id, intent id.
+    intent: tuple[int, int, str, str] = (0, 0, "", "")
+    #: second, event id, session id.
+    session: tuple[int, str, str] = (0, "", "")
+    #: second, event id, code, message.
+    failure: tuple[int, str, str, str] = (0, "", "", "")
+    #: strength of the claim (0: none yet), amount.
+    received: tuple[int, Decimal] = (0, Decimal(0))
+    paid_at: int = NEVER
+    #: The part of an authorization that was not captured. Stripe counts it among the refunds.
+    released: Decimal = Decimal(0)
+    #: What Stripe said was refunded in all, which includes what failed later.
+    refunded: Decimal = Decimal(0)
+    #: refund id -> rank, status, amount.
+    refunds: Mapping[str, tuple[int, str, Decimal]] = field(default_factory=dict)
+    #: dispute id -> rank, status.
+    disputes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    #: second, event id, event type.
+    last: tuple[int, str, str] = (0, "", "")
+
+    @property
+    def intent_id(self) -> str | None:
+        return self.pinned_intent or self.intent[-1] or None
+
+    @property
+    def session_id(self) -> str | None:
+        return self.pinned_session or self.session[-1] or None
+
+    @property
+    def reached(self) -> PaymentStatus:
+        """How far the payment came, refunds and disputes aside."""
+        tier, _, rank = self.lifecycle
+        return _REACHED[tier, rank]
+
+
+def lifecycle(status: PaymentStatus, second: int) -> tuple[int, int, int]:
+    """Where ``status``, told at ``second``, stands among all that can be told."""
+    tier, rank = _PLACES[status]
+    return tier, second if tier == OPEN else 0, rank
+
+
+def join(one: Ledger, other: Ledger) -> Ledger:
+    """What both say. The pins are ``one``'s: they are the row's, no event has any."""
+    return Ledger(
+        pinned_intent=one.pinned_intent,
+        pinned_session=one.pinned_session,
+        lifecycle=max(one.lifecycle, other.lifecycle),
+        intent=max(one.intent, other.intent),
+        session=max(one.session, other.session),
+        failure=max(one.failure, other.failure),
+        received=max(one.received, other.received),
+        paid_at=min(one.paid_at, other.paid_at),
+        released=max(one.released, other.released),
+        refunded=max(one.refunded, other.refunded),
+        refunds=_furthest(one.refunds, other.refunds),
+        disputes=_furthest(one.disputes, other.disputes),
+        last=max(one.last, other.last),
+    )
+
+
+Progress = TypeVar("Progress", tuple[int, str, Decimal], tuple[int, str])
+
+
+def _furthest(one: Mapping[str, Progress], other: Mapping[str, Progress]) -> Mapping[str, Progress]:
+    both = {key: max(one[key], other[key]) for key in one.keys() & other.keys()}
+    return {**one, **other, **both}
+
+
+def dump(ledger: Ledger) -> str:
+    """The ledger as canonical JSON: equal ledgers are equal text."""
+    told = {name: value for name in _READ if (value := getattr(ledger, name)) != getattr(_EMPTY, name)}
+    return orjson.dumps(told, default=_digits, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def load(text: object) -> Ledger | None:
+    """The ledger in a row's column; None when there is none, or somebody made it unreadable."""
+    if not isinstance(text, str):
+        return None
+    try:
+        told = orjson.loads(text)
+        ledger = Ledger(**{name: read(told[name]) for name, read in _READ.items() if name in told})
+    except (ValueError, TypeError, AttributeError, ArithmeticError):
+        return None
+    tier, _, rank = ledger.lifecycle
+    return ledger if (tier, rank) in _REACHED else None
+
+
+def _digits(amount: Any) -> str:
+    return format(amount.normalize(), "f")
+
+
+def _each(*kinds: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda values: tuple(kind(value) for kind, value in zip(kinds, values, strict=True))
+
+
+def _by_id(*kinds: Callable[[Any], Any]) -> Callable[[Any], dict[str, tuple[Any, ...]]]:
+    read = _each(*kinds)
+    return lambda entries: {str(key): read(values) for key, values in entries.items()}
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "pinned_intent": str,
+    "pinned_session": str,
+    "lifecycle": _each(int, int, int),
+    "intent": _each(int, int, str, str),
+    "session": _each(int, str, str),
+    "failure": _each(int, str, str, str),
+    "received": _each(int, Decimal),
+    "paid_at": int,
+    "released": Decimal,
+    "refunded": Decimal,
+    "refunds": _by_id(int, str, Decimal),
+    "disputes": _by_id(int, str),
+    "last": _each(int, str, str),
+}
+_EMPTY = Ledger()

@@ -1,0 +1,170 @@
+"""The status machine: a row and one more event become the columns to write, or nothing. Pure.
+
+Stripe delivers events late, twice, in any order, and stamps them with whole seconds. So nothing here asks what came
+before: the row keeps a ledger (:mod:`azure_bridge.ledger`), an event is joined into it, and the columns people read
+are computed from the ledger alone. ``docs/payment-status.md`` tells the rules in a user's words.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum, auto
+from typing import Any
+
+from azure_bridge.ledger import NEVER, Ledger, dump, join, lifecycle, load
+from azure_bridge.payment_event import PaymentEvent
+from azure_bridge.payment_facts import PAID, RECEIVED, moves_money, said_by
+from azure_bridge.tables import PaymentStatus, PaymentTable
+from dataverse_client.types import Entity, Money, OptionSetValue
+
+#: They lie over the status a payment reached; on a row without a ledger they tell that it was paid.
+_OVERLAYS = frozenset({PaymentStatus.REFUNDED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.DISPUTED})
+_REFUND_UNDONE = frozenset({"failed", "canceled"})
+_DISPUTE_OVER = frozenset({"warning_closed", "charge_refunded", "prevented", "won"})
+
+
+class Standing(Enum):
+    """Whether an event is about the payment a row stands for now."""
+
+    OWN = auto()
+    #: Of an intent or session the row has left behind, and nothing was paid: nothing to do.
+    SUPERSEDED = auto()
+    #: Money moved on an intent that is not the row's. Neither applied nor dropped: a person must see it.
+    MONEY_ELSEWHERE = auto()
+
+
+def standing(row: Entity, event: PaymentEvent, table: PaymentTable) -> Standing:
+    """Whether ``event``, which found ``row``, is about the payment the row stands for."""
+    if _is_own(_ledger_of(row, table), event):
+        return Standing.OWN
+    return Standing.MONEY_ELSEWHERE if moves_money(event) else Standing.SUPERSEDED
+
+
+def changes(row: Entity, event: PaymentEvent, table: PaymentTable) -> dict[str, Any] | None:
+    """The columns to write on ``row`` because of ``event``; None when there is nothing to write.
+
+    ``row`` carries ``table.columns`` as they are now. A row without a ledger starts from what its columns say. An
+    event that is not the row's own changes nothing.
+
+    Raises:
+      UnsupportedCurrencyError: the event's amounts are in a currency that cannot be converted.
+    """
+    ledger = _ledger_of(row, table)
+    if not _is_own(ledger, event):
+        return None
+    columns = _columns(join(ledger, said_by(event)), table)
+    return {name: value for name, value in columns.items() if row.get(name) != value} or None
+
+
+def _is_own(ledger: Ledger, event: PaymentEvent) -> bool:
+    if ledger.pinned_intent is None and not _may_adopt(ledger, event):
+        return False
+    pins = ((ledger.pinned_intent, event.intent_id), (ledger.pinned_session, event.checkout_session_id))
+    agreements = [pinned == told for pinned, told in pins if pinned and told]
+    return any(agreements) if agreements else ledger.pinned_intent is None
+
+
+def _may_adopt(ledger: Ledger, event: PaymentEvent) -> bool:
+    """For a row that named no intent by itself: may it take this event's?"""
+    if ledger.pinned_session and event.event_type == "payment_intent.canceled":
+        # A session that was replaced takes its intent along; only the row's own session can cancel the row.
+        return False
+    strength, _, _, intent = ledger.intent
+    # Paid twice is not paid more: the second intent is for a person to see.
+    return not (strength == PAID and moves_money(event) and event.intent_id not in (None, intent))
+
+
+def _ledger_of(row: Entity, table: PaymentTable) -> Ledger:
+    """The row's ledger; an empty one when the row has since turned to another intent or session."""
+    intent = _text(row, table.columns.intent_id)
+    session = _text(row, table.columns.checkout_session_id)
+    kept = load(row.get(table.columns.ledger))
+    if kept is None:
+        return _start(row, table, intent, session)
+    if (intent, session) == (kept.intent_id, kept.session_id):
+        return kept
+    return Ledger(
+        pinned_intent=intent if intent != kept.intent_id else kept.pinned_intent,
+        pinned_session=session if session != kept.session_id else kept.pinned_session,
+    )
+
+
+def _start(row: Entity, table: PaymentTable, intent: str | None, session: str | None) -> Ledger:
+    """What the columns of a row without a ledger say."""
+    columns, status = table.columns, _status_shown(row, table)
+    paid_on, received = _value(row, columns.paid_on), _amount(row, columns.amount_received)
+    return Ledger(
+        pinned_intent=intent,
+        pinned_session=session,
+        lifecycle=lifecycle(PaymentStatus.COMPLETED if status in _OVERLAYS else status, 0),
+        failure=(0, "", _text(row, columns.failure_code) or "", _text(row, columns.failure_message) or ""),
+        received=(RECEIVED, received) if received else (0, Decimal(0)),
+        paid_at=int(paid_on.timestamp()) if isinstance(paid_on, datetime) else NEVER,
+        refunded=_amount(row, columns.amount_refunded),
+    )
+
+
+def _columns(ledger: Ledger, table: PaymentTable) -> dict[str, Any]:
+    """The row's columns as the ledger has them. What is not known yet is not spoken of."""
+    columns, status, refunded = table.columns, _status_of(ledger), _refunded(ledger)
+    _, _, code, message = ledger.failure if status is PaymentStatus.FAILED else (0, "", "", "")
+    values: dict[str | None, Any] = {
+        columns.intent_id: ledger.intent_id,
+        columns.checkout_session_id: ledger.session_id,
+        columns.failure_code: code or None,
+        columns.failure_message: message or None,
+        columns.last_event: _last_event(ledger),
+        columns.ledger: dump(ledger),
+    }
+    if status in table.statuses:
+        values[columns.status] = OptionSetValue(table.statuses[status])
+    if ledger.received[0]:
+        values[columns.amount_received] = Money(ledger.received[1])
+    if ledger.refunded or ledger.refunds:
+        values[columns.amount_refunded] = Money(refunded)
+    if ledger.paid_at != NEVER:
+        values[columns.paid_on] = datetime.fromtimestamp(ledger.paid_at, UTC)
+    return {name: value for name, value in values.items() if name is not None}
+
+
+def _status_of(ledger: Ledger) -> PaymentStatus:
+    received, refunded = ledger.received[1], _refunded(ledger)
+    if any(status not in _DISPUTE_OVER for _, status in ledger.disputes.values()):
+        return PaymentStatus.DISPUTED
+    if refunded and refunded >= received > 0:
+        return PaymentStatus.REFUNDED
+    return PaymentStatus.PARTIALLY_REFUNDED if refunded else ledger.reached
+
+
+def _refunded(ledger: Ledger) -> Decimal:
+    """What went back to the customer, never below nothing."""
+    known = sum((amount for _, _, amount in ledger.refunds.values()), Decimal(0))
+    undone = sum((amount for _, status, amount in ledger.refunds.values() if status in _REFUND_UNDONE), Decimal(0))
+    return max(max(ledger.refunded, known) - undone - ledger.released, Decimal(0))
+
+
+def _last_event(ledger: Ledger) -> str:
+    second, event_id, event_type = ledger.last
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ} {event_type} {event_id}"
+
+
+def _status_shown(row: Entity, table: PaymentTable) -> PaymentStatus:
+    shown = row.get(table.columns.status)
+    return next(
+        (status for status, number in table.statuses.items() if shown == OptionSetValue(number)), PaymentStatus.DRAFT
+    )
+
+
+def _value(row: Entity, column: str | None) -> Any:
+    return row.get(column) if column else None
+
+
+def _text(row: Entity, column: str | None) -> str | None:
+    value = _value(row, column)
+    return value if isinstance(value, str) and value else None
+
+
+def _amount(row: Entity, column: str | None) -> Decimal:
+    value = _value(row, column)
+    return value.value if isinstance(value, Money) else Decimal(0)

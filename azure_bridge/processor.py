@@ -1,0 +1,280 @@
+"""From a batch of queued events to CRM rows: one query for each table, one ``$batch``, one decision for each message.
+
+A real environment allows a user 6,000 requests in five minutes, so requests per event decide how much a deployment can
+carry. Everything here is written for a batch; a single event is a batch of one. Nothing is remembered between batches:
+a crash anywhere means that messages come again, and an event that was applied already changes nothing.
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/api-limits
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from azure_bridge.crm_rows import CrmClient, PaymentRow, find_rows
+from azure_bridge.errors import PaymentEventError
+from azure_bridge.minor_units import AmountError
+from azure_bridge.observer import BridgeObserver, SilentObserver
+from azure_bridge.payment_event import PaymentEvent, decode
+from azure_bridge.payment_status import Standing, changes, standing
+from azure_bridge.queues.contract import MessageQueue, ReceivedMessage
+from azure_bridge.sales_orders import CurrencyMissingError, SalesOrders
+from azure_bridge.settlement import (
+    ANOTHER_INTENT_PAID,
+    INVALID_MESSAGE,
+    REJECTED_BY_CRM,
+    ROW_NOT_FOUND,
+    Complete,
+    DeadLetter,
+    Decisions,
+    QueuedEvent,
+    RetryLater,
+    RetryPolicy,
+    Settlement,
+    settle,
+)
+from azure_bridge.tables import BridgeConfiguration, PaymentTable
+from dataverse_client.errors import (
+    AuthenticationError,
+    ConcurrencyConflictError,
+    DataverseError,
+    DuplicateRecordError,
+    NotFoundError,
+    ThrottledError,
+    UnexpectedResponseError,
+)
+from dataverse_client.operations import Create, Operation, Update
+from dataverse_client.types import Entity
+
+#: How often rows that somebody else changed meanwhile are read again at once.
+MAX_ROUNDS = 3
+BATCH_SIZE = 100
+
+#: The row is not what was read: read it again.
+_READ_AGAIN = (ConcurrencyConflictError, NotFoundError, DuplicateRecordError)
+_NOTHING_NEW = "the row knows already"
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One row's changes, and the events they come from, each with what it alone added (None: nothing new)."""
+
+    table: PaymentTable
+    row_id: str
+    operation: Operation
+    told: Sequence[tuple[QueuedEvent, Mapping[str, Any] | None]]
+
+
+_Refused: TypeAlias = tuple[QueuedEvent, DataverseError]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainSummary:
+    """How many messages ended how. ``completed`` counts applied and ignored events alike."""
+
+    completed: int = 0
+    put_off: int = 0
+    dead_lettered: int = 0
+
+    def plus(self, settlements: Sequence[Settlement]) -> DrainSummary:
+        kinds = Counter(type(settlement) for settlement in settlements)
+        return DrainSummary(
+            completed=self.completed + kinds[Complete],
+            put_off=self.put_off + kinds[RetryLater],
+            dead_lettered=self.dead_lettered + kinds[DeadLetter],
+        )
+
+
+class PaymentProcessor:
+    """Applies payment events to CRM rows. Safe to share between threads as far as ``client`` is."""
+
+    def __init__(
+        self,
+        client: CrmClient,
+        configuration: BridgeConfiguration,
+        *,
+        observer: BridgeObserver | None = None,
+        retries: RetryPolicy | None = None,
+    ) -> None:
+        self._client = client
+        self._configuration = configuration
+        self._orders = SalesOrders(client, configuration)
+        self._observer = observer or SilentObserver()
+        self._retries = retries or RetryPolicy()
+
+    def drain(
+        self,
+        queue: MessageQueue,
+        *,
+        until: Callable[[], bool] | None = None,
+        max_wait: timedelta = timedelta(seconds=1),
+        batch_size: int = BATCH_SIZE,
+    ) -> DrainSummary:
+        """Work until the queue has nothing more to give now; with ``until``, for as long as it is false.
+
+        ``max_wait`` is how long a worker with ``until`` waits for the next message before it asks ``until`` again.
+
+        Raises:
+          QueueUnavailableError: what was received and not settled comes again.
+        """
+        summary = DrainSummary()
+        while until is None or not until():
+            messages = queue.receive(batch_size, max_wait if until else timedelta(0))
+            if messages:
+                settlements = self.process(messages)
+                settle(queue, settlements)
+                summary = summary.plus(settlements)
+            elif until is None:
+                break
+        return summary
+
+    def process(self, messages: Sequence[ReceivedMessage]) -> list[Settlement]:
+        """Write what the messages' events say, and decide how each message ends. Settles nothing."""
+        decisions = Decisions(self._observer, self._retries)
+        waiting = self._admit(messages, decisions)
+        refused: list[_Refused] = []
+        for _ in range(MAX_ROUNDS):
+            if waiting:
+                refused = self._round(waiting, decisions)
+                waiting = [queued for queued, _ in refused]
+        for queued, error in refused:
+            decisions.put_off_or_dead_letter(queued, REJECTED_BY_CRM, str(error))
+        return decisions.settlements
+
+    def _admit(self, messages: Sequence[ReceivedMessage], decisions: Decisions) -> list[QueuedEvent]:
+        admitted = []
+        for message in messages:
+            try:
+                queued = QueuedEvent(message, decode(message.message.body))
+            except PaymentEventError as error:
+                decisions.dead_lettered(message, None, INVALID_MESSAGE, str(error))
+                continue
+            if self._is_foreign(queued.event):
+                decisions.ignored(queued, f"it belongs to organization {queued.event.organization_id}")
+            else:
+                admitted.append(queued)
+        return admitted
+
+    def _is_foreign(self, event: PaymentEvent) -> bool:
+        """Several environments may share one Stripe account."""
+        ours = self._configuration.organization_id
+        return ours is not None and event.organization_id not in (None, ours.lower())
+
+    def _round(self, waiting: Sequence[QueuedEvent], decisions: Decisions) -> list[_Refused]:
+        """Read, write, decide. Returns the events whose rows were not what had been read."""
+        try:
+            rows = find_rows(self._client, [queued.event for queued in waiting], self._configuration.tables)
+        except DataverseError as error:
+            for queued in waiting:
+                decisions.put_off(queued, str(error), at_least=_delay_asked(error))
+            return []
+        writes = self._writes(waiting, rows, decisions)
+        results = self._client.batch([write.operation for write in writes]) if writes else []
+        again: list[_Refused] = []
+        for write, result in zip(writes, results, strict=True):
+            if isinstance(result.error, _READ_AGAIN):
+                again += [(queued, result.error) for queued, _ in write.told]
+            else:
+                self._conclude(write, result.error, decisions)
+        return again
+
+    def _writes(
+        self, waiting: Sequence[QueuedEvent], rows: Sequence[PaymentRow | None], decisions: Decisions
+    ) -> list[_Write]:
+        grouped: dict[tuple[str, str | None], tuple[PaymentRow, list[QueuedEvent]]] = {}
+        writes: list[_Write | None] = []
+        for queued, row in zip(waiting, rows, strict=True):
+            if row is None:
+                writes.append(self._without_row(queued, decisions))
+            else:
+                grouped.setdefault((row.table.logical_name, row.entity.id), (row, []))[1].append(queued)
+        writes += [_fold(row, events, decisions) for row, events in grouped.values()]
+        return [write for write in writes if write is not None]
+
+    def _without_row(self, queued: QueuedEvent, decisions: Decisions) -> _Write | None:
+        event = queued.event
+        table = self._orders.table_for(event)
+        if table is None:
+            decisions.put_off_or_dead_letter(queued, ROW_NOT_FOUND, _not_found(event))
+            return None
+        try:
+            order, told = self._orders.order(event, table)
+        except (CurrencyMissingError, AmountError) as error:
+            decisions.dead_lettered(queued.message, event, REJECTED_BY_CRM, str(error))
+        except DataverseError as error:
+            decisions.put_off(queued, str(error), at_least=_delay_asked(error))
+        else:
+            return _Write(table, order.id or "", Create(order), [(queued, told)])
+        return None
+
+    def _conclude(self, write: _Write, error: DataverseError | None, decisions: Decisions) -> None:
+        for queued, told in write.told:
+            if error is not None:
+                _after(error, queued, decisions)
+            elif told is None:
+                decisions.ignored(queued, _NOTHING_NEW)
+            else:
+                decisions.applied(queued, write.table.logical_name, write.row_id, told)
+
+
+def _fold(row: PaymentRow, events: Sequence[QueuedEvent], decisions: Decisions) -> _Write | None:
+    """All that ``events`` say about one row, as one conditional update."""
+    table, entity = row.table, row.entity.copy()
+    told = []
+    for queued in events:
+        verdict = standing(entity, queued.event, table)
+        if verdict is not Standing.OWN:
+            _set_aside(verdict, row, queued, decisions)
+            continue
+        try:
+            added = changes(entity, queued.event, table)
+        except AmountError as error:
+            decisions.dead_lettered(queued.message, queued.event, INVALID_MESSAGE, str(error))
+            continue
+        entity.update(added or {})
+        told.append((queued, added))
+    written = {column: value for _, added in told for column, value in (added or {}).items()}
+    if not written:
+        for queued, _ in told:
+            decisions.ignored(queued, _NOTHING_NEW)
+        return None
+    update = Update(Entity(table.logical_name, entity.id, written), if_match=row.entity.row_version)
+    return _Write(table, entity.id or "", update, told)
+
+
+def _set_aside(verdict: Standing, row: PaymentRow, queued: QueuedEvent, decisions: Decisions) -> None:
+    event, own = queued.event, row.entity.get(row.table.columns.intent_id)
+    place = f"{row.table.logical_name} {row.entity.id}"
+    if verdict is Standing.SUPERSEDED:
+        decisions.ignored(queued, f"{place} has left {event.intent_id or event.checkout_session_id} behind")
+        return
+    decisions.dead_lettered(
+        queued.message,
+        event,
+        ANOTHER_INTENT_PAID,
+        f"{event.event_type} moved money on {event.intent_id or event.checkout_session_id}, but {place} stands for "
+        f"{own or 'another checkout'}: see both in Stripe, and refund the one that should not have been paid",
+    )
+
+
+def _after(error: DataverseError, queued: QueuedEvent, decisions: Decisions) -> None:
+    """A row could not be written. What no event can be guilty of is waited for."""
+    if error.is_transient or isinstance(error, AuthenticationError):
+        decisions.put_off(queued, str(error), at_least=_delay_asked(error))
+    elif isinstance(error, UnexpectedResponseError):
+        decisions.put_off_or_dead_letter(queued, REJECTED_BY_CRM, str(error))
+    else:
+        decisions.dead_lettered(queued.message, queued.event, REJECTED_BY_CRM, str(error))
+
+
+def _delay_asked(error: DataverseError) -> timedelta:
+    return timedelta(seconds=(error.retry_after or 0) if isinstance(error, ThrottledError) else 0)
+
+
+def _not_found(event: PaymentEvent) -> str:
+    if event.row_id:
+        return f"{event.row_table} {event.row_id} does not exist: it was deleted, or never saved"
+    return f"no row has {event.intent_id or event.checkout_session_id or event.object_id}, and its metadata names none"

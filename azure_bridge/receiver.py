@@ -1,0 +1,197 @@
+"""From the bytes Stripe posts to a message for the queue, or the reason there is none.
+
+The signature is checked with Stripe's own code and the body parsed once, as plain JSON: building a ``stripe.Event``
+costs about a millisecond and serves nothing here. Whoever answers the request stores an :class:`Accepted` message
+before answering 200, answers 200 to an :class:`Ignored` event, and answers an ``EventRefusedError`` with its own
+``http_status``; when the queue is away, 503 lets Stripe keep the event and send it again for three days.
+Source: https://docs.stripe.com/webhooks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import orjson
+
+from azure_bridge.clock import Clock, SystemClock
+from azure_bridge.errors import (
+    EventTooLargeError,
+    EventUnreadableError,
+    SecretMissingError,
+    SignatureRefusedError,
+)
+from azure_bridge.observer import BridgeObserver, SilentObserver
+from azure_bridge.payment_event import PaymentEvent, encode
+from azure_bridge.queues.contract import QueueMessage
+from azure_bridge.stripe_events import check_snapshot, payment_event
+from azure_bridge.tables import BridgeConfiguration
+
+#: Stripe's default: an older signature may be a replay.
+TOLERANCE = timedelta(seconds=300)
+#: Bytes. Stripe's payment events are a few KB; expanded ones reach tens.
+MAX_BODY_BYTES = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An event to queue: ``message`` carries ``event``."""
+
+    event: PaymentEvent
+    message: QueueMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A genuine event that goes no further, and why. Answer 200: sending it again would change nothing."""
+
+    event_id: str
+    event_type: str
+    reason: str
+
+
+Reception: TypeAlias = Accepted | Ignored
+
+
+class StripeReceiver:
+    """Verifies Stripe's events and turns them into messages. Safe to share between threads.
+
+    ``secrets`` is asked at every event, so that rotated secrets need no restart; any of them may have signed.
+    Events of another mode than ``configuration.livemode``, and of types it does not list, are ignored.
+    """
+
+    def __init__(
+        self,
+        configuration: BridgeConfiguration,
+        secrets: Callable[[], Sequence[str]],
+        *,
+        clock: Clock | None = None,
+        tolerance: timedelta = TOLERANCE,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        observer: BridgeObserver | None = None,
+    ) -> None:
+        # Importing stripe takes most of half a second: only who receives events pays for it.
+        from stripe import SignatureVerificationError, WebhookSignature
+
+        self._verify_header = WebhookSignature.verify_header
+        self._mismatch = SignatureVerificationError
+        self._configuration = configuration
+        self._secrets = secrets
+        self._clock = clock or SystemClock()
+        self._tolerance = tolerance
+        self._max_body_bytes = max_body_bytes
+        self._observer = observer or SilentObserver()
+
+    def receive(self, body: bytes, signature: str | None) -> Reception:
+        """One webhook request: its raw body and its ``Stripe-Signature`` header.
+
+        Raises:
+          SignatureRefusedError: no header, none of the secrets, or too old.
+          EventUnreadableError: signed, but not a snapshot event.
+          EventTooLargeError: longer than ``max_body_bytes``.
+          SecretMissingError: there is no secret to verify with.
+        """
+        self._check_size(body)
+        self._check_signature(body, signature)
+        return self._admit(check_snapshot(_parse(body)))
+
+    def receive_from_event_grid(self, body: bytes) -> tuple[Reception, ...]:
+        """One Event Grid delivery: a CloudEvent, or a JSON array of them, around Stripe's event.
+
+        There is no signature in it. The caller vouches that it came through Event Grid.
+        Source: https://docs.stripe.com/event-destinations/eventgrid
+
+        Raises:
+          EventUnreadableError: not CloudEvents 1.0, or no snapshot event inside; none of the array is taken.
+          EventTooLargeError: longer than ``max_body_bytes``.
+        """
+        self._check_size(body)
+        envelopes = _parse(body)
+        events = [check_snapshot(_unwrap(each)) for each in (envelopes if isinstance(envelopes, list) else [envelopes])]
+        return tuple(self._admit(event) for event in events)
+
+    def _check_size(self, body: bytes) -> None:
+        if len(body) > self._max_body_bytes:
+            raise EventTooLargeError(f"The body has {len(body)} bytes; at most {self._max_body_bytes} are accepted")
+
+    def _check_signature(self, body: bytes, signature: str | None) -> None:
+        # The SDK's comparison cannot take other characters.
+        if not signature or not signature.isascii():
+            raise SignatureRefusedError("No usable Stripe-Signature header: this endpoint takes Stripe's events only")
+        secrets = self._secrets()
+        if not secrets:
+            raise SecretMissingError("No webhook signing secret is configured: set STRIPE_WEBHOOK_SECRET")
+        if not any(self._signed_with(secret, body, signature) for secret in secrets):
+            raise SignatureRefusedError(
+                "None of the configured secrets signed this body: check the endpoint's signing secret, and that "
+                "nothing between Stripe and here rewrites bodies"
+            )
+        self._check_age(signature)
+
+    def _signed_with(self, secret: str, body: bytes, signature: str) -> bool:
+        try:
+            # The SDK would judge the age by the system's clock; ours is _check_age's.
+            self._verify_header(body, signature, secret, tolerance=None)
+        except self._mismatch:
+            return False
+        except UnicodeDecodeError as error:
+            raise EventUnreadableError("The body is not UTF-8, so it is not Stripe's") from error
+        return True
+
+    def _check_age(self, signature: str) -> None:
+        """Too old is refused; the future is not, as in Stripe's SDK. The header was verified, so it has a time."""
+        signed_at = int(next(part.split("=")[1] for part in signature.split(",") if part.startswith("t=")))
+        age = self._clock.now().timestamp() - signed_at
+        if age > self._tolerance.total_seconds():
+            raise SignatureRefusedError(
+                f"The signature is {age:.0f} s old; at most {self._tolerance.total_seconds():.0f} s are accepted. "
+                "Stripe signs every attempt anew: check this machine's clock"
+            )
+
+    def _admit(self, event: Mapping[str, Any]) -> Reception:
+        reception = self._judge(event)
+        note = reception.reason if isinstance(reception, Ignored) else ""
+        self._observer.received(event["id"], event["type"], note=note)
+        return reception
+
+    def _judge(self, event: Mapping[str, Any]) -> Reception:
+        event_id, event_type = event["id"], event["type"]
+        if event_type not in self._configuration.events:
+            return Ignored(event_id, event_type, f"{event_type} is not among the events the bridge listens to")
+        livemode = event.get("livemode") is True
+        if livemode is not self._configuration.livemode:
+            return Ignored(event_id, event_type, f"{_mode(livemode)} event in a {_mode(not livemode)} deployment")
+        payment = payment_event(event, self._configuration.tables)
+        if payment is None:
+            return Ignored(event_id, event_type, f"{event_type} carries no payment")
+        return Accepted(payment, message_for(payment))
+
+
+def message_for(event: PaymentEvent) -> QueueMessage:
+    """The queue message that carries an event: its id is the event's, its session the row's or the payment's."""
+    return QueueMessage(
+        body=encode(event),
+        message_id=event.event_id,
+        correlation_id=event.correlation_id,
+        subject=event.event_type,
+        session_id=event.row_id or event.intent_id or event.checkout_session_id,
+    )
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise EventUnreadableError(f"The body is not JSON: {error}") from error
+
+
+def _unwrap(envelope: Any) -> Any:
+    if not isinstance(envelope, dict) or envelope.get("specversion") != "1.0" or "data" not in envelope:
+        raise EventUnreadableError("This is not a CloudEvents 1.0 envelope: set the subscription's schema to it")
+    return envelope["data"]
+
+
+def _mode(livemode: bool) -> str:
+    return "live" if livemode else "test"

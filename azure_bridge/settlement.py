@@ -1,0 +1,133 @@
+"""How a queue message ends: done, again later, or set aside. Decided by the processor, carried out here.
+
+Deciding and settling are two steps, because a host such as Azure Functions settles in its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from random import random
+from typing import Any, TypeAlias
+
+from azure_bridge.observer import BridgeObserver
+from azure_bridge.payment_event import PaymentEvent
+from azure_bridge.queues.contract import MessageLockLostError, MessageQueue, ReceivedMessage
+
+#: Dead-letter reasons. Each says what a person has to look at.
+INVALID_MESSAGE = "InvalidMessage"
+ROW_NOT_FOUND = "RowNotFound"
+REJECTED_BY_CRM = "RejectedByCrm"
+ANOTHER_INTENT_PAID = "AnotherIntentPaid"
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The event has done what it can."""
+
+    message: ReceivedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    message: ReceivedMessage
+    delay: timedelta
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """``reason`` is one of this module's constants; ``description`` names the row, the payment and what to do."""
+
+    message: ReceivedMessage
+    reason: str
+    description: str
+
+
+Settlement: TypeAlias = Complete | RetryLater | DeadLetter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When a message comes back: after ``first``, then twice that, and so on up to ``longest``, less some jitter.
+
+    ``attempts`` is how often a message is put off for a reason that may never pass, such as a row that does not
+    exist, before it becomes a dead letter: after about an hour with the defaults. A CRM that is away or does not
+    let us in makes no dead letters, however long it takes. ``jitter`` returns a number in [0, 1).
+    """
+
+    first: timedelta = timedelta(seconds=2)
+    longest: timedelta = timedelta(minutes=10)
+    attempts: int = 14
+    jitter: Callable[[], float] = random
+
+    def delay(self, attempt: int, *, at_least: timedelta = timedelta(0)) -> timedelta:
+        """``attempt`` counts from 0; ``at_least`` is what the other side asked for."""
+        # The exponent is bounded for a message that has waited for days: no timedelta is longer than that.
+        backoff = min(self.longest, self.first * (1 << min(attempt, 32)))
+        return at_least + backoff * (0.5 + self.jitter() / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedEvent:
+    """A message and the event in it."""
+
+    message: ReceivedMessage
+    event: PaymentEvent
+
+
+class Decisions:
+    """The decisions on one batch, each told to the observer as it is taken."""
+
+    def __init__(self, observer: BridgeObserver, retries: RetryPolicy) -> None:
+        self.settlements: list[Settlement] = []
+        self._observer = observer
+        self._retries = retries
+
+    def applied(self, queued: QueuedEvent, table: str, row_id: str, changes: Mapping[str, Any]) -> None:
+        self.settlements.append(Complete(queued.message))
+        self._observer.applied(queued.event, table, row_id, changes)
+
+    def ignored(self, queued: QueuedEvent, reason: str) -> None:
+        self.settlements.append(Complete(queued.message))
+        self._observer.ignored(queued.event, reason)
+
+    def put_off(self, queued: QueuedEvent, reason: str, *, at_least: timedelta = timedelta(0)) -> None:
+        attempt = queued.message.attempt
+        delay = self._retries.delay(attempt, at_least=at_least)
+        self.settlements.append(RetryLater(queued.message, delay, reason))
+        self._observer.put_off(queued.event, reason, attempt=attempt, delay_seconds=delay.total_seconds())
+
+    def put_off_or_dead_letter(self, queued: QueuedEvent, reason: str, description: str) -> None:
+        """Put off while the attempts last."""
+        if queued.message.attempt < self._retries.attempts:
+            self.put_off(queued, description)
+        else:
+            self.dead_lettered(queued.message, queued.event, reason, description)
+
+    def dead_lettered(
+        self, message: ReceivedMessage, event: PaymentEvent | None, reason: str, description: str
+    ) -> None:
+        self.settlements.append(DeadLetter(message, reason, description))
+        self._observer.dead_lettered(event, reason, description)
+
+
+def settle(queue: MessageQueue, settlements: Sequence[Settlement]) -> None:
+    """Carry the decisions out. A lock lost meanwhile is no error: the message comes again, and changes nothing.
+
+    Raises:
+      QueueUnavailableError: those not settled come again when their lock runs out.
+    """
+    done = [settlement.message for settlement in settlements if isinstance(settlement, Complete)]
+    if done:
+        with suppress(MessageLockLostError):
+            queue.complete(done)
+    for settlement in settlements:
+        with suppress(MessageLockLostError):
+            match settlement:
+                case RetryLater(message, delay):
+                    queue.retry_later(message, delay)
+                case DeadLetter(message, reason, description):
+                    queue.dead_letter(message, reason, description)

@@ -1,0 +1,185 @@
+"""What a Stripe snapshot event says, shrunk to a PaymentEvent.
+
+Reads the JSON of any API version from 2020 on: unknown fields and values pass, missing ones become None. Which
+object an event carries is read from ``data.object.object``; the event's type never decides how to read it.
+Source: https://docs.stripe.com/api/events/object
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from azure_bridge.correlation import read_metadata
+from azure_bridge.errors import EventUnreadableError
+from azure_bridge.payment_event import DisputeFact, PaymentEvent, RefundFact
+from azure_bridge.tables import PaymentTable
+
+#: Stripe's ids have at most 255 characters, its codes far fewer. What is longer or stranger is neither.
+_ID = re.compile(r"[\w.:-]{1,255}", re.ASCII)
+_CODE = re.compile(r"[\w.:-]{1,80}", re.ASCII)
+#: A queue message's id has at most 128 characters.
+_EVENT_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_LONGEST_MESSAGE = 500
+
+StripeObject: TypeAlias = Mapping[str, Any]
+
+
+def check_snapshot(event: object) -> Mapping[str, Any]:
+    """``event`` itself, known to have what every snapshot event has.
+
+    Raises:
+      EventUnreadableError: a thin event, another kind of object, or a required field is missing.
+    """
+    if not isinstance(event, dict):
+        raise EventUnreadableError("The body is JSON, but not an object: send Stripe's event as it came")
+    if event.get("object") == "v2.core.event":
+        raise EventUnreadableError(
+            "This is a thin event, which carries no payment: create the event destination with snapshot payloads"
+        )
+    checks = {
+        "id": _matching(_EVENT_ID, event.get("id")),
+        "type": _code(event.get("type")),
+        "created": _instant(event.get("created")),
+        "data.object": isinstance(_object_of(event), dict),
+    }
+    if wrong := [name for name, value in checks.items() if not value]:
+        raise EventUnreadableError(f"This is not a Stripe event: {', '.join(wrong)} is missing or malformed")
+    return event
+
+
+def payment_event(event: Mapping[str, Any], tables: Sequence[PaymentTable]) -> PaymentEvent | None:
+    """The PaymentEvent in a checked snapshot event, or None: its object is none that tells of a payment."""
+    snapshot = _object_of(event)
+    read = _READERS.get(_code(snapshot.get("object")) or "")
+    if read is None:
+        return None
+    crm = read_metadata(snapshot.get("metadata"), tables)
+    return PaymentEvent(
+        event_id=event["id"],
+        event_type=event["type"],
+        created=datetime.fromtimestamp(event["created"], UTC),
+        livemode=event.get("livemode") is True,
+        object_id=_id(snapshot.get("id")) or "",
+        status=_code(snapshot.get("status")),
+        currency=_code(snapshot.get("currency")),
+        organization_id=crm.organization_id,
+        row_table=crm.row_table,
+        row_id=crm.row_id,
+        sales_order_id=crm.sales_order_id,
+        correlation_id=crm.correlation_id,
+        **read(snapshot),
+    )
+
+
+def _object_of(event: Mapping[str, Any]) -> Any:
+    data = event.get("data")
+    return data.get("object") if isinstance(data, dict) else None
+
+
+def _intent(intent: StripeObject) -> dict[str, Any]:
+    return {
+        "intent_id": _id(intent.get("id")),
+        "amount": _amount(intent.get("amount")),
+        "amount_received": _amount(intent.get("amount_received")),
+        "cancellation_reason": _code(intent.get("cancellation_reason")),
+        **_failure(intent),
+    }
+
+
+def _failure(intent: StripeObject) -> dict[str, Any]:
+    error = intent.get("last_payment_error")
+    if isinstance(error, dict):
+        return {
+            "failure_code": _code(error.get("code")),
+            "decline_code": _code(error.get("decline_code")),
+            "failure_message": _message(error.get("message")),
+        }
+    # Until 2022-11-15 intents listed their charges, newest first; some failures are told only there.
+    charges = intent.get("charges")
+    charge = next(iter(charges.get("data") or ()), None) if isinstance(charges, dict) else None
+    if not isinstance(charge, dict):
+        return {}
+    return {
+        "failure_code": _code(charge.get("failure_code")),
+        "failure_message": _message(charge.get("failure_message")),
+    }
+
+
+def _session(session: StripeObject) -> dict[str, Any]:
+    return {
+        "checkout_session_id": _id(session.get("id")),
+        "intent_id": _id(session.get("payment_intent")),
+        "payment_status": _code(session.get("payment_status")),
+        "amount": _amount(session.get("amount_total")),
+    }
+
+
+def _charge(charge: StripeObject) -> dict[str, Any]:
+    # Releasing an authorization is told as a refund of a charge that was never captured: no money came back.
+    was_captured = charge.get("captured") is not False
+    return {
+        "intent_id": _id(charge.get("payment_intent")),
+        "amount": _amount(charge.get("amount")),
+        "amount_received": _amount(charge.get("amount_captured")) if was_captured else None,
+        "amount_refunded": _amount(charge.get("amount_refunded")) if was_captured else None,
+    }
+
+
+def _refund(refund: StripeObject) -> dict[str, Any]:
+    refund_id, amount = _id(refund.get("id")), _amount(refund.get("amount"))
+    fact = None
+    if refund_id and amount is not None:
+        fact = RefundFact(refund_id=refund_id, status=_code(refund.get("status")) or "pending", amount=amount)
+    return {"intent_id": _id(refund.get("payment_intent")), "amount": amount, "refund": fact}
+
+
+def _dispute(dispute: StripeObject) -> dict[str, Any]:
+    dispute_id, status = _id(dispute.get("id")), _code(dispute.get("status"))
+    fact = None
+    if dispute_id and status:
+        fact = DisputeFact(dispute_id=dispute_id, status=status, reason=_code(dispute.get("reason")))
+    return {
+        "intent_id": _id(dispute.get("payment_intent")),
+        "amount": _amount(dispute.get("amount")),
+        "dispute": fact,
+    }
+
+
+_READERS: Mapping[str, Callable[[StripeObject], dict[str, Any]]] = {
+    "payment_intent": _intent,
+    "checkout.session": _session,
+    "charge": _charge,
+    "refund": _refund,
+    "dispute": _dispute,
+}
+
+
+def _id(value: object) -> str | None:
+    """An id, or the id of an expanded object."""
+    return _matching(_ID, value.get("id") if isinstance(value, dict) else value)
+
+
+def _code(value: object) -> str | None:
+    return _matching(_CODE, value)
+
+
+def _matching(pattern: re.Pattern[str], value: object) -> str | None:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None
+
+
+def _message(value: object) -> str | None:
+    return value[:_LONGEST_MESSAGE] if isinstance(value, str) and value else None
+
+
+def _amount(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(value, UTC) if isinstance(value, int) else None
+    except (OverflowError, ValueError, OSError):
+        return None
