@@ -165,13 +165,20 @@ class _HttpClient:
         self._timeout = timeout
 
     def post(self, url: str, **options: Any) -> requests.Response:
-        return self._session.post(url, timeout=self._timeout, **options)
+        return _reached(self._session.post(url, timeout=self._timeout, **options))
 
     def get(self, url: str, **options: Any) -> requests.Response:
-        return self._session.get(url, timeout=self._timeout, **options)
+        return _reached(self._session.get(url, timeout=self._timeout, **options))
 
     def close(self) -> None:
         self._session.close()
+
+
+def _reached(response: requests.Response) -> requests.Response:
+    """Raises requests.HTTPError where Entra is overloaded or down, which MSAL takes for a refusal."""
+    if response.status_code == 429 or response.status_code >= 500:
+        response.raise_for_status()
+    return response
 
 
 def _session() -> requests.Session:

@@ -129,10 +129,9 @@ def no_answer(request: Request, batch: Answer) -> DataverseUnavailableError:
 
 
 def _read_multipart(body: bytes, kind: str) -> Iterator[_Part]:
-    boundary = re.escape(_boundary(kind).encode())
-    for section in re.split(rb"(?:\A|\r?\n)--" + boundary + rb"(?:--)?[ \t]*(?:\r?\n|\Z)", body)[1:]:
-        if not section.strip():
-            continue
+    delimiter = rb"(?:\A|\r?\n)--" + re.escape(_boundary(kind).encode())
+    before_end = re.split(delimiter + rb"--", body, maxsplit=1)[0]
+    for section in re.split(delimiter + rb"[ \t]*(?:\r?\n|\Z)", before_end)[1:]:
         headers, content = _head_and_body(section)
         nested = headers.get("content-type", "")
         if nested.lower().startswith("multipart/"):

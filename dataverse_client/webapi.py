@@ -95,7 +95,8 @@ def encode_entity(entity: Entity, tables: Tables, *, without: Collection[str] = 
         if column == table.primary_id_attribute or column in without:
             continue
         if table.is_lookup(column) or isinstance(value, EntityReference):
-            body[f"{_navigation(table, column, value)}@odata.bind"] = value and "/" + row_path(value, tables)
+            property = _navigation(table, column, value)
+            body[f"{property}@odata.bind"] = None if value is None else "/" + row_path(value, tables)
         else:
             body[column] = encode_value(value, f"{table.logical_name}.{column}")
     return body

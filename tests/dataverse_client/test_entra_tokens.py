@@ -1,0 +1,214 @@
+"""Tokens come from Microsoft Entra through MSAL, are kept, and are renewed when Dataverse refuses them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+import requests
+import responses
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from dataverse_client.auth import ClientCertificate, ClientSecret, EntraTokens, NoAuthentication
+from dataverse_client.client import DataverseClient
+from dataverse_client.errors import AuthenticationError, DataverseUnavailableError
+
+URL = "https://contoso.crm.dynamics.com"
+TENANT = "11111111-2222-4333-8444-555555555555"
+CLIENT = "99999999-8888-4777-8666-555555555555"
+SECRET = "Q~not-for-anyones-eyes"
+AUTHORITY = f"https://login.microsoftonline.com/{TENANT}"
+TOKEN_ENDPOINT = f"{AUTHORITY}/oauth2/v2.0/token"
+
+
+@pytest.fixture
+def entra() -> Iterator[responses.RequestsMock]:
+    """Microsoft Entra, which hands out token-1, token-2, ..."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        mock.get(
+            f"{AUTHORITY}/v2.0/.well-known/openid-configuration",
+            json={
+                "issuer": f"{AUTHORITY}/v2.0",
+                "authorization_endpoint": f"{AUTHORITY}/oauth2/v2.0/authorize",
+                "token_endpoint": TOKEN_ENDPOINT,
+            },
+        )
+        hosts = {"aliases": ["login.microsoftonline.com"], "preferred_network": "login.microsoftonline.com"}
+        mock.get("https://login.microsoftonline.com/common/discovery/instance", json={"metadata": [hosts]})
+        for number in (1, 2, 3):
+            answer = {"access_token": f"token-{number}", "expires_in": 3600, "token_type": "Bearer"}
+            mock.post(TOKEN_ENDPOINT, json=answer)
+        yield mock
+
+
+@pytest.fixture
+def tokens() -> EntraTokens:
+    return EntraTokens(URL, TENANT, CLIENT, ClientSecret(SECRET))
+
+
+def token_requests(entra: responses.RequestsMock) -> list[dict[str, list[str]]]:
+    return [parse_qs(call.request.body) for call in entra.calls if call.request.url == TOKEN_ENDPOINT]
+
+
+def refuse(entra: responses.RequestsMock, status: int, **answer: str) -> None:
+    entra.replace(responses.POST, TOKEN_ENDPOINT, status=status, json=answer)
+
+
+def test_a_client_secret_buys_a_token_for_the_environment(entra, tokens):
+    assert tokens.token() == "token-1"
+
+    [request] = token_requests(entra)
+    assert request["scope"] == [f"{URL}/.default"]
+    assert request["grant_type"] == ["client_credentials"]
+    assert request["client_secret"] == [SECRET]
+
+
+def test_a_token_is_kept_until_it_expires(entra, tokens):
+    assert [tokens.token() for _ in range(3)] == ["token-1"] * 3
+    assert len(token_requests(entra)) == 1
+
+
+def test_a_refused_token_is_forgotten(entra, tokens):
+    tokens.token()
+    tokens.invalidate()
+
+    assert tokens.token() == "token-2"
+
+
+def test_the_client_renews_a_token_dataverse_refuses(entra, tokens):
+    account = f"{URL}/api/data/v9.2/WhoAmI()"
+    entra.get(account, status=401)
+    entra.get(account, json={"UserId": CLIENT, "BusinessUnitId": CLIENT, "OrganizationId": CLIENT})
+
+    DataverseClient(URL, tokens=tokens).who_am_i()
+
+    sent = [call.request.headers["Authorization"] for call in entra.calls if call.request.url == account]
+    assert sent == ["Bearer token-1", "Bearer token-2"]
+
+
+def test_a_wrong_secret_is_an_authentication_error_that_does_not_repeat_it(entra, tokens):
+    refuse(entra, 401, error="invalid_client", error_description="AADSTS7000215: Invalid client secret.\r\nTrace ID: 1")
+
+    with pytest.raises(AuthenticationError, match="invalid_client: AADSTS7000215") as refusal:
+        tokens.token()
+    assert CLIENT in str(refusal.value)
+    assert SECRET not in f"{refusal.value!s} {refusal.value!r} {tokens!r} {ClientSecret(SECRET)!r}"
+
+
+def test_an_unknown_tenant_is_an_authentication_error(entra, tokens):
+    entra.replace(
+        responses.GET,
+        f"{AUTHORITY}/v2.0/.well-known/openid-configuration",
+        status=400,
+        json={"error": "invalid_tenant"},
+    )
+
+    with pytest.raises(AuthenticationError, match="check your tenant"):
+        tokens.token()
+
+
+@pytest.mark.parametrize("failure", [requests.ConnectionError("refused"), requests.ReadTimeout("slow")])
+def test_an_unreachable_entra_is_a_passing_trouble(entra, tokens, failure):
+    entra.replace(responses.POST, TOKEN_ENDPOINT, body=failure)
+
+    with pytest.raises(DataverseUnavailableError, match="did not answer"):
+        tokens.token()
+
+
+def test_an_overloaded_entra_is_a_passing_trouble(entra, tokens):
+    entra.replace(responses.POST, TOKEN_ENDPOINT, status=503, body="busy")
+    with pytest.raises(DataverseUnavailableError):
+        tokens.token()
+
+    refuse(entra, 400, error="temporarily_unavailable", error_description="Try again")
+    with pytest.raises(DataverseUnavailableError):
+        tokens.token()
+
+
+def test_requests_to_entra_have_a_timeout(entra):
+    seen: list[object] = []
+
+    class Session(requests.Session):
+        def request(self, *args: object, **options: object) -> requests.Response:  # type: ignore[override]
+            seen.append(options["timeout"])
+            return super().request(*args, **options)  # type: ignore[arg-type]
+
+    EntraTokens(URL, TENANT, CLIENT, ClientSecret(SECRET), session=Session(), timeout=7.5).token()
+
+    assert set(seen) == {7.5}
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def certificate(key: rsa.RSAPrivateKey, tmp_path: Path) -> Callable[..., Path]:
+    """A PEM file with a key and its self-signed certificate, or one of the two."""
+
+    def write(*, with_key: bool = True, with_certificate: bool = True, passphrase: bytes | None = None) -> Path:
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "runner")])
+        today = datetime.now(UTC)
+        builder = x509.CertificateBuilder(name, name, key.public_key(), 1, today, today + timedelta(days=1))
+        hiding = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+        pkcs8 = serialization.PrivateFormat.PKCS8
+        pem = key.private_bytes(serialization.Encoding.PEM, pkcs8, hiding) if with_key else b""
+        if with_certificate:
+            pem += builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        path = tmp_path / "client.pem"
+        path.write_bytes(pem)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("passphrase", [None, "open sesame"])
+def test_a_certificate_buys_a_token_with_a_signed_assertion(entra, certificate, passphrase):
+    path = certificate(passphrase=passphrase.encode() if passphrase else None)
+
+    assert EntraTokens(URL, TENANT, CLIENT, ClientCertificate(path, passphrase)).token() == "token-1"
+
+    [request] = token_requests(entra)
+    assert request["client_assertion"][0].count(".") == 2
+    assert "client_secret" not in request
+
+
+@pytest.mark.parametrize(
+    ("parts", "missing"), [({"with_key": False}, "PRIVATE KEY"), ({"with_certificate": False}, "CERTIFICATE")]
+)
+def test_a_certificate_file_with_one_half_says_which_is_missing(entra, certificate, parts, missing):
+    path = certificate(**parts)
+
+    with pytest.raises(AuthenticationError, match=f"holds no {missing}"):
+        EntraTokens(URL, TENANT, CLIENT, ClientCertificate(path)).token()
+
+
+def test_a_certificate_file_that_is_not_there_is_named(entra, tmp_path):
+    with pytest.raises(AuthenticationError, match=r"nothing\.pem cannot be read"):
+        EntraTokens(URL, TENANT, CLIENT, ClientCertificate(tmp_path / "nothing.pem")).token()
+
+
+def test_a_wrong_passphrase_is_an_authentication_error(entra, certificate):
+    path = certificate(passphrase=b"open sesame")
+
+    with pytest.raises(AuthenticationError) as refusal:
+        EntraTokens(URL, TENANT, CLIENT, ClientCertificate(path, "hunter2")).token()
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_an_emulator_is_sent_no_token(entra):
+    whoami = "http://embedded.dataverse.local/api/data/v9.2/WhoAmI()"
+    entra.get(whoami, json={"UserId": CLIENT, "BusinessUnitId": CLIENT, "OrganizationId": CLIENT})
+
+    DataverseClient("http://embedded.dataverse.local", tokens=NoAuthentication()).who_am_i()
+
+    assert "Authorization" not in entra.calls[0].request.headers
+    assert json.loads(entra.calls[0].response.text)["UserId"] == CLIENT
