@@ -31,6 +31,8 @@ class OrganizationServiceFault(Exception):
 
     code = 0x80040216
     http_status = 500
+    #: Which of ExecuteTransaction's requests it was, counted from 0.
+    faulted_request_index: int | None = None
 
     def __init__(self, message: str, *, code: int | None = None, http_status: int | None = None) -> None:
         super().__init__(message)

@@ -1,0 +1,129 @@
+"""How an operation was called: by whom, from where, inside which transaction, skipping which steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from azure_bridge.clock import Clock
+from dataverse_client.types import OrganizationService, new_guid
+from runner.emulator.transaction import Transaction
+from runner.execution.service import MessageService
+from runner.execution.step import Mode, Step
+from runner.plugin import Caller, PluginContext
+
+if TYPE_CHECKING:
+    from runner.emulator.engine import Engine
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """Which steps a request asks not to run. It holds for that request, not for what it sets in motion.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/bypass-custom-business-logic
+    """
+
+    custom_sync: bool = False
+    custom_async: bool = False
+    step_ids: frozenset[str] = frozenset()
+
+    def skips(self, step: Step) -> bool:
+        by_mode = self.custom_sync if step.mode == Mode.SYNCHRONOUS else self.custom_async
+        return by_mode or step.id in self.step_ids
+
+
+class Call:
+    """One call and its surroundings; what an execution is given as its home.
+
+    An operation made on another's behalf (Upsert's Create) shares its call. ``holds_turn`` says whether the
+    environment is already reserved for it: it is, except for asynchronous steps.
+    """
+
+    __slots__ = (
+        "_correlation_id",
+        "bypass",
+        "caller",
+        "depth",
+        "engine",
+        "holds_turn",
+        "origin",
+        "parent",
+        "tag",
+        "transaction",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        caller: Caller,
+        transaction: Transaction,
+        *,
+        depth: int = 1,
+        parent: PluginContext | None = None,
+        tag: str | None = None,
+        bypass: Bypass | None = None,
+        correlation_id: str | None = None,
+        origin: tuple[str, Mapping[str, Any]] | None = None,
+        holds_turn: bool = True,
+    ) -> None:
+        self.engine = engine
+        self.caller = caller
+        self.transaction = transaction
+        self.depth = depth
+        self.parent = parent
+        self.tag = tag
+        self.bypass = bypass
+        #: The message the caller really sent, and its parameters, where it stands for another.
+        self.origin = origin
+        self.holds_turn = holds_turn
+        self._correlation_id = correlation_id
+
+    @property
+    def user_id(self) -> str:
+        return self.caller.initiating_user_id
+
+    @property
+    def correlation_id(self) -> str:
+        if self._correlation_id is None:
+            self._correlation_id = self.parent.correlation_id if self.parent else new_guid()
+        return self._correlation_id
+
+    def on_behalf_of(self, message: str, parameters: Mapping[str, Any]) -> Call:
+        """The same call, for the operation that ``message`` comes down to."""
+        twin = self.apart(self.transaction)
+        twin.origin = self.origin or (message, parameters)
+        return twin
+
+    def apart(self, transaction: Transaction) -> Call:
+        """The same call in another transaction."""
+        return Call(
+            self.engine,
+            self.caller,
+            transaction,
+            depth=self.depth,
+            parent=self.parent,
+            tag=self.tag,
+            bypass=self.bypass,
+            correlation_id=self.correlation_id,
+            origin=self.origin,
+            holds_turn=self.holds_turn,
+        )
+
+    # --- what an execution is given (runner.execution.execution.Home) ----------------------------------------
+
+    @property
+    def clock(self) -> Clock:
+        return self.engine.clock
+
+    def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
+        return MessageService(partial(self.engine.execute_within, self, context, user_id))
+
+    def service(self, kind: type[T]) -> T:
+        return self.engine.services.provide(kind)
+
+    def on_rollback(self, action: Callable[[], object]) -> None:
+        self.transaction.undo.append(action)

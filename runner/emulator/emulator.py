@@ -1,0 +1,209 @@
+"""The embedded Dataverse: rows, messages and the event pipeline in one object.
+
+    emulator = Emulator([Step(plugin=RequireName(), message="Create", entity="new_payment", stage=20)])
+    crm = emulator.service()
+    payment_id = crm.create(Entity("new_payment", attributes={"new_name": "Invoice 7"}))
+    emulator.run_jobs()
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/event-framework
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from azure_bridge.clock import Clock, SystemClock
+from dataverse_client.types import (
+    Entity,
+    OptionSetValue,
+    OrganizationRequest,
+    OrganizationResponse,
+    OrganizationService,
+)
+from runner.emulator.call import Bypass
+from runner.emulator.engine import Engine
+from runner.emulator.job_queue import JobWorker
+from runner.emulator.job_runner import run_job
+from runner.emulator.jobs import Job
+from runner.emulator.metadata.load import load_metadata
+from runner.emulator.metadata.model import Metadata
+from runner.emulator.records import Records
+from runner.emulator.seed import (
+    ADMINISTRATOR_ID,
+    ORGANIZATION_ID,
+    ORGANIZATION_NAME,
+    ROOT_BUSINESS_UNIT_ID,
+    SYSTEM_USER_ID,
+)
+from runner.emulator.step_table import StepTable
+from runner.emulator.store import Store
+from runner.emulator.trace_log import TraceSetting
+from runner.emulator.transaction import Transaction
+from runner.execution.execution import Execution
+from runner.execution.service import MessageService
+from runner.execution.services import Services
+from runner.execution.step import Step
+from runner.plugin import Organization
+from runner.tracing.model import TraceSink
+
+_EMBEDDED = Organization(
+    organization_id=ORGANIZATION_ID, organization_name=ORGANIZATION_NAME, business_unit_id=ROOT_BUSINESS_UNIT_ID
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything an emulator held at one moment, for :meth:`Emulator.restore`."""
+
+    rows: sqlite3.Connection
+    jobs: tuple[Job, ...]
+
+
+class Emulator:
+    """An environment of one organization, in memory or in a file. Safe to use from several threads.
+
+    ``database`` None keeps everything in memory. ``services`` are what plug-ins get from ``context.service``, by
+    type: an object, or a function that makes one when first asked. ``sink`` hears of everything that runs.
+    """
+
+    system_user_id = SYSTEM_USER_ID
+    administrator_id = ADMINISTRATOR_ID
+
+    def __init__(
+        self,
+        steps: Iterable[Step] = (),
+        *,
+        database: Path | None = None,
+        metadata: Metadata | None = None,
+        clock: Clock | None = None,
+        services: Mapping[type, Any] | None = None,
+        sink: TraceSink | None = None,
+        organization: Organization = _EMBEDDED,
+        trace_setting: TraceSetting = TraceSetting.ALL,
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.organization = organization
+        self._engine = Engine(
+            Store(metadata or load_metadata(), database),
+            self.clock,
+            StepTable(steps),
+            Services(services or {}),
+            organization,
+            sink,
+        )
+        self._worker: JobWorker | None = None
+        self._set_up_tracing(trace_setting)
+
+    def _set_up_tracing(self, setting: TraceSetting) -> None:
+        engine = self._engine
+        if engine.trace_log.setting is not setting:
+            row = Entity("organization", ORGANIZATION_ID, {"plugintracelogsetting": OptionSetValue(setting)})
+            with Transaction(engine.store):
+                engine.records.update(row, SYSTEM_USER_ID)
+
+    @property
+    def metadata(self) -> Metadata:
+        return self._engine.store.metadata
+
+    @property
+    def records(self) -> Records:
+        """Stage 30 alone: rows without steps. For setting a scene, not for acting it."""
+        return self._engine.records
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    def execute(
+        self,
+        request: OrganizationRequest,
+        *,
+        user_id: str | None = None,
+        tag: str | None = None,
+        bypass: Bypass | None = None,
+    ) -> OrganizationResponse:
+        """Carry out a message as that user (None: the administrator), with every step it sets in motion.
+
+        ``tag`` becomes the shared variable of that name; ``bypass`` says which steps not to run.
+
+        Raises:
+          OrganizationServiceFault: (one of its kinds) the platform or a synchronous step refused. Nothing remains
+            of what the request did.
+        """
+        return self._engine.receive(request, user_id or ADMINISTRATOR_ID, tag, bypass)
+
+    def service(self, user_id: str | None = None) -> OrganizationService:
+        """CRM as that user (None: the administrator), for calls from outside."""
+        return MessageService(partial(self.execute, user_id=user_id))
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """``with emulator.transaction():`` makes the requests inside one: all of them count, or none.
+
+        Their steps run inside it from stage 10 on, as in a change set. Other threads wait.
+        """
+        return self._engine.transaction()
+
+    # --- steps ---------------------------------------------------------------------------------------------
+
+    def register(self, step: Step) -> None:
+        self._engine.steps.add(step)
+
+    @property
+    def executions(self) -> tuple[Execution, ...]:
+        """What ran, in order, each with its context: the last two thousand."""
+        return tuple(self._engine.executions)
+
+    # --- asynchronous steps --------------------------------------------------------------------------------
+
+    @property
+    def pending_jobs(self) -> tuple[Job, ...]:
+        return tuple(self._engine.jobs)
+
+    def run_jobs(self) -> int:
+        """Run asynchronous steps until none waits, those they set in motion included. How many jobs came to an end."""
+        ended = 0
+        while (job := self._engine.jobs.take()) is not None:
+            ended += run_job(self._engine, job)
+        return ended
+
+    def start_worker(self) -> None:
+        """Run asynchronous steps as they come, in a thread of their own."""
+        if self._worker is None:
+            self._worker = JobWorker(self._engine.jobs, partial(run_job, self._engine))
+
+    # --- the whole -----------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it is now. The emulator may go on; the snapshot does not change."""
+        with self._engine.turn:
+            self._engine.write_traces()
+            return Snapshot(self._engine.store.snapshot(), tuple(self._engine.jobs))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Be as when the snapshot was taken, with the steps registered now."""
+        with self._engine.turn:
+            self._engine.trace_log.take()
+            self._engine.store.restore(snapshot.rows)
+            self._engine.jobs.replace(snapshot.jobs)
+            self._engine.executions.clear()
+
+    def close(self) -> None:
+        """Stop the worker and close the database. A second call does nothing."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+        with self._engine.turn:
+            self._engine.close()
+
+    def __enter__(self) -> Emulator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,214 @@
+"""How requests reach the pipeline, and what becomes of everything around their transaction."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from azure_bridge.clock import Clock
+from dataverse_client.types import Entity, EntityReference, OrganizationRequest, OrganizationResponse
+from runner.emulator.call import Bypass, Call
+from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist
+from runner.emulator.job_queue import JobQueue
+from runner.emulator.jobs import Job
+from runner.emulator.messages import MESSAGES, NO_ENTITY, Handler
+from runner.emulator.operation import Operation
+from runner.emulator.pipeline import Pipeline
+from runner.emulator.records import Records
+from runner.emulator.seed import SYSTEM_USER_ID
+from runner.emulator.step_table import StepTable
+from runner.emulator.store import Store
+from runner.emulator.trace_log import TraceLog
+from runner.emulator.transaction import Transaction
+from runner.emulator.users import Users
+from runner.execution.execution import Execution
+from runner.execution.services import Services
+from runner.plugin import Organization, PluginContext
+from runner.tracing.model import Compensated, TraceSink
+
+#: Executions kept for whoever asks what ran.
+EXECUTIONS_KEPT = 2000
+#: Trace rows held back at most; they are written before anybody can look.
+_TRACES_HELD_BACK = 256
+_NEVER_READ_TRACES = frozenset({"Create", "Update"})
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Everything of one environment that its public face, :class:`~runner.emulator.emulator.Emulator`, is made of.
+
+    One request is served at a time: whoever serves one holds ``turn``.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        steps: StepTable,
+        services: Services,
+        organization: Organization,
+        sink: TraceSink | None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.steps = steps
+        self.services = services
+        self.organization = organization
+        self.sink = sink
+        self.turn = threading.RLock()
+        self.records = Records(store, clock)
+        self.users = Users(store, self.records)
+        self.messages: dict[str, tuple[str, Handler]] = dict(MESSAGES)
+        self.pipeline = Pipeline(self, steps, sink)
+        self.jobs = JobQueue()
+        self.trace_log = TraceLog(store, self.records, organization.organization_id)
+        self.executions: deque[Execution] = deque(maxlen=EXECUTIONS_KEPT)
+        self._open: Transaction | None = None
+        self._closed = False
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    def receive(
+        self, request: OrganizationRequest, user_id: str, tag: str | None, bypass: Bypass | None
+    ) -> OrganizationResponse:
+        """A request from outside."""
+        with self.turn:
+            if self.trace_log.waiting and request.message_name not in _NEVER_READ_TRACES:
+                self.write_traces()
+            transaction = self._open or Transaction(self.store)
+            call = Call(self, self.users.caller(user_id), transaction, tag=tag, bypass=bypass)
+            return self._serve(call, request)
+
+    def execute_within(
+        self, call: Call, context: PluginContext, user_id: str | None, request: OrganizationRequest
+    ) -> OrganizationResponse:
+        """A request of a plug-in, made while ``call`` is served: inside its transaction, if there is one."""
+        with nullcontext() if call.holds_turn else self.turn:
+            transaction = call.transaction if call.transaction.is_entered else Transaction(self.store)
+            caller = self.users.caller(user_id or SYSTEM_USER_ID)
+            return self._serve(Call(self, caller, transaction, depth=context.depth + 1, parent=context), request)
+
+    def perform_apart(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
+        """One of several requests, in a transaction of its own unless the call is in one already."""
+        if call.transaction.is_entered:
+            return self._serve(call, request)
+        return self._serve(call.apart(Transaction(self.store)), request)
+
+    def perform(self, call: Call, message: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out a message as part of the call.
+
+        Raises:
+          NotSupported: there is no such message.
+        """
+        try:
+            _, handler = self.messages[message.lower()]
+        except KeyError:
+            raise NotSupported(
+                f"The message {message!r} is not known here. Register a custom API of that name, or send another."
+            ) from None
+        return handler(self, call, dict(parameters))
+
+    def pipe(self, operation: Operation) -> dict[str, Any]:
+        return self.pipeline.run(operation)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Requests received inside share one transaction."""
+        with self.turn:
+            if self._open is not None:
+                raise InvalidOperation("A transaction is open already; transactions do not nest.")
+            transaction = self._open = Transaction(self.store)
+            try:
+                with transaction:
+                    yield
+            except BaseException:
+                self.undo(transaction)
+                raise
+            finally:
+                self._open = None
+            self._settle(transaction)
+
+    def _serve(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
+        """A call from inside a transaction is in it from the first, and ends it when it fails."""
+        transaction = call.transaction
+        if transaction.is_entered:
+            with transaction:
+                return self._respond(call, request)
+        try:
+            response = self._respond(call, request)
+        except BaseException:
+            self.undo(transaction)
+            raise
+        self._settle(transaction)
+        return response
+
+    def _respond(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
+        results = self.perform(call, request.message_name, request.parameters)
+        return OrganizationResponse(request.message_name, results)
+
+    # --- after the transaction -----------------------------------------------------------------------------
+
+    def _settle(self, transaction: Transaction) -> None:
+        if transaction.jobs:
+            self.jobs.put(transaction.jobs)
+        if len(self.trace_log.waiting) >= _TRACES_HELD_BACK:
+            self.write_traces()
+
+    def undo(self, transaction: Transaction) -> None:
+        """Run what plug-ins asked to have undone, last first. A failure of one hides neither the error nor the rest."""
+        while transaction.undo:
+            failure: str | None = None
+            action = transaction.undo.pop()
+            try:
+                action()
+            except Exception as error:
+                failure = f"{type(error).__name__}: {error}"
+                _log.warning("Undoing failed after a rollback: %s", failure, exc_info=True)
+            if self.sink is not None:
+                self.sink.record(Compensated(at=self.clock.now(), depth=1, error=failure))
+
+    def write_traces(self) -> None:
+        """Write the trace rows held back, unless a transaction is open that could take them with it."""
+        if not self.trace_log.waiting or self.store.in_transaction:
+            return
+        with Transaction(self.store):
+            for row in self.trace_log.take():
+                self._add_row(row)
+
+    # --- what the pipeline needs done (runner.emulator.pipeline.Platform) ------------------------------------
+
+    def snapshot(self, reference: EntityReference, columns: tuple[str, ...] | None) -> Entity | None:
+        try:
+            return self.records.image(reference, columns)
+        except ObjectDoesNotExist:
+            return None
+
+    def primary_columns(self, entity: str) -> tuple[str, ...]:
+        if entity == NO_ENTITY:
+            return ()
+        table = self.store.metadata.tables[entity]
+        return tuple(name for name in (table.primary_id_attribute, table.primary_name_attribute) if name)
+
+    def queue(self, job: Job, call: Call) -> None:
+        self._add_row(job.row())
+        call.transaction.jobs.append(job)
+
+    def _add_row(self, row: Entity) -> None:
+        """A row of the platform's own, without steps."""
+        self.records.add_defaults(row)
+        self.records.create(row, SYSTEM_USER_ID)
+
+    def ended(self, execution: Execution) -> None:
+        self.executions.append(execution)
+        self.trace_log.add(execution)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self.write_traces()
+            self.store.close()

@@ -1,0 +1,35 @@
+"""Entity images: what of a row a step gets to see, as it was before or is after the operation.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#entity-images
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dataverse_client.types import Entity
+from runner.execution.step import Image
+
+#: The image every asynchronous step carries without having asked for it.
+PRIMARY_NAME_ALIAS = "AsynchronousStepPrimaryName"
+
+
+def images_of(images: Iterable[Image], row: Entity | None) -> dict[str, Entity]:
+    """A snapshot of its own for every image; none when there is no row."""
+    if row is None:
+        return {}
+    return {image.alias: excerpt(row, image.columns) for image in images}
+
+
+def image_collection(images: Sequence[Image], rows: Iterable[Entity | None]) -> tuple[dict[str, Entity], ...]:
+    """One set of images per row of Targets, in their order; nothing when none is asked for."""
+    return tuple(images_of(images, row) for row in rows) if images else ()
+
+
+def excerpt(row: Entity, columns: Sequence[str] | None) -> Entity:
+    """A copy with these columns, as far as they have a value."""
+    if columns is None:
+        return row.copy()
+    part = Entity(row.logical_name, row.id, {name: row.attributes[name] for name in columns if name in row.attributes})
+    part.formatted_values = {name: row.formatted_values[name] for name in columns if name in row.formatted_values}
+    return part

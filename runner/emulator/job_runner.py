@@ -1,0 +1,92 @@
+"""Runs asynchronous steps and keeps their ``asyncoperation`` rows.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchronous-service
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dataverse_client.types import Entity, EntityReference
+from runner.emulator.call import Call
+from runner.emulator.engine import Engine
+from runner.emulator.errors import ObjectDoesNotExist
+from runner.emulator.jobs import COMPLETED, IN_PROGRESS, SUCCEEDED, WAITING, Job, failure, is_to_be_retried
+from runner.emulator.plugin_faults import fault_of
+from runner.emulator.seed import SYSTEM_USER_ID
+from runner.emulator.transaction import Transaction
+from runner.execution.execution import Execution
+from runner.plugin import PluginContext
+
+
+def run_job(engine: Engine, job: Job) -> bool:
+    """Run one attempt of a job and write down what became of it. Answers whether the job is over."""
+    if not _begin(engine, job):
+        return True
+    execution = _attempt(engine, job)
+    retried = is_to_be_retried(job, execution.error)
+    _finish(engine, job, execution, retried=retried)
+    if retried:
+        engine.jobs.put([job.retried()])
+    return not retried
+
+
+def _begin(engine: Engine, job: Job) -> bool:
+    """Whether the job still is to be run: somebody may have canceled or deleted it meanwhile."""
+    with engine.turn:
+        try:
+            row = engine.records.retrieve(EntityReference("asyncoperation", job.id), ("statecode",), formatted=False)
+        except ObjectDoesNotExist:
+            return False
+        if row["statecode"] == COMPLETED:
+            return False
+        _write(engine, job, {**IN_PROGRESS, "startedon": engine.clock.now()})
+        return True
+
+
+def _attempt(engine: Engine, job: Job) -> Execution:
+    call = Call(
+        engine,
+        engine.users.caller(job.operation.caller.initiating_user_id),
+        Transaction(engine.store),
+        depth=job.operation.depth,
+        correlation_id=job.operation.correlation_id,
+        holds_turn=False,
+    )
+    execution = Execution(job.step, call, engine.sink)
+    execution.run(PluginContext(job.operation, execution, **job.facts))
+    if execution.error is not None:
+        engine.undo(call.transaction)
+    with engine.turn:
+        engine.ended(execution)
+    return execution
+
+
+def _finish(engine: Engine, job: Job, execution: Execution, *, retried: bool) -> None:
+    with engine.turn:
+        if execution.error is None and job.step.async_auto_delete:
+            with Transaction(engine.store):
+                engine.records.delete(EntityReference("asyncoperation", job.id))
+            return
+        _write(engine, job, _outcome(engine, job, execution, retried=retried))
+
+
+def _outcome(engine: Engine, job: Job, execution: Execution, *, retried: bool) -> dict[str, Any]:
+    ended = {"completedon": engine.clock.now()}
+    if execution.error is None:
+        return {**SUCCEEDED, **ended}
+    fault = fault_of(execution)
+    said = {"message": fault.message, "friendlymessage": fault.message, "errorcode": signed(fault.code)}
+    if retried:
+        return {**WAITING, **said, "retrycount": job.attempt}
+    return {**failure(execution.error), **said, **ended, "retrycount": job.attempt - 1}
+
+
+def signed(code: int) -> int:
+    """An error code as the 32-bit integer that Dataverse keeps it as."""
+    return code - 2**32 if code >= 2**31 else code
+
+
+def _write(engine: Engine, job: Job, columns: dict[str, Any]) -> None:
+    with Transaction(engine.store):
+        engine.records.update(Entity("asyncoperation", job.id, columns), SYSTEM_USER_ID)

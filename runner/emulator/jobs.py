@@ -1,0 +1,97 @@
+"""System jobs: asynchronous steps as rows of ``asyncoperation``, run after their transaction is committed.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchronous-service
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, OptionSetValue, new_guid
+from runner.execution.step import Step
+from runner.plugin import InvalidPluginExecutionException, MessageOperation, OperationStatus
+
+#: How often a step that asks for it (OperationStatus.RETRY) is run in all.
+#: Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.operationstatus
+MAX_ATTEMPTS = 4
+
+_SYSTEM_EVENT = 1
+
+COMPLETED = OptionSetValue(3)
+
+READY = {"statecode": OptionSetValue(0), "statuscode": OptionSetValue(0)}
+WAITING = {"statecode": OptionSetValue(1), "statuscode": OptionSetValue(10)}
+IN_PROGRESS = {"statecode": OptionSetValue(2), "statuscode": OptionSetValue(20)}
+SUCCEEDED = {"statecode": COMPLETED, "statuscode": OptionSetValue(30)}
+FAILED = {"statecode": COMPLETED, "statuscode": OptionSetValue(31)}
+CANCELED = {"statecode": COMPLETED, "statuscode": OptionSetValue(32)}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An asynchronous step to run, with everything its context will say, as it was when the operation ended."""
+
+    id: str
+    step: Step
+    operation: MessageOperation
+    facts: dict[str, Any]
+    attempt: int = 1
+
+    @classmethod
+    def of(cls, seen: MessageOperation, step: Step, facts: dict[str, Any]) -> Job:
+        id = new_guid()
+        operation = replace(
+            seen,
+            operation_id=id,
+            input_parameters=_copied(seen.input_parameters),
+            output_parameters=dict(seen.output_parameters),
+        )
+        return cls(id, step, operation, {**facts, "shared_variables": dict(facts["shared_variables"])})
+
+    def row(self) -> Entity:
+        """The ``asyncoperation`` row of a job that waits for its turn."""
+        operation = self.operation
+        columns = {
+            "name": self.step.name,
+            "operationtype": OptionSetValue(_SYSTEM_EVENT),
+            "messagename": operation.message_name,
+            "primaryentitytype": operation.primary_entity_name,
+            "depth": operation.depth,
+            "correlationid": operation.correlation_id,
+            "requestid": operation.request_id,
+            "owningextensionid": self.step.id,
+            "regardingobjectid": None if operation.primary_entity_id == EMPTY_GUID else operation.primary_entity_id,
+            "retrycount": 0,
+            **READY,
+        }
+        return Entity("asyncoperation", self.id, columns)
+
+    def retried(self) -> Job:
+        return replace(self, attempt=self.attempt + 1)
+
+
+def is_to_be_retried(job: Job, error: Exception | None) -> bool:
+    """Only a step that asks for it is run again, and not without end."""
+    return _status(error) is OperationStatus.RETRY and job.attempt < MAX_ATTEMPTS
+
+
+def failure(error: Exception | None) -> dict[str, OptionSetValue]:
+    """The state of a job that did not succeed."""
+    return CANCELED if _status(error) is OperationStatus.CANCELED else FAILED
+
+
+def _status(error: Exception | None) -> OperationStatus | None:
+    return error.status if isinstance(error, InvalidPluginExecutionException) else None
+
+
+def _copied(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: _copy(value) for name, value in parameters.items()}
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Entity):
+        return value.copy()
+    if isinstance(value, EntityCollection):
+        return replace(value, entities=[row.copy() for row in value])
+    return value

@@ -1,0 +1,251 @@
+"""What travels through the pipeline: an operation, and the views different messages' steps have of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference, new_guid
+from runner.emulator.call import Call
+from runner.emulator.step_table import Plans, StepPlan
+from runner.execution.step import Mode, Stage, Step
+from runner.plugin import InvalidPluginExecutionException, MessageOperation, PluginContext
+
+#: Their stage-10 shared variables are found in the parent context from stage 20 on.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#shared-variables
+_SHARE_THROUGH_PARENT = frozenset({"Create", "Update", "Delete", "CreateMultiple", "UpdateMultiple"})
+
+_NOT_YET = datetime.min.replace(tzinfo=UTC)
+
+#: What the platform itself is called where a step would be named.
+OBJECT_MODEL = EntityReference(
+    "sdkmessageprocessingstep", "9c7f1f1a-6f43-5c6a-9f0e-5c3c6f2d7e30", "ObjectModel Implementation"
+)
+
+
+class _PlatformHost:
+    """Stands where a plug-in would have its host, in the context of the platform's own work."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise InvalidPluginExecutionException(
+            "A parent context tells what happened; it does nothing. Use the step's own context."
+        )
+
+    trace = organization_service = service = on_rollback = _refuse
+
+
+_PLATFORM = _PlatformHost()
+
+
+class Operation:
+    """One message on its way: its rows, its parameters, and the platform's own work at stage 30.
+
+    A :class:`~runner.plugin.MessageOperation` differs from it in being what a plug-in may see of it.
+    ``main`` does the work and answers the output parameters. ``targets`` are the rows (or references to them) the
+    message is about, found in its parameters under ``row_parameter``.
+    """
+
+    __slots__ = (
+        "after",
+        "before",
+        "call",
+        "created_on",
+        "entity",
+        "id",
+        "main",
+        "message",
+        "outputs",
+        "parameters",
+        "reads",
+        "row_parameter",
+        "sent",
+        "targets",
+    )
+
+    def __init__(
+        self,
+        message: str,
+        entity: str,
+        call: Call,
+        parameters: dict[str, Any],
+        main: Callable[[Operation], dict[str, Any]],
+        targets: list[Any] | None = None,
+        row_parameter: str = "Target",
+        *,
+        reads: bool = False,
+    ) -> None:
+        self.message = message
+        self.entity = entity
+        self.call = call
+        self.parameters = parameters
+        self.main = main
+        self.targets: list[Any] = targets or []
+        self.row_parameter = row_parameter
+        #: It changes nothing, so that by itself it needs no transaction.
+        self.reads = reads
+        self.id = ""
+        self.created_on = _NOT_YET
+        self.outputs: dict[str, Any] = {}
+        #: Lower-case columns each target came with, before any plug-in added to them.
+        self.sent: list[frozenset[str]] = []
+        self.before: list[Entity | None] = []
+        self.after: list[Entity | None] = []
+
+    def views(self, plans: Plans) -> list[View]:
+        """Its own message's steps first, then its counterpart's."""
+        self.id = new_guid()
+        self.created_on = self.call.clock.now()
+        if plans.filtered:
+            self.sent = [frozenset(map(str.lower, target.attributes)) for target in self.targets]
+        rows, bulk = range(len(self.targets)), self.row_parameter == "Targets"
+        views = [View(self, plans.own, rows, bulk=bulk, own=True)] if plans.own else []
+        if plans.counterpart and bulk:
+            views += [View(self, plans.counterpart, range(row, row + 1), bulk=False) for row in rows]
+        elif plans.counterpart:
+            views.append(View(self, plans.counterpart, rows, bulk=True))
+        return views
+
+    def references(self) -> Iterable[EntityReference]:
+        for target in self.targets:
+            yield target if isinstance(target, EntityReference) else EntityReference(target.logical_name, target.id)
+
+    def facts(self) -> dict[str, Any]:
+        """What trace records of it have in common."""
+        target = self.targets[0] if len(self.targets) == 1 else None
+        return {
+            "message": self.message,
+            "entity": self.entity,
+            "entity_id": (target.id if target is not None else None) or "",
+            "depth": self.call.depth,
+        }
+
+    def own_its_targets(self) -> None:
+        """From now on changes to Target no longer show in the request that was made."""
+        self.targets = [target.copy() if isinstance(target, Entity) else target for target in self.targets]
+
+
+class View:
+    """An operation as the steps of one message see it: its own message, or the single or multiple counterpart.
+
+    ``rows`` are the positions among the operation's targets that it is about; ``bulk`` hands them over as Targets.
+    ``seen`` is what the steps of the present stage are told.
+    """
+
+    __slots__ = ("bulk", "operation", "outputs", "own", "parent", "plan", "rows", "seen", "shared")
+
+    def __init__(self, operation: Operation, plan: StepPlan, rows: range, *, bulk: bool, own: bool = False) -> None:
+        self.operation = operation
+        self.plan = plan
+        self.rows = rows
+        self.bulk = bulk
+        self.own = own
+        self.parent = operation.call.parent
+        self.shared = self._fresh_variables()
+        self.seen = self._describe({})
+
+    def enter_transaction(self) -> None:
+        """Stage 10 is over: what it shared, and the request as it left it, move into the parent context."""
+        if self.plan.message in _SHARE_THROUGH_PARENT:
+            self.parent = self.as_parent()
+            self.shared = self._fresh_variables()
+        self.seen = self._describe({})
+
+    def as_parent(self) -> PluginContext:
+        """The request itself, as the operations it sets in motion see it: at stage 30, done by the platform."""
+        seen, call = self.seen, self.operation.call
+        if call.origin is not None:
+            message, parameters = call.origin
+            seen = replace(seen, message_name=message, input_parameters=dict(parameters))
+        return PluginContext(
+            seen,
+            _PLATFORM,
+            stage=Stage.MAIN_OPERATION,
+            mode=Mode.SYNCHRONOUS,
+            owning_extension=OBJECT_MODEL,
+            user_id=call.user_id,
+            is_in_transaction=True,
+            shared_variables=self.shared,
+            parent_context=call.parent,
+        )
+
+    def complete(self) -> None:
+        """Stage 30 is done: the outputs are there, and Target is the row as the platform completed it."""
+        self.seen = self._describe(self._outputs())
+
+    def read_back(self) -> None:
+        """Take over what steps put into the parameters in place of what was there."""
+        parameters = self.seen.input_parameters
+        if self.own:
+            self.operation.parameters = parameters
+        given = parameters.get(self._row_parameter)
+        targets = given.entities if isinstance(given, EntityCollection) else [given]
+        for row, target in zip(self.rows, targets, strict=False):
+            self._replace(target, row)
+
+    def _replace(self, target: object, row: int) -> None:
+        if isinstance(target, Entity | EntityReference):
+            self.operation.targets[row] = target
+
+    def concerns(self, step: Step) -> bool:
+        """Whether the request sent a column the step listens to, and does not bypass it."""
+        bypass = self.operation.call.bypass
+        if bypass is not None and bypass.skips(step):
+            return False
+        if not self.plan.filtered or not step.filtering_attributes:
+            return True
+        return any(not step.skips(self.operation.sent[row]) for row in self.rows)
+
+    def rows_before(self) -> list[Entity | None]:
+        return [self.operation.before[row] for row in self.rows] if self.operation.before else []
+
+    def rows_after(self) -> list[Entity | None]:
+        return [self.operation.after[row] for row in self.rows] if self.operation.after else []
+
+    @property
+    def _row_parameter(self) -> str:
+        if self.bulk:
+            return "Targets"
+        return self.operation.row_parameter if self.own else "Target"
+
+    def _parameters(self) -> dict[str, Any]:
+        operation = self.operation
+        parameters = dict(operation.parameters)
+        if not operation.targets:
+            return parameters
+        targets = [operation.targets[row] for row in self.rows]
+        if not self.own:
+            del parameters[operation.row_parameter]
+        parameters[self._row_parameter] = EntityCollection(targets, operation.entity) if self.bulk else targets[0]
+        return parameters
+
+    def _outputs(self) -> dict[str, Any]:
+        outputs = self.operation.outputs
+        if self.own:
+            return outputs
+        if self.plan.message == "CreateMultiple":
+            return {"Ids": [outputs["id"]]}
+        return {"id": outputs["Ids"][self.rows[0]]} if self.plan.message == "Create" else {}
+
+    def _fresh_variables(self) -> dict[str, Any]:
+        tag = self.operation.call.tag
+        return {} if tag is None else {"tag": tag}
+
+    def _describe(self, outputs: dict[str, Any]) -> MessageOperation:
+        operation, call = self.operation, self.operation.call
+        alone = operation.targets[self.rows[0]] if operation.targets and not self.bulk else None
+        return MessageOperation(
+            organization=call.engine.organization,
+            caller=call.caller,
+            message_name=self.plan.message,
+            primary_entity_name=operation.entity,
+            primary_entity_id=alone.id or EMPTY_GUID if alone is not None else EMPTY_GUID,
+            input_parameters=self._parameters(),
+            output_parameters=outputs,
+            correlation_id=call.correlation_id,
+            operation_id=operation.id,
+            request_id=operation.id,
+            operation_created_on=operation.created_on,
+            depth=call.depth,
+        )

@@ -1,0 +1,122 @@
+"""What a plug-in, or running one, can answer a request with.
+
+    OrganizationServiceFault
+      IsvAborted                          0x80040265  400  a plug-in refused, in its own words
+      IsvUnExpected                       0x80040224  500  a plug-in failed otherwise
+        SandboxWorkerPluginExecuteTimeout 0x80081111       it did not end in time
+      SdkCorrelationTokenDepthTooHigh     0x80044182  400  plug-ins call each other without end
+      TransactionNotStarted               0x80040251  400  a plug-in went on after a failed call
+      ConcurrencyVersionNotProvided       0x80060883  400
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/handle-exceptions
+"""
+
+from __future__ import annotations
+
+from runner.emulator.errors import OrganizationServiceFault
+from runner.execution.execution import Execution
+from runner.execution.step import Step
+from runner.plugin import InvalidPluginExecutionException, OperationStatus
+
+
+class IsvAborted(OrganizationServiceFault):
+    """A plug-in raised InvalidPluginExecutionException. ``message`` is the plug-in's, for the person at the form."""
+
+    code = 0x80040265
+    http_status = 400
+
+    def __init__(
+        self, error: InvalidPluginExecutionException, *, step_id: str = "", step_name: str = "", plugin: str = ""
+    ) -> None:
+        super().__init__(error.message or "ISV code aborted the operation.")
+        self.operation_status: OperationStatus = error.status
+        self.sub_error_code: int = error.error_code
+        self.step_id = step_id
+        self.step_name = step_name
+        self.plugin = plugin
+        self.trace_text = ""
+
+
+class IsvUnExpected(OrganizationServiceFault):
+    """A plug-in raised anything else: a bug in it, or in what it relies on."""
+
+    code = 0x80040224
+    http_status = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.trace_text = ""
+
+
+class SandboxWorkerPluginExecuteTimeout(IsvUnExpected):
+    """A plug-in did not end within its step's timeout."""
+
+    code = 0x80081111
+
+
+class SdkCorrelationTokenDepthTooHigh(OrganizationServiceFault):
+    """Plug-ins call the platform, which runs plug-ins, more than eight deep.
+
+    Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.depth
+    """
+
+    code = 0x80044182
+    http_status = 400
+
+    @classmethod
+    def of(cls, message: str, entity: str, limit: int) -> SdkCorrelationTokenDepthTooHigh:
+        return cls(
+            "This workflow job was canceled because the workflow that started it included an infinite loop. Correct "
+            f"the workflow logic and try again. ({message} of {entity} would nest plug-ins more than {limit} deep: let "
+            "the step's filtering attributes leave out the columns it writes itself, or compare before it writes.)"
+        )
+
+
+class TransactionNotStarted(OrganizationServiceFault):
+    """The transaction ended with a call that failed, and a plug-in went on regardless.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/troubleshoot-plug-in
+    """
+
+    code = 0x80040251
+    http_status = 400
+
+    def __init__(self, step: Step | None = None) -> None:
+        message = (
+            "There is no active transaction. This error is usually caused by custom plug-ins that ignore errors "
+            "from service calls and continue processing."
+        )
+        if step is not None:
+            message += f" Look at step {step.name!r} ({step.plugin_name}): let the exception pass, or raise your own."
+        super().__init__(message)
+
+
+class ConcurrencyVersionNotProvided(OrganizationServiceFault):
+    """A request wants its row unchanged, but does not say since which version."""
+
+    code = 0x80060883
+    http_status = 400
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The RowVersion property must be provided when the value of ConcurrencyBehavior is IfRowVersionMatches."
+        )
+
+
+def fault_of(execution: Execution) -> OrganizationServiceFault:
+    """The fault a failed execution answers the request with.
+
+    A fault that the platform itself raised under the plug-in keeps its code and words.
+    """
+    error, step = execution.error, execution.step
+    if isinstance(error, OrganizationServiceFault):
+        return error
+    if isinstance(error, InvalidPluginExecutionException):
+        aborted = IsvAborted(error, step_id=step.id, step_name=step.name, plugin=step.plugin_name)
+        aborted.trace_text = "\n".join(execution.lines)
+        return aborted
+    kind = SandboxWorkerPluginExecuteTimeout if isinstance(error, TimeoutError) else IsvUnExpected
+    return kind(
+        f"An unexpected error occurred from ISV code. Step {step.name!r} ({step.plugin_name}) raised "
+        f"{type(error).__name__}: {error}"
+    )

@@ -1,0 +1,108 @@
+"""The plug-in trace log: one ``plugintracelog`` row per execution, kept whatever becomes of the transaction.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/logging-tracing
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+
+from dataverse_client.types import Entity, EntityReference, OptionSetValue
+from runner.emulator.records import Records
+from runner.emulator.store import Store
+from runner.execution.execution import Execution
+
+#: Bytes of trace text kept per execution; the oldest lines go first.
+MAX_BYTES = 10 * 1024
+
+_PLUG_IN = 1
+
+
+class TraceSetting(IntEnum):
+    """``organization.plugintracelogsetting``: which executions leave a row."""
+
+    OFF = 0
+    EXCEPTION = 1
+    ALL = 2
+
+
+class TraceLog:
+    """Collects executions until somebody writes their rows down, outside the transactions they ran in."""
+
+    def __init__(self, store: Store, records: Records, organization_id: str) -> None:
+        self._store = store
+        self._records = records
+        self._organization = EntityReference("organization", organization_id)
+        self._generation = -1
+        self._setting = TraceSetting.OFF
+        self.waiting: list[Execution] = []
+
+    @property
+    def setting(self) -> TraceSetting:
+        """What the organization row says; read again when it may have changed."""
+        if self._generation != self._store.generation:
+            row = self._records.retrieve(self._organization, ("plugintracelogsetting",), formatted=False)
+            self._setting = TraceSetting(row["plugintracelogsetting"].value)
+            self._generation = self._store.generation
+        return self._setting
+
+    def add(self, execution: Execution) -> None:
+        setting = self.setting
+        if setting is TraceSetting.ALL or (setting is TraceSetting.EXCEPTION and execution.error is not None):
+            self.waiting.append(execution)
+
+    def take(self) -> list[Entity]:
+        """The rows not written yet. They are the caller's to write."""
+        waiting, self.waiting = self.waiting, []
+        return [_row(execution) for execution in waiting]
+
+
+def _row(execution: Execution) -> Entity:
+    context, step = execution.context, execution.step
+    columns = {
+        "typename": step.plugin_name,
+        "messageblock": newest_lines(execution.lines) or None,
+        "exceptiondetails": _exception_details(execution.error),
+        "messagename": context.message_name,
+        "primaryentity": context.primary_entity_name,
+        "mode": OptionSetValue(int(context.mode)),
+        "operationtype": OptionSetValue(_PLUG_IN),
+        "depth": context.depth,
+        "correlationid": context.correlation_id,
+        "requestid": context.request_id,
+        "pluginstepid": step.id,
+        "organizationid": context.organization_id,
+        "issystemcreated": False,
+        "performanceexecutionstarttime": execution.started_on.replace(microsecond=0),
+        "performanceexecutionduration": round(execution.duration * 1000),
+    }
+    return Entity("plugintracelog", None, {name: value for name, value in columns.items() if value is not None})
+
+
+def newest_lines(lines: Sequence[str], limit: int = MAX_BYTES) -> str:
+    """The last lines that fit into ``limit`` bytes of UTF-8; of a last line that alone is longer, its end."""
+    kept: list[str] = []
+    room = limit
+    for line in reversed(lines):
+        room -= len(line.encode()) + (1 if kept else 0)
+        if room < 0:
+            break
+        kept.append(line)
+    if lines and not kept:
+        return lines[-1].encode()[-limit:].decode(errors="ignore")
+    return "\n".join(reversed(kept))
+
+
+def _exception_details(error: Exception | None) -> str | None:
+    if error is None:
+        return None
+    return "".join(_plugin_frames(error))
+
+
+def _plugin_frames(error: Exception) -> Iterable[str]:
+    """The traceback from the plug-in's own frame on: the frames that led to it are the runner's."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    yield from traceback.format_list(frames)
+    yield from traceback.format_exception_only(error)

@@ -1,0 +1,102 @@
+"""One transaction per call from outside: entered by every operation inside it, ended by the first that fails.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/scalable-customization-design/database-transactions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from runner.emulator.errors import InvalidOperation
+from runner.emulator.plugin_faults import TransactionNotStarted
+
+if TYPE_CHECKING:
+    from runner.emulator.jobs import Job
+
+
+class TransactionalStore(Protocol):
+    """Where the rows are."""
+
+    @property
+    def in_transaction(self) -> bool: ...
+    def begin(self) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+
+
+class State(Enum):
+    NOT_STARTED = auto()
+    ACTIVE = auto()
+    COMMITTED = auto()
+    ROLLED_BACK = auto()
+
+
+class Transaction:
+    """``with transaction:`` begins it, or joins it when it is active; the outermost exit commits.
+
+    An exception that leaves any ``with`` rolls everything back at once. Whoever goes on after that is told so:
+    entering it again, or leaving it without an exception, raises TransactionNotStarted.
+    """
+
+    __slots__ = ("_level", "_store", "jobs", "state", "undo")
+
+    def __init__(self, store: TransactionalStore) -> None:
+        self._store = store
+        self._level = 0
+        self.state = State.NOT_STARTED
+        #: Asynchronous steps to run once it is committed.
+        self.jobs: list[Job] = []
+        #: What plug-ins asked to have undone outside CRM should it not be.
+        self.undo: list[Callable[[], object]] = []
+
+    @property
+    def is_active(self) -> bool:
+        return self.state is State.ACTIVE
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether somebody further up the chain of calls is inside, even of one that has been rolled back."""
+        return self._level > 0
+
+    def __enter__(self) -> None:
+        if self._level == 0:
+            self._begin()
+        elif self.state is not State.ACTIVE:
+            raise TransactionNotStarted
+        self._level += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._level -= 1
+        if error is not None:
+            self._roll_back()
+        elif self.state is State.ROLLED_BACK:
+            raise TransactionNotStarted
+        elif self._level == 0:
+            self._commit()
+
+    def _begin(self) -> None:
+        if self._store.in_transaction:
+            raise InvalidOperation(
+                "This request came from inside another one's transaction. A plug-in calls CRM through "
+                "context.organization, which takes part in it."
+            )
+        self._store.begin()
+        self.state = State.ACTIVE
+
+    def _commit(self) -> None:
+        try:
+            self._store.commit()
+        except BaseException:
+            self._roll_back()
+            raise
+        self.state = State.COMMITTED
+
+    def _roll_back(self) -> None:
+        if self.state is State.ACTIVE:
+            self.state = State.ROLLED_BACK
+            self._store.rollback()

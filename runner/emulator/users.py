@@ -1,0 +1,42 @@
+"""Who calls: what contexts say of a user, read once and kept until a user or business unit changes."""
+
+from __future__ import annotations
+
+from dataverse_client.types import EMPTY_GUID, EntityReference
+from runner.emulator.records import Records
+from runner.emulator.store import Store
+from runner.plugin import Caller
+
+_COLUMNS = ("businessunitid", "azureactivedirectoryobjectid", "applicationid")
+
+
+class Users:
+    def __init__(self, store: Store, records: Records) -> None:
+        self._store = store
+        self._records = records
+        self._generation = -1
+        self._callers: dict[str, Caller] = {}
+
+    def caller(self, user_id: str) -> Caller:
+        """Raises ObjectDoesNotExist when there is no such user."""
+        if self._generation != self._store.generation:
+            self._callers = {}
+            self._generation = self._store.generation
+        try:
+            return self._callers[user_id]
+        except KeyError:
+            caller = self._callers[user_id] = self._read(user_id)
+            return caller
+
+    def _read(self, user_id: str) -> Caller:
+        user = self._records.retrieve(EntityReference("systemuser", user_id), _COLUMNS, formatted=False)
+        directory_id = user.get("azureactivedirectoryobjectid", EMPTY_GUID)
+        return Caller(
+            initiating_user_id=user_id,
+            authenticated_user_id=user_id,
+            business_unit_id=user["businessunitid"].id,
+            user_azure_active_directory_object_id=directory_id,
+            initiating_user_azure_active_directory_object_id=directory_id,
+            initiating_user_application_id=user.get("applicationid", EMPTY_GUID),
+            is_application_user="applicationid" in user,
+        )

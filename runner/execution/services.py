@@ -1,0 +1,31 @@
+"""What a host offers plug-ins by type: ``context.service(StripeClient)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Services:
+    """Objects by their type, or functions that make one when it is first asked for."""
+
+    def __init__(self, offered: Mapping[type, Any]) -> None:
+        self._offered = dict(offered)
+
+    def provide(self, kind: type[T]) -> T:
+        """Raises LookupError, naming what there is, when nothing of that type is offered."""
+        try:
+            offered = self._offered[kind]
+        except KeyError:
+            known = ", ".join(sorted(other.__name__ for other in self._offered)) or "none"
+            raise LookupError(
+                f"No {kind.__name__} is provided here (services: {known}). Give it to whatever runs the plug-in, "
+                f"as services={{{kind.__name__}: ...}}."
+            ) from None
+        if isinstance(offered, kind):
+            return offered
+        made: T = offered()
+        self._offered[kind] = made
+        return made

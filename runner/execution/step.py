@@ -1,0 +1,125 @@
+"""A step: which plug-in runs for which message, when, and with which images.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-plug-in
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal
+from uuid import NAMESPACE_URL, uuid5
+
+from dataverse_client.types import EntityReference, guid
+from runner.plugin import Plugin
+
+#: Seconds a message operation may take before Dataverse gives up on its plug-ins.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/analyze-performance
+DEFAULT_TIMEOUT = 120.0
+
+
+class StepError(ValueError):
+    """A step that Dataverse would not register. The message says which, why, and what to change."""
+
+
+class Stage(IntEnum):
+    """Where in the pipeline a step runs. Only a custom API's own plug-in runs at MAIN_OPERATION."""
+
+    PRE_VALIDATION = 10
+    PRE_OPERATION = 20
+    MAIN_OPERATION = 30
+    POST_OPERATION = 40
+
+
+class Mode(IntEnum):
+    SYNCHRONOUS = 0
+    ASYNCHRONOUS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A snapshot of the row a step asks for. ``columns`` None means every column that has a value."""
+
+    alias: str
+    kind: Literal["pre", "post", "both"] = "pre"
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A registered step (``sdkmessageprocessingstep``), holding its plug-in instance.
+
+    ``Step(plugin=MyPlugin(), message="Create", entity="account", stage=20)`` is a whole registration: name and id
+    are derived from it. ``entity`` None runs for every table; ``timeout`` is in seconds; ``isolation`` "process"
+    runs the plug-in in a process of its own that is killed when the time is up.
+
+    Raises:
+      StepError: Dataverse would refuse the combination.
+    """
+
+    plugin: Plugin
+    message: str
+    stage: int
+    entity: str | None = None
+    mode: int = Mode.SYNCHRONOUS
+    rank: int = 1
+    filtering_attributes: frozenset[str] = frozenset()
+    images: tuple[Image, ...] = ()
+    run_as: str | None = None
+    name: str = ""
+    id: str = ""
+    timeout: float = DEFAULT_TIMEOUT
+    isolation: Literal["thread", "process"] = "thread"
+    #: Delete the system job once it has succeeded.
+    async_auto_delete: bool = False
+    plugin_name: str = field(init=False)
+    reference: EntityReference = field(init=False, repr=False)
+    pre_images: tuple[Image, ...] = field(init=False, repr=False)
+    post_images: tuple[Image, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        kind = type(self.plugin)
+        put = object.__setattr__
+        put(self, "plugin_name", f"{kind.__module__}:{kind.__qualname__}")
+        put(self, "filtering_attributes", frozenset(name.lower() for name in self.filtering_attributes))
+        put(self, "images", tuple(self.images))
+        put(self, "name", self.name or f"{self.plugin_name}: {self.message} of {self.entity or 'any Entity'}")
+        put(self, "id", guid(self.id) if self.id else self._derived_id())
+        put(self, "reference", EntityReference("sdkmessageprocessingstep", self.id, self.name))
+        put(self, "pre_images", tuple(image for image in self.images if image.kind != "post"))
+        put(self, "post_images", tuple(image for image in self.images if image.kind != "pre"))
+        self._refuse_the_impossible()
+
+    def _derived_id(self) -> str:
+        key = (
+            self.name,
+            self.message,
+            self.entity,
+            self.stage,
+            self.mode,
+            self.rank,
+            *sorted(self.filtering_attributes),
+        )
+        return str(uuid5(NAMESPACE_URL, "step:" + "|".join(map(str, key))))
+
+    def _refuse_the_impossible(self) -> None:
+        for refusal in _refusals(self):
+            raise StepError(f"Step {self.name!r}: {refusal}")
+
+    def skips(self, sent_columns: Iterable[str]) -> bool:
+        """Whether none of the filtering attributes is among the columns a request sent (in lower case)."""
+        return bool(self.filtering_attributes) and self.filtering_attributes.isdisjoint(sent_columns)
+
+
+def _refusals(step: Step) -> Iterable[str]:
+    if step.stage not in tuple(Stage):
+        yield f"stage {step.stage} cannot be registered. Use 10, 20 or 40 (0x80044184)."
+    if step.mode == Mode.ASYNCHRONOUS and step.stage != Stage.POST_OPERATION:
+        yield "an asynchronous step runs after the operation. Use stage 40 (0x80044184)."
+    if step.post_images and step.stage != Stage.POST_OPERATION:
+        yield "there is no post-image before stage 40. Use stage 40, or a pre-image (0x8004416e)."
+    if step.pre_images and step.message.lower() == "create":
+        yield "a row being created has no pre-image. Remove it, or make it a post-image (0x8004416d)."
+    if step.post_images and step.message.lower() == "delete":
+        yield "a deleted row has no post-image. Make it a pre-image (0x8004416d)."

@@ -1,0 +1,63 @@
+"""An embedded Dataverse for each test, and plug-ins written as functions."""
+
+from __future__ import annotations
+
+import pytest
+
+from azure_bridge.clock import ManualClock
+from dataverse_client.types import QueryExpression
+from runner.emulator.emulator import Emulator
+from runner.execution.step import Step
+from runner.plugin import Plugin, PluginContext
+
+
+class Do(Plugin):
+    """Does what the test says."""
+
+    def __init__(self, work):
+        super().__init__()
+        self.work = work
+
+    def execute(self, context: PluginContext):
+        return self.work(context)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def crm(clock):
+    """An emulator without steps."""
+    with Emulator(clock=clock) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def service(crm):
+    return crm.service()
+
+
+@pytest.fixture
+def on(crm):
+    """``@on("Create", stage=20)`` registers the function below it as a plug-in's work on accounts."""
+
+    def registered(message, stage, entity="account", **more):
+        def register(work):
+            crm.register(Step(plugin=Do(work), message=message, entity=entity, stage=stage, **more))
+            return work
+
+        return register
+
+    return registered
+
+
+@pytest.fixture
+def names(service):
+    """The names of the accounts there are."""
+
+    def of(entity="account", column="name"):
+        return sorted(row[column] for row in service.retrieve_multiple(QueryExpression.of(entity)))
+
+    return of

@@ -1,0 +1,261 @@
+"""One transaction: what a synchronous step refuses never happened."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from dataverse_client.types import Entity, OrganizationRequest
+from runner.emulator.errors import InvalidOperation, ObjectDoesNotExist
+from runner.emulator.plugin_faults import IsvAborted, IsvUnExpected, TransactionNotStarted
+from runner.plugin import InvalidPluginExecutionException
+
+NOBODY = "11111111-1111-1111-1111-111111111111"
+
+
+def refuse(context):
+    raise InvalidPluginExecutionException("No.")
+
+
+def account(name="Contoso"):
+    return Entity("account", attributes={"name": name})
+
+
+def contact(name="Nancy"):
+    return Entity("contact", attributes={"lastname": name})
+
+
+@pytest.mark.parametrize("stage", [10, 20, 40])
+def test_a_refusal_at_any_stage_leaves_no_row(service, on, names, stage):
+    on("Create", stage)(refuse)
+    with pytest.raises(IsvAborted, match=r"^No\.$"):
+        service.create(account())
+    assert names() == []
+
+
+@pytest.mark.parametrize("stage", [10, 20, 40])
+def test_a_refusal_in_a_nested_call_takes_the_outer_row_along(service, on, names, stage):
+    @on("Create", 40)
+    def nest(context):
+        context.organization.create(contact())
+
+    on("Create", stage, entity="contact")(refuse)
+    with pytest.raises(IsvAborted):
+        service.create(account())
+    assert names() == names("contact", "lastname") == []
+
+
+@pytest.mark.parametrize("stage", [20, 40])
+def test_a_refusal_takes_along_what_other_steps_wrote(service, on, names, stage):
+    @on("Create", 20)
+    def write_more(context):
+        context.organization.create(contact())
+
+    on("Create", stage, rank=2)(refuse)
+    with pytest.raises(IsvAborted):
+        service.create(account())
+    assert names("contact", "lastname") == []
+
+
+@pytest.mark.parametrize("message", ["Update", "Delete"])
+def test_a_refused_change_leaves_the_row_as_it_was(service, on, names, message):
+    id = service.create(account())
+    on(message, 40)(refuse)
+    with pytest.raises(IsvAborted):
+        service.update(Entity("account", id, {"name": "Other"})) if message == "Update" else service.delete(
+            "account", id
+        )
+    assert names() == ["Contoso"]
+
+
+def test_what_stage_10_of_an_outside_call_wrote_stays(service, on, names):
+    """PreValidation runs before the transaction, so its own calls commit on their own."""
+
+    @on("Create", 10)
+    def write_down(context):
+        context.organization.create(contact())
+
+    on("Create", 20)(refuse)
+    with pytest.raises(IsvAborted):
+        service.create(account())
+    assert names("contact", "lastname") == ["Nancy"]
+
+
+def test_stage_10_is_inside_the_transaction_of_a_nested_call_only(service, on):
+    seen = []
+
+    @on("Create", 20)
+    def nest(context):
+        context.organization.create(contact())
+
+    on("Create", 10)(lambda context: seen.append(("outer", context.is_in_transaction)))
+    on("Create", 10, entity="contact")(lambda context: seen.append(("nested", context.is_in_transaction)))
+    service.create(account())
+    assert seen == [("outer", False), ("nested", True)]
+
+
+@pytest.mark.parametrize("stage", [20, 40])
+def test_a_swallowed_failure_still_ends_the_transaction(service, on, names, stage):
+    @on("Create", stage, name="Careless")
+    def swallow(context):
+        with contextlib.suppress(ObjectDoesNotExist):
+            context.organization.retrieve("contact", NOBODY)
+
+    with pytest.raises(TransactionNotStarted, match=r"There is no active transaction\..*'Careless'") as raised:
+        service.create(account())
+    assert raised.value.code == 0x80040251
+    assert names() == []
+
+
+def test_a_nested_refusal_that_is_swallowed_ends_the_transaction_too(service, on, names):
+    @on("Create", 40)
+    def swallow(context):
+        with contextlib.suppress(IsvAborted):
+            context.organization.create(contact())
+
+    on("Create", 40, entity="contact")(refuse)
+    with pytest.raises(TransactionNotStarted):
+        service.create(account())
+    assert names() == []
+
+
+def test_calls_after_a_swallowed_failure_are_refused(service, on):
+    answers = []
+
+    @on("Create", 20)
+    def go_on(context):
+        for row in (Entity("no_such_table"), contact()):
+            try:
+                context.organization.create(row)
+            except Exception as error:
+                answers.append(type(error).__name__)
+
+    with pytest.raises(TransactionNotStarted):
+        service.create(account())
+    assert answers == ["EntityNotFound", "TransactionNotStarted"]
+
+
+def test_stage_10_outside_the_transaction_may_swallow_a_failure(service, on, names):
+    @on("Create", 10)
+    def swallow(context):
+        with contextlib.suppress(ObjectDoesNotExist):
+            context.organization.retrieve("contact", NOBODY)
+
+    service.create(account())
+    assert names() == ["Contoso"]
+
+
+def test_an_unexpected_exception_names_step_and_plugin(service, on):
+    @on("Create", 20, name="Work out the ratio")
+    def divide(context):
+        return 1 / 0
+
+    with pytest.raises(IsvUnExpected, match=r"'Work out the ratio' \(.*:Do\) raised ZeroDivisionError") as raised:
+        service.create(account())
+    assert raised.value.code == 0x80040224
+
+
+def test_what_the_platform_refuses_under_a_plugin_keeps_its_code(service, on):
+    on("Create", 20)(lambda context: context.organization.delete("contact", NOBODY))
+    with pytest.raises(ObjectDoesNotExist, match=f"contact With Id = {NOBODY} Does Not Exist"):
+        service.create(account())
+
+
+def test_requests_in_one_transaction_count_together(crm, on, names):
+    on("Create", 40, entity="contact")(refuse)
+
+    def send_both():
+        with crm.transaction():
+            crm.service().create(account())
+            crm.service().create(contact())
+
+    with pytest.raises(IsvAborted):
+        send_both()
+    assert names() == []
+
+
+def test_in_a_transaction_from_outside_stage_10_is_inside_it(crm, service, on):
+    seen = []
+    on("Create", 10)(lambda context: seen.append(context.is_in_transaction))
+    with crm.transaction():
+        service.create(account())
+    assert seen == [True]
+
+
+def test_a_plugin_that_goes_round_its_context_is_told(service, on):
+    on("Create", 20)(lambda context: service.create(contact()))
+    with pytest.raises(InvalidOperation, match=r"context\.organization"):
+        service.create(account())
+
+
+def test_the_emulator_serves_on_after_a_failure(service, on, names):
+    on("Create", 20, entity="contact")(refuse)
+    with pytest.raises(IsvAborted):
+        service.create(contact())
+    service.create(account())
+    assert names() == ["Contoso"]
+
+
+# --- compensation ---------------------------------------------------------------------------------------------
+
+
+def test_compensation_runs_after_the_rollback_last_first(service, on, names):
+    done = []
+
+    @on("Create", 20)
+    def register(context):
+        context.on_rollback(lambda: done.append(("first", names())))
+        context.on_rollback(lambda: done.append(("second", names())))
+
+    on("Create", 40)(refuse)
+    with pytest.raises(IsvAborted):
+        service.create(account())
+    assert done == [("second", []), ("first", [])]
+
+
+def test_compensation_of_a_nested_call_runs_when_the_outer_one_fails(service, on):
+    done = []
+
+    @on("Create", 40)
+    def nest(context):
+        context.organization.create(contact())
+        refuse(context)
+
+    on("Create", 20, entity="contact")(lambda context: context.on_rollback(lambda: done.append("undone")))
+    with pytest.raises(IsvAborted):
+        service.create(account())
+    assert done == ["undone"]
+
+
+def test_compensation_of_stage_10_runs_when_a_later_stage_refuses(service, on):
+    done = []
+    on("Create", 10)(lambda context: context.on_rollback(lambda: done.append("undone")))
+    on("Create", 20)(refuse)
+    with pytest.raises(IsvAborted):
+        service.create(account())
+    assert done == ["undone"]
+
+
+def test_a_failing_compensation_hides_neither_the_error_nor_the_others(service, on, caplog):
+    done = []
+
+    @on("Create", 20)
+    def register(context):
+        context.on_rollback(lambda: done.append("undone"))
+        context.on_rollback(lambda: 1 / 0)
+
+    on("Create", 40)(refuse)
+    with pytest.raises(IsvAborted, match=r"^No\.$"):
+        service.create(account())
+    assert done == ["undone"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_compensation_is_forgotten_once_committed(crm, service, on):
+    done = []
+    on("Create", 20)(lambda context: context.on_rollback(lambda: done.append("undone")))
+    service.create(account())
+    with pytest.raises(ObjectDoesNotExist):
+        crm.execute(OrganizationRequest("Update", {"Target": Entity("account", NOBODY, {"name": "Nobody"})}))
+    assert done == []
