@@ -1,0 +1,47 @@
+"""Steps from a registrations file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.execution.step import Image, Step
+from runner.registrations.plugins import load_plugin
+
+if TYPE_CHECKING:
+    from azure_bridge.secrets import Secrets
+    from runner.registrations.model import ImageRegistration, Registrations, StepRegistration
+
+
+def steps_from(registrations: Registrations, secrets: Secrets) -> list[Step]:
+    """The enabled steps, each with its plug-in made and its references resolved.
+
+    Raises:
+      PluginLoadError: a plug-in cannot be found or made.
+      SecretError: a reference cannot be resolved.
+      StepError: Dataverse would refuse the step.
+    """
+    return [_step(registrations, each, secrets) for each in registrations.steps if each.enabled]
+
+
+def _step(registrations: Registrations, registration: StepRegistration, secrets: Secrets) -> Step:
+    plugin = load_plugin(
+        registration.plugin,
+        secrets.resolve(registration.configuration),
+        secrets.resolve(registration.secure_configuration),
+    )
+    return Step(
+        plugin=plugin,
+        name=registration.name,
+        message=registration.message,
+        entity=None if registration.entity is None else registrations.logical_name(registration.entity),
+        stage=registration.stage,
+        mode=registration.mode,
+        rank=registration.rank,
+        filtering_attributes=frozenset(registration.filtering_attributes),
+        images=tuple(_image(each) for each in registration.images),
+        run_as=secrets.resolve(registration.run_as),
+    )
+
+
+def _image(registration: ImageRegistration) -> Image:
+    return Image(registration.alias, registration.type, registration.attributes or None)
