@@ -116,6 +116,8 @@ class EventTraced:
     event_id: str
     event_type: str
     detail: str = ""
+    table: str | None = None
+    row_id: str | None = None
     changes: Mapping[str, Any] | None = None
 
 

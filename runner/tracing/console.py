@@ -1,0 +1,154 @@
+"""The timeline a person reads: indentation is nesting, one line per thing that happened.
+
+Colour is the caller's business (``paint``); on anything but a terminal it is the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol, TypeVar
+
+from azure_bridge.redaction import redact
+from runner.tracing.model import (
+    Compensated,
+    EventTraced,
+    OperationFinished,
+    OperationStarted,
+    StepFinished,
+    StepStarted,
+    StepTraced,
+    StripeCalled,
+    TraceRecord,
+)
+
+STAGES = {10: "PreValidation", 20: "PreOperation", 30: "MainOperation", 40: "PostOperation"}
+
+T = TypeVar("T")
+
+#: Writes a column's value for a person: (table, column, value) -> text.
+FormatValue = Callable[[str, str, Any], str]
+
+
+class Paint(Protocol):
+    def __call__(self, text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False) -> str: ...
+
+
+def plain_paint(text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False) -> str:
+    """No colour at all."""
+    return text
+
+
+class ConsoleTimeline:
+    """Writes each record as it happens, so that a slow step is seen to be slow."""
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        format_value: FormatValue,
+        paint: Paint = plain_paint,
+        *,
+        hidden: Collection[str] = (),
+    ) -> None:
+        """``hidden`` are columns not worth a person's eyes."""
+        self._hidden = hidden
+        self._write = write
+        self._format = format_value
+        self._paint = paint
+        self._level = 1
+
+    def record(self, record: TraceRecord) -> None:
+        match record:
+            case OperationStarted():
+                self._operation_started(record)
+            case OperationFinished():
+                self._operation_finished(record)
+            case StepStarted():
+                self._step_started(record)
+            case StepTraced():
+                self._line(self._paint("· ", dim=True) + record.line)
+            case StepFinished():
+                self._step_finished(record)
+            case Compensated():
+                self._compensated(record)
+            case StripeCalled():
+                self._stripe_called(record)
+            case EventTraced():
+                self._event_traced(record)
+
+    def heading(self, text: str) -> None:
+        """A new part of the story."""
+        self._write("")
+        self._write(redact(self._paint(text, bold=True)))
+
+    def note(self, text: str) -> None:
+        self._line(self._paint(text, dim=True))
+
+    def columns(self, table: str, values: Mapping[str, Any]) -> None:
+        """A row, one column a line."""
+        width = max((len(column) for column in values), default=0)
+        for column, value in values.items():
+            self._line(f"{column:<{width}}  {self._format(table, column, value)}")
+
+    def _operation_started(self, record: OperationStarted) -> None:
+        depth = f"  depth {record.depth}" if record.depth > 1 else ""
+        self._line(f"{self._paint(record.message, bold=True)} {record.entity} {record.entity_id}{depth}")
+        self._level += 1
+
+    def _operation_finished(self, record: OperationFinished) -> None:
+        self._level -= 1
+        took = milliseconds(record.duration)
+        if record.outcome != "succeeded":
+            self._line(self._paint(f"✗ {record.message} rolled back: {record.error}  {took}", fg="red"))
+        elif record.depth == 1:
+            self._line(self._paint(f"✓ {record.message} committed  {took}", fg="green"))
+
+    def _step_started(self, record: StepStarted) -> None:
+        mode = ", asynchronous" if record.mode else ""
+        stage = f"{record.stage} {STAGES.get(record.stage, '')}"
+        where = self._paint(f"{stage}, rank {record.rank}{mode}", fg="cyan")
+        self._line(f"{where}  {self._paint(record.step, bold=True)}  {self._paint(record.plugin, dim=True)}")
+        self._level += 1
+
+    def _step_finished(self, record: StepFinished) -> None:
+        for column, (before, after) in self._visible(record.changes):
+            old, new = (self._format(record.entity, column, value) for value in (before, after))
+            self._line(f"Target.{column}: {old} → {self._paint(new, fg='green')}")
+        took = self._paint(milliseconds(record.duration), dim=True)
+        if record.outcome == "succeeded":
+            self._line(f"{self._paint('✓', fg='green')} {took}")
+        else:
+            self._line(f"{self._paint(f'✗ {record.error}', fg='red')} {took}")
+        self._level -= 1
+
+    def _compensated(self, record: Compensated) -> None:
+        if record.error:
+            self._line(self._paint(f"↩ undoing failed: {record.error}", fg="red"))
+        else:
+            self._line(self._paint("↩ undone outside CRM, because the transaction was rolled back", fg="yellow"))
+
+    def _stripe_called(self, record: StripeCalled) -> None:
+        answer = f"{record.status}" if record.status else "no answer"
+        facts = [record.subject, record.request_id, "replayed" if record.replayed else None, record.error]
+        colour = "green" if record.status and record.status < 400 else "red"
+        self._line(
+            f"{self._paint('→ Stripe', fg='magenta')} {record.method} {record.path} {self._paint(answer, fg=colour)}"
+            f"  {'  '.join(fact for fact in facts if fact)}  {self._paint(milliseconds(record.duration), dim=True)}"
+        )
+
+    def _event_traced(self, record: EventTraced) -> None:
+        colour = {"applied": "green", "dead-lettered": "red", "put off": "yellow"}.get(record.station)
+        detail = f"  {record.detail}" if record.detail else ""
+        event = f"{record.event_type}  {self._paint(record.event_id, dim=True)}"
+        self._line(f"{self._paint(f'{record.station:<9}', fg=colour)} {event}{detail}")
+        for column, value in self._visible(record.changes or {}):
+            self._line(f"  {column}: {self._format(record.table or '', column, value)}")
+
+    def _visible(self, changes: Mapping[str, T]) -> list[tuple[str, T]]:
+        return [(column, value) for column, value in changes.items() if column not in self._hidden]
+
+    def _line(self, text: str) -> None:
+        self._write(redact("  " * self._level + text))
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"
