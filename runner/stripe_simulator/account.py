@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import heapq
 import random
 import string
 import threading
@@ -10,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import stripe
 
@@ -40,16 +42,31 @@ class Cause:
     idempotency_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """What a checkout session knows and does not show."""
+
+    payment_intent_data: JSON
+    line_items: list[JSON]
+
+
 @dataclass(slots=True)
 class Account:
     """The objects by kind and id, oldest first. Whoever changes one holds ``lock`` (see :meth:`acting`)."""
 
     clock: Clock
     ids: Ids
+    webhook_secret: str
+    #: How far the search index is behind.
+    search_lag: timedelta = timedelta(0)
     lock: threading.RLock = field(default_factory=threading.RLock)
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
-    #: ``payment_intent_data`` of each checkout session: Stripe keeps it, and never shows it.
-    payment_intent_data: dict[str, JSON] = field(default_factory=dict)
+    #: Payment methods that were used and belong to no customer: they cannot be used again.
+    spent: set[str] = field(default_factory=set)
+    checkouts: dict[str, Checkout] = field(default_factory=dict)
+    #: Intent id to the id of the checkout session that made it.
+    checkout_of: dict[str, str] = field(default_factory=dict)
+    _deadlines: list[tuple[int, str, str]] = field(default_factory=list)
     _objects: defaultdict[str, dict[str, JSON]] = field(default_factory=lambda: defaultdict(dict))
     _cause: Cause = field(default_factory=Cause)
 
@@ -73,6 +90,19 @@ class Account:
 
     def all(self, kind: str) -> list[JSON]:
         return list(self._objects[kind].values())
+
+    def remove(self, kind: str, resource_id: str) -> None:
+        del self._objects[kind][self.find(kind, resource_id)["id"]]
+
+    def set_deadline(self, at: int, resource: JSON) -> None:
+        """Something happens to ``resource`` at ``at`` (Unix seconds), unless it has moved on by then."""
+        heapq.heappush(self._deadlines, (at, resource["object"], resource["id"]))
+
+    def overdue(self) -> Iterator[JSON]:
+        """What has a deadline that passed, earliest first, each once."""
+        while self._deadlines and self._deadlines[0][0] <= self.now():
+            _, kind, resource_id = heapq.heappop(self._deadlines)
+            yield self.find(kind, resource_id)
 
     def find(self, kind: str, resource_id: str, param: str = "id") -> JSON:
         """The object itself, not a copy.

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 import stripe
 
-from runner.stripe_simulator import faults, form, payment_intents
+from runner.stripe_simulator import deadlines, faults, form
 from runner.stripe_simulator.account import Account, Cause
 from runner.stripe_simulator.errors import JSON, StripeRefusal
+from runner.stripe_simulator.expansion import check_expand, expand
 from runner.stripe_simulator.faults import Fault, Faults
 from runner.stripe_simulator.idempotency import Asked, IdempotencyKeys, Saved
-from runner.stripe_simulator.listing import expand
 from runner.stripe_simulator.parameters import check, parameter_type
 from runner.stripe_simulator.routes import Route, route
 
@@ -104,6 +104,7 @@ class Api:
             _authenticate(request, self._api_key)
             found = route(request.method, request.path)
             params = check(request.params, parameter_type(found.endpoint.params_type))
+            check_expand(found.endpoint.kind, params.get("expand", ()))
             found.endpoint.check(params)
             return self._execute_once(request, found, params, fault)
         except StripeRefusal as refused:
@@ -114,8 +115,12 @@ class Api:
             return _headed(self._execute(request, found, params, fault), request)
         if saved := self._keys.begin(request.key, Asked(request.path, request.params)):
             return replace(_headed(saved, request), replayed=True)
-        answer = self._execute(request, found, params, fault)
-        self._run_in_flight()
+        try:
+            answer = self._execute(request, found, params, fault)
+            self._run_in_flight()
+        except BaseException:
+            self._keys.forget(request.key)
+            raise
         self._keys.finish(request.key, answer)
         return _headed(answer, request)
 
@@ -124,7 +129,7 @@ class Api:
             if fault is Fault.SERVER_ERROR:
                 raise faults.refusal(fault)
             with self._account.acting(Cause(request.id, request.key)):
-                payment_intents.expire_uncaptured(self._account)
+                deadlines.meet(self._account)
                 answer = copy.deepcopy(found.endpoint.perform(self._account, params, *found.ids))
                 expand(self._account, answer, params.get("expand", ()))
                 return Saved(200, json.dumps(answer), request.id)
@@ -179,7 +184,10 @@ def _headed(saved: Saved, request: Request) -> Answer:
         headers |= {"idempotency-key": request.key, "original-request": saved.request_id}
     if saved.request_id != request.id:
         headers["idempotent-replayed"] = "true"
-    if saved.status == 429:
+    if saved.status == 500:
+        # The key would only replay it.
+        headers["stripe-should-retry"] = "false"
+    elif saved.status == 429:
         headers["stripe-should-retry"] = "true" if "lock_timeout" in saved.body else "false"
     return Answer(saved.status, saved.body, headers)
 

@@ -15,6 +15,9 @@ from runner.stripe_simulator.account import Account
 from runner.stripe_simulator.errors import JSON, CardDeclined, StripeRefusal
 from runner.stripe_simulator.test_methods import AUTHENTICATION_REQUIRED, BANK_REFUSAL, Behaviour, Decline
 
+#: An authorization nobody captures is given up after this many seconds.
+AUTHORIZATION_SECONDS = 7 * 24 * 3600
+
 
 def attempt(account: Account, intent: JSON, *, on_session: bool, return_url: str | None = None) -> None:
     """Try the intent's payment method. ``on_session``: the customer is there to authenticate.
@@ -23,13 +26,16 @@ def attempt(account: Account, intent: JSON, *, on_session: bool, return_url: str
       CardDeclined: the money was refused; the intent now requires another payment method.
     """
     intent |= {"last_payment_error": None, "next_action": None}
+    method = _method(account, intent)
+    if method["customer"] is None:
+        account.spent.add(method["id"])
     if not _behaviour(account, intent).needs_authentication:
         proceed(account, intent)
     elif on_session:
         intent |= {"status": "requires_action", "next_action": _next_action(account, return_url)}
         account.emit("payment_intent.requires_action", intent)
     else:
-        charge = charges.refuse(account, intent, _method(account, intent), AUTHENTICATION_REQUIRED)
+        charge = charges.refuse(account, intent, method, AUTHENTICATION_REQUIRED)
         raise decline(account, intent, AUTHENTICATION_REQUIRED, charge)
 
 
@@ -66,19 +72,20 @@ def settle(account: Account, intent: JSON, succeed: bool | None) -> None:
     charge = account.find("charge", intent["latest_charge"])
     bad = _behaviour(account, intent).decline if succeed is None else None if succeed else BANK_REFUSAL
     if bad is None:
-        account_for(account, intent, charge, charge["amount"], "charge.succeeded")
+        receive(account, intent, charge, charge["amount"], "charge.succeeded")
     else:
         charges.fail(account, charge, bad)
         decline(account, intent, bad, charge)
 
 
-def account_for(account: Account, intent: JSON, charge: JSON, amount: int, event_type: str) -> None:
+def receive(account: Account, intent: JSON, charge: JSON, amount: int, event_type: str) -> None:
     """The money is in: charge and intent say so, and the test method may dispute it."""
     charges.take(account, charge, amount)
+    _keep_method(account, intent)
     intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
     account.emit(event_type, charge)
     account.emit("payment_intent.succeeded", intent)
-    charges.settle(account, charge)
+    charges.book(account, charge)
     if reason := _behaviour(account, intent).dispute_reason:
         disputes.open_dispute(account, charge, reason)
 
@@ -99,12 +106,24 @@ def decline(account: Account, intent: JSON, why: Decline, charge: JSON) -> CardD
 
 
 def _hold_or_take(account: Account, intent: JSON, charge: JSON) -> None:
-    if intent["capture_method"] != "manual":
-        account_for(account, intent, charge, intent["amount"], "charge.succeeded")
+    options = intent["payment_method_options"].get(charge["payment_method_details"]["type"], {})
+    if options.get("capture_method", intent["capture_method"]) != "manual":
+        receive(account, intent, charge, intent["amount"], "charge.succeeded")
         return
     intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
+    account.set_deadline(account.now() + AUTHORIZATION_SECONDS, intent)
     account.emit("charge.succeeded", charge)
     account.emit("payment_intent.amount_capturable_updated", intent)
+
+
+def _keep_method(account: Account, intent: JSON) -> None:
+    """``setup_future_usage`` saves the method with the customer.
+
+    Source: https://docs.stripe.com/payments/save-during-payment
+    """
+    if intent["setup_future_usage"] and intent["customer"]:
+        _method(account, intent)["customer"] = intent["customer"]
+        account.spent.discard(intent["payment_method"])
 
 
 def _fail(account: Account, intent: JSON, error: JSON) -> None:

@@ -60,7 +60,7 @@ def release(account: Account, charge: JSON) -> None:
     account.emit("charge.refunded", charge, before)
 
 
-def settle(account: Account, charge: JSON) -> None:
+def book(account: Account, charge: JSON) -> None:
     """Book the money. It happens after the answer, so ``charge.succeeded`` does not know of it yet.
 
     Source: https://docs.stripe.com/payments/payment-intents/asynchronous-capture

@@ -12,7 +12,7 @@ from runner.stripe_simulator.account import Account
 from runner.stripe_simulator.errors import JSON, invalid
 from runner.stripe_simulator.limits import merge_metadata
 
-CLOSED = ("won", "lost", "warning_closed", "prevented")
+OPEN = ("needs_response", "under_review", "warning_needs_response", "warning_under_review")
 
 
 def open_dispute(account: Account, charge: JSON, reason: str, status: str = "needs_response") -> JSON:
@@ -58,7 +58,7 @@ def close(account: Account, params: JSON, dispute_id: str) -> JSON:
 
 
 def _require_open(dispute: JSON) -> None:
-    if dispute["status"] in CLOSED:
+    if dispute["status"] not in OPEN:
         raise invalid(f"This dispute is already closed, with the status {dispute['status']}.")
 
 

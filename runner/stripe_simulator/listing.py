@@ -1,4 +1,4 @@
-"""Lists, newest first, a page at a time; and objects expanded in place of their ids.
+"""Lists, newest first, a page at a time.
 
 Source: https://docs.stripe.com/api/pagination
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from runner.stripe_simulator.account import Account
 from runner.stripe_simulator.errors import JSON, invalid, missing_resource
 
 _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
@@ -17,8 +16,6 @@ _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     "lt": lambda a, b: a < b,
     "lte": lambda a, b: a <= b,
 }
-#: Which kind of object a field's id names, where the field is not called after it.
-_REFERS_TO = {"latest_charge": "charge"}
 
 
 def page(resources: Iterable[JSON], params: JSON, url: str) -> JSON:
@@ -33,36 +30,6 @@ def page(resources: Iterable[JSON], params: JSON, url: str) -> JSON:
         chosen = chosen[_position(chosen, after, "starting_after") + 1 :] if after else chosen
         data, more = chosen[:limit], len(chosen) > limit
     return {"object": "list", "data": data, "has_more": more, "url": url}
-
-
-def expand(account: Account, answer: JSON, paths: Iterable[str]) -> None:
-    """Put the object in place of its id, at each path such as ``latest_charge.balance_transaction``.
-
-    Raises:
-      StripeRefusal: the path leads nowhere.
-    """
-    for path in paths:
-        _expand(account, answer, path.split("."), path)
-
-
-def _expand(account: Account, node: JSON, fields: list[str], path: str) -> None:
-    field, *rest = fields
-    if field == "data" and node.get("object") in ("list", "search_result"):
-        for item in node["data"]:
-            _expand(account, item, rest, path)
-        return
-    if field not in node:
-        message = f"This property cannot be expanded ({path})."
-        raise invalid(message, param="expand")
-    node[field] = _expanded(account, field, node[field])
-    if rest and isinstance(node[field], dict):
-        _expand(account, node[field], rest, path)
-
-
-def _expanded(account: Account, field: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return dict(account.find(_REFERS_TO.get(field, field), value))
 
 
 def _limit(params: JSON) -> int:

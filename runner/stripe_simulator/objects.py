@@ -21,6 +21,17 @@ BILLING_DETAILS: JSON = {
     "tax_id": None,
 }
 
+CUSTOMER_DETAILS: JSON = {
+    "address": dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state")),
+    "business_name": None,
+    "email": "customer@example.com",
+    "individual_name": None,
+    "name": None,
+    "phone": None,
+    "tax_exempt": "none",
+    "tax_ids": [],
+}
+
 
 def _new(account: Account, kind: str, prefix: str, nulls: str, **fields: Any) -> JSON:
     heading = {"id": account.ids.new(prefix), "object": kind, "created": account.now(), "livemode": False}
@@ -70,8 +81,7 @@ def customer(account: Account) -> JSON:
         account,
         "customer",
         "cus",
-        """address business_name currency customer_account default_source description discount email individual_name
-        name phone shipping test_clock""",
+        "address currency customer_account default_source description discount email name phone shipping test_clock",
         balance=0,
         delinquent=False,
         invoice_prefix=account.ids.new("C", 7)[2:].upper(),
@@ -127,6 +137,64 @@ def outcome(network_status: str, kind: str, seller_message: str, reason: str | N
     }
 
 
+def checkout_session(account: Account, total: int, currency: str) -> JSON:
+    """An open one, on a page hosted by Stripe."""
+    session = _new(
+        account,
+        "checkout.session",
+        "cs_test",
+        """adaptive_pricing after_expiration allow_promotion_codes allowed_payment_method_types
+        billing_address_collection cancel_url client_reference_id client_secret collected_information consent
+        consent_collection currency_conversion customer customer_account customer_creation customer_details
+        customer_email integration_identifier invoice invoice_creation locale
+        managed_payments origin_context payment_intent payment_link payment_method_configuration_details
+        permissions recovered_from saved_payment_method_options setup_intent
+        shipping_address_collection shipping_cost submit_type subscription success_url wallet_options""",
+        amount_subtotal=total,
+        amount_total=total,
+        automatic_tax={"enabled": False, "liability": None, "provider": None, "status": None},
+        currency=currency,
+        custom_fields=[],
+        custom_text=dict.fromkeys(("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")),
+        discounts=[],
+        mode="payment",
+        payment_method_collection="if_required",
+        payment_method_options={},
+        payment_method_types=["card"],
+        payment_status="unpaid",
+        phone_number_collection={"enabled": False},
+        shipping_options=[],
+        status="open",
+        total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        ui_mode="hosted_page",
+    )
+    return {**session, "url": f"https://checkout.stripe.com/c/pay/{session['id']}"}
+
+
+def line_item(account: Account, given: JSON, unit_amount: int) -> JSON:
+    total = unit_amount * given["quantity"]
+    currency = given["price_data"]["currency"].lower()
+    return {
+        "id": account.ids.new("li"),
+        "object": "item",
+        "adjustable_quantity": None,
+        "amount_discount": 0,
+        "amount_subtotal": total,
+        "amount_tax": 0,
+        "amount_total": total,
+        "created": account.now(),
+        "currency": currency,
+        "description": given["price_data"]["product_data"]["name"],
+        "metadata": given.get("metadata", {}),
+        "price": _price(account, currency, unit_amount),
+        "quantity": given["quantity"],
+    }
+
+
+def webhook_endpoint(account: Account) -> JSON:
+    return _new(account, "webhook_endpoint", "we", "api_version application description", status="enabled")
+
+
 def refund(account: Account, charge: JSON, amount: int) -> JSON:
     new = _new(
         account,
@@ -147,8 +215,7 @@ def refund(account: Account, charge: JSON, amount: int) -> JSON:
 
 def dispute(account: Account, charge: JSON, reason: str, status: str) -> JSON:
     inquiry = status.startswith("warning_")
-    card = {"brand": "visa", "case_type": "inquiry" if inquiry else "chargeback", "network_reason_code": "83"}
-    return _new(
+    new = _new(
         account,
         "dispute",
         "du",
@@ -168,10 +235,13 @@ def dispute(account: Account, charge: JSON, reason: str, status: str) -> JSON:
         },
         is_charge_refundable=inquiry,
         payment_intent=charge["payment_intent"],
-        payment_method_details={"type": "card", "card": card},
         reason=reason,
         status=status,
     )
+    if card := charge["payment_method_details"].get("card"):
+        case = {"brand": card["brand"], "case_type": "inquiry" if inquiry else "chargeback"}
+        new["payment_method_details"] = {"type": "card", "card": {**case, "network_reason_code": "10.4"}}
+    return new
 
 
 def balance_transaction(account: Account, source: JSON, kind: str, amount: int) -> JSON:
@@ -197,6 +267,23 @@ def balance_transaction(account: Account, source: JSON, kind: str, amount: int) 
         type=kind,
     )
     return {name: value for name, value in new.items() if name not in ("livemode", "metadata")}
+
+
+def _price(account: Account, currency: str, unit_amount: int) -> JSON:
+    return _new(
+        account,
+        "price",
+        "price",
+        "custom_unit_amount lookup_key nickname recurring tiers_mode transform_quantity",
+        active=False,
+        billing_scheme="per_unit",
+        currency=currency,
+        product=account.ids.new("prod", 14),
+        tax_behavior="unspecified",
+        type="one_time",
+        unit_amount=unit_amount,
+        unit_amount_decimal=str(unit_amount),
+    )
 
 
 def _card(behaviour: Behaviour) -> JSON:

@@ -14,8 +14,6 @@ from runner.stripe_simulator.limits import check_amount, check_texts, merge_meta
 
 UPDATABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
-#: An authorization nobody captures is given up after this many seconds.
-AUTHORIZATION_SECONDS = 7 * 24 * 3600
 _ONLY_WHEN_CONFIRMING = ("error_on_requires_action", "mandate", "mandate_data", "off_session", "return_url")
 _ALWAYS_WRITABLE = {"description", "expand", "metadata"}
 #: Written with care; every other parameter the intent has a field for is copied as it is.
@@ -88,7 +86,7 @@ def capture(account: Account, params: JSON, intent_id: str) -> JSON:
         message = f"The amount to capture must be between 1 and the {intent['amount_capturable']} that can be captured."
         raise invalid(message, param="amount_to_capture")
     intent["metadata"] = merge_metadata(intent["metadata"], params.get("metadata"))
-    attempts.account_for(account, intent, account.find("charge", intent["latest_charge"]), amount, "charge.captured")
+    attempts.receive(account, intent, account.find("charge", intent["latest_charge"]), amount, "charge.captured")
     return intent
 
 
@@ -102,17 +100,13 @@ def close(account: Account, intent: JSON, reason: str | None) -> None:
     account.emit("payment_intent.canceled", intent)
 
 
-def expire_uncaptured(account: Account) -> None:
-    """Give up the authorizations nobody captured in time.
+def expire_authorization(account: Account, intent: JSON) -> None:
+    """Nobody captured in time.
 
     Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
     """
-    for intent in account.all("payment_intent"):
-        if intent["status"] == "requires_capture":
-            charge = account.find("charge", intent["latest_charge"])
-            if charge["created"] + AUTHORIZATION_SECONDS <= account.now():
-                account.emit("charge.expired", charge)
-                close(account, intent, "automatic")
+    account.emit("charge.expired", account.find("charge", intent["latest_charge"]))
+    close(account, intent, "automatic")
 
 
 def pay(account: Account, intent: JSON, method_name: str) -> None:
@@ -176,6 +170,12 @@ def _choose_method(account: Account, intent: JSON, method: JSON) -> None:
             code="payment_intent_incompatible_payment_method",
             param="payment_method",
         )
+    if method["id"] in account.spent:
+        raise invalid(
+            "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment. It may "
+            "not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
+            param="payment_method",
+        )
     intent["payment_method"] = method["id"]
     if intent["status"] in UPDATABLE:
         intent |= {"status": "requires_confirmation", "next_action": None}
@@ -218,7 +218,7 @@ def _may_redirect(intent: JSON) -> bool:
 
 
 def _forbid_checkout(account: Account, intent: JSON, verb: str) -> None:
-    if any(session["payment_intent"] == intent["id"] for session in account.all("checkout.session")):
+    if intent["id"] in account.checkout_of:
         message = (
             f"You cannot {verb} this PaymentIntent because it was created by Checkout. Expire the session instead."
         )

@@ -7,7 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from runner.stripe_simulator import disputes, events, payment_intents, payment_methods, refunds
+from runner.stripe_simulator import (
+    checkout,
+    disputes,
+    events,
+    merchant,
+    payment_intents,
+    payment_methods,
+    refunds,
+    search,
+)
 from runner.stripe_simulator.account import Account
 from runner.stripe_simulator.errors import JSON, StripeRefusal
 from runner.stripe_simulator.limits import check_texts
@@ -20,10 +29,14 @@ def _no_limits(params: JSON) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``perform(account, params, *ids)`` answers; ``params_type`` and ``check`` refuse before it begins."""
+    """``perform(account, params, *ids)`` answers with a ``kind`` of object, or a list of them.
+
+    ``params_type`` (the SDK's name) and ``check`` refuse parameters before anything is executed.
+    """
 
     method: str
     path: str
+    kind: str
     params_type: str
     perform: Callable[..., JSON]
     check: Callable[[JSON], None] = _no_limits
@@ -51,43 +64,82 @@ def _list(kind: str, path: str, *filters: str) -> Callable[..., JSON]:
     return perform
 
 
-def _resource(kind: str, path: str, sdk_name: str, *filters: str) -> list[Endpoint]:
+def _readable(kind: str, path: str, sdk_name: str, *filters: str, param: str = "id") -> list[Endpoint]:
     """What every kind of object has: retrieve and list."""
     return [
-        Endpoint("get", f"{path}/{{id}}", f"{sdk_name}RetrieveParams", _retrieve(kind)),
-        Endpoint("get", path, f"{sdk_name}ListParams", _list(kind, path, *filters)),
+        Endpoint("get", f"{path}/{{id}}", kind, f"{sdk_name}RetrieveParams", _retrieve(kind, param)),
+        Endpoint("get", path, kind, f"{sdk_name}ListParams", _list(kind, path, *filters)),
     ]
 
 
-_INTENTS, _REFUNDS, _DISPUTES = "/v1/payment_intents", "/v1/refunds", "/v1/disputes"
-_METHODS, _CUSTOMERS = "/v1/payment_methods", "/v1/customers"
+def _payment_intents() -> list[Endpoint]:
+    path, kind, sdk = "/v1/payment_intents", "payment_intent", "PaymentIntent"
+    return [
+        Endpoint("get", f"{path}/search", kind, f"{sdk}SearchParams", search.search_intents),
+        Endpoint("post", path, kind, f"{sdk}CreateParams", payment_intents.create, payment_intents.check_create),
+        Endpoint("post", f"{path}/{{id}}", kind, f"{sdk}UpdateParams", payment_intents.update, check_texts),
+        Endpoint("post", f"{path}/{{id}}/confirm", kind, f"{sdk}ConfirmParams", payment_intents.confirm),
+        Endpoint("post", f"{path}/{{id}}/cancel", kind, f"{sdk}CancelParams", payment_intents.cancel),
+        Endpoint("post", f"{path}/{{id}}/capture", kind, f"{sdk}CaptureParams", payment_intents.capture, check_texts),
+        *_readable(kind, path, sdk, "customer", param="intent"),
+    ]
 
-ENDPOINTS = [
-    Endpoint("post", _INTENTS, "PaymentIntentCreateParams", payment_intents.create, payment_intents.check_create),
-    Endpoint("get", f"{_INTENTS}/{{id}}", "PaymentIntentRetrieveParams", _retrieve("payment_intent", "intent")),
-    Endpoint("get", _INTENTS, "PaymentIntentListParams", _list("payment_intent", _INTENTS, "customer")),
-    Endpoint("post", f"{_INTENTS}/{{id}}", "PaymentIntentUpdateParams", payment_intents.update, check_texts),
-    Endpoint("post", f"{_INTENTS}/{{id}}/confirm", "PaymentIntentConfirmParams", payment_intents.confirm),
-    Endpoint("post", f"{_INTENTS}/{{id}}/cancel", "PaymentIntentCancelParams", payment_intents.cancel),
-    Endpoint("post", f"{_INTENTS}/{{id}}/capture", "PaymentIntentCaptureParams", payment_intents.capture, check_texts),
-    Endpoint("post", _REFUNDS, "RefundCreateParams", refunds.create, refunds.check_create),
-    Endpoint("post", f"{_REFUNDS}/{{id}}", "RefundUpdateParams", refunds.update, check_texts),
-    Endpoint("post", f"{_REFUNDS}/{{id}}/cancel", "RefundCancelParams", refunds.cancel),
-    *_resource("refund", _REFUNDS, "Refund", "charge", "payment_intent"),
-    *_resource("charge", "/v1/charges", "Charge", "customer", "payment_intent"),
-    Endpoint("post", f"{_DISPUTES}/{{id}}", "DisputeUpdateParams", disputes.update, check_texts),
-    Endpoint("post", f"{_DISPUTES}/{{id}}/close", "DisputeCloseParams", disputes.close),
-    *_resource("dispute", _DISPUTES, "Dispute", "charge", "payment_intent"),
-    Endpoint("get", "/v1/events", "EventListParams", events.list_events, events.check_list),
-    Endpoint("get", "/v1/events/{id}", "EventRetrieveParams", _retrieve("event")),
-    Endpoint("post", _METHODS, "PaymentMethodCreateParams", payment_methods.create),
-    Endpoint("get", f"{_METHODS}/{{id}}", "PaymentMethodRetrieveParams", payment_methods.retrieve),
-    Endpoint("post", f"{_METHODS}/{{id}}/attach", "PaymentMethodAttachParams", payment_methods.attach),
-    Endpoint("post", _CUSTOMERS, "CustomerCreateParams", payment_methods.create_customer, check_texts),
-    Endpoint("post", f"{_CUSTOMERS}/{{id}}", "CustomerUpdateParams", payment_methods.update_customer, check_texts),
-    *_resource("customer", _CUSTOMERS, "Customer", "email"),
-    *_resource("balance_transaction", "/v1/balance_transactions", "BalanceTransaction", "source", "type"),
-]
+
+def _money_back() -> list[Endpoint]:
+    refund, dispute = "/v1/refunds", "/v1/disputes"
+    return [
+        *_readable("charge", "/v1/charges", "Charge", "customer", "payment_intent", param="charge"),
+        Endpoint("post", refund, "refund", "RefundCreateParams", refunds.create, refunds.check_create),
+        Endpoint("post", f"{refund}/{{id}}", "refund", "RefundUpdateParams", refunds.update, check_texts),
+        Endpoint("post", f"{refund}/{{id}}/cancel", "refund", "RefundCancelParams", refunds.cancel),
+        *_readable("refund", refund, "Refund", "charge", "payment_intent"),
+        Endpoint("post", f"{dispute}/{{id}}", "dispute", "DisputeUpdateParams", disputes.update, check_texts),
+        Endpoint("post", f"{dispute}/{{id}}/close", "dispute", "DisputeCloseParams", disputes.close),
+        *_readable("dispute", dispute, "Dispute", "charge", "payment_intent"),
+    ]
+
+
+def _checkout() -> list[Endpoint]:
+    path, kind, sdk = "/v1/checkout/sessions", "checkout.session", "checkout.Session"
+    return [
+        Endpoint("post", path, kind, f"{sdk}CreateParams", checkout.create, checkout.check_create),
+        Endpoint("post", f"{path}/{{id}}", kind, f"{sdk}UpdateParams", checkout.update, checkout.check_update),
+        Endpoint("post", f"{path}/{{id}}/expire", kind, f"{sdk}ExpireParams", checkout.expire),
+        Endpoint("get", f"{path}/{{id}}/line_items", "item", f"{sdk}LineItemListParams", checkout.line_items),
+        *_readable(kind, path, sdk, "customer", "payment_intent", "status", param="session"),
+    ]
+
+
+def _customers() -> list[Endpoint]:
+    method, customer, methods = "/v1/payment_methods", "/v1/customers", payment_methods
+    return [
+        Endpoint("post", method, "payment_method", "PaymentMethodCreateParams", methods.create),
+        Endpoint("get", f"{method}/{{id}}", "payment_method", "PaymentMethodRetrieveParams", methods.retrieve),
+        Endpoint("post", f"{method}/{{id}}/attach", "payment_method", "PaymentMethodAttachParams", methods.attach),
+        Endpoint("post", customer, "customer", "CustomerCreateParams", methods.create_customer, check_texts),
+        Endpoint(
+            "post", f"{customer}/{{id}}", "customer", "CustomerUpdateParams", methods.update_customer, check_texts
+        ),
+        *_readable("customer", customer, "Customer", "email"),
+    ]
+
+
+def _merchant() -> list[Endpoint]:
+    path, kind, sdk = "/v1/webhook_endpoints", "webhook_endpoint", "WebhookEndpoint"
+    return [
+        Endpoint("get", "/v1/account", "account", "AccountRetrieveCurrentParams", merchant.retrieve_account),
+        Endpoint("get", "/v1/balance", "balance", "BalanceRetrieveParams", merchant.retrieve_balance),
+        *_readable("balance_transaction", "/v1/balance_transactions", "BalanceTransaction", "source", "type"),
+        Endpoint("get", "/v1/events", "event", "EventListParams", events.list_events, events.check_list),
+        Endpoint("get", "/v1/events/{id}", "event", "EventRetrieveParams", _retrieve("event")),
+        Endpoint("post", path, kind, f"{sdk}CreateParams", merchant.create_endpoint, check_texts),
+        Endpoint("post", f"{path}/{{id}}", kind, f"{sdk}UpdateParams", merchant.update_endpoint, check_texts),
+        Endpoint("delete", f"{path}/{{id}}", kind, f"{sdk}DeleteParams", merchant.delete_endpoint),
+        *_readable(kind, path, sdk, param="webhook_endpoint"),
+    ]
+
+
+ENDPOINTS = [*_payment_intents(), *_money_back(), *_checkout(), *_customers(), *_merchant()]
 
 
 def route(method: str, path: str) -> Route:

@@ -11,7 +11,7 @@ from typing import Any
 import stripe
 
 from azure_bridge.clock import Clock, SystemClock
-from runner.stripe_simulator import attempts, disputes, payment_intents, refunds, webhooks
+from runner.stripe_simulator import attempts, checkout, deadlines, disputes, payment_intents, refunds, webhooks
 from runner.stripe_simulator.account import Account, Ids
 from runner.stripe_simulator.api import Api, RequestRecord
 from runner.stripe_simulator.errors import JSON, CardDeclined
@@ -38,13 +38,18 @@ class StripeSimulator:
         clock: Clock | None = None,
         api_key: str = API_KEY,
         webhook_secret: str = WEBHOOK_SECRET,
+        search_lag: timedelta = timedelta(0),
         seed: int | None = None,
     ) -> None:
-        """``seed`` makes the ids the same in every run; without one they are unique."""
+        """
+        Args:
+          search_lag: how far searching is behind; at Stripe it is normally under a minute.
+          seed: makes the ids the same in every run; without one they are unique.
+        """
         self.clock = clock or SystemClock()
         self.api_key = api_key
         self.webhook_secret = webhook_secret
-        self._account = Account(self.clock, Ids(seed))
+        self._account = Account(self.clock, Ids(seed), webhook_secret, search_lag)
         self._api = Api(self._account, api_key)
 
     # -- the merchant's side
@@ -95,6 +100,10 @@ class StripeSimulator:
         made = webhooks.twice(made) if twice else made
         return made if shuffle is None else webhooks.shuffled(made, shuffle)
 
+    def let_time_pass(self) -> None:
+        """Do what fell due by the clock: sessions expire, held money is let go. Each request does so, too."""
+        deadlines.meet(self._account)
+
     def acknowledge(self, event_id: str) -> None:
         """The endpoint answered 2xx: ``delivery_success`` is true of the event from now on."""
         with self._account.acting():
@@ -113,30 +122,52 @@ class StripeSimulator:
         Raises:
           StripeRefusal: there is nothing of that id to pay, or no longer.
         """
+        if intent_or_session_id.startswith("cs_"):
+            return self.complete_checkout(intent_or_session_id, payment_method)
         with self._account.acting():
             intent = self._account.find("payment_intent", intent_or_session_id, "intent")
             _ignoring_declines(payment_intents.pay, self._account, intent, payment_method)
+            checkout.follow(self._account, intent)
             return copy.deepcopy(intent)
+
+    def complete_checkout(self, session_id: str, payment_method: str = "pm_card_visa") -> JSON:
+        """The customer pays on the page. A decline leaves the session open for another try.
+
+        Raises:
+          StripeRefusal: the session is complete or expired, or there is none.
+        """
+        with self._account.acting():
+            deadlines.meet(self._account)
+            session = self._account.find("checkout.session", session_id, "session")
+            _ignoring_declines(checkout.pay, self._account, session, payment_method)
+            return copy.deepcopy(session)
+
+    def expire(self, session_id: str) -> JSON:
+        """The customer never paid, and the page's time is over."""
+        with self._account.acting():
+            return copy.deepcopy(checkout.expire(self._account, {}, session_id))
 
     def authenticate(self, intent_id: str, *, succeed: bool = True) -> JSON:
         """The customer passes, or fails, 3-D Secure."""
         with self._account.acting():
-            intent = self._intent_in(intent_id, "requires_action")
+            intent = self._in("payment_intent", intent_id, "requires_action")
             step = attempts.proceed if succeed else attempts.refuse_authentication
             _ignoring_declines(step, self._account, intent)
+            checkout.follow(self._account, intent)
             return copy.deepcopy(intent)
 
     def settle(self, intent_id: str, *, succeed: bool | None = None) -> JSON:
         """The bank answers a debit that is ``processing``: as the test method says, unless ``succeed`` is given."""
         with self._account.acting():
-            intent = self._intent_in(intent_id, "processing")
+            intent = self._in("payment_intent", intent_id, "processing")
             attempts.settle(self._account, intent, succeed)
+            checkout.follow(self._account, intent)
             return copy.deepcopy(intent)
 
     def settle_refund(self, refund_id: str, *, succeed: bool | None = None) -> JSON:
         """The bank answers a refund, pending or thought done: as the test method says, unless ``succeed`` is given."""
         with self._account.acting():
-            refund = self._account.find("refund", refund_id)
+            refund = self._in("refund", refund_id, "pending", "succeeded")
             refunds.settle(self._account, refund, succeed)
             return copy.deepcopy(refund)
 
@@ -147,13 +178,13 @@ class StripeSimulator:
             if charge_id.startswith("pi_"):
                 charge_id = str(self._account.find("payment_intent", charge_id)["latest_charge"])
             status = "warning_needs_response" if inquiry else "needs_response"
-            charge = self._account.find("charge", charge_id, "charge")
+            charge = self._in("charge", charge_id, "succeeded")
             return copy.deepcopy(disputes.open_dispute(self._account, charge, reason, status))
 
     def close_dispute(self, dispute_id: str, status: str = "lost") -> JSON:
         """``status``: won, lost, warning_closed or prevented."""
         with self._account.acting():
-            dispute = self._account.find("dispute", dispute_id)
+            dispute = self._in("dispute", dispute_id, *disputes.OPEN)
             return copy.deepcopy(disputes.close_dispute(self._account, dispute, status))
 
     # -- what goes wrong
@@ -166,11 +197,13 @@ class StripeSimulator:
         """Call ``action`` while the next keyed request is in flight: executed, and not yet answered."""
         self._api.in_flight.append(action)
 
-    def _intent_in(self, intent_id: str, status: str) -> JSON:
-        intent = self._account.find("payment_intent", intent_id, "intent")
-        if intent["status"] != status:
-            raise ValueError(f"{intent_id} has the status {intent['status']}; this needs one in {status}.")
-        return intent
+    def _in(self, kind: str, resource_id: str, *statuses: str) -> JSON:
+        resource = self._account.find(kind, resource_id)
+        if resource["status"] not in statuses:
+            raise ValueError(
+                f"{resource_id} has the status {resource['status']}; this needs one in {' or '.join(statuses)}."
+            )
+        return resource
 
 
 def _ignoring_declines(step: Callable[..., None], *arguments: Any) -> None:

@@ -1,0 +1,182 @@
+"""Checkout: a page where the customer pays. Its session makes an intent when the customer confirms, not before.
+
+Source: https://docs.stripe.com/api/checkout/sessions
+"""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from runner.stripe_simulator import objects, payment_intents
+from runner.stripe_simulator.account import Account, Checkout
+from runner.stripe_simulator.errors import JSON, invalid, missing_param
+from runner.stripe_simulator.limits import check_amount, check_metadata, check_texts, merge_metadata
+from runner.stripe_simulator.listing import page
+
+LONGEST = int(timedelta(hours=24).total_seconds())
+SHORTEST = int(timedelta(minutes=30).total_seconds())
+REFERENCE_LENGTH = 200
+#: They would change the amount, so ignoring them would be a lie.
+_NOT_SIMULATED = ("discounts", "optional_items", "shipping_options", "subscription_data", "setup_intent_data")
+#: Written with care; every other parameter the session has a field for is shown as it is.
+_WRITTEN_WITH_CARE = {"automatic_tax", "customer", "expires_at", "line_items", "metadata"}
+
+
+def check_create(params: JSON) -> None:
+    for name in ("mode", "line_items"):
+        if not params.get(name):
+            raise missing_param(name)
+    _refuse_what_is_not_simulated(params)
+    if params.get("ui_mode", "hosted_page") == "hosted_page" and "success_url" not in params:
+        raise missing_param("success_url")
+    if len(params.get("client_reference_id", "")) > REFERENCE_LENGTH:
+        message = f"Invalid string: client_reference_id can have up to {REFERENCE_LENGTH} characters."
+        raise invalid(message, param="client_reference_id")
+    check_metadata(params.get("metadata"))
+    check_texts(params.get("payment_intent_data", {}))
+    _check_total(params["line_items"])
+
+
+def create(account: Account, params: JSON) -> JSON:
+    expires_at = params.get("expires_at", account.now() + LONGEST)
+    if not SHORTEST <= expires_at - account.now() <= LONGEST:
+        message = "The `expires_at` timestamp must be at least 30 minutes and at most 24 hours from creation."
+        raise invalid(message, param="expires_at")
+    items = [objects.line_item(account, item, _unit_amount(item)) for item in params["line_items"]]
+    session = objects.checkout_session(account, sum(item["amount_total"] for item in items), items[0]["currency"])
+    session |= {name: params[name] for name in (params.keys() & session.keys()) - _WRITTEN_WITH_CARE}
+    session["expires_at"] = expires_at
+    session["metadata"] = merge_metadata({}, params.get("metadata"))
+    if customer := params.get("customer"):
+        session["customer"] = account.find("customer", customer, "customer")["id"]
+    account.checkouts[session["id"]] = Checkout(params.get("payment_intent_data", {}), items)
+    account.set_deadline(expires_at, session)
+    return account.add(session)
+
+
+def check_update(params: JSON) -> None:
+    for name in params.keys() - {"metadata", "payment_intent_data", "expand"}:
+        raise invalid(f"The simulator does not simulate updating {name}.", param=name)
+    check_metadata(params.get("metadata"))
+    check_texts(params.get("payment_intent_data", {}))
+
+
+def update(account: Account, params: JSON, session_id: str) -> JSON:
+    session = account.find("checkout.session", session_id, "session")
+    session["metadata"] = merge_metadata(session["metadata"], params.get("metadata"))
+    if data := params.get("payment_intent_data"):
+        require_open(session, "updated")
+        account.checkouts[session_id].payment_intent_data.update(data)
+    return session
+
+
+def line_items(account: Account, params: JSON, session_id: str) -> JSON:
+    account.find("checkout.session", session_id, "session")
+    items = reversed(account.checkouts[session_id].line_items)
+    return page(items, params, f"/v1/checkout/sessions/{session_id}/line_items")
+
+
+def expire(account: Account, params: JSON, session_id: str) -> JSON:
+    session = account.find("checkout.session", session_id, "session")
+    require_open(session, "expired")
+    session |= {"status": "expired", "url": None}
+    if intent_id := session["payment_intent"]:
+        payment_intents.close(account, account.find("payment_intent", intent_id), "expired")
+    account.emit("checkout.session.expired", session)
+    return session
+
+
+def pay(account: Account, session: JSON, method_name: str) -> None:
+    """The customer presses Pay.
+
+    Raises:
+      CardDeclined: the money was refused; the page stays open for another try.
+    """
+    require_open(session, "paid")
+    if session["amount_total"] == 0:
+        _complete(account, session, "no_payment_required")
+        return
+    intent = _intent_of(account, session)
+    payment_intents.pay(account, intent, method_name)
+    follow(account, intent)
+
+
+def follow(account: Account, intent: JSON) -> None:
+    """Keep the session that made ``intent``, if one did, in step with it."""
+    session_id = account.checkout_of.get(intent["id"])
+    if session_id is None:
+        return
+    session = account.find("checkout.session", session_id)
+    paid = "paid" if intent["status"] == "succeeded" else "unpaid"
+    if session["status"] == "open" and intent["status"] in ("succeeded", "processing", "requires_capture"):
+        _complete(account, session, paid)
+    elif session["status"] == "complete" and session["payment_status"] == "unpaid":
+        session["payment_status"] = paid
+        account.emit(f"checkout.session.async_payment_{'succeeded' if paid == 'paid' else 'failed'}", session)
+
+
+def require_open(session: JSON, done: str) -> None:
+    if session["status"] != "open":
+        raise invalid(
+            f"Only Checkout Sessions with a status in ['open'] can be {done}. "
+            f"This Checkout Session has a status of {session['status']}."
+        )
+
+
+def _complete(account: Account, session: JSON, payment_status: str) -> None:
+    details = copy.deepcopy(objects.CUSTOMER_DETAILS)
+    details["email"] = session["customer_email"] or details["email"]
+    session |= {"status": "complete", "payment_status": payment_status, "url": None, "customer_details": details}
+    account.emit("checkout.session.completed", session)
+
+
+def _intent_of(account: Account, session: JSON) -> JSON:
+    """Only ``payment_intent_data`` reaches the intent: the session's own metadata does not."""
+    if session["payment_intent"]:
+        return account.find("payment_intent", session["payment_intent"])
+    given = {"amount": session["amount_total"], "currency": session["currency"]}
+    if session["customer"]:
+        given["customer"] = session["customer"]
+    intent = payment_intents.create(account, account.checkouts[session["id"]].payment_intent_data | given)
+    session["payment_intent"] = intent["id"]
+    account.checkout_of[intent["id"]] = session["id"]
+    return intent
+
+
+def _refuse_what_is_not_simulated(params: JSON) -> None:
+    refused = [name for name in _NOT_SIMULATED if params.get(name)]
+    if params["mode"] != "payment":
+        refused.append("mode")
+    if params.get("automatic_tax", {}).get("enabled"):
+        refused.append("automatic_tax")
+    for name in refused:
+        raise invalid(f"The simulator does not simulate this value of {name}.", param=name)
+
+
+def _check_total(items: list[JSON]) -> None:
+    for position, item in enumerate(items):
+        _check_item(item, f"line_items[{position}]")
+    if len({item["price_data"]["currency"].lower() for item in items}) > 1:
+        raise invalid("All line items must have the same currency.", param="line_items")
+    if total := sum(_unit_amount(item) * item["quantity"] for item in items):
+        check_amount(total, items[0]["price_data"]["currency"])
+
+
+def _check_item(item: JSON, path: str) -> None:
+    if "price_data" not in item:
+        raise invalid(f"The simulator keeps no prices: give {path}[price_data].", param=f"{path}[price]")
+    if item.get("quantity", 0) < 1:
+        raise invalid(f"Quantity is required. Add `quantity` to `{path}`", param=f"{path}[quantity]")
+    price: JSON = item["price_data"]
+    if ("unit_amount" in price) == ("unit_amount_decimal" in price):
+        raise invalid(f"Give one of unit_amount and unit_amount_decimal in {path}[price_data].", param=path)
+    if "product_data" not in price:
+        raise missing_param(f"{path}[price_data][product_data]")
+
+
+def _unit_amount(item: JSON) -> int:
+    price: dict[str, Any] = item["price_data"]
+    return int(Decimal(str(price.get("unit_amount", price.get("unit_amount_decimal")))))
