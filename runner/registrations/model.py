@@ -258,7 +258,7 @@ class BridgeTable(Section):
     """Which columns are written."""
 
     statuses: dict[PaymentStatus, StrictInt] = _STATUSES
-    """Every Payment status -> its number in the table's choice column."""
+    """Payment status -> its number in the table's choice column; one that is left out is never written."""
 
 
 class BridgeRegistration(Section):

@@ -1,0 +1,76 @@
+"""``runner --help`` answers at once, and errors are one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from runner.cli.main import COMMANDS, LazyGroup, runner
+
+HEAVY = {"stripe", "azure", "msal", "sqlalchemy", "starlette", "requests", "pydantic", "yaml", "rich", "jinja2"}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from click.testing import CliRunner; from runner.cli.main import runner;"
+        "result = CliRunner().invoke(runner, ['--help']); assert result.exit_code == 0, result.output;"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    imported = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert HEAVY & set(imported.split()) == set()
+
+
+def test_help_names_every_command() -> None:
+    said = CliRunner().invoke(runner, ["--help"]).output
+    for name, (_, summary) in COMMANDS.items():
+        assert name in said
+        assert summary in said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there(name: str) -> None:
+    result = CliRunner().invoke(runner, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(f"Usage: runner {name}")
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(runner, ["--version"]).output.startswith("runner 0.")
+
+
+def test_an_unknown_command_is_a_wrong_question() -> None:
+    result = CliRunner().invoke(runner, ["dance"])
+    assert (result.exit_code, "No such command 'dance'" in result.output) == (2, True)
+
+
+class Refused(Exception):
+    exit_code = 2
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that fails while it holds a secret."""
+
+    def fail() -> None:
+        raise Refused("The key sk_test_51abcDEF is not known.")
+
+    monkeypatch.setattr(LazyGroup, "get_command", lambda *_: click.Command("fail", callback=fail))
+
+
+@pytest.mark.usefixtures("failing")
+def test_an_error_is_one_sentence_without_secrets() -> None:
+    result = CliRunner().invoke(runner, ["fail"])
+    assert result.exit_code == 2
+    assert result.output == "Error: The key sk_test_*** is not known.\n"
+
+
+@pytest.mark.usefixtures("failing")
+def test_where_it_came_from_is_shown_on_request() -> None:
+    result = CliRunner().invoke(runner, ["--traceback", "fail"])
+    assert "Traceback" in result.output
+    assert "in fail" in result.output
+    assert "abcDEF" not in result.output
