@@ -39,7 +39,6 @@ _COMPARISONS = {
     ConditionOperator.LESS_EQUAL: "le",
 }
 _TEXT_FUNCTIONS = {ConditionOperator.BEGINS_WITH: "startswith", ConditionOperator.ENDS_WITH: "endswith"}
-_MEMBERSHIPS = {ConditionOperator.IN: "In", ConditionOperator.NOT_IN: "NotIn"}
 _EMPTINESS = {ConditionOperator.NULL: "eq", ConditionOperator.NOT_NULL: "ne"}
 
 
@@ -117,8 +116,8 @@ def _condition(condition: ConditionExpression, table: TableMetadata) -> str:
         return f"{name} {_EMPTINESS[operator]} null"
     if operator in _TEXT_FUNCTIONS:
         return f"{_TEXT_FUNCTIONS[operator]}({name},{_only(condition, values)})"
-    if operator in _MEMBERSHIPS:
-        return _membership(_MEMBERSHIPS[operator], column, values)
+    if operator in (ConditionOperator.IN, ConditionOperator.NOT_IN):
+        return _membership(condition, values, table)
     if operator is ConditionOperator.BETWEEN and len(values) == 2:
         return f"({name} ge {values[0]} and {name} le {values[1]})"
     if operator in (ConditionOperator.LIKE, ConditionOperator.NOT_LIKE):
@@ -135,14 +134,21 @@ def _only(condition: ConditionExpression, values: Sequence[_T]) -> _T:
     return values[0]
 
 
-def _membership(function: str, column: str, literals: Sequence[str]) -> str:
-    """Dataverse takes every value as text here, numbers and ids too.
+def _membership(condition: ConditionExpression, literals: Sequence[str], table: TableMetadata) -> str:
+    """Dataverse's own functions take every value as text, numbers and ids too.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/in
     """
+    column, is_in = condition.attribute_name, condition.operator is ConditionOperator.IN
+    if not literals:
+        raise InvalidRequestError(f"{column} {condition.operator} needs at least one value")
+    if table.is_lookup(column):
+        # It is nowhere said by which of its two names the functions know a lookup.
+        comparison, joint = ("eq", " or ") if is_in else ("ne", " and ")
+        return f"({joint.join(f'{table.property_name(column)} {comparison} {text}' for text in literals)})"
     texts = [text[1:-1].replace("''", "'") if text.startswith("'") else text for text in literals]
     values = orjson.dumps(texts).decode()
-    return f"Microsoft.Dynamics.CRM.{function}(PropertyName='{column}',PropertyValues={values})"
+    return f"Microsoft.Dynamics.CRM.{'In' if is_in else 'NotIn'}(PropertyName='{column}',PropertyValues={values})"
 
 
 def _like(name: str, pattern: str) -> str:

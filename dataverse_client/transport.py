@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -43,6 +44,7 @@ def prefer(*preferences: str) -> dict[str, str]:
 
 _STANDARD_HEADERS = {
     "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
     "OData-MaxVersion": "4.0",
     "OData-Version": "4.0",
     "User-Agent": "dataverse-plugin-runner",
@@ -109,9 +111,9 @@ class Answer:
 class Transport:
     """Sends requests to the environment at ``url`` through one pooled session. Threads may share it.
 
-    ``session`` is a requests session to use as it is; without one, a session is made that ignores proxy
-    variables unless ``trust_env``. ``sleep`` and ``monotonic`` work in seconds, ``now`` is aware,
-    ``uniform`` draws the jitter.
+    ``session`` is a requests session whose adapters, proxies and certificates are used; without one, a session is
+    made that ignores proxy and certificate variables unless ``trust_env``. ``sleep`` and ``monotonic`` work in
+    seconds, ``now`` is aware, ``uniform`` draws the jitter.
     """
 
     def __init__(
@@ -188,19 +190,31 @@ class Transport:
             "x-ms-client-request-id": new_guid(),
             "x-ms-correlation-id": call.correlation_id,
         }
-        patience = max(0.001, min(self._timeouts.read, call.end - self._monotonic()))
-        response = self.session.request(
+        prepared = requests.PreparedRequest()
+        prepared.prepare(
             call.request.method,
             self.root + call.request.path,
-            data=call.request.body,
             headers=headers,
+            data=call.request.body,
             auth=_Bearer(self._tokens.token()),
-            timeout=(min(self._timeouts.connect, patience), patience),
-            allow_redirects=False,  # a redirect would carry the token to a place nobody configured
         )
+        response = self._send(prepared, call.end)
         lower = {name.lower(): value for name, value in response.headers.items()}
         asked = read_retry_after(lower, self._now())
         return Answer(call.request, response.status_code, lower, response.content, asked, call.in_doubt)
+
+    def _send(self, prepared: requests.PreparedRequest, end: float) -> requests.Response:
+        patience = max(0.001, min(self._timeouts.read, end - self._monotonic()))
+        # To look at the environment for every request costs as much as the rest of sending it.
+        environment: dict[str, Any] = {}
+        if self.session.trust_env:
+            environment.update(self.session.merge_environment_settings(prepared.url, {}, None, None, None))
+        return self.session.send(
+            prepared,
+            timeout=(min(self._timeouts.connect, patience), patience),
+            allow_redirects=False,  # a redirect would carry the token to a place nobody configured
+            **environment,
+        )
 
     def _unanswered(self, call: _Call, error: requests.RequestException) -> DataverseUnavailableError:
         what = "did not answer in time" if isinstance(error, requests.Timeout) else "could not be reached"

@@ -136,9 +136,9 @@ def test_requests_to_entra_have_a_timeout(entra):
     seen: list[object] = []
 
     class Session(requests.Session):
-        def request(self, *args: object, **options: object) -> requests.Response:  # type: ignore[override]
+        def send(self, request, **options):
             seen.append(options["timeout"])
-            return super().request(*args, **options)  # type: ignore[arg-type]
+            return super().send(request, **options)
 
     EntraTokens(URL, TENANT, CLIENT, ClientSecret(SECRET), session=Session(), timeout=7.5).token()
 

@@ -67,6 +67,8 @@ def having(*conditions: tuple) -> FilterExpression:
             ("new_attempts", Op.NOT_IN, 1, 2),
             'Microsoft.Dynamics.CRM.NotIn(PropertyName=\'new_attempts\',PropertyValues=["1","2"])',
         ),
+        (("new_salesorderid", Op.IN, ID), f"(_new_salesorderid_value eq {ID})"),
+        (("ownerid", Op.NOT_IN, ID, ID), f"(_ownerid_value ne {ID} and _ownerid_value ne {ID})"),
     ],
 )
 def test_a_condition_in_odata(payment_table, condition, text):
@@ -80,6 +82,7 @@ def test_a_condition_in_odata(payment_table, condition, text):
         ("new_name", Op.LIKE, "pi_%"),
         ("new_attempts", Op.BETWEEN, 1),
         ("new_attempts", Op.EQUAL),
+        ("new_attempts", Op.IN),
         ("new_attempts", Op.EQUAL, 1, 2),
         ("new_paymentid", Op.EQUAL, "not an id"),
         ("new_amount", Op.EQUAL, 1.5),
