@@ -225,8 +225,8 @@ class Secrets:
     def _look_up(self, reference: SecretReference) -> str:
         source = self._sources.get(reference.source)
         if source is None:
-            known = ", ".join(f"${{{name}:...}}" for name in self._sources)
-            raise SecretSourceError(f"{reference} names a source that does not exist. There are: {known}.")
+            known = ", ".join(f"${{{name}:...}}" for name in self._sources) or "none"
+            raise SecretSourceError(f"{reference} names a source that does not exist here. Known: {known}.")
         value = source.get(reference.name)
         if value is not None:
             if reference.source != "env" or _SECRET_VARIABLE.search(reference.name):

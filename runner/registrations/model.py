@@ -23,7 +23,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from azure_bridge.secrets import Secrets
 from azure_bridge.tables import BridgeConfiguration, PaymentColumns, PaymentStatus, PaymentTable
+from dataverse_client.types import guid
 from runner.registrations.messages import CUSTOM_API, MESSAGES
 from runner.registrations.stripe_events import PAYMENT_EVENT_TYPES
 
@@ -298,19 +300,21 @@ class Registrations(Section):
         return self.entities.get(alias, alias)
 
     def to_bridge_configuration(
-        self, *, organization_id: str | None = None, livemode: bool = False
+        self, secrets: Secrets | None = None, *, organization_id: str | None = None, livemode: bool = False
     ) -> BridgeConfiguration:
         """What the bridge needs to know. ``organization_id`` is used where the file names none.
 
         Raises:
-          ValueError: the file has no ``bridge`` section.
+          ValueError: the file has no ``bridge`` section, or a reference stands for something that is no id.
+          SecretError: a reference cannot be resolved, for instance because there are no ``secrets``.
         """
         if self.bridge is None:
             raise ValueError("The registrations have no bridge section, so no Stripe event can be applied. Add one.")
+        organization = (secrets or Secrets({})).resolve(self.bridge.organization_id) or organization_id
         return BridgeConfiguration(
             tables=tuple(self._payment_table(table) for table in self.bridge.tables),
             events=frozenset(self.bridge.events),
-            organization_id=self.bridge.organization_id or organization_id,
+            organization_id=None if organization is None else guid(organization),
             livemode=livemode,
             create_sales_orders=self.bridge.create_sales_orders,
         )

@@ -8,12 +8,14 @@ from __future__ import annotations
 from runner.registrations.problems import nearest
 
 PAYMENT_EVENT_TYPES = (
+    "payment_intent.created",
+    "payment_intent.requires_action",
+    "payment_intent.processing",
+    "payment_intent.partially_funded",
+    "payment_intent.amount_capturable_updated",
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
     "payment_intent.canceled",
-    "payment_intent.processing",
-    "payment_intent.requires_action",
-    "payment_intent.amount_capturable_updated",
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -22,9 +24,12 @@ PAYMENT_EVENT_TYPES = (
     "refund.created",
     "refund.updated",
     "refund.failed",
+    "charge.refund.updated",
     "charge.dispute.created",
     "charge.dispute.updated",
     "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
 )
 
 #: Names that tutorials made up, and neighbours of an event that say the same thing.
@@ -39,7 +44,6 @@ _MEANT = {
     "charge.succeeded": "payment_intent.succeeded",
     "charge.failed": "payment_intent.payment_failed",
     "charge.captured": "payment_intent.succeeded",
-    "charge.refund.updated": "refund.updated",
     "charge.refund.created": "refund.created",
     "charge.disputed": "charge.dispute.created",
     "checkout.session.succeeded": "checkout.session.completed",

@@ -60,7 +60,7 @@ def test_what_is_unset_is_named_with_how_to_set_it() -> None:
 
 def test_an_unknown_source_is_refused() -> None:
     with pytest.raises(
-        SecretSourceError, match=r"\$\{vault:x\} names a source that does not exist\. There are: \$\{env"
+        SecretSourceError, match=r"\$\{vault:x\} names a source that does not exist here\. Known: \$\{env"
     ):
         from_environment().resolve("${vault:x}")
 

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from azure_bridge.secrets import Secrets, SecretSourceError
 from azure_bridge.tables import PaymentColumns, PaymentStatus
 from runner.registrations.document import Document
 from runner.registrations.load import RegistrationError, load, parse
@@ -40,13 +41,30 @@ def test_the_bridge_is_told_its_tables_by_logical_name() -> None:
     assert payment.columns == PaymentColumns()
     assert payment.statuses[PaymentStatus.COMPLETED] == 100_000_005
     assert configuration.livemode
-    assert configuration.events == frozenset(PAYMENT_EVENT_TYPES)
+    assert "payment_intent.payment_failed" in configuration.events
+    assert configuration.events <= set(PAYMENT_EVENT_TYPES)
 
 
 def test_the_file_s_organization_wins_over_the_environment_s() -> None:
     mine = "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11"
     bridge = f"bridge: {{events: [], organization_id: {mine}, tables: [{{entity: a, metadata_key: K}}]}}"
-    assert parse(bridge).to_bridge_configuration(organization_id="another").organization_id == mine
+    assert (
+        parse(bridge).to_bridge_configuration(organization_id="00000000-0000-0000-0000-000000000001").organization_id
+        == mine
+    )
+
+
+def test_the_organization_may_be_a_reference() -> None:
+    bridge = "bridge: {events: [], organization_id: '${env:ORG}', tables: [{entity: a, metadata_key: K}]}"
+    secrets = Secrets.from_environment({"ORG": "{6F1B8C1E-7A54-4D59-9F0C-2D1F4C1A7B11}"})
+    configuration = parse(bridge).to_bridge_configuration(secrets)
+    assert configuration.organization_id == "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11"
+
+
+def test_a_reference_nobody_resolves_is_no_organization() -> None:
+    bridge = "bridge: {events: [], organization_id: '${env:ORG}', tables: [{entity: a, metadata_key: K}]}"
+    with pytest.raises(SecretSourceError, match="ORG"):
+        parse(bridge).to_bridge_configuration()
 
 
 def test_without_a_bridge_section_there_is_no_bridge() -> None:

@@ -211,7 +211,7 @@ WRONG_FILES = {
     ),
     "an event nobody knows": (
         "bridge: {events: [moon.landed], tables: [{entity: a, metadata_key: K}]}\n",
-        "The bridge applies no Stripe event 'moon.landed'. Known: payment_intent.succeeded, ",
+        "The bridge applies no Stripe event 'moon.landed'. Known: payment_intent.created, ",
     ),
     "a bridge to nowhere": ("bridge: {events: [], tables: []}\n", "bridge.tables: No table follows the money."),
     "two tables behind one metadata key": (
