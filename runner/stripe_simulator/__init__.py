@@ -2,6 +2,9 @@
 
 It is measured against Stripe's documentation and driven by the real SDK: the same statuses, events, error bodies,
 idempotency and test payment methods. Importing it imports ``stripe``.
+
+It does not simulate subscriptions, prices, taxes, discounts, Connect or mandates, nor which payment method may pay in
+which currency. Amounts that depend on those are refused rather than guessed.
 """
 
 from runner.stripe_simulator.errors import StripeRefusal

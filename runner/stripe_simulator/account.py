@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import heapq
 import random
 import string
@@ -16,7 +15,8 @@ from datetime import timedelta
 import stripe
 
 from azure_bridge.clock import Clock
-from runner.stripe_simulator.errors import JSON, missing_resource
+from runner.stripe_simulator.errors import missing_resource
+from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.test_methods import Behaviour
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -120,7 +120,7 @@ class Account:
 
         Source: https://docs.stripe.com/api/events/object
         """
-        data: JSON = {"object": copy.deepcopy(resource)}
+        data: JSON = {"object": copied(resource)}
         if before is not None:
             data["previous_attributes"] = {k: v for k, v in before.items() if resource.get(k) != v}
         self.add(

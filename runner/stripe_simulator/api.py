@@ -9,20 +9,20 @@ Source: https://docs.stripe.com/api
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+import orjson
 import stripe
 
 from runner.stripe_simulator import deadlines, faults, form
 from runner.stripe_simulator.account import Account, Cause
-from runner.stripe_simulator.errors import JSON, StripeRefusal
+from runner.stripe_simulator.errors import StripeRefusal
 from runner.stripe_simulator.expansion import check_expand, expand
 from runner.stripe_simulator.faults import Fault, Faults
 from runner.stripe_simulator.idempotency import Asked, IdempotencyKeys, Saved
+from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.parameters import check, parameter_type
 from runner.stripe_simulator.routes import Route, route
 
@@ -34,7 +34,7 @@ class Request:
     id: str
     method: str
     path: str
-    params: JSON
+    form: str
     authorization: str
     stripe_account: str | None
     key: str | None
@@ -75,26 +75,22 @@ class Api:
         self._keys = IdempotencyKeys(account.clock)
         self.faults = Faults()
         self.log: list[RequestRecord] = []
-        #: Called while a request is in flight: executed, and not yet answered.
+        #: Called once each, while the next request with a key is in flight: executed, and not yet answered.
         self.in_flight: list[Callable[[], None]] = []
 
     def answer(self, method: str, url: str, headers: Mapping[str, str], body: str) -> Answer:
-        """
+        """``body`` is a POST's form; any other request has its parameters in ``url``.
+
         Raises:
           ConnectionReset: a fault asked for it.
         """
         request = _read(self._account.ids.new("req", 14), method, url, headers, body)
         fault = self.faults.take(request.method.upper(), request.path)
-        answer = None
-        try:
-            if fault is Fault.CONNECTION_RESET_BEFORE:
-                raise ConnectionReset
-            answer = self._answer(request, fault)
-            if fault is Fault.CONNECTION_RESET_AFTER:
-                answer = None
-                raise ConnectionReset
-        finally:
-            self.log.append(_record(request, answer))
+        answer = None if fault is Fault.CONNECTION_RESET_BEFORE else self._answer(request, fault)
+        if answer is None or fault is Fault.CONNECTION_RESET_AFTER:
+            self.log.append(_record(request, None))
+            raise ConnectionReset
+        self.log.append(_record(request, answer))
         return answer
 
     def _answer(self, request: Request, fault: Fault | None) -> Answer:
@@ -103,7 +99,7 @@ class Api:
                 raise faults.refusal(fault)
             _authenticate(request, self._api_key)
             found = route(request.method, request.path)
-            params = check(request.params, parameter_type(found.endpoint.params_type))
+            params = check(form.decode(request.form), parameter_type(found.endpoint.params_type))
             check_expand(found.endpoint.kind, params.get("expand", ()))
             found.endpoint.check(params)
             return self._execute_once(request, found, params, fault)
@@ -113,7 +109,7 @@ class Api:
     def _execute_once(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> Answer:
         if request.key is None:
             return _headed(self._execute(request, found, params, fault), request)
-        if saved := self._keys.begin(request.key, Asked(request.path, request.params)):
+        if saved := self._keys.begin(request.key, Asked(request.path, copied(params))):
             return replace(_headed(saved, request), replayed=True)
         try:
             answer = self._execute(request, found, params, fault)
@@ -130,9 +126,9 @@ class Api:
                 raise faults.refusal(fault)
             with self._account.acting(Cause(request.id, request.key)):
                 deadlines.meet(self._account)
-                answer = copy.deepcopy(found.endpoint.perform(self._account, params, *found.ids))
+                answer = copied(found.endpoint.perform(self._account, params, *found.ids))
                 expand(self._account, answer, params.get("expand", ()))
-                return Saved(200, json.dumps(answer), request.id)
+                return Saved(200, orjson.dumps(answer).decode(), request.id)
         except StripeRefusal as refused:
             return _refused(refused, request)
 
@@ -149,7 +145,7 @@ def _read(request_id: str, method: str, url: str, headers: Mapping[str, str], bo
         id=request_id,
         method=method.lower(),
         path=parts.path,
-        params=form.decode(body if method.lower() == "post" else parts.query),
+        form=body if method.lower() == "post" else parts.query,
         authorization=known.get("authorization", ""),
         stripe_account=known.get("stripe-account"),
         key=known.get("idempotency-key") if method.lower() == "post" else None,
@@ -171,7 +167,7 @@ def _authenticate(request: Request, api_key: str) -> None:
 
 def _refused(refused: StripeRefusal, request: Request) -> Saved:
     error = {**refused.error, "request_log_url": f"https://dashboard.stripe.com/test/logs/{request.id}"}
-    return Saved(refused.status, json.dumps({"error": error}), request.id)
+    return Saved(refused.status, orjson.dumps({"error": error}).decode(), request.id)
 
 
 def _headed(saved: Saved, request: Request) -> Answer:

@@ -8,11 +8,10 @@ Source: https://docs.stripe.com/payments/paymentintents/lifecycle
 
 from __future__ import annotations
 
-import copy
-
 from runner.stripe_simulator import charges, disputes
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, CardDeclined, StripeRefusal
+from runner.stripe_simulator.errors import CardDeclined, StripeRefusal
+from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.test_methods import AUTHENTICATION_REQUIRED, BANK_REFUSAL, Behaviour, Decline
 
 #: An authorization nobody captures is given up after this many seconds.
@@ -98,10 +97,10 @@ def decline(account: Account, intent: JSON, why: Decline, charge: JSON) -> CardD
         decline_code=why.decline_code,
         param=why.param,
         charge=charge["id"],
-        payment_method=copy.deepcopy(_method(account, intent)),
+        payment_method=copied(_method(account, intent)),
     )
     _fail(account, intent, refusal.error)
-    refusal.error["payment_intent"] = copy.deepcopy(intent)
+    refusal.error["payment_intent"] = copied(intent)
     return refusal
 
 
@@ -129,7 +128,7 @@ def _keep_method(account: Account, intent: JSON) -> None:
 def _fail(account: Account, intent: JSON, error: JSON) -> None:
     intent |= {
         "status": "requires_payment_method",
-        "last_payment_error": copy.deepcopy(error),
+        "last_payment_error": copied(error),
         "next_action": None,
         "payment_method": None,
     }

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-
 from runner.stripe_simulator import objects
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON
+from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.test_methods import Decline
 
 
@@ -54,7 +52,7 @@ def release(account: Account, charge: JSON) -> None:
 
     Source: https://docs.stripe.com/refunds#cancel-payment
     """
-    before = copy.deepcopy(charge)
+    before = copied(charge)
     charge |= {"amount_refunded": charge["amount"], "refunded": True}
     account.add(objects.refund(account, charge, charge["amount"]))
     account.emit("charge.refunded", charge, before)
@@ -65,7 +63,7 @@ def book(account: Account, charge: JSON) -> None:
 
     Source: https://docs.stripe.com/payments/payment-intents/asynchronous-capture
     """
-    before = copy.deepcopy(charge)
+    before = copied(charge)
     booked = account.add(objects.balance_transaction(account, charge, "charge", charge["amount_captured"]))
     charge |= {"balance_transaction": booked["id"], "receipt_url": f"https://pay.stripe.com/receipts/{charge['id']}"}
     account.emit("charge.updated", charge, before)

@@ -5,14 +5,14 @@ Source: https://docs.stripe.com/api/checkout/sessions
 
 from __future__ import annotations
 
-import copy
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from runner.stripe_simulator import objects, payment_intents
 from runner.stripe_simulator.account import Account, Checkout
-from runner.stripe_simulator.errors import JSON, invalid, missing_param
+from runner.stripe_simulator.errors import invalid, missing_param
+from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.limits import check_amount, check_metadata, check_texts, merge_metadata
 from runner.stripe_simulator.listing import page
 
@@ -127,7 +127,7 @@ def require_open(session: JSON, done: str) -> None:
 
 
 def _complete(account: Account, session: JSON, payment_status: str) -> None:
-    details = copy.deepcopy(objects.CUSTOMER_DETAILS)
+    details = copied(objects.CUSTOMER_DETAILS)
     details["email"] = session["customer_email"] or details["email"]
     session |= {"status": "complete", "payment_status": payment_status, "url": None, "customer_details": details}
     account.emit("checkout.session.completed", session)

@@ -5,11 +5,10 @@ Source: https://docs.stripe.com/api/disputes
 
 from __future__ import annotations
 
-import copy
-
 from runner.stripe_simulator import objects
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, invalid
+from runner.stripe_simulator.errors import invalid, missing_resource
+from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.limits import merge_metadata
 
 OPEN = ("needs_response", "under_review", "warning_needs_response", "warning_under_review")
@@ -25,8 +24,20 @@ def open_dispute(account: Account, charge: JSON, reason: str, status: str = "nee
     return dispute
 
 
+def find_open(account: Account, any_id: str) -> JSON:
+    """The open dispute of that id, or of that charge or intent.
+
+    Raises:
+      StripeRefusal: 404, there is none.
+    """
+    for dispute in account.all("dispute"):
+        if any_id in (dispute["id"], dispute["charge"], dispute["payment_intent"]) and dispute["status"] in OPEN:
+            return dispute
+    raise missing_resource("dispute", any_id, "dispute")
+
+
 def close_dispute(account: Account, dispute: JSON, status: str) -> JSON:
-    before = copy.deepcopy(dispute)
+    before = copied(dispute)
     dispute["status"] = status
     account.emit("charge.dispute.closed", dispute, before)
     if status == "won":
@@ -38,7 +49,7 @@ def update(account: Account, params: JSON, dispute_id: str) -> JSON:
     """Evidence is submitted at once unless ``submit`` is false; the bank then reviews it."""
     dispute = account.find("dispute", dispute_id)
     _require_open(dispute)
-    before = copy.deepcopy(dispute)
+    before = copied(dispute)
     dispute["metadata"] = merge_metadata(dispute["metadata"], params.get("metadata"))
     if evidence := params.get("evidence"):
         dispute["evidence"] = dispute["evidence"] | evidence

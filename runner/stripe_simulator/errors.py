@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-JSON = dict[str, Any]
+from runner.stripe_simulator.jsons import JSON
 
 
 class StripeRefusal(Exception):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, invalid
+from runner.stripe_simulator.errors import invalid
+from runner.stripe_simulator.jsons import JSON
 from runner.stripe_simulator.listing import page
 
 #: Events can be read for this many seconds.

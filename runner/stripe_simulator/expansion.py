@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, invalid
+from runner.stripe_simulator.errors import invalid
+from runner.stripe_simulator.jsons import JSON
 from runner.stripe_simulator.listing import page
 
 _DEPTH = 4

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl
 
-from runner.stripe_simulator.errors import JSON, invalid
+from runner.stripe_simulator.errors import invalid
+from runner.stripe_simulator.jsons import JSON
 
 _SEGMENT = re.compile(r"\[([^\[\]]*)\]")
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from azure_bridge.clock import Clock
-from runner.stripe_simulator.errors import JSON, StripeRefusal, invalid
+from runner.stripe_simulator.errors import StripeRefusal, invalid
+from runner.stripe_simulator.jsons import JSON
 
 KEY_LENGTH = 255
 LIFETIME = timedelta(hours=24)

@@ -13,7 +13,8 @@ from azure_bridge.minor_units import (
     from_minor_units,
     to_minor_units,
 )
-from runner.stripe_simulator.errors import JSON, StripeRefusal, invalid
+from runner.stripe_simulator.errors import StripeRefusal, invalid
+from runner.stripe_simulator.jsons import JSON
 
 METADATA_KEYS, METADATA_KEY_LENGTH, METADATA_VALUE_LENGTH = 50, 40, 500
 DESCRIPTION_LENGTH = 1000

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from runner.stripe_simulator.errors import JSON, invalid, missing_resource
+from runner.stripe_simulator.errors import invalid, missing_resource
+from runner.stripe_simulator.jsons import JSON
 
 _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     "gt": lambda a, b: a > b,

@@ -11,7 +11,8 @@ from collections import Counter
 
 from runner.stripe_simulator import objects
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, invalid
+from runner.stripe_simulator.errors import invalid
+from runner.stripe_simulator.jsons import JSON
 from runner.stripe_simulator.limits import merge_metadata
 
 MOST_ENDPOINTS = 16

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON
+from runner.stripe_simulator.jsons import JSON
 from runner.stripe_simulator.test_methods import Behaviour
 
 #: How this account's name starts a card statement.

@@ -19,7 +19,8 @@ import stripe.params.checkout
 from stripe import RequestOptions
 from typing_extensions import is_typeddict
 
-from runner.stripe_simulator.errors import JSON, StripeRefusal, invalid, missing_param
+from runner.stripe_simulator.errors import StripeRefusal, invalid, missing_param
+from runner.stripe_simulator.jsons import JSON
 
 
 def parameter_type(name: str) -> type:

@@ -5,11 +5,10 @@ Source: https://docs.stripe.com/api/payment_intents
 
 from __future__ import annotations
 
-import copy
-
 from runner.stripe_simulator import attempts, charges, objects, payment_methods
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, invalid, unexpected_state
+from runner.stripe_simulator.errors import invalid, unexpected_state
+from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.limits import check_amount, check_texts, merge_metadata
 
 UPDATABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
@@ -48,7 +47,7 @@ def update(account: Account, params: JSON, intent_id: str) -> JSON:
     for name in params:
         if name not in _ALWAYS_WRITABLE and intent["status"] not in UPDATABLE:
             raise _not_updatable(intent, name)
-    draft = copy.deepcopy(intent)
+    draft = copied(intent)
     _write(account, draft, params)
     intent |= draft | {"last_payment_error": None}
     return intent
@@ -57,7 +56,7 @@ def update(account: Account, params: JSON, intent_id: str) -> JSON:
 def confirm(account: Account, params: JSON, intent_id: str) -> JSON:
     intent = account.find("payment_intent", intent_id, "intent")
     _forbid_checkout(account, intent, "confirm")
-    draft = copy.deepcopy(intent)
+    draft = copied(intent)
     if intent["status"] in UPDATABLE:
         _write(account, draft, params)
     _require_confirmable(draft, params)
@@ -116,7 +115,7 @@ def pay(account: Account, intent: JSON, method_name: str) -> None:
       CardDeclined: the money was refused.
       StripeRefusal: the intent's status allows no payment.
     """
-    draft = copy.deepcopy(intent)
+    draft = copied(intent)
     _choose_method(account, draft, payment_methods.resolve(account, method_name))
     _require_confirmable(draft, {"return_url": "https://example.com/return"})
     intent |= draft
@@ -170,7 +169,7 @@ def _choose_method(account: Account, intent: JSON, method: JSON) -> None:
             code="payment_intent_incompatible_payment_method",
             param="payment_method",
         )
-    if method["id"] in account.spent:
+    if method["id"] in account.spent and method["id"] != intent["payment_method"]:
         raise invalid(
             "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment. It may "
             "not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",

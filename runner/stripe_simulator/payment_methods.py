@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from runner.stripe_simulator import objects
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, StripeRefusal, invalid, missing_resource
+from runner.stripe_simulator.errors import StripeRefusal, invalid, missing_resource
+from runner.stripe_simulator.jsons import JSON
 from runner.stripe_simulator.limits import merge_metadata
 from runner.stripe_simulator.test_methods import TEST_METHODS, Behaviour
 
@@ -31,17 +32,16 @@ def resolve(account: Account, name: str, param: str = "payment_method") -> JSON:
 
 
 def from_data(account: Account, data: JSON) -> JSON:
-    """The method ``payment_method_data`` describes: a card token or a bank account, never a card number."""
-    if data["type"] == "us_bank_account":
-        return _make(account, TEST_METHODS["pm_usBankAccount_success"])
+    """The method ``data`` describes: a card by its token, or a US bank account. Card numbers are refused."""
     token = data.get("card", {}).get("token", "")
-    if (name := token.replace("tok_", "pm_card_", 1)) in TEST_METHODS:
-        return _make(account, TEST_METHODS[name])
-    raise invalid(
-        "Sending credit card numbers directly to the Stripe API is generally unsafe. Use a test payment method "
-        "such as pm_card_visa, or a token such as tok_visa.",
-        param="payment_method_data",
-    )
+    name = "pm_usBankAccount_success" if data["type"] == "us_bank_account" else token.replace("tok_", "pm_card_", 1)
+    if name not in TEST_METHODS:
+        message = "The simulator takes no details of this type: use a test payment method such as pm_card_visa."
+        raise invalid(message, param="type")
+    method = _make(account, TEST_METHODS[name])
+    method["billing_details"] = method["billing_details"] | data.get("billing_details", {})
+    method["metadata"] = merge_metadata({}, data.get("metadata"))
+    return method
 
 
 def _make(account: Account, behaviour: Behaviour) -> JSON:
@@ -62,17 +62,17 @@ def attach(account: Account, params: JSON, method_id: str) -> JSON:
     """A customer's method can be used again; any other is spent by its first payment."""
     customer = account.find("customer", params["customer"], "customer")
     method = resolve(account, method_id)
-    method["customer"] = customer["id"]
-    account.emit("payment_method.attached", method)
+    _attach(account, method, customer)
     return method
 
 
 def create_customer(account: Account, params: JSON) -> JSON:
-    customer = account.add(objects.customer(account))
+    customer = objects.customer(account)
     _write_customer(customer, params)
-    account.emit("customer.created", customer)
-    if method := params.get("payment_method"):
-        attach(account, {"customer": customer["id"]}, method)
+    method = resolve(account, params["payment_method"]) if "payment_method" in params else None
+    account.emit("customer.created", account.add(customer))
+    if method:
+        _attach(account, method, customer)
     return customer
 
 
@@ -82,6 +82,11 @@ def update_customer(account: Account, params: JSON, customer_id: str) -> JSON:
     _write_customer(customer, params)
     account.emit("customer.updated", customer, before)
     return customer
+
+
+def _attach(account: Account, method: JSON, customer: JSON) -> None:
+    method["customer"] = customer["id"]
+    account.emit("payment_method.attached", method)
 
 
 def _write_customer(customer: JSON, params: JSON) -> None:

@@ -5,11 +5,10 @@ Source: https://docs.stripe.com/api/refunds
 
 from __future__ import annotations
 
-import copy
-
 from runner.stripe_simulator import objects
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, invalid
+from runner.stripe_simulator.errors import invalid
+from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.limits import check_metadata, merge_metadata
 
 
@@ -27,7 +26,7 @@ def create(account: Account, params: JSON) -> JSON:
     refund["metadata"] = merge_metadata({}, params.get("metadata"))
     if account.behaviours[charge["payment_method"]].refund == "pending":
         refund["status"] = "pending"
-    before = copy.deepcopy(charge)
+    before = copied(charge)
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
     _book(account, refund, "refund", -amount)
@@ -38,7 +37,7 @@ def create(account: Account, params: JSON) -> JSON:
 
 def update(account: Account, params: JSON, refund_id: str) -> JSON:
     refund = account.find("refund", refund_id)
-    before = copy.deepcopy(refund)
+    before = copied(refund)
     refund["metadata"] = merge_metadata(refund["metadata"], params.get("metadata"))
     _announce(account, refund, before)
     return refund
@@ -48,7 +47,7 @@ def cancel(account: Account, params: JSON, refund_id: str) -> JSON:
     refund = account.find("refund", refund_id)
     if refund["status"] != "requires_action":
         raise invalid(f"Only refunds that require action can be canceled; this one has the status {refund['status']}.")
-    before = copy.deepcopy(refund)
+    before = copied(refund)
     refund["status"] = "canceled"
     _take_back(account, refund)
     _announce(account, refund, before)
@@ -60,7 +59,7 @@ def settle(account: Account, refund: JSON, succeed: bool | None) -> None:
     charge = account.find("charge", refund["charge"])
     if succeed is None:
         succeed = account.behaviours[charge["payment_method"]].refund != "fails later"
-    before = copy.deepcopy(refund)
+    before = copied(refund)
     if succeed:
         refund["status"] = "succeeded"
     else:
@@ -117,7 +116,7 @@ def _amount_to_refund(charge: JSON, params: JSON) -> int:
 def _take_back(account: Account, refund: JSON) -> None:
     """The money never reached the customer, so the charge is not refunded by it."""
     charge = account.find("charge", refund["charge"])
-    before = copy.deepcopy(charge)
+    before = copied(charge)
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
     account.emit("charge.updated", charge, before)

@@ -18,7 +18,8 @@ from runner.stripe_simulator import (
     search,
 )
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, StripeRefusal
+from runner.stripe_simulator.errors import StripeRefusal
+from runner.stripe_simulator.jsons import JSON
 from runner.stripe_simulator.limits import check_texts
 from runner.stripe_simulator.listing import page
 

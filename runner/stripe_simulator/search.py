@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.stripe_simulator.account import Account
-from runner.stripe_simulator.errors import JSON, StripeRefusal, invalid
+from runner.stripe_simulator.errors import StripeRefusal, invalid
+from runner.stripe_simulator.jsons import JSON
 
 _CLAUSE = re.compile(
     r"""\s*(?P<not>-?)(?P<field>\w+)(?:\[(?P<kq>['"])(?P<key>[^'"]+)(?P=kq)\])?(?P<sign>>=|<=|[:><~])"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
@@ -14,9 +13,10 @@ from azure_bridge.clock import Clock, SystemClock
 from runner.stripe_simulator import attempts, checkout, deadlines, disputes, payment_intents, refunds, webhooks
 from runner.stripe_simulator.account import Account, Ids
 from runner.stripe_simulator.api import Api, RequestRecord
-from runner.stripe_simulator.errors import JSON, CardDeclined
+from runner.stripe_simulator.errors import CardDeclined
 from runner.stripe_simulator.faults import Fault
 from runner.stripe_simulator.http import SimulatorClient
+from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.webhooks import Delivery
 
 API_KEY = "sk_test_simulator"
@@ -52,8 +52,6 @@ class StripeSimulator:
         self._account = Account(self.clock, Ids(seed), webhook_secret, search_lag)
         self._api = Api(self._account, api_key)
 
-    # -- the merchant's side
-
     def http_client(self) -> SimulatorClient:
         return SimulatorClient(self._api)
 
@@ -70,9 +68,7 @@ class StripeSimulator:
     def payment_intents(self) -> Mapping[str, JSON]:
         """Copies of all intents by id, oldest first."""
         with self._account.lock:
-            return MappingProxyType({i["id"]: copy.deepcopy(i) for i in self._account.all("payment_intent")})
-
-    # -- webhooks
+            return MappingProxyType({i["id"]: copied(i) for i in self._account.all("payment_intent")})
 
     @property
     def events(self) -> list[JSON]:
@@ -94,9 +90,8 @@ class StripeSimulator:
         moment, as Stripe signs each attempt anew.
         """
         timestamp = int((self.clock.now() + late).timestamp())
-        made = [
-            webhooks.deliver(e, self.webhook_secret, timestamp) for e in (self.events if events is None else events)
-        ]
+        chosen = self.events if events is None else events
+        made = [webhooks.deliver(event, self.webhook_secret, timestamp) for event in chosen]
         made = webhooks.twice(made) if twice else made
         return made if shuffle is None else webhooks.shuffled(made, shuffle)
 
@@ -114,8 +109,6 @@ class StripeSimulator:
         now = int(self.clock.now().timestamp()) if timestamp is None else timestamp
         return webhooks.sign(payload, secret or self.webhook_secret, now)
 
-    # -- the customer and the banks
-
     def pay(self, intent_or_session_id: str, payment_method: str = "pm_card_visa") -> JSON:
         """The customer pays in the browser. A decline is the intent's new state, not an error.
 
@@ -128,7 +121,7 @@ class StripeSimulator:
             intent = self._account.find("payment_intent", intent_or_session_id, "intent")
             _ignoring_declines(payment_intents.pay, self._account, intent, payment_method)
             checkout.follow(self._account, intent)
-            return copy.deepcopy(intent)
+            return copied(intent)
 
     def complete_checkout(self, session_id: str, payment_method: str = "pm_card_visa") -> JSON:
         """The customer pays on the page. A decline leaves the session open for another try.
@@ -140,12 +133,12 @@ class StripeSimulator:
             deadlines.meet(self._account)
             session = self._account.find("checkout.session", session_id, "session")
             _ignoring_declines(checkout.pay, self._account, session, payment_method)
-            return copy.deepcopy(session)
+            return copied(session)
 
     def expire(self, session_id: str) -> JSON:
         """The customer never paid, and the page's time is over."""
         with self._account.acting():
-            return copy.deepcopy(checkout.expire(self._account, {}, session_id))
+            return copied(checkout.expire(self._account, {}, session_id))
 
     def authenticate(self, intent_id: str, *, succeed: bool = True) -> JSON:
         """The customer passes, or fails, 3-D Secure."""
@@ -154,7 +147,7 @@ class StripeSimulator:
             step = attempts.proceed if succeed else attempts.refuse_authentication
             _ignoring_declines(step, self._account, intent)
             checkout.follow(self._account, intent)
-            return copy.deepcopy(intent)
+            return copied(intent)
 
     def settle(self, intent_id: str, *, succeed: bool | None = None) -> JSON:
         """The bank answers a debit that is ``processing``: as the test method says, unless ``succeed`` is given."""
@@ -162,14 +155,14 @@ class StripeSimulator:
             intent = self._in("payment_intent", intent_id, "processing")
             attempts.settle(self._account, intent, succeed)
             checkout.follow(self._account, intent)
-            return copy.deepcopy(intent)
+            return copied(intent)
 
     def settle_refund(self, refund_id: str, *, succeed: bool | None = None) -> JSON:
         """The bank answers a refund, pending or thought done: as the test method says, unless ``succeed`` is given."""
         with self._account.acting():
             refund = self._in("refund", refund_id, "pending", "succeeded")
             refunds.settle(self._account, refund, succeed)
-            return copy.deepcopy(refund)
+            return copied(refund)
 
     def open_dispute(self, charge_or_intent_id: str, *, reason: str = "fraudulent", inquiry: bool = False) -> JSON:
         """The customer asks the bank for the money back; an ``inquiry`` only asks what it was for."""
@@ -179,22 +172,20 @@ class StripeSimulator:
                 charge_id = str(self._account.find("payment_intent", charge_id)["latest_charge"])
             status = "warning_needs_response" if inquiry else "needs_response"
             charge = self._in("charge", charge_id, "succeeded")
-            return copy.deepcopy(disputes.open_dispute(self._account, charge, reason, status))
+            return copied(disputes.open_dispute(self._account, charge, reason, status))
 
-    def close_dispute(self, dispute_id: str, status: str = "lost") -> JSON:
-        """``status``: won, lost, warning_closed or prevented."""
+    def close_dispute(self, any_id: str, status: str = "lost") -> JSON:
+        """End the open dispute of that id, or of that charge or intent; ``status``: won, lost or warning_closed."""
         with self._account.acting():
-            dispute = self._in("dispute", dispute_id, *disputes.OPEN)
-            return copy.deepcopy(disputes.close_dispute(self._account, dispute, status))
-
-    # -- what goes wrong
+            dispute = disputes.find_open(self._account, any_id)
+            return copied(disputes.close_dispute(self._account, dispute, status))
 
     def fail_next(self, fault: Fault | str, *, times: int = 1, on: str = "") -> None:
-        """The next ``times`` requests meet ``fault``; ``on`` narrows it, as in ``"POST /v1/payment_intents"``."""
+        """The next ``times`` requests meet ``fault``; ``on`` is how their path, or method and path, must begin."""
         self._api.faults.add(Fault(fault), times, on)
 
     def during_next(self, action: Callable[[], None]) -> None:
-        """Call ``action`` while the next keyed request is in flight: executed, and not yet answered."""
+        """Call ``action`` while the next POST is in flight: executed, and not yet answered."""
         self._api.in_flight.append(action)
 
     def _in(self, kind: str, resource_id: str, *statuses: str) -> JSON:

@@ -92,7 +92,7 @@ TEST_METHODS = {
         _declined("pm_card_chargeDeclinedProcessingError", "0119", _PROCESSING),
         _declined("pm_card_visa_chargeDeclinedVelocityLimitExceeded", "6975", _VELOCITY),
         _declined("pm_card_chargeCustomerFail", "0341", _GENERIC_DECLINE),
-        Behaviour(id="pm_card_authenticationRequired", last4="3155", needs_authentication=True),
+        Behaviour(id="pm_card_authenticationRequired", last4="3184", needs_authentication=True),
         Behaviour(id="pm_card_threeDSecure2Required", last4="3220", needs_authentication=True),
         Behaviour(id="pm_card_threeDSecureRequired", last4="3063", needs_authentication=True),
         Behaviour(id="pm_card_threeDSecureOptional", last4="3055"),

@@ -5,14 +5,14 @@ Source: https://docs.stripe.com/webhooks#verify-manually
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
 from stripe import WebhookSignature
 
-from runner.stripe_simulator.errors import JSON
+from runner.stripe_simulator.jsons import JSON
 
 SIGNATURE_HEADER = "Stripe-Signature"
 
@@ -37,7 +37,7 @@ def sign(payload: bytes, secret: str, timestamp: int) -> str:
 
 
 def deliver(event: JSON, secret: str, timestamp: int) -> Delivery:
-    payload = json.dumps(event, indent=2).encode()
+    payload = orjson.dumps(event, option=orjson.OPT_INDENT_2)
     return Delivery(event, payload, sign(payload, secret, timestamp))
 
 

@@ -130,7 +130,7 @@ def test_an_inquiry_takes_no_money(simulator, client, charge_with, event_types):
 
     assert dispute["status"] == "warning_needs_response"
     assert event_types()[-1] == "charge.dispute.created"
-    assert simulator.close_dispute(dispute["id"], "warning_closed")["status"] == "warning_closed"
+    assert simulator.close_dispute(dispute["payment_intent"], "warning_closed")["status"] == "warning_closed"
 
 
 def test_a_merchant_can_give_in(client, charge_with):

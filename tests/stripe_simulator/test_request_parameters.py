@@ -137,3 +137,39 @@ def test_other_keys_are_refused_and_not_repeated(simulator, key):
 def test_an_endpoint_stripe_does_not_have_is_not_found(client):
     with pytest.raises(stripe.InvalidRequestError, match="Unrecognized request URL"):
         client.raw_request("get", "/v1/nothing")
+
+
+@pytest.mark.parametrize("name", ["metadata[a", "amount[b][c]"])
+def test_a_name_that_cannot_be_read_is_refused(simulator, name):
+    body, status, _ = simulator.http_client().request(
+        "post",
+        "https://api.stripe.com/v1/payment_intents",
+        {"Authorization": f"Bearer {simulator.api_key}"},
+        f"amount=1&amount[b]=2&{name}=x",
+    )
+
+    assert status == 400
+    assert "invalid_request_error" in body
+
+
+def test_another_account_is_out_of_reach(intents):
+    with pytest.raises(stripe.PermissionError):
+        intents.create(VALID, {"stripe_account": "acct_other"})
+
+
+def test_a_bank_account_can_be_described_with_the_payment(intents):
+    account = {"type": "us_bank_account", "us_bank_account": {"account_number": "000123456789"}}
+    methods = {"enabled": True, "allow_redirects": "never"}
+    params = {**VALID, "payment_method_data": account, "confirm": True, "automatic_payment_methods": methods}
+
+    assert intents.create(params).status == "processing"
+
+
+def test_a_card_is_made_from_its_token_and_never_from_its_number(client, charge_with):
+    card = {"type": "card", "card": {"token": "tok_visa"}, "billing_details": {"name": "Anna"}}
+    method = client.v1.payment_methods.create(card)
+
+    assert method.billing_details.name == "Anna"
+    assert charge_with(method.id).status == "succeeded"
+    with pytest.raises(stripe.InvalidRequestError, match="pm_card_visa"):
+        client.v1.payment_methods.create({"type": "card", "card": {"number": "4242424242424242"}})
