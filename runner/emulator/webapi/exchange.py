@@ -53,7 +53,7 @@ class Exchange:
         return EntityReference(reference.logical_name, row.id or "", row_version=row.row_version)
 
     def reader(self) -> PayloadReader:
-        return PayloadReader(self.schema, self.request.references)
+        return PayloadReader(self.schema, self.resolve, self.request.references)
 
     def binder(self, table: Table) -> Binder:
         return Binder(

@@ -6,7 +6,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/cr
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,10 +39,14 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class PayloadReader:
-    """Reads bodies. ``references`` are what the Content-IDs of a change set stand for."""
+    """Reads bodies.
+
+    ``resolve`` finds the row of an alternate key; ``references`` are what the Content-IDs of a change set stand for.
+    """
 
     schema: Schema
-    references: Mapping[str, str] = field(default_factory=dict)
+    resolve: Callable[[EntityReference], EntityReference]
+    references: Mapping[str, str]
 
     def read(self, table: Table, body: Mapping[str, Any]) -> Payload:
         """The row a body describes.
@@ -95,7 +99,7 @@ class PayloadReader:
                 table.entity_set_name,
                 f"'{name}' leads to {' or '.join(sorted(targets))}, not to {reference.logical_name}.",
             )
-        return reference
+        return self.resolve(reference)
 
     def _read_lookup(self, payload: Payload, table: Table, name: str, value: Any) -> None:
         relationships = self.schema.navigation(table).lookups[name]

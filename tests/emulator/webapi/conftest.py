@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
-
 import pytest
 
 from azure_bridge.clock import ManualClock
 from runner.emulator.emulator import Emulator
-from runner.emulator.webapi import Request, WebApi
+from runner.emulator.webapi import Request, WebApi, encoding
 
 ROOT = "http://crm.example/api/data/v9.2"
 
@@ -22,7 +19,7 @@ class Client:
 
     def send(self, method, path, body=None, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body, default=str).encode()
+        content = body if isinstance(body, bytes) else b"" if body is None else encoding.dumps(body)
         url = path if path.startswith(("http://", "https://")) else f"{ROOT}/{path}"
         return self.api.handle(Request(method, url, headers, content))
 
@@ -72,7 +69,3 @@ def error_of():
         return response.status, error["code"], error["message"]
 
     return read
-
-
-def amount(text):
-    return Decimal(text)

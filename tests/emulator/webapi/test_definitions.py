@@ -1,0 +1,100 @@
+"""Metadata reads, as the clients in the field send them."""
+
+from __future__ import annotations
+
+import pytest
+
+PAYMENT = "EntityDefinitions(LogicalName='new_payment')"
+
+
+def test_a_table_is_found_by_a_filter(crm):
+    query = "$select=LogicalName,EntitySetName,PrimaryIdAttribute&$filter=LogicalName eq 'new_payment'"
+    (table,) = crm.get(f"EntityDefinitions?{query}")["value"]
+    assert table["EntitySetName"] == "new_payments"
+    assert table["PrimaryIdAttribute"] == "new_paymentid"
+
+
+def test_an_unknown_table_is_an_empty_list_to_a_filter_and_missing_by_name(crm):
+    assert crm.get("EntityDefinitions?$filter=LogicalName eq 'nothing'")["value"] == []
+    assert crm.send("GET", "EntityDefinitions(LogicalName='nothing')").status == 404
+
+
+def test_a_table_is_addressed_by_its_metadata_id_too(crm):
+    id = crm.get(f"{PAYMENT}?$select=MetadataId")["MetadataId"]
+    assert crm.get(f"EntityDefinitions({id})")["LogicalName"] == "new_payment"
+
+
+def test_everything_a_client_needs_to_read_and_write_rows_in_one_request(crm):
+    expand = (
+        "Attributes($select=LogicalName,AttributeType,AttributeTypeName,SchemaName),"
+        "ManyToOneRelationships($select=ReferencingAttribute,ReferencedEntity,ReferencingEntityNavigationPropertyName),"
+        "Keys($select=LogicalName,KeyAttributes)"
+    )
+    table = crm.get(f"{PAYMENT}?$select=EntitySetName&$expand={expand}")
+    types = {column["LogicalName"]: column["AttributeType"] for column in table["Attributes"]}
+    navigation = {
+        (lookup["ReferencingAttribute"], lookup["ReferencedEntity"]): lookup["ReferencingEntityNavigationPropertyName"]
+        for lookup in table["ManyToOneRelationships"]
+    }
+    assert types["new_amount"] == "Money"
+    assert types["new_customerid"] == "Customer"
+    assert navigation["new_customerid", "contact"] == "new_CustomerId_contact"
+    assert ["new_stripepaymentintentid"] in [key["KeyAttributes"] for key in table["Keys"]]
+
+
+def test_choices_are_listed_with_their_labels(crm):
+    cast = "Microsoft.Dynamics.CRM.PicklistAttributeMetadata"
+    query = "$select=LogicalName&$expand=OptionSet($select=Options)"
+    columns = crm.get(f"{PAYMENT}/Attributes/{cast}?{query}")["value"]
+    (status,) = [column for column in columns if column["LogicalName"] == "new_paymentstatus"]
+    labels = {
+        option["Value"]: option["Label"]["UserLocalizedLabel"]["Label"] for option in status["OptionSet"]["Options"]
+    }
+    assert labels[100000005] == "Completed"
+
+
+def test_a_table_without_choices_has_an_empty_list_of_them(crm):
+    cast = "Microsoft.Dynamics.CRM.MultiSelectPicklistAttributeMetadata"
+    assert crm.get(f"{PAYMENT}/Attributes/{cast}")["value"] == []
+
+
+def test_one_column(crm):
+    column = crm.get(f"{PAYMENT}/Attributes(LogicalName='new_amount')")
+    assert column["@odata.type"] == "#Microsoft.Dynamics.CRM.MoneyAttributeMetadata"
+    assert column["Precision"] == 4
+    assert crm.send("GET", f"{PAYMENT}/Attributes(LogicalName='new_nothing')").status == 404
+
+
+def test_columns_are_filtered_by_their_kind(crm):
+    filter = "AttributeType ne 'Virtual' and AttributeType eq Microsoft.Dynamics.CRM.AttributeTypeCode'Money'"
+    columns = crm.get(f"{PAYMENT}/Attributes?$select=LogicalName&$filter={filter}")["value"]
+    assert {"new_amount", "new_amount_base"} <= {column["LogicalName"] for column in columns}
+    assert "new_name" not in {column["LogicalName"] for column in columns}
+
+
+def test_relationships_are_found_from_the_table_and_by_their_name(crm):
+    lookups = crm.get(f"{PAYMENT}/ManyToOneRelationships")["value"]
+    (order,) = [lookup for lookup in lookups if lookup["ReferencedEntity"] == "salesorder"]
+    (same,) = crm.get(f"RelationshipDefinitions?$filter=SchemaName eq '{order['SchemaName']}'")["value"]
+    assert same == order
+    cast = "RelationshipDefinitions/Microsoft.Dynamics.CRM.OneToManyRelationshipMetadata"
+    assert len(crm.get(f"{cast}?$filter=ReferencedEntity eq 'salesorder'")["value"]) >= 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{PAYMENT}?$select=Nonsense",
+        f"{PAYMENT}?$expand=Nonsense",
+        f"{PAYMENT}/Nonsense",
+        f"{PAYMENT}/Attributes(LogicalName='new_amount')/Microsoft.Dynamics.CRM.StringAttributeMetadata",
+        "EntityDefinitions?$filter=LogicalName gt 5",
+        "EntityDefinitions?$filter=Microsoft.Dynamics.CRM.In(PropertyName='a',PropertyValues=[1])",
+    ],
+)
+def test_what_is_not_there_is_refused(crm, path):
+    assert crm.send("GET", path).status in (400, 404)
+
+
+def test_the_service_document_lists_the_entity_sets(crm):
+    assert "new_payments" in [item["name"] for item in crm.get("")["value"]]
