@@ -47,6 +47,7 @@ class Checkout:
     """What a checkout session knows and does not show."""
 
     payment_intent_data: JSON
+    #: Last first, for pages start at the end.
     line_items: list[JSON]
 
 

@@ -69,12 +69,13 @@ def refuse_authentication(account: Account, intent: JSON) -> None:
 def settle(account: Account, intent: JSON, succeed: bool | None) -> None:
     """The bank's answer to a debit: as the test method says, unless ``succeed`` decides."""
     charge = account.find("charge", intent["latest_charge"])
-    bad = _behaviour(account, intent).decline if succeed is None else None if succeed else BANK_REFUSAL
-    if bad is None:
+    scripted = _behaviour(account, intent).decline
+    if succeed or (succeed is None and scripted is None):
         receive(account, intent, charge, charge["amount"], "charge.succeeded")
-    else:
-        charges.fail(account, charge, bad)
-        decline(account, intent, bad, charge)
+        return
+    why = scripted or BANK_REFUSAL
+    charges.fail(account, charge, why)
+    decline(account, intent, why, charge)
 
 
 def receive(account: Account, intent: JSON, charge: JSON, amount: int, event_type: str) -> None:
@@ -105,7 +106,7 @@ def decline(account: Account, intent: JSON, why: Decline, charge: JSON) -> CardD
 
 
 def _hold_or_take(account: Account, intent: JSON, charge: JSON) -> None:
-    options = intent["payment_method_options"].get(charge["payment_method_details"]["type"], {})
+    options = intent["payment_method_options"].get(charge["payment_method_details"]["type"]) or {}
     if options.get("capture_method", intent["capture_method"]) != "manual":
         receive(account, intent, charge, intent["amount"], "charge.succeeded")
         return

@@ -6,8 +6,6 @@ Source: https://docs.stripe.com/api/checkout/sessions
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any
 
 from runner.stripe_simulator import objects, payment_intents
 from runner.stripe_simulator.account import Account, Checkout
@@ -19,6 +17,7 @@ from runner.stripe_simulator.listing import page
 LONGEST = int(timedelta(hours=24).total_seconds())
 SHORTEST = int(timedelta(minutes=30).total_seconds())
 REFERENCE_LENGTH = 200
+_COMPLETING = ("succeeded", "processing", "requires_capture")
 #: They would change the amount, so ignoring them would be a lie.
 _NOT_SIMULATED = ("discounts", "optional_items", "shipping_options", "subscription_data", "setup_intent_data")
 #: Written with care; every other parameter the session has a field for is shown as it is.
@@ -45,14 +44,14 @@ def create(account: Account, params: JSON) -> JSON:
     if not SHORTEST <= expires_at - account.now() <= LONGEST:
         message = "The `expires_at` timestamp must be at least 30 minutes and at most 24 hours from creation."
         raise invalid(message, param="expires_at")
-    items = [objects.line_item(account, item, _unit_amount(item)) for item in params["line_items"]]
+    items = [objects.line_item(account, item) for item in params["line_items"]]
     session = objects.checkout_session(account, sum(item["amount_total"] for item in items), items[0]["currency"])
     session |= {name: params[name] for name in (params.keys() & session.keys()) - _WRITTEN_WITH_CARE}
     session["expires_at"] = expires_at
     session["metadata"] = merge_metadata({}, params.get("metadata"))
     if customer := params.get("customer"):
         session["customer"] = account.find("customer", customer, "customer")["id"]
-    account.checkouts[session["id"]] = Checkout(params.get("payment_intent_data", {}), items)
+    account.checkouts[session["id"]] = Checkout(params.get("payment_intent_data", {}), items[::-1])
     account.set_deadline(expires_at, session)
     return account.add(session)
 
@@ -75,8 +74,7 @@ def update(account: Account, params: JSON, session_id: str) -> JSON:
 
 def line_items(account: Account, params: JSON, session_id: str) -> JSON:
     account.find("checkout.session", session_id, "session")
-    items = reversed(account.checkouts[session_id].line_items)
-    return page(items, params, f"/v1/checkout/sessions/{session_id}/line_items")
+    return page(account.checkouts[session_id].line_items, params, f"/v1/checkout/sessions/{session_id}/line_items")
 
 
 def expire(account: Account, params: JSON, session_id: str) -> JSON:
@@ -105,17 +103,20 @@ def pay(account: Account, session: JSON, method_name: str) -> None:
 
 
 def follow(account: Account, intent: JSON) -> None:
-    """Keep the session that made ``intent``, if one did, in step with it."""
-    session_id = account.checkout_of.get(intent["id"])
-    if session_id is None:
+    """The customer did something about ``intent``: it may complete the session that made it, if one did."""
+    session = _session_of(account, intent)
+    if session and session["status"] == "open" and intent["status"] in _COMPLETING:
+        _complete(account, session, "paid" if intent["status"] == "succeeded" else "unpaid")
+
+
+def settle(account: Account, intent: JSON) -> None:
+    """The bank answered: a session that completed unpaid learns how it ended."""
+    session = _session_of(account, intent)
+    if session is None:
         return
-    session = account.find("checkout.session", session_id)
-    paid = "paid" if intent["status"] == "succeeded" else "unpaid"
-    if session["status"] == "open" and intent["status"] in ("succeeded", "processing", "requires_capture"):
-        _complete(account, session, paid)
-    elif session["status"] == "complete" and session["payment_status"] == "unpaid":
-        session["payment_status"] = paid
-        account.emit(f"checkout.session.async_payment_{'succeeded' if paid == 'paid' else 'failed'}", session)
+    succeeded = intent["status"] == "succeeded"
+    session["payment_status"] = "paid" if succeeded else "unpaid"
+    account.emit(f"checkout.session.async_payment_{'succeeded' if succeeded else 'failed'}", session)
 
 
 def require_open(session: JSON, done: str) -> None:
@@ -124,6 +125,11 @@ def require_open(session: JSON, done: str) -> None:
             f"Only Checkout Sessions with a status in ['open'] can be {done}. "
             f"This Checkout Session has a status of {session['status']}."
         )
+
+
+def _session_of(account: Account, intent: JSON) -> JSON | None:
+    session_id = account.checkout_of.get(intent["id"])
+    return account.find("checkout.session", session_id) if session_id else None
 
 
 def _complete(account: Account, session: JSON, payment_status: str) -> None:
@@ -152,8 +158,8 @@ def _refuse_what_is_not_simulated(params: JSON) -> None:
         refused.append("mode")
     if params.get("automatic_tax", {}).get("enabled"):
         refused.append("automatic_tax")
-    for name in refused:
-        raise invalid(f"The simulator does not simulate this value of {name}.", param=name)
+    if refused:
+        raise invalid(f"The simulator does not simulate this value of {refused[0]}.", param=refused[0])
 
 
 def _check_total(items: list[JSON]) -> None:
@@ -161,7 +167,7 @@ def _check_total(items: list[JSON]) -> None:
         _check_item(item, f"line_items[{position}]")
     if len({item["price_data"]["currency"].lower() for item in items}) > 1:
         raise invalid("All line items must have the same currency.", param="line_items")
-    if total := sum(_unit_amount(item) * item["quantity"] for item in items):
+    if total := sum(item["price_data"]["unit_amount"] * item["quantity"] for item in items):
         check_amount(total, items[0]["price_data"]["currency"])
 
 
@@ -170,13 +176,11 @@ def _check_item(item: JSON, path: str) -> None:
         raise invalid(f"The simulator keeps no prices: give {path}[price_data].", param=f"{path}[price]")
     if item.get("quantity", 0) < 1:
         raise invalid(f"Quantity is required. Add `quantity` to `{path}`", param=f"{path}[quantity]")
-    price: JSON = item["price_data"]
-    if ("unit_amount" in price) == ("unit_amount_decimal" in price):
-        raise invalid(f"Give one of unit_amount and unit_amount_decimal in {path}[price_data].", param=path)
-    if "product_data" not in price:
-        raise missing_param(f"{path}[price_data][product_data]")
-
-
-def _unit_amount(item: JSON) -> int:
-    price: dict[str, Any] = item["price_data"]
-    return int(Decimal(str(price.get("unit_amount", price.get("unit_amount_decimal")))))
+    if item.get("tax_rates"):
+        raise invalid("The simulator does not simulate tax rates.", param=f"{path}[tax_rates]")
+    for name in ("unit_amount", "product_data"):
+        if name not in item["price_data"]:
+            raise missing_param(f"{path}[price_data][{name}]")
+    if item["price_data"]["unit_amount"] < 0:
+        message = "This value must be greater than or equal to 0."
+        raise invalid(message, code="parameter_invalid_integer", param=f"{path}[price_data][unit_amount]")

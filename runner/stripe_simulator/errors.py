@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.stripe_simulator.jsons import JSON
+from runner.stripe_simulator.jsons import JSON, copied
 
 
 class StripeRefusal(Exception):
@@ -50,4 +50,4 @@ def unexpected_state(message: str, intent: JSON) -> StripeRefusal:
 
     Source: https://docs.stripe.com/error-codes#payment-intent-unexpected-state
     """
-    return StripeRefusal(400, message, code="payment_intent_unexpected_state", payment_intent=intent)
+    return StripeRefusal(400, message, code="payment_intent_unexpected_state", payment_intent=copied(intent))

@@ -171,9 +171,9 @@ def checkout_session(account: Account, total: int, currency: str) -> JSON:
     return {**session, "url": f"https://checkout.stripe.com/c/pay/{session['id']}"}
 
 
-def line_item(account: Account, given: JSON, unit_amount: int) -> JSON:
+def line_item(account: Account, given: JSON) -> JSON:
+    currency, unit_amount = given["price_data"]["currency"].lower(), given["price_data"]["unit_amount"]
     total = unit_amount * given["quantity"]
-    currency = given["price_data"]["currency"].lower()
     return {
         "id": account.ids.new("li"),
         "object": "item",

@@ -80,12 +80,15 @@ def capture(account: Account, params: JSON, intent_id: str) -> JSON:
     if intent["status"] != "requires_capture":
         begin = "This PaymentIntent could not be captured"
         raise unexpected_state(_refusal(begin, intent, "captured", ("requires_capture",)), intent)
-    amount: int = {"amount_to_capture": intent["amount_capturable"], **params}["amount_to_capture"]
-    if not 0 < amount <= intent["amount_capturable"]:
-        message = f"The amount to capture must be between 1 and the {intent['amount_capturable']} that can be captured."
+    capturable: int = intent["amount_capturable"]
+    amount: int = params.get("amount_to_capture", capturable)
+    if not 0 < amount <= capturable:
+        message = f"The amount to capture must be between 1 and the {capturable} that can be captured."
         raise invalid(message, param="amount_to_capture")
     intent["metadata"] = merge_metadata(intent["metadata"], params.get("metadata"))
     attempts.receive(account, intent, account.find("charge", intent["latest_charge"]), amount, "charge.captured")
+    if session_id := account.checkout_of.get(intent_id):
+        account.find("checkout.session", session_id)["payment_status"] = "paid"
     return intent
 
 
@@ -129,8 +132,8 @@ def _attempt(account: Account, intent: JSON, params: JSON) -> None:
 
 def _write(account: Account, intent: JSON, params: JSON) -> None:
     """Copy what was given; the caller has a draft, for this may refuse half-way."""
-    copied = (params.keys() & intent.keys()) - _WRITTEN_WITH_CARE
-    intent |= {name: None if params[name] == "" else params[name] for name in copied}
+    as_it_is = (params.keys() & intent.keys()) - _WRITTEN_WITH_CARE
+    intent |= {name: None if params[name] == "" else params[name] for name in as_it_is}
     intent["metadata"] = merge_metadata(intent["metadata"], params.get("metadata"))
     if "customer" in params:
         intent["customer"] = account.find("customer", params["customer"], "customer")["id"]

@@ -154,7 +154,7 @@ class StripeSimulator:
         with self._account.acting():
             intent = self._in("payment_intent", intent_id, "processing")
             attempts.settle(self._account, intent, succeed)
-            checkout.follow(self._account, intent)
+            checkout.settle(self._account, intent)
             return copied(intent)
 
     def settle_refund(self, refund_id: str, *, succeed: bool | None = None) -> JSON:

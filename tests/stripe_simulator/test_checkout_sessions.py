@@ -156,6 +156,24 @@ def test_what_checkout_refuses_is_refused_by_name(open_session, changes, param):
     assert refused.value.param == param
 
 
+def test_a_held_amount_completes_unpaid_until_it_is_captured(simulator, sessions, intents, open_session):
+    session = simulator.pay(open_session(payment_intent_data={"capture_method": "manual"}).id)
+    assert (session["status"], session["payment_status"]) == ("complete", "unpaid")
+
+    intents.capture(session["payment_intent"])
+    assert sessions.retrieve(session["id"]).payment_status == "paid"
+
+
+def test_line_items_keep_their_order(sessions, open_session):
+    def item(name):
+        return {"quantity": 1, "price_data": {"currency": "eur", "unit_amount": 900, "product_data": {"name": name}}}
+
+    session = open_session(line_items=[item("Desk"), item("Lamp")], expand=["line_items"])
+
+    assert [found.description for found in session.line_items.data] == ["Desk", "Lamp"]
+    assert [found.description for found in sessions.line_items.list(session.id)] == ["Desk", "Lamp"]
+
+
 def test_too_little_for_a_session_is_refused(open_session):
     cheap = {"currency": "eur", "unit_amount": 10, "product_data": {"name": "Pin"}}
 
