@@ -32,6 +32,13 @@ CUSTOMER_DETAILS: JSON = {
     "tax_ids": [],
 }
 
+_EVIDENCE = """access_activity_log billing_address cancellation_policy cancellation_policy_disclosure
+    cancellation_rebuttal customer_communication customer_email_address customer_name customer_purchase_ip
+    customer_signature duplicate_charge_documentation duplicate_charge_explanation duplicate_charge_id
+    product_description receipt refund_policy refund_policy_disclosure refund_refusal_explanation service_date
+    service_documentation shipping_address shipping_carrier shipping_date shipping_documentation
+    shipping_tracking_number uncategorized_file uncategorized_text"""
+
 
 def _new(account: Account, kind: str, prefix: str, nulls: str, **fields: Any) -> JSON:
     heading = {"id": account.ids.new(prefix), "object": kind, "created": account.now(), "livemode": False}
@@ -225,7 +232,7 @@ def dispute(account: Account, charge: JSON, reason: str, status: str) -> JSON:
         charge=charge["id"],
         currency=charge["currency"],
         enhanced_eligibility_types=[],
-        evidence={"enhanced_evidence": {}},
+        evidence={**dict.fromkeys(_EVIDENCE.split()), "enhanced_evidence": {}},
         evidence_details={
             "due_by": account.now() + 9 * 24 * 3600,
             "enhanced_eligibility": {},
@@ -240,7 +247,10 @@ def dispute(account: Account, charge: JSON, reason: str, status: str) -> JSON:
     )
     if card := charge["payment_method_details"].get("card"):
         case = {"brand": card["brand"], "case_type": "inquiry" if inquiry else "chargeback"}
-        new["payment_method_details"] = {"type": "card", "card": {**case, "network_reason_code": "10.4"}}
+        new["payment_method_details"] = {
+            "type": "card",
+            "card": {**case, "network": card["network"], "network_reason_code": "10.4"},
+        }
     return new
 
 
