@@ -14,7 +14,7 @@ never printed again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -109,7 +109,7 @@ class EnvironmentSecrets:
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    value: str | None
+    value: str
     at: datetime
 
 
@@ -140,9 +140,13 @@ class KeyVaultSecrets:
     def get(self, name: str) -> str | None:
         known = self._known.get(name)
         now = self._clock.now()
-        if known is None or now - known.at >= self._refresh_after:
-            known = self._known[name] = _Fetched(self._fetch(name, known), now)
-        return known.value
+        if known is not None and now - known.at < self._refresh_after:
+            return known.value
+        value = self._fetch(name, known)
+        # What is not there yet is asked for again: somebody is about to add it.
+        if value is not None:
+            self._known[name] = _Fetched(value, now)
+        return value
 
     def how_to_set(self, name: str) -> str:
         return f"Add it with: az keyvault secret set --vault-name <vault> --name {name} --value ..."
@@ -218,7 +222,7 @@ class Secrets:
             return _REFERENCE.sub(lambda match: self._look_up(_reference(match)), value)
         if isinstance(value, Mapping):
             return {key: self.resolve(item) for key, item in value.items()}
-        if isinstance(value, Sequence):
+        if isinstance(value, list | tuple):
             return [self.resolve(item) for item in value]
         return value
 

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 the thing asked for failed, 2 the question was wrong (opti
 from __future__ import annotations
 
 import importlib
-import traceback
 from typing import Any
 
 import click
@@ -38,27 +37,30 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
-            raise _shown(error, with_traceback=ctx.params["traceback"]) from error
-
-
-def _shown(error: Exception, *, with_traceback: bool) -> click.ClickException:
-    """The error as one redacted sentence. Its class may say which exit code it deserves: ``exit_code``."""
-    from azure_bridge.redaction import redact
-
-    if with_traceback:
-        click.echo(redact("".join(traceback.format_exception(error))), err=True)
-    if isinstance(error, click.ClickException):
-        return error
-    return _Failure(redact(str(error) or type(error).__name__), getattr(error, "exit_code", 1))
+            if ctx.params["traceback"]:
+                _show_traceback(error)
+            raise _Failure(error) from error
 
 
 class _Failure(click.ClickException):
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+    """Any error as one redacted sentence. Its class may say which exit code it deserves: ``exit_code``."""
+
+    def __init__(self, error: Exception) -> None:
+        from azure_bridge.redaction import redact
+
+        super().__init__(redact(str(error) or type(error).__name__))
+        self.exit_code = getattr(error, "exit_code", 1)  # type: ignore[misc]  # click reads it from the instance
+
+
+def _show_traceback(error: Exception) -> None:
+    import traceback
+
+    from azure_bridge.redaction import redact
+
+    click.echo(redact("".join(traceback.format_exception(error))), err=True)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -158,9 +158,14 @@ def _finding(details: ErrorDetails, data: Any) -> Finding:
         return Finding(path=path, message="There is no such key.", hint=hint, at_key=True)
     facts = _facts(details)
     advice = _ADVICE.get(str(path[-1]) if path else "") or _Advice(_HINTS.get(kind, "").format(**facts))
-    is_key = details["loc"][-1:] == ("[key]",)
-    message = _MESSAGES.get(kind, details["msg"].replace("{", "{{").replace("}", "}}") + ".").format(**facts)
-    return Finding(path=path, message=message, hint=advice.hint, code=advice.code, url=advice.url, at_key=is_key)
+    return Finding(
+        path=path,
+        message=_MESSAGES[kind].format(**facts) if kind in _MESSAGES else f"{details['msg']}.",
+        hint=advice.hint,
+        code=None if kind == "missing" else advice.code,
+        url=advice.url,
+        at_key=details["loc"][-1:] == ("[key]",),
+    )
 
 
 def _facts(details: ErrorDetails) -> dict[str, Any]:
@@ -195,16 +200,19 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     """The keys that exist where an unknown one stands."""
     models: list[type[Section]] = [Registrations]
     for part in location:
-        fields = [model.model_fields[str(part)] for model in models if part in model.model_fields]
-        if fields:
-            models = [each for one in fields for each in _sections(one.annotation)]
-        elif (
-            tagged := [model for model in models if part in get_args(model.model_fields["type"].annotation)]
-            if (all("type" in model.model_fields for model in models))
-            else []
-        ):
-            models = tagged
-    return [key for model in models for key in model.model_fields]
+        inner = [
+            section
+            for model in models
+            if part in model.model_fields
+            for section in _sections(model.model_fields[str(part)].annotation)
+        ]
+        # A location also has positions, names of endpoints, and the types that tell members of a union apart.
+        models = inner or [model for model in models if _is_of_type(model, part)] or models
+    return list(dict.fromkeys(key for model in models for key in model.model_fields))
+
+
+def _is_of_type(model: type[Section], tag: str | int) -> bool:
+    return "type" in model.model_fields and tag in get_args(model.model_fields["type"].annotation)
 
 
 def _sections(annotation: Any) -> Iterator[type[Section]]:

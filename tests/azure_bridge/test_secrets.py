@@ -161,6 +161,13 @@ def test_a_secret_the_vault_does_not_hold_is_named(vault: Vault) -> None:
         Secrets({"keyvault": vault.secrets}).resolve("${keyvault:key}")
 
 
+def test_a_secret_that_is_added_later_is_found_at_once(vault: Vault) -> None:
+    vault.answers("key", 404, error={"code": "SecretNotFound", "message": "no"})
+    assert vault.secrets.get("key") is None
+    vault.holds("key", "added")
+    assert vault.secrets.get("key") == "added"
+
+
 def test_variables_named_like_secrets_are_never_printed() -> None:
     from_environment(PARTNER_KEY="hunter-22", ORGANIZATION="contoso-9").resolve("${env:PARTNER_KEY}${env:ORGANIZATION}")
     assert redact("hunter-22 at contoso-9") == "*** at contoso-9"
