@@ -48,13 +48,15 @@ MAX_PARTS = 1000
 def batch_request(requests: Sequence[Request], root: str, *, atomic: bool = False) -> Request:
     """One request that carries ``requests``: independent of each other, or all of them or none when ``atomic``.
 
-    ``root`` is the API root its parts are addressed by. It may be repeated if each of them may.
+    ``root`` is the API root its parts are addressed by. It may be repeated if each of them may; not so a change set,
+    whose one error would not tell which of its parts an earlier attempt had done.
     """
     base = urlsplit(root).path
     parts = [_part(request, base, str(number) if atomic else None) for number, request in enumerate(requests, 1)]
     kind, body = _multipart("batch", [_change_set(parts)] if atomic else parts)
     headers = {"Content-Type": kind, **prefer("odata.continue-on-error")}
-    return Request("POST", "$batch", headers, body, repeatable=all(request.repeatable for request in requests))
+    repeatable = not atomic and all(request.repeatable for request in requests)
+    return Request("POST", "$batch", headers, body, repeatable)
 
 
 def _change_set(parts: Sequence[bytes]) -> bytes:
@@ -66,7 +68,7 @@ def _part(request: Request, base: str, content_id: str | None) -> bytes:
     head = ["Content-Type: application/http", "Content-Transfer-Encoding: binary"]
     if content_id is not None:
         head.append(f"Content-ID: {content_id}")
-    headers = [f"{name}: {value}" for name, value in request.headers.items()]
+    headers = [f"{name}: {value}" for name, value in {**prefer(), **request.headers}.items()]
     return _lines(*head, "", f"{request.method} {base}{request.path} HTTP/1.1", *headers, "") + (request.body or b"")
 
 

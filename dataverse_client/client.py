@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter
 from dataverse_client import messages
 from dataverse_client.auth import TokenProvider
 from dataverse_client.errors import UnexpectedResponseError
-from dataverse_client.exact_json import loads
+from dataverse_client.exact_json import JsonObject, loads
 from dataverse_client.execute import execute
 from dataverse_client.executor import Executor
 from dataverse_client.metadata import MetadataCache
@@ -239,18 +239,18 @@ class DataverseClient:
         answer = self.function("WhoAmI")
         return WhoAmI(*(str(answer[name]).lower() for name in ("UserId", "BusinessUnitId", "OrganizationId")))
 
-    def function(self, name: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def function(self, name: str, parameters: Mapping[str, Any] | None = None) -> JsonObject:
         """The answer of an unbound function, as JSON with Decimals."""
         return self._call(messages.function_request(name, parameters or {}, self.metadata.table))
 
-    def action(self, name: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def action(self, name: str, parameters: Mapping[str, Any] | None = None) -> JsonObject:
         """The answer of an unbound action or custom API, as JSON with Decimals; empty when it gives none."""
         return self._call(messages.action_request(name, parameters or {}, self.metadata.table))
 
-    def _call(self, request: Request) -> dict[str, Any]:
+    def _call(self, request: Request) -> JsonObject:
         answer = self._executor.send(request).or_error()
         content = loads(answer) if answer.body else {}
-        return {name: value for name, value in content.items() if not name.startswith("@odata.")}
+        return JsonObject({name: value for name, value in content.items() if not name.startswith("@odata.")})
 
     def execute(self, request: OrganizationRequest) -> OrganizationResponse:
         """Any message: those on rows under the SDK's parameter names, others as unbound functions or actions."""

@@ -8,11 +8,18 @@ from typing import Any
 
 import orjson
 
-from dataverse_client.errors import UnexpectedResponseError
+from dataverse_client.errors import InvalidRequestError, UnexpectedResponseError
 from dataverse_client.transport import Answer
 
 
-def loads(answer: Answer) -> dict[str, Any]:
+class JsonObject(dict[str, Any]):
+    """What an answer carries. To ask it for a member that is missing raises UnexpectedResponseError."""
+
+    def __missing__(self, name: str) -> Any:
+        raise UnexpectedResponseError(f"The answer has no {name}, only {', '.join(self) or 'nothing'}")
+
+
+def loads(answer: Answer) -> JsonObject:
     """The JSON object an answer carries, with ``Decimal`` for every number that has a fraction or an exponent.
 
     Raises:
@@ -24,12 +31,19 @@ def loads(answer: Answer) -> dict[str, Any]:
         raise _unexpected(answer, str(error)) from error
     if not isinstance(content, dict):
         raise _unexpected(answer, f"it is a {type(content).__name__}")
-    return content
+    return JsonObject(content)
 
 
 def dumps(content: Any) -> bytes:
-    """JSON as UTF-8. A Decimal is written with exactly its own digits, and must be finite."""
-    return orjson.dumps(content, default=_exact)
+    """JSON as UTF-8. A Decimal is written with exactly its own digits, and must be finite.
+
+    Raises:
+      InvalidRequestError: JSON cannot say it: an integer of more than 64 bits, text that is not Unicode.
+    """
+    try:
+        return orjson.dumps(content, default=_exact)
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequestError(f"This cannot be written as JSON: {error}") from error
 
 
 def _exact(value: Any) -> orjson.Fragment:

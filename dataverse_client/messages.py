@@ -12,11 +12,11 @@ from dataverse_client.exact_json import dumps
 from dataverse_client.metadata import Tables
 from dataverse_client.query import query_string
 from dataverse_client.transport import Request
-from dataverse_client.types import Entity, EntityCollection, EntityReference
-from dataverse_client.webapi import checked_guid, encode_entity, encode_value
+from dataverse_client.types import Entity, EntityCollection, EntityReference, is_guid
+from dataverse_client.webapi import checked_guid, encode_entity, encode_id, encode_value, row_path
 
 #: Names that tell a function (it only reads, and is a GET) from an action.
-_FUNCTION_PREFIXES = ("Retrieve", "WhoAmI", "Is", "Get", "Calculate", "Validate", "Initialize")
+_FUNCTION_PREFIXES = ("Retrieve", "WhoAmI", "Get", "IsValid", "InitializeFrom")
 
 
 def is_function(name: str) -> bool:
@@ -46,10 +46,14 @@ def create_multiple_request(entities: Sequence[Entity], tables: Tables) -> Reque
 
 
 def _alias_value(value: Any, where: str, tables: Tables) -> str:
+    if isinstance(value, EntityReference):
+        return dumps({"@odata.id": row_path(value, tables)}).decode()
     encoded = _parameter(value, where, tables)
-    if isinstance(encoded, str):
-        return "'" + encoded.replace("'", "''") + "'" if isinstance(value, str) else encoded
-    return dumps(encoded).decode()
+    if not isinstance(encoded, str):
+        return dumps(encoded).decode()
+    # Ids and moments are primitive values of their own, which OData writes without quotes.
+    is_text = isinstance(value, str) and not is_guid(value)
+    return "'" + encoded.replace("'", "''") + "'" if is_text else encoded
 
 
 def _parameter(value: Any, where: str, tables: Tables) -> Any:
@@ -57,20 +61,17 @@ def _parameter(value: Any, where: str, tables: Tables) -> Any:
         case EntityReference(logical_name=logical_name, id=id):
             return {**_typed(logical_name), tables(logical_name).primary_id_attribute: checked_guid(id, where)}
         case Entity():
-            return typed_entity(value, tables)
+            return _typed_entity(value, tables)
         case EntityCollection(entities=entities):
-            return [typed_entity(entity, tables) for entity in entities]
+            return [_typed_entity(entity, tables) for entity in entities]
         case list():
             return [_parameter(item, where, tables) for item in value]
     return encode_value(value, where)
 
 
-def typed_entity(entity: Entity, tables: Tables) -> dict[str, Any]:
+def _typed_entity(entity: Entity, tables: Tables) -> dict[str, Any]:
     """A row inside a parameter, where its type and its id must be said."""
-    body = {**_typed(entity.logical_name), **encode_entity(entity, tables)}
-    if entity.id is not None:
-        body[tables(entity.logical_name).primary_id_attribute] = checked_guid(entity.id, entity.logical_name)
-    return body
+    return {**_typed(entity.logical_name), **encode_id(entity, tables), **encode_entity(entity, tables)}
 
 
 def _typed(logical_name: str) -> dict[str, str]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from dataverse_client.errors import InvalidRequestError, NotFoundError
+from dataverse_client.errors import InvalidRequestError, NotFoundError, UnexpectedResponseError
 from dataverse_client.exact_json import loads
 from dataverse_client.transport import Answer, Request
+
+_T = TypeVar("_T")
 
 LOOKUP_TYPES = frozenset({"Lookup", "Customer", "Owner"})
 
@@ -135,18 +137,25 @@ class MetadataCache:
                 request=error.request,
                 request_id=error.request_id,
             ) from error
-        return _read_table(loads(answer))
+        return _read(_read_table, loads(answer))
 
     def _fetch_relationship(self, schema_name: str) -> RelationshipMetadata:
         path = f"RelationshipDefinitions?$filter=SchemaName%20eq%20'{_quoted(schema_name)}'"
         found = loads(self._send(Request("GET", path)).or_error()).get("value", [])
         if not found:
             raise InvalidRequestError(f"Dataverse has no relationship {schema_name!r}; use its schema name")
-        return _read_relationship(found[0])
+        return _read(_read_relationship, found[0])
 
 
 def _quoted(name: str) -> str:
     return quote(name.replace("'", "''"), safe="'")
+
+
+def _read(reader: Callable[[Mapping[str, Any]], _T], answer: Mapping[str, Any]) -> _T:
+    try:
+        return reader(answer)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnexpectedResponseError(f"The metadata of {answer.get('LogicalName')} lacks {error}") from error
 
 
 def _read_table(answer: Mapping[str, Any]) -> TableMetadata:

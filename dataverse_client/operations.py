@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from dataverse_client.errors import DataverseError, DuplicateRecordError, InvalidRequestError, NotFoundError
 from dataverse_client.exact_json import dumps, loads
@@ -16,7 +16,7 @@ from dataverse_client.metadata import Tables
 from dataverse_client.query import query_string, select
 from dataverse_client.transport import Answer, Request, prefer
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, is_guid
-from dataverse_client.webapi import checked_guid, decode_entity, encode_entity, row_path
+from dataverse_client.webapi import checked_guid, decode_entity, encode_entity, encode_id, row_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,11 @@ def to_request(operation: Operation, tables: Tables, root: str) -> Request:
         case Create(entity):
             return _create(entity, tables)
         case Update(entity, if_match):
-            headers = {**_JSON, "If-Match": _etag(if_match)}
-            path = row_path(_reference(entity), tables)
-            return Request("PATCH", path, headers, dumps(encode_entity(entity, tables)))
+            return _patch(entity, tables, {"If-Match": _etag(if_match)})
         case Upsert(entity):
-            return _upsert(entity, tables)
+            # Only a representation tells created (201) from updated (200); its least form is the id.
+            least = query_string(select((), tables(entity.logical_name)))
+            return _patch(entity, tables, prefer("return=representation"), least)
         case Delete(logical_name, id, if_match):
             headers = {"If-Match": _etag(if_match)} if if_match else {}
             return Request("DELETE", row_path(EntityReference(logical_name, id), tables), headers)
@@ -127,11 +127,12 @@ def to_result(operation: Operation, answer: Answer, tables: Tables) -> BatchResu
         return BatchResult(subject_id(operation), error)
     match operation:
         case Create(entity):
-            return BatchResult(entity.id or _created_id(answer))
+            return BatchResult(subject_id(operation) or _created_id(answer))
         case Upsert(entity):
             table = tables(entity.logical_name)
             row = decode_entity(loads(answer), table) if answer.body else None
-            return BatchResult(entity.id or (row and row.id) or _created_id(answer), created=answer.status == 201)
+            id = subject_id(operation) or (row and row.id) or _created_id(answer)
+            return BatchResult(id, created=answer.status == 201)
         case Retrieve(row):
             found = decode_entity(loads(answer), tables(row.logical_name))
             return BatchResult(found.id, entity=found)
@@ -143,35 +144,25 @@ _JSON = {"Content-Type": "application/json"}
 
 def _create(entity: Entity, tables: Tables) -> Request:
     table = tables(entity.logical_name)
-    body = {**entity_key(entity, tables), **encode_entity(entity, tables)}
+    body = {**encode_id(entity, tables), **encode_entity(entity, tables)}
     return Request("POST", table.entity_set_name, _JSON, dumps(body), repeatable=entity.id is not None)
 
 
-def entity_key(entity: Entity, tables: Tables) -> Mapping[str, Any]:
-    """The primary id as a column of a body, when the caller chose one."""
-    if entity.id is None:
-        return {}
-    table = tables(entity.logical_name)
-    return {table.primary_id_attribute: checked_guid(entity.id, table.logical_name)}
-
-
-def _upsert(entity: Entity, tables: Tables) -> Request:
-    """Only a representation tells created (201) from updated (200); its least form is the id."""
-    table = tables(entity.logical_name)
-    path = row_path(_reference(entity), tables) + query_string(select((), table))
-    # Dataverse takes the key's columns from the URL, and refuses them in the body.
+def _patch(entity: Entity, tables: Tables, headers: Mapping[str, str], options: str = "") -> Request:
+    # Dataverse takes a key's columns from the URL, and refuses them in the body.
     body = encode_entity(entity, tables, without=() if entity.id else entity.key_attributes)
-    return Request("PATCH", path, {**_JSON, **prefer("return=representation")}, dumps(body))
+    return Request("PATCH", row_path(_reference(entity), tables) + options, {**_JSON, **headers}, dumps(body))
 
 
 def _link(operation: Associate | Disassociate, tables: Tables, root: str) -> Request:
-    related = row_path(operation.related, tables)
     path = f"{row_path(operation.row, tables)}/{operation.navigation_property}"
     if isinstance(operation, Disassociate):
-        key = f"({operation.related.id})" if operation.is_collection else ""
+        key = (
+            f"({checked_guid(operation.related.id, operation.related.logical_name)})" if operation.is_collection else ""
+        )
         return Request("DELETE", f"{path}{key}/$ref")
     method = "POST" if operation.is_collection else "PUT"
-    body = dumps({"@odata.id": root + related})
+    body = dumps({"@odata.id": root + row_path(operation.related, tables)})
     return Request(method, f"{path}/$ref", _JSON, body, repeatable=not operation.is_collection)
 
 
@@ -202,9 +193,9 @@ def subject_id(operation: Operation) -> str | None:
     """The id of the row an operation is about, when it is known beforehand."""
     match operation:
         case Create(entity) | Update(entity) | Upsert(entity):
-            return entity.id
+            return entity.id and entity.id.lower()
         case Delete(_, id):
-            return id
+            return id.lower()
         case Retrieve(row) | Associate(row) | Disassociate(row):
             return row.id if row.id != EMPTY_GUID else None
 

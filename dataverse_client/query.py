@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import orjson
 
@@ -56,13 +56,31 @@ def query_request(query: QueryExpression, table: TableMetadata, root: str) -> Re
         path = table.entity_set_name + query_string(_options(query, table))
     else:
         raise InvalidRequestError("The Web API has no page numbers: pass the previous page's paging_cookie")
-    return Request("GET", path, prefer(f"odata.maxpagesize={page.count}"))
+    # Dataverse takes either a number of rows or the size of a page.
+    size = min(page.count, query.top_count or page.count)
+    return Request("GET", path, prefer() if _is_topped(query) else prefer(f"odata.maxpagesize={size}"))
+
+
+def _is_topped(query: QueryExpression) -> bool:
+    return query.top_count is not None and query.top_count <= MAX_PAGE and query.page_info is None
 
 
 def _below(root: str, link: str) -> str:
-    if not link.lower().startswith(root.lower()):
+    """What follows ``root`` in ``link``, whether or not that spells out the default port."""
+    try:
+        parts = urlsplit(link)
+        same = _origin(link) == _origin(root)
+    except ValueError:
+        same = False
+    base = urlsplit(root).path
+    if not same or not parts.path.startswith(base):
         raise UnexpectedResponseError(f"The next page is said to be at {link[:100]!r}, which is not below {root}")
-    return link[len(root) :]
+    return parts.path[len(base) :] + (f"?{parts.query}" if parts.query else "")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def query_string(options: Iterator[tuple[str, str]]) -> str:
@@ -86,7 +104,7 @@ def _options(query: QueryExpression, table: TableMetadata) -> Iterator[tuple[str
         yield "$filter", condition
     if query.orders:
         yield "$orderby", ",".join(_order(order, table) for order in query.orders)
-    if query.top_count is not None and query.top_count <= MAX_PAGE:
+    if _is_topped(query):
         yield "$top", str(query.top_count)
 
 

@@ -70,6 +70,11 @@ class Request:
     body: bytes | None = None
     repeatable: bool = True
 
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if "\n" in value or "\r" in value:
+                raise InvalidRequestError(f"{name} cannot hold a line break: {value!r}")
+
     def __str__(self) -> str:
         return f"{self.method} {self.path.partition('?')[0]}"
 
@@ -178,6 +183,8 @@ class Transport:
                 f"The certificate of {self.root} is not to be trusted: {error}", request=str(call.request)
             ) from error
         except requests.RequestException as error:
+            if isinstance(error, ValueError):  # requests' own way to refuse a URL or a header
+                raise InvalidRequestError(str(error), request=str(call.request)) from error
             return _Outcome(self._unanswered(call, error), not never_sent(error))
         except DataverseUnavailableError as error:
             return _Outcome(error, False)  # no token was to be had, so nothing was sent

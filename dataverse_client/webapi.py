@@ -87,9 +87,11 @@ def encode_entity(entity: Entity, tables: Tables, *, without: Collection[str] = 
     """The body that writes ``entity``'s columns, except its primary id and the columns in ``without``.
 
     Raises:
-      InvalidRequestError: a value cannot be written to a column.
+      InvalidRequestError: a value cannot be written to a column, or there are related rows to write.
     """
     table = tables(entity.logical_name)
+    if entity.related_entities:
+        raise InvalidRequestError(f"{table.logical_name}: create related rows in a change set of their own operations")
     body: dict[str, Any] = {}
     for column, value in entity.items():
         if column == table.primary_id_attribute or column in without:
@@ -100,6 +102,14 @@ def encode_entity(entity: Entity, tables: Tables, *, without: Collection[str] = 
         else:
             body[column] = encode_value(value, f"{table.logical_name}.{column}")
     return body
+
+
+def encode_id(entity: Entity, tables: Tables) -> dict[str, str]:
+    """The primary id as a column of a body, when the caller chose one."""
+    if entity.id is None:
+        return {}
+    table = tables(entity.logical_name)
+    return {table.primary_id_attribute: checked_guid(entity.id, table.logical_name)}
 
 
 def _navigation(table: TableMetadata, column: str, value: Any) -> str:

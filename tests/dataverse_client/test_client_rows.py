@@ -12,6 +12,7 @@ from dataverse_client.errors import InvalidRequestError, NotFoundError, Unexpect
 from dataverse_client.options import BypassBusinessLogic, RequestOptions
 from dataverse_client.types import (
     Entity,
+    EntityCollection,
     EntityReference,
     Money,
     OptionSetValue,
@@ -180,6 +181,11 @@ def test_one_page_carries_the_way_to_the_next(web, client, sent):
     [
         "https://evil.example/api/data/v9.2/new_payments",
         "https://contoso.crm.dynamics.com.evil.example/api/data/v9.2/x",
+        "https://contoso.crm.dynamics.com@evil.example/api/data/v9.2/x",
+        "http://contoso.crm.dynamics.com/api/data/v9.2/x",
+        "https://contoso.crm.dynamics.com:no/api/data/v9.2/x",
+        "https://contoso.crm.dynamics.com/elsewhere",
+        "new_payments?$skiptoken=2",
     ],
 )
 def test_a_next_page_on_another_host_is_refused(web, client, link):
@@ -267,6 +273,43 @@ def test_a_function_takes_its_parameters_as_aliases(web, client, sent):
 
     assert response.results == {"Count": 3}
     assert sent()[0].params == {"@p1": '["new_payment"]'}
+
+
+def test_a_functions_parameters_are_written_by_kind(web, client, sent):
+    web.get(f"{API}new_F(Row=@p1,Id=@p2,Text=@p3,On=@p4)", json={})
+    row = EntityReference("account", ACCOUNT)
+
+    client.function("new_F", {"Row": row, "Id": ACCOUNT, "Text": "it's", "On": datetime(2026, 1, 2, tzinfo=UTC)})
+
+    assert sent()[0].params == {
+        "@p1": f'{{"@odata.id":"accounts({ACCOUNT})"}}',
+        "@p2": ACCOUNT,
+        "@p3": "'it''s'",
+        "@p4": "2026-01-02T00:00:00Z",
+    }
+
+
+def test_an_answer_that_lacks_what_was_asked_is_unexpected(web, client):
+    web.get(f"{API}WhoAmI()", json={"UserId": ACCOUNT})
+
+    with pytest.raises(UnexpectedResponseError, match="has no BusinessUnitId"):
+        client.who_am_i()
+
+
+def test_metadata_that_lacks_what_is_needed_is_unexpected(web, client):
+    odd = {"LogicalName": "new_odd", "EntitySetName": "new_odds", "PrimaryIdAttribute": "new_oddid", "Attributes": [{}]}
+    web.get(f"{API}EntityDefinitions(LogicalName='new_odd')", json=odd)
+
+    with pytest.raises(UnexpectedResponseError, match="metadata of new_odd lacks 'LogicalName'"):
+        client.retrieve("new_odd", PAYMENT)
+
+
+def test_related_rows_are_not_dropped_in_silence(client):
+    order = Entity("salesorder")
+    order.related_entities["order_details"] = EntityCollection([Entity("salesorderdetail")])
+
+    with pytest.raises(InvalidRequestError, match="change set"):
+        client.create(order)
 
 
 def test_an_action_takes_its_parameters_as_a_body(web, client, sent, body):

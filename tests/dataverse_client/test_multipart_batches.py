@@ -107,6 +107,7 @@ def test_the_batch_is_written_as_dataverse_reads_it(client, answer, sent):
         "Content-Transfer-Encoding: binary\r\n"
         "\r\n"
         f"PATCH /api/data/v9.2/accounts({id_of(1)}) HTTP/1.1\r\n"
+        'Prefer: odata.include-annotations="*"\r\n'
         "Content-Type: application/json\r\n"
         'If-Match: W/"7"\r\n'
         "\r\n"
@@ -116,6 +117,7 @@ def test_the_batch_is_written_as_dataverse_reads_it(client, answer, sent):
         "Content-Transfer-Encoding: binary\r\n"
         "\r\n"
         f"DELETE /api/data/v9.2/accounts({id_of(2)}) HTTP/1.1\r\n"
+        'Prefer: odata.include-annotations="*"\r\n'
         "\r\n"
         "\r\n"
         f"--{boundary}--\r\n"
@@ -129,15 +131,23 @@ def test_options_reach_every_part(client, answer, sent):
 
     [request] = sent()
     assert request.headers["MSCRMCallerID"] == id_of(9)
-    assert f"accounts({id_of(1)})?tag=t HTTP/1.1\r\nMSCRMCallerID: {id_of(9)}".encode() in request.body
+    assert f"accounts({id_of(1)})?tag=t HTTP/1.1\r\n".encode() in request.body
+    assert f"\r\nMSCRMCallerID: {id_of(9)}\r\n".encode() in request.body
 
 
 def test_an_operation_that_cannot_be_written_does_not_stop_the_others(client, answer):
     answer(part(NO_CONTENT))
 
-    bad, good = client.batch([Update(Entity("account", "7", {"name": "x"})), Update(account(2, name="y"))])
+    *bad, good = client.batch(
+        [
+            Update(Entity("account", "7", {"name": "x"})),
+            Update(account(1, name="x"), if_match='W/"1"\r\nMSCRMCallerID: me'),
+            Update(Entity("account", id_of(1), {"number": 2**64})),
+            Update(account(2, name="y")),
+        ]
+    )
 
-    assert isinstance(bad.error, InvalidRequestError)
+    assert [type(result.error) for result in bad] == [InvalidRequestError] * 3
     assert good.succeeded
 
 
@@ -183,6 +193,16 @@ def test_a_batch_with_a_part_that_must_not_be_repeated_is_not(client, web, sent)
 
     client.batch([Create(Entity("account")), Delete("account", id_of(1))])
 
+    assert len(sent()) == 1
+
+
+def test_a_change_set_that_may_have_been_done_is_not_repeated(client, web, sent):
+    """Its one error would not tell which part an earlier attempt had done."""
+    web.post(BATCH, status=503)
+
+    results = client.batch([Delete("account", id_of(1)), Delete("account", id_of(2))], atomic=True)
+
+    assert [type(result.error) for result in results] == [DataverseUnavailableError] * 2
     assert len(sent()) == 1
 
 

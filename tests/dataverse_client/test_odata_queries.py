@@ -137,6 +137,23 @@ def test_more_rows_than_dataverse_returns_at_once_are_paged_not_topped(payment_t
     assert "$top" not in query_request(QueryExpression("new_payment", top_count=5001), payment_table, ROOT).path
 
 
+def test_pages_are_no_larger_than_the_rows_wanted(payment_table):
+    query = QueryExpression("new_payment", top_count=3, page_info=PagingInfo(count=10))
+
+    request = query_request(query, payment_table, ROOT)
+
+    assert request.path == "new_payments"
+    assert request.headers["Prefer"].endswith("odata.maxpagesize=3")
+
+
+@pytest.mark.parametrize("origin", ["https://contoso.crm.dynamics.com", "https://CONTOSO.crm.dynamics.com:443"])
+def test_the_next_page_is_asked_for_as_the_server_says(payment_table, origin):
+    link = f"{origin}/api/data/v9.2/new_payments?$skiptoken=%3Ccookie%20a%3D%221%22"
+    query = QueryExpression("new_payment", page_info=PagingInfo(paging_cookie=link))
+
+    assert query_request(query, payment_table, ROOT).path == "new_payments?$skiptoken=%3Ccookie%20a%3D%221%22"
+
+
 def test_a_page_by_number_is_refused(payment_table):
     query = QueryExpression("new_payment", page_info=PagingInfo(page_number=2))
 

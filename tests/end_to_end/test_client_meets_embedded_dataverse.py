@@ -221,7 +221,7 @@ def test_a_batch_gives_each_operation_its_own_result(client, account):
             Upsert(Entity("account", new_guid(), {"name": "upserted"})),
             Delete("account", new_guid()),
             Create(Entity("new_payment", None, {"new_name": "Nothing"})),
-            Retrieve(account, ("name",)),
+            Retrieve(account, ("name", "createdby")),
         ]
     )
 
@@ -237,6 +237,7 @@ def test_a_batch_gives_each_operation_its_own_result(client, account):
     assert client.retrieve("account", results[0].id)["name"] == "new"
     assert results[3].created
     assert results[6].entity["name"] == "Renamed"
+    assert results[6].entity["createdby"].logical_name == "systemuser"
 
 
 def test_a_change_set_is_all_or_nothing(client, account):
