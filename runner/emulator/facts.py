@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeVar
 
 from dataverse_client.types import EntityReference
 from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.store import Store
-
-T = TypeVar("T")
 
 #: Tables whose rows are kept here.
 KEPT_TABLES = frozenset({"transactioncurrency", "systemuser", "team", "businessunit", "organization"})
@@ -27,6 +23,8 @@ class Currency:
     symbol: str
     precision: int
     exchange_rate: Decimal
+    reference: EntityReference
+    is_base: bool
 
 
 class Facts:
@@ -34,45 +32,68 @@ class Facts:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._generation = -1
-        self._kept: dict[Any, Any] = {}
+        self._forget()
 
-    def _keep(self, key: tuple[str, str], read: Callable[[str], T]) -> T:
+    def _forget(self) -> None:
+        self._generation = self._store.generation
+        self._currencies: dict[str, Currency] = {}
+        self._default_currencies: dict[str, Currency] = {}
+        self._business_units: dict[str, EntityReference] = {}
+        self._names: dict[EntityReference, str | None] = {}
+        self._organization: tuple[Currency, int] | None = None
+
+    def _check(self) -> None:
         if self._generation != self._store.generation:
-            self._kept.clear()
-            self._generation = self._store.generation
-        try:
-            kept: T = self._kept[key]
-        except KeyError:
-            kept = self._kept[key] = read(key[1])
-        return kept
+            self._forget()
 
     def currency(self, id: str) -> Currency:
         """Raises ObjectDoesNotExist."""
-        return self._keep(("currency", id), self._read_currency)
-
-    def business_unit(self, owner: EntityReference) -> EntityReference:
-        """The business unit of a user or team. Raises ObjectDoesNotExist."""
-        return self._keep((owner.logical_name, owner.id), lambda id: self._read_business_unit(owner.logical_name, id))
+        self._check()
+        known = self._currencies.get(id)
+        if known is None:
+            known = self._currencies[id] = self._read_currency(id)
+        return known
 
     def default_currency(self, user_id: str) -> Currency:
         """The user's own currency, or else the organization's."""
-        return self._keep(("default currency", user_id), self._read_default_currency)
+        self._check()
+        known = self._default_currencies.get(user_id)
+        if known is None:
+            known = self._default_currencies[user_id] = self._read_default_currency(user_id)
+        return known
+
+    def business_unit(self, owner: EntityReference) -> EntityReference:
+        """The business unit of a user or team. Raises ObjectDoesNotExist."""
+        self._check()
+        known = self._business_units.get(owner.id)
+        if known is None:
+            known = self._business_units[owner.id] = self._read_business_unit(owner)
+        return known
+
+    def name(self, reference: EntityReference) -> str | None:
+        """The primary name of a row; None when it has none, or is not there."""
+        if reference.logical_name not in KEPT_TABLES:
+            return self._read_name(reference)
+        self._check()
+        if reference not in self._names:
+            self._names[reference] = self._read_name(reference)
+        return self._names[reference]
 
     @property
     def base_currency(self) -> Currency:
-        return self._keep(("base currency", ""), lambda _: self.currency(self._organization("basecurrencyid")))
+        return self._read_organization()[0]
 
     @property
     def pricing_precision(self) -> int:
         """Decimal places of money columns that follow the organization."""
-        return self._keep(("pricing precision", ""), lambda _: int(self._organization("pricingdecimalprecision")))
+        return self._read_organization()[1]
 
-    def name(self, reference: EntityReference) -> str | None:
-        """The primary name of a row; None when it has none, or is not there."""
-        if reference.logical_name in KEPT_TABLES:
-            return self._keep((f"{reference.logical_name} name", reference.id), lambda _: self._read_name(reference))
-        return self._read_name(reference)
+    def _read_organization(self) -> tuple[Currency, int]:
+        self._check()
+        if self._organization is None:
+            row = self._store.execute("SELECT basecurrencyid, pricingdecimalprecision FROM organization").fetchone()
+            self._organization = (self._read_currency(row[0]), row[1])
+        return self._organization
 
     def _read_name(self, reference: EntityReference) -> str | None:
         table = self._store.metadata.tables.get(reference.logical_name)
@@ -85,9 +106,6 @@ class Facts:
         ).fetchone()
         return row[0] if row else None
 
-    def _organization(self, column: str) -> Any:
-        return self._store.execute(f'SELECT "{column}" FROM organization').fetchone()[0]  # noqa: S608 - our own name
-
     def _read_currency(self, id: str) -> Currency:
         row = self._store.execute(
             "SELECT currencysymbol, currencyprecision, exchangerate FROM transactioncurrency"
@@ -97,13 +115,17 @@ class Facts:
         if row is None:
             raise ObjectDoesNotExist.of("transactioncurrency", id)
         symbol, precision, rate = row
-        return Currency(id, symbol or "", precision, Decimal(rate).scaleb(-_RATE_SCALE))
+        reference = EntityReference("transactioncurrency", id)
+        return Currency(
+            id, symbol or "", precision, Decimal(rate).scaleb(-_RATE_SCALE), reference, rate == 10**_RATE_SCALE
+        )
 
-    def _read_business_unit(self, table: str, id: str) -> EntityReference:
+    def _read_business_unit(self, owner: EntityReference) -> EntityReference:
+        table = owner.logical_name
         sql = f"SELECT businessunitid FROM {table} WHERE {table}id = ?"  # noqa: S608 - systemuser or team
-        row = self._store.execute(sql, (id,)).fetchone()
+        row = self._store.execute(sql, (owner.id,)).fetchone()
         if row is None:
-            raise ObjectDoesNotExist.of(table, id)
+            raise ObjectDoesNotExist.of(table, owner.id)
         return EntityReference("businessunit", row[0])
 
     def _read_default_currency(self, user_id: str) -> Currency:

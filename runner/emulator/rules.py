@@ -9,25 +9,19 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/entity-me
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, guid, new_guid
-from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument, InvalidStateCodeStatusCode
+from runner.emulator.errors import IncorrectAttributeValueType, InvalidStateCodeStatusCode
 from runner.emulator.facts import Currency, Facts
 from runner.emulator.metadata.model import AttributeType, Column, Ownership, Table
 
+_CURRENCY = "transactioncurrencyid"
+_CREATION_WISHES = frozenset({"ownerid", "owningbusinessunit", "statecode", "statuscode", "overriddencreatedon"})
+_QUANTA = tuple(Decimal(1).scaleb(-places) for places in range(11))
 _NAME_PARTS = ("firstname", "middlename", "lastname")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Who writes, and when (whole seconds)."""
-
-    user: EntityReference
-    now: datetime
 
 
 class Rules:
@@ -42,14 +36,22 @@ class Rules:
         self._defaults = {c.logical_name: default for c in columns.values() if (default := _default(c)) is not None}
         self._no_create = frozenset(c.logical_name for c in columns.values() if not c.is_valid_for_create)
         self._no_update = frozenset(c.logical_name for c in columns.values() if not c.is_valid_for_update)
-        self.money = tuple(
-            c for c in columns.values() if c.type is AttributeType.MONEY and f"{c.logical_name}_base" in columns
-        )
-        self._touches_money = frozenset(c.logical_name for c in self.money) | {"transactioncurrencyid"}
+        self._no_update -= {self.primary_id}
+        #: Columns of a Create request that have a say in what the platform sets.
+        self.creation_wishes = _CREATION_WISHES & columns.keys() - self._no_create
+        self._money = {c.logical_name: c for c in columns.values() if f"{c.logical_name}_base" in columns}
+        self._touches_money = frozenset(self._money) | {_CURRENCY}
+        self._money_columns = (_CURRENCY, "exchangerate", *self._money)
+        #: Lookups a request sets and no rule here looks up.
+        self.checked_lookups = frozenset(c.logical_name for c in columns.values() if self._is_checked(c))
         self._states = _States(table) if "statecode" in columns else None
-        self._name_parts = tuple(part for part in _NAME_PARTS if part in columns) if "fullname" in columns else ()
+        self._name_parts = frozenset(_NAME_PARTS) & columns.keys() if "fullname" in columns else frozenset()
         self._business_owned = table.ownership is Ownership.BUSINESS and "owningbusinessunit" in columns
         self._audited = "modifiedon" in columns
+
+    def _is_checked(self, column: Column) -> bool:
+        looked_up = column.type is AttributeType.OWNER or (self._money and column.logical_name == _CURRENCY)
+        return column.is_lookup and column.is_valid_for_create and not looked_up
 
     def add_defaults(self, target: Entity) -> None:
         """What a Target has before stage 20: an id, and the default values of choices and the like."""
@@ -60,49 +62,60 @@ class Rules:
             if name not in attributes:
                 attributes[name] = value
 
-    def complete_create(self, target: Entity, call: Call) -> None:
-        """What a Target has after stage 30 of Create."""
-        attributes = target.attributes
+    def complete_create(self, attributes: dict[str, Any], user: EntityReference) -> None:
+        """Let go of what only the platform writes, and fill in what follows from the request's own columns."""
         if not self._no_create.isdisjoint(attributes):
             self._drop(attributes, self._no_create)
-        self._sign_created(attributes, call)
-        self._own(attributes, call.user)
-        if self.money:
-            self._complete_money(attributes, {}, call.user.id)
-        if self._states:
-            self._states.complete_create(attributes)
+        if self._money:
+            self._complete_money(attributes, {}, user.id)
         if self._name_parts:
             attributes["fullname"] = self._full_name(attributes)
+
+    def creation_columns(self, wishes: dict[str, Any], user: EntityReference, now: datetime) -> dict[str, Any]:
+        """What the platform sets on a row created by ``user`` at ``now`` (whole seconds).
+
+        ``wishes`` are the columns of :attr:`creation_wishes` the request carries.
+        """
+        columns = dict(wishes)
+        if self._audited:
+            self._sign_created(columns, user, now)
+        self._own(columns, user)
+        if self._states:
+            self._states.complete_create(columns)
+        return columns
 
     def needs_current(self, target: Entity) -> tuple[str, ...]:
         """Columns of the present row without which :meth:`complete_update` cannot judge this Target."""
         attributes = target.attributes
         needed: list[str] = []
-        if self.money and not self._touches_money.isdisjoint(attributes):
-            needed += [*self._touches_money]
+        if self._money and not self._touches_money.isdisjoint(attributes):
+            needed += self._money_columns
         if self._states and "statuscode" in attributes and "statecode" not in attributes:
             needed.append("statecode")
-        if not set(self._name_parts).isdisjoint(attributes):
+        if not self._name_parts.isdisjoint(attributes):
             needed += self._name_parts
         return tuple(needed)
 
-    def complete_update(self, target: Entity, current: Mapping[str, Any], call: Call) -> None:
-        """What a Target has after stage 30 of Update. ``current`` holds what :meth:`needs_current` asked for."""
+    def complete_update(self, target: Entity, current: Mapping[str, Any], user: EntityReference) -> None:
+        """Let go of what only the platform writes, and fill in what follows from the changes.
+
+        ``current`` holds what :meth:`needs_current` asked for.
+        """
         attributes = target.attributes
         if not self._no_update.isdisjoint(attributes):
-            self._drop(attributes, self._no_update - {self.primary_id})
-        if self._audited:
-            attributes["modifiedon"] = call.now
-            attributes["modifiedby"] = call.user
-            attributes["modifiedonbehalfby"] = None
-        if attributes.get("ownerid") is not None:
-            self._own(attributes, call.user)
-        if self.money and not self._touches_money.isdisjoint(attributes):
-            self._complete_money(attributes, current, call.user.id)
+            self._drop(attributes, self._no_update)
+        if "ownerid" in attributes:
+            self._own(attributes, user)
+        if self._money and not self._touches_money.isdisjoint(attributes):
+            self._complete_money(attributes, current, user.id)
         if self._states:
             self._states.complete_update(target, current)
-        if not set(self._name_parts).isdisjoint(attributes):
+        if not self._name_parts.isdisjoint(attributes):
             attributes["fullname"] = self._full_name({**current, **attributes})
+
+    def modification_columns(self, user: EntityReference, now: datetime) -> dict[str, Any]:
+        """What the platform sets on a row changed by ``user`` at ``now`` (whole seconds)."""
+        return {"modifiedon": now, "modifiedby": user, "modifiedonbehalfby": None} if self._audited else {}
 
     @staticmethod
     def _drop(attributes: dict[str, Any], names: frozenset[str]) -> None:
@@ -110,16 +123,15 @@ class Rules:
         for name in names & attributes.keys():
             del attributes[name]
 
-    def _sign_created(self, attributes: dict[str, Any], call: Call) -> None:
-        if not self._audited:
-            return
-        attributes["createdon"] = attributes["modifiedon"] = call.now
-        attributes["createdby"] = attributes["modifiedby"] = call.user
+    @staticmethod
+    def _sign_created(attributes: dict[str, Any], user: EntityReference, now: datetime) -> None:
+        attributes["createdon"] = attributes["modifiedon"] = now
+        attributes["createdby"] = attributes["modifiedby"] = user
         attributes["modifiedonbehalfby"] = None
         if attributes.get("overriddencreatedon") is not None:
             # An imported row keeps its own date; the column then tells when it was imported.
             attributes["createdon"] = attributes["overriddencreatedon"]
-            attributes["overriddencreatedon"] = call.now
+            attributes["overriddencreatedon"] = now
 
     def _own(self, attributes: dict[str, Any], user: EntityReference) -> None:
         if self.table.ownership is Ownership.USER:
@@ -132,48 +144,55 @@ class Rules:
             attributes["owningbusinessunit"] = self._facts.business_unit(user)
 
     def _complete_money(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> None:
-        reference = attributes.get("transactioncurrencyid") or current.get("transactioncurrencyid")
-        if reference is None:
-            currency = self._facts.default_currency(user_id)
-            attributes["transactioncurrencyid"] = EntityReference("transactioncurrency", currency.id)
-        elif isinstance(reference, EntityReference):
-            currency = self._facts.currency(reference.id)
-        else:
-            raise IncorrectAttributeValueType.of(self.name, "transactioncurrencyid", reference, "an EntityReference")
-        attributes["exchangerate"] = currency.exchange_rate
-        for column in self.money:
-            name = column.logical_name
-            amount = attributes.get(name) if name in attributes else current.get(name)
-            if amount is not None:
-                self._complete_amount(attributes, column, amount, currency)
-            elif name in attributes:
-                attributes[f"{name}_base"] = None
-
-    def _complete_amount(self, attributes: dict[str, Any], column: Column, amount: Any, currency: Currency) -> None:
-        """Round to the places the column has in this currency, and convert.
+        """Set currency and exchange rate, and the base value of every amount that is new or has a new rate.
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/transaction-currency-currency-entity
         """
+        currency = self._currency(attributes, current, user_id)
+        attributes["exchangerate"] = currency.exchange_rate
+        repriced = current and current.get("exchangerate") != currency.exchange_rate
+        amounts = {**current, **attributes} if repriced else attributes
+        for name, column in self._money.items():
+            if name in amounts:
+                self._complete_amount(attributes, column, amounts[name], currency)
+
+    def _currency(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> Currency:
+        reference = attributes.get(_CURRENCY) or current.get(_CURRENCY)
+        if reference is None:
+            currency = self._facts.default_currency(user_id)
+            attributes[_CURRENCY] = currency.reference
+            return currency
+        if not isinstance(reference, EntityReference):
+            raise IncorrectAttributeValueType.of(self.name, _CURRENCY, reference, "an EntityReference")
+        return self._facts.currency(reference.id)
+
+    def _complete_amount(self, attributes: dict[str, Any], column: Column, amount: Any, currency: Currency) -> None:
+        """Round to the places the column has in this currency, and convert."""
         name = column.logical_name
+        base_name = f"{name}_base"
+        if amount is None:
+            attributes[base_name] = None
+            return
         if not isinstance(amount, Money):
             raise IncorrectAttributeValueType.of(self.name, name, amount, "Money")
-        rounded = _round(amount.value, self._places(column, currency))
+        rounded = _round(amount, self._places(column, currency))
         if name in attributes:
-            attributes[name] = Money(rounded)
-        base = rounded
-        if currency.exchange_rate != 1:
-            base = _round(rounded / currency.exchange_rate, self._places(column, self._facts.base_currency))
-        attributes[f"{name}_base"] = Money(base)
+            attributes[name] = rounded
+        attributes[base_name] = self._in_base_currency(column, rounded, currency)
+
+    def _in_base_currency(self, column: Column, amount: Money, currency: Currency) -> Money:
+        if currency.is_base:
+            return amount
+        base = amount.value / currency.exchange_rate
+        return _round(Money(base), self._places(column, self._facts.base_currency))
 
     def _places(self, column: Column, currency: Currency) -> int:
-        if column.precision_source == 2:
-            return currency.precision
-        if column.precision_source == 1:
-            return self._facts.pricing_precision
-        return column.precision or 0
+        if column.precision_source == 0:
+            return column.precision or 0
+        return currency.precision if column.precision_source == 2 else self._facts.pricing_precision
 
     def _full_name(self, attributes: Mapping[str, Any]) -> str | None:
-        return " ".join(str(attributes[part]) for part in self._name_parts if attributes.get(part)) or None
+        return " ".join(str(attributes[part]) for part in _NAME_PARTS if attributes.get(part)) or None
 
 
 class _States:
@@ -189,16 +208,15 @@ class _States:
         states = table.columns["statecode"].options
         self._labels = {option.value: option.label for option in states}
         self._first = OptionSetValue(states[0].value)
+        self._first_status = self._default_status[states[0].value]
 
     def complete_create(self, attributes: dict[str, Any]) -> None:
-        state = attributes.get("statecode")
-        if state is None:
-            state = attributes["statecode"] = self._first
+        state = attributes.get("statecode") or self._first
         status = attributes.get("statuscode")
-        if status is None:
-            attributes["statuscode"] = self._status_for(state)
-        else:
+        if status is not None:
             self._check(state, status, None)
+        attributes["statecode"] = state
+        attributes["statuscode"] = status or self._status_for(state)
 
     def complete_update(self, target: Entity, current: Mapping[str, Any]) -> None:
         attributes = target.attributes
@@ -213,6 +231,8 @@ class _States:
 
     def _status_for(self, state: Any) -> OptionSetValue:
         """The first status reason of a state is its default."""
+        if state is self._first:
+            return self._first_status
         try:
             return self._default_status[_number(self._table, "statecode", state)]
         except KeyError:
@@ -244,8 +264,10 @@ def _default(column: Column) -> Any:
     return OptionSetValue(int(value)) if column.is_choice else value
 
 
-def _round(value: Decimal, places: int) -> Decimal:
-    exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int):
-        raise InvalidArgument(f"{value} is not an amount of money.")
-    return value if -exponent <= places else value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+def _round(amount: Money, places: int) -> Money:
+    """Half away from zero. An amount that has no more places stays as it is written."""
+    try:
+        rounded = amount.value.quantize(_QUANTA[places], ROUND_HALF_UP)
+    except InvalidOperation:  # more digits than any column holds: its own range refuses it
+        return amount
+    return amount if rounded == amount.value else Money(rounded)

@@ -29,9 +29,12 @@ MONEY_SCALE = 4
 #: What a 64-bit integer holds.
 _MAX_STORED = 2**63 - 1
 #: SQL Server's first datetime; Dataverse refuses what is earlier.
-_FIRST_DATE = date(1753, 1, 1)
-_FIRST_MOMENT = datetime(1753, 1, 1, tzinfo=UTC)
+_FIRST_YEAR = 1753
 _ID_LENGTH = 36
+#: Of an ISO text, up to the seconds.
+_WHOLE_SECONDS = 19
+#: Beyond any column's range, whatever its scale; a Decimal may have an exponent no integer should be made of.
+_MAX_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,6 @@ class Codec:
     encode: Encode
     decode: Decode
     table_column: str | None = None
-    #: A lookup a request can set: the row it refers to must be there.
-    refers: bool = False
 
     def select(self, prefix: str = "") -> str:
         """The SQL expression :attr:`decode` reads. ``prefix`` qualifies the column."""
@@ -132,19 +133,26 @@ def _money(table: str, column: Column) -> Codec:
 
 def _scaler(table: str, column: Column, places: int) -> Callable[[Decimal], int]:
     """Decimal -> units of ``10**-places``, rounded half away from zero, as Dataverse rounds to a column's precision."""
-    name, one = column.logical_name, Decimal(1)
-    low = Decimal(repr(column.min_value)) if column.min_value is not None else None
-    high = Decimal(repr(column.max_value)) if column.max_value is not None else None
+    name = column.logical_name
+    low = max(_units(column.min_value, places, -_MAX_STORED), -_MAX_STORED)
+    high = min(_units(column.max_value, places, _MAX_STORED), _MAX_STORED)
 
     def to_units(value: Decimal) -> int:
-        if not value.is_finite() or (low is not None and value < low) or (high is not None and value > high):
+        if not value.is_finite() or value.adjusted() > _MAX_DIGITS:
             raise ValueOutOfRange.of(table, name, value)
-        units = int(value.scaleb(places).quantize(one, ROUND_HALF_UP))
-        if not -_MAX_STORED <= units <= _MAX_STORED:
+        scaled = value.scaleb(places)
+        units = int(scaled)
+        if units != scaled:
+            units = int(scaled.to_integral_value(ROUND_HALF_UP))
+        if not low <= units <= high:
             raise ValueOutOfRange.of(table, name, value)
         return units
 
     return to_units
+
+
+def _units(limit: float | None, places: int, otherwise: int) -> int:
+    return otherwise if limit is None else int(Decimal(repr(limit)).scaleb(places))
 
 
 def _double(table: str, column: Column) -> Codec:
@@ -182,7 +190,7 @@ def _date_time(table: str, column: Column) -> Codec:
     def encode(value: Any) -> str:
         if not isinstance(value, datetime) or value.tzinfo is None:
             raise IncorrectAttributeValueType.of(table, name, value, "an aware datetime")
-        if value < _FIRST_MOMENT:
+        if value.year < _FIRST_YEAR:
             raise ValueOutOfRange.of(table, name, value)
         return moment_text(value)
 
@@ -193,7 +201,7 @@ def moment_text(value: datetime) -> str:
     """``2026-01-31T12:00:00Z``; a fraction of a second is dropped, as Dataverse drops it."""
     if value.tzinfo is not UTC:
         value = value.astimezone(UTC)
-    return value.isoformat("T", "seconds")[:19] + "Z"
+    return value.isoformat()[:_WHOLE_SECONDS] + "Z"
 
 
 def _date(table: str, column: Column) -> Codec:
@@ -204,7 +212,7 @@ def _date(table: str, column: Column) -> Codec:
             value = value.date()
         if not isinstance(value, date):
             raise IncorrectAttributeValueType.of(table, name, value, "a date")
-        if value < _FIRST_DATE:
+        if value.year < _FIRST_YEAR:
             raise ValueOutOfRange.of(table, name, value)
         return value.isoformat()
 
@@ -250,7 +258,6 @@ def _choices(table: str, column: Column) -> Codec:
 
 def _lookup(table: str, column: Column) -> Codec:
     name, targets = column.logical_name, column.targets
-    refers = column.is_valid_for_create
 
     def encode(value: Any) -> str:
         if not isinstance(value, EntityReference):
@@ -263,8 +270,8 @@ def _lookup(table: str, column: Column) -> Codec:
 
     if len(targets) == 1:
         target = targets[0]
-        return Codec(name, "TEXT", encode, lambda id: EntityReference(target, id), refers=refers)
-    return Codec(name, "TEXT", encode, _read_reference, f"{name}__table", refers)
+        return Codec(name, "TEXT", encode, lambda id: EntityReference(target, id))
+    return Codec(name, "TEXT", encode, _read_reference, f"{name}__table")
 
 
 def _read_reference(text: str) -> EntityReference:

@@ -1,0 +1,63 @@
+"""What deleting a row does to the rows that refer to it.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/configure-entity-relationship-cascading-behavior
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dataverse_client.types import EntityReference
+from runner.emulator.errors import CannotDeleteDueToAssociation
+from runner.emulator.metadata.model import CascadeDelete, OneToManyRelationship
+from runner.emulator.store import Store
+
+DeleteRow = Callable[[EntityReference], None]
+ClearLookup = Callable[[EntityReference, str], None]
+
+#: What may refuse comes before what changes anything.
+_ORDER = (CascadeDelete.RESTRICT, CascadeDelete.CASCADE, CascadeDelete.REMOVE_LINK)
+
+
+def cascade(store: Store, deleted: EntityReference, delete: DeleteRow, clear: ClearLookup) -> None:
+    """Treat the rows that refer to ``deleted`` as their relationships say.
+
+    Raises:
+      CannotDeleteDueToAssociation: a relationship restricts the deletion, and a row refers.
+    """
+    relationships = store.metadata.referenced_by(deleted.logical_name)
+    for behaviour in _ORDER:
+        for relationship in relationships:
+            if relationship.cascade_delete is behaviour:
+                for row in _referring(store, relationship, deleted.id):
+                    _treat(relationship, row, deleted, delete, clear)
+
+
+def _treat(
+    relationship: OneToManyRelationship,
+    row: EntityReference,
+    deleted: EntityReference,
+    delete: DeleteRow,
+    clear: ClearLookup,
+) -> None:
+    match relationship.cascade_delete:
+        case CascadeDelete.RESTRICT:
+            raise CannotDeleteDueToAssociation(
+                f"The {deleted.logical_name} {deleted.id} cannot be deleted: {row.logical_name} {row.id} refers to it "
+                f"by {relationship.referencing_attribute}."
+            )
+        case CascadeDelete.CASCADE:
+            delete(row)
+        case _:
+            clear(row, relationship.referencing_attribute)
+
+
+def _referring(store: Store, relationship: OneToManyRelationship, id: str) -> list[EntityReference]:
+    table = store.metadata.tables[relationship.referencing_entity]
+    codec = store.codecs[table.logical_name][relationship.referencing_attribute]
+    sql = f'SELECT "{table.primary_id_attribute}" FROM "{table.logical_name}" WHERE "{codec.name}" = ?'  # noqa: S608
+    parameters = [id]
+    if codec.table_column:
+        sql += f' AND "{codec.table_column}" = ?'
+        parameters.append(relationship.referenced_entity)
+    return [EntityReference(table.logical_name, row[0]) for row in store.execute(sql, parameters).fetchall()]

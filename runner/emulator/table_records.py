@@ -1,0 +1,179 @@
+"""What is made once for a table and used for every row of it: rules, formats, and statements by shape.
+
+A shape is the names of the columns a request carries, in order; requests of one kind share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+
+from dataverse_client.types import EntityReference
+from runner.emulator.errors import AttributeNotFound
+from runner.emulator.facts import KEPT_TABLES, Facts
+from runner.emulator.formats import Formats
+from runner.emulator.metadata.model import Table
+from runner.emulator.reader import Reader
+from runner.emulator.rules import Rules
+from runner.emulator.store import Store
+from runner.emulator.values import Encode
+
+_Key: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
+K = TypeVar("K")
+T = TypeVar("T")
+
+_SHAPES_KEPT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An INSERT or UPDATE of one shape.
+
+    Its parameters: the columns, the tables of lookups, the system columns', and what the method that made it says.
+    """
+
+    sql: str
+    encoders: tuple[Encode, ...]
+    #: Positions of lookups whose table is kept too, and of those that must refer to a row that is there.
+    typed: tuple[int, ...]
+    checked: tuple[int, ...]
+
+    def parameters(self, attributes: Mapping[str, Any]) -> list[Any]:
+        """Raises InvalidArgument (one of its kinds) for a value that does not fit its column."""
+        given = attributes.values()
+        stored = [None if value is None else encode(value) for encode, value in zip(self.encoders, given, strict=True)]
+        if self.typed:
+            values = list(given)
+            stored += [None if values[i] is None else values[i].logical_name for i in self.typed]
+        return stored
+
+    def references(self, attributes: Mapping[str, Any]) -> list[EntityReference]:
+        """The rows that must be there."""
+        values = list(attributes.values())
+        return [values[i] for i in self.checked if values[i] is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class SystemColumns:
+    """What the platform sets on a row, ready to be written: it is the same for all that one user does in a second."""
+
+    attributes: Mapping[str, Any]
+    columns: tuple[str, ...]
+    stored: list[Any]
+
+
+NO_SYSTEM_COLUMNS = SystemColumns({}, (), [])
+
+
+class TableRecords:
+    """One table, made ready."""
+
+    def __init__(self, store: Store, table: Table, facts: Facts) -> None:
+        name, id = table.logical_name, table.primary_id_attribute
+        self.table = table
+        self.name = name
+        self.codecs = store.codecs[name]
+        self.rules = Rules(table, facts)
+        self.formats = Formats(table, facts)
+        self.versioned = "versionnumber" in table.columns
+        version = "versionnumber" if self.versioned else "NULL"
+        self.version_sql = f'SELECT {version} FROM "{name}" WHERE "{id}" = ?'  # noqa: S608 - names of metadata
+        self.delete_sql = f'DELETE FROM "{name}" WHERE "{id}" = ?'  # noqa: S608
+        self.is_kept = name in KEPT_TABLES
+        self._store = store
+        self._inserts: dict[_Key, Write] = {}
+        self._updates: dict[_Key, Write] = {}
+        self._created: _LastSystemColumns = None
+        self._modified: _LastSystemColumns = None
+        self._reads: dict[tuple[str, ...] | None, tuple[str, Reader]] = {}
+
+    def creation(self, attributes: dict[str, Any], user: EntityReference, now: datetime) -> SystemColumns:
+        """The system columns of a new row. What the request wishes of them is taken out of ``attributes``."""
+        rules = self.rules
+        if not rules.creation_wishes.isdisjoint(attributes):
+            wishes = {name: attributes.pop(name) for name in rules.creation_wishes & attributes.keys()}
+            return self._system_columns(rules.creation_columns(wishes, user, now))
+        last = self._created
+        if last is None or last[0] != (user.id, now, self._store.generation):
+            columns = self._system_columns(rules.creation_columns({}, user, now))
+            last = self._created = ((user.id, now, self._store.generation), columns)
+        return last[1]
+
+    def modification(self, user: EntityReference, now: datetime) -> SystemColumns:
+        """The system columns of a changed row."""
+        last = self._modified
+        if last is None or last[0] != (user.id, now, 0):
+            columns = self._system_columns(self.rules.modification_columns(user, now))
+            last = self._modified = ((user.id, now, 0), columns)
+        return last[1]
+
+    def _system_columns(self, attributes: dict[str, Any]) -> SystemColumns:
+        shape = tuple(attributes)
+        stored = self._write("", shape).parameters(attributes)
+        return SystemColumns(attributes, self._stored_columns(shape), stored)
+
+    def insert(self, attributes: Mapping[str, Any], system: SystemColumns) -> Write:
+        """Its last parameter is the row version. Raises AttributeNotFound."""
+        return _kept(self._inserts, (tuple(attributes), system.columns), self._insert)
+
+    def update(self, attributes: Mapping[str, Any], system: SystemColumns) -> Write:
+        """Its last parameters are the row version and the id. Raises AttributeNotFound."""
+        return _kept(self._updates, (tuple(attributes), system.columns), self._update)
+
+    def read(self, columns: tuple[str, ...] | None) -> tuple[str, Reader]:
+        """The SELECT of one row by id, and what reads it. Raises AttributeNotFound."""
+        return _kept(self._reads, columns, self._read)
+
+    def _insert(self, key: _Key) -> Write:
+        columns = self._written(key)
+        names = ", ".join(f'"{column}"' for column in columns)
+        marks = ", ".join("?" * len(columns))
+        return self._write(f'INSERT INTO "{self.name}" ({names}) VALUES ({marks})', key[0])  # noqa: S608
+
+    def _update(self, key: _Key) -> Write:
+        changes = ", ".join(f'"{column}" = ?' for column in self._written(key))
+        sql = f'UPDATE "{self.name}" SET {changes} WHERE "{self.table.primary_id_attribute}" = ?'  # noqa: S608
+        return self._write(sql, key[0])
+
+    def _read(self, columns: tuple[str, ...] | None) -> tuple[str, Reader]:
+        reader = Reader(self._store, self.table, columns)
+        selected = ", ".join(reader.select)
+        return f'SELECT {selected} FROM "{self.name}" WHERE "{self.table.primary_id_attribute}" = ?', reader  # noqa: S608
+
+    def _written(self, key: _Key) -> list[str]:
+        shape, system = key
+        return [*self._stored_columns(shape), *system, *(["versionnumber"] if self.versioned else [])]
+
+    def _stored_columns(self, shape: tuple[str, ...]) -> tuple[str, ...]:
+        """SQLite's columns for these, in the order of :meth:`Write.parameters`."""
+        for column in shape:
+            if column not in self.codecs:
+                raise AttributeNotFound.named(self.name, column)
+        return (*shape, *(table for column in shape if (table := self.codecs[column].table_column)))
+
+    def _write(self, sql: str, shape: tuple[str, ...]) -> Write:
+        codecs = [self.codecs[column] for column in shape]
+        id = self.table.primary_id_attribute
+        return Write(
+            sql,
+            # The rules have made the id what it must be.
+            tuple(str if codec.name == id else codec.encode for codec in codecs),
+            tuple(position for position, codec in enumerate(codecs) if codec.table_column),
+            tuple(position for position, column in enumerate(shape) if column in self.rules.checked_lookups),
+        )
+
+
+_LastSystemColumns: TypeAlias = "tuple[tuple[str, datetime, int], SystemColumns] | None"
+
+
+def _kept(kept: dict[K, T], key: K, make: Callable[[K], T]) -> T:
+    """What was made for ``key`` before, or is made now. Shapes come from requests: not kept without end."""
+    try:
+        return kept[key]
+    except KeyError:
+        if len(kept) >= _SHAPES_KEPT:
+            kept.clear()
+        made = kept[key] = make(key)
+        return made
