@@ -12,6 +12,7 @@ from email.message import Message
 from urllib.parse import urlsplit
 
 from dataverse_client.errors import DataverseUnavailableError, UnexpectedResponseError
+from dataverse_client.exchange import Answer, Request, prefer
 from dataverse_client.operations import (
     Associate,
     BatchResult,
@@ -23,7 +24,6 @@ from dataverse_client.operations import (
     Update,
     Upsert,
 )
-from dataverse_client.transport import Answer, Request, prefer
 from dataverse_client.types import new_guid
 
 __all__ = [

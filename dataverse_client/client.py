@@ -19,6 +19,7 @@ from dataverse_client import messages
 from dataverse_client.auth import TokenProvider
 from dataverse_client.errors import UnexpectedResponseError
 from dataverse_client.exact_json import JsonObject, loads
+from dataverse_client.exchange import Request
 from dataverse_client.execute import execute
 from dataverse_client.executor import Executor
 from dataverse_client.metadata import MetadataCache
@@ -36,7 +37,7 @@ from dataverse_client.operations import (
 from dataverse_client.options import RequestOptions
 from dataverse_client.query import query_request
 from dataverse_client.retry import RetrySettings
-from dataverse_client.transport import Request, Timeouts, Transport
+from dataverse_client.transport import Timeouts, Transport
 from dataverse_client.types import (
     EMPTY_GUID,
     Entity,

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from dataverse_client.errors import InvalidRequestError, UnexpectedResponseError
-from dataverse_client.transport import Answer
+from dataverse_client.exchange import Answer
 
 
 class JsonObject(dict[str, Any]):

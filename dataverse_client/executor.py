@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from dataverse_client.batch import MAX_PARTS, batch_request, no_answer, read_batch
 from dataverse_client.errors import DataverseError, InvalidRequestError
+from dataverse_client.exchange import Answer, Request
 from dataverse_client.metadata import MetadataCache
 from dataverse_client.operations import BatchResult, Operation, Retrieve, subject_id, to_request, to_result
 from dataverse_client.options import RequestOptions
-from dataverse_client.transport import Answer, Request, Transport
+from dataverse_client.transport import Transport
 from dataverse_client.types import new_guid
 
 #: Dataverse refuses a longer URL, except inside a batch.

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataverse_client.exact_json import dumps
+from dataverse_client.exchange import Request
 from dataverse_client.metadata import Tables
 from dataverse_client.query import query_string
-from dataverse_client.transport import Request
 from dataverse_client.types import Entity, EntityCollection, EntityReference, is_guid
-from dataverse_client.webapi import checked_guid, encode_entity, encode_id, encode_value, row_path
+from dataverse_client.webapi import checked_guid, encode_entity, encode_id, encode_value, quoted, row_path
 
 #: Names that tell a function (it only reads, and is a GET) from an action.
 _FUNCTION_PREFIXES = ("Retrieve", "WhoAmI", "Get", "IsValid", "InitializeFrom")
@@ -53,7 +53,7 @@ def _alias_value(value: Any, where: str, tables: Tables) -> str:
         return dumps(encoded).decode()
     # Ids and moments are primitive values of their own, which OData writes without quotes.
     is_text = isinstance(value, str) and not is_guid(value)
-    return "'" + encoded.replace("'", "''") + "'" if is_text else encoded
+    return quoted(encoded, where) if is_text else encoded
 
 
 def _parameter(value: Any, where: str, tables: Tables) -> Any:

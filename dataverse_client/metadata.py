@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from dataverse_client.errors import InvalidRequestError, NotFoundError, UnexpectedResponseError
 from dataverse_client.exact_json import loads
-from dataverse_client.transport import Answer, Request
+from dataverse_client.exchange import Answer, Request
 
 _T = TypeVar("_T")
 

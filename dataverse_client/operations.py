@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 from dataverse_client.errors import DataverseError, DuplicateRecordError, InvalidRequestError, NotFoundError
 from dataverse_client.exact_json import dumps, loads
+from dataverse_client.exchange import Answer, Request, prefer
 from dataverse_client.metadata import Tables
 from dataverse_client.query import query_string, select
-from dataverse_client.transport import Answer, Request, prefer
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, is_guid
 from dataverse_client.webapi import checked_guid, decode_entity, encode_entity, encode_id, row_path
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import quote
 
-from dataverse_client.transport import Request
+from dataverse_client.exchange import Request
 
 
 class BypassBusinessLogic(StrEnum):

@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from dataverse_client.errors import InvalidRequestError, UnexpectedResponseError
+from dataverse_client.exchange import Request, prefer
 from dataverse_client.metadata import TableMetadata
-from dataverse_client.transport import Request, prefer
 from dataverse_client.types import (
     ConditionExpression,
     ConditionOperator,
@@ -23,7 +23,7 @@ from dataverse_client.types import (
     PagingInfo,
     QueryExpression,
 )
-from dataverse_client.webapi import literal
+from dataverse_client.webapi import literal, quoted
 
 _T = TypeVar("_T")
 
@@ -176,10 +176,10 @@ def _like(name: str, pattern: str) -> str:
         raise InvalidRequestError(
             f"{name} like {pattern!r}: OData knows % at the ends only; BEGINS_WITH takes other characters as they are"
         )
-    quoted = "'" + body.replace("'", "''") + "'"
+    text = quoted(body, name)
     opened, closed = pattern.startswith("%"), len(pattern) > 1 and pattern.endswith("%")
     if opened and closed:
-        return f"contains({name},{quoted})"
+        return f"contains({name},{text})"
     if opened or closed:
-        return f"{'endswith' if opened else 'startswith'}({name},{quoted})"
-    return f"{name} eq {quoted}"
+        return f"{'endswith' if opened else 'startswith'}({name},{text})"
+    return f"{name} eq {text}"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -19,28 +19,14 @@ import requests.auth
 from requests.adapters import HTTPAdapter
 
 from dataverse_client.auth import NoAuthentication, TokenProvider
-from dataverse_client.errors import (
-    DataverseError,
-    DataverseUnavailableError,
-    InvalidRequestError,
-    UnexpectedResponseError,
-    error_from,
-)
+from dataverse_client.errors import DataverseUnavailableError, InvalidRequestError, UnexpectedResponseError
+from dataverse_client.exchange import Answer, Request, prefer
 from dataverse_client.retry import GATEWAY_STATUSES, RetrySettings, never_sent, read_retry_after
 from dataverse_client.types import new_guid
 
 API_PATH = "/api/data/v9.2/"
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-#: Wanted on writes too: without annotations an error does not say what a plug-in's OperationStatus was.
-_ANNOTATIONS = 'odata.include-annotations="*"'
-
-
-def prefer(*preferences: str) -> dict[str, str]:
-    """The Prefer header with these preferences beside the ones every request has."""
-    return {"Prefer": ",".join((_ANNOTATIONS, *preferences))}
-
 
 _STANDARD_HEADERS = {
     "Accept": "application/json",
@@ -58,59 +44,6 @@ class Timeouts:
 
     connect: float = 10.0
     read: float = 130.0
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """``path`` is relative to the API root, percent-encoded. ``repeatable``: doing it twice is doing it once."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    repeatable: bool = True
-
-    def __post_init__(self) -> None:
-        for name, value in self.headers.items():
-            if "\n" in value or "\r" in value:
-                raise InvalidRequestError(f"{name} cannot hold a line break: {value!r}")
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path.partition('?')[0]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """``headers`` have lower-case names. ``is_repeat``: an earlier attempt may have taken effect already.
-
-    ``retry_after`` is in seconds, None when the server named no time.
-    """
-
-    request: Request
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    retry_after: float | None = None
-    is_repeat: bool = False
-
-    def or_error(self) -> Answer:
-        """Itself, when the request succeeded; raises the DataverseError it stands for otherwise."""
-        error = self.error()
-        if error is not None:
-            raise error
-        return self
-
-    def error(self) -> DataverseError | None:
-        if 200 <= self.status < 300:
-            return None
-        return error_from(
-            self.status,
-            self.headers,
-            self.body,
-            request=str(self.request),
-            retry_after=self.retry_after,
-            is_repeat=self.is_repeat,
-        )
 
 
 class Transport:

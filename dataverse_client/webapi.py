@@ -134,7 +134,7 @@ def encode_value(value: Any, where: str) -> Any:
             return _finite(amount, where)
         case OptionSetValue(value=number):
             return number
-        case tuple():
+        case tuple() if all(isinstance(option, OptionSetValue) for option in value):
             return ",".join(str(option.value) for option in value) or None
         case datetime():
             return _encode_moment(value, where)
@@ -190,12 +190,19 @@ def literal(value: Any, table: TableMetadata, column: str) -> str:
     plain = encode_value(value, where)
     if isinstance(value, str):
         is_id = table.is_lookup(column) or table.attribute_types.get(column) == "Uniqueidentifier"
-        return checked_guid(value, where) if is_id else "'" + value.replace("'", "''") + "'"
+        return checked_guid(value, where) if is_id else quoted(value, where)
     if isinstance(plain, Decimal):
         return format(plain, "f")
     if plain is None:
         return "null"
     return str(plain).lower() if isinstance(plain, bool) else str(plain)
+
+
+def quoted(text: str, where: str) -> str:
+    """``text`` as an OData string. Raises InvalidRequestError naming ``where`` when it is not Unicode."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidRequestError(f"{where}: {text!r} holds half a surrogate pair")
+    return "'" + text.replace("'", "''") + "'"
 
 
 def checked_guid(text: str, where: str) -> str:

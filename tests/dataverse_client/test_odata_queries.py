@@ -83,6 +83,7 @@ def test_a_condition_in_odata(payment_table, condition, text):
         ("new_attempts", Op.BETWEEN, 1),
         ("new_attempts", Op.EQUAL),
         ("new_attempts", Op.IN),
+        ("new_name", Op.EQUAL, "\ud800"),
         ("new_attempts", Op.EQUAL, 1, 2),
         ("new_paymentid", Op.EQUAL, "not an id"),
         ("new_amount", Op.EQUAL, 1.5),

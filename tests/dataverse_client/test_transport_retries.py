@@ -21,8 +21,9 @@ from dataverse_client.errors import (
     NotFoundError,
     UnexpectedResponseError,
 )
+from dataverse_client.exchange import Answer, Request
 from dataverse_client.retry import RetrySettings
-from dataverse_client.transport import Answer, Request, Timeouts, Transport
+from dataverse_client.transport import Timeouts, Transport
 from dataverse_client.types import Entity
 
 ENVIRONMENT = "https://contoso.crm.dynamics.com"

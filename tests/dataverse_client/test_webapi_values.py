@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dataverse_client.errors import InvalidRequestError, UnexpectedResponseError
 from dataverse_client.exact_json import dumps, loads
-from dataverse_client.transport import Answer, Request
+from dataverse_client.exchange import Answer, Request
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue
 from dataverse_client.webapi import decode_entity, encode_entity, row_path
 
@@ -157,6 +157,7 @@ def test_a_moment_of_any_zone_is_written_in_utc(tables):
         ("new_name", EntityReference("account", ACCOUNT), "is not a lookup"),
         ("new_name", {"a": 1}, "dict cannot be written"),
         ("new_name", object(), "object cannot be written"),
+        ("new_methods", (1, 2), "tuple cannot be written"),
     ],
 )
 def test_a_value_that_cannot_be_written_is_refused_by_column(tables, column, value, complaint):
