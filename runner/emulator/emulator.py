@@ -28,6 +28,7 @@ from dataverse_client.types import (
     OrganizationService,
 )
 from runner.emulator.call import Bypass
+from runner.emulator.custom_api import CustomApi
 from runner.emulator.engine import Engine
 from runner.emulator.job_queue import JobWorker
 from runner.emulator.job_runner import run_job
@@ -152,6 +153,10 @@ class Emulator:
 
     def register(self, step: Step) -> None:
         self._engine.steps.add(step)
+
+    def register_api(self, api: CustomApi) -> None:
+        """Make a message of one's own known, with its plug-in."""
+        self._engine.register_api(api)
 
     @property
     def executions(self) -> tuple[Execution, ...]:

@@ -12,11 +12,12 @@ from typing import Any
 from azure_bridge.clock import Clock
 from dataverse_client.types import Entity, EntityReference, OrganizationRequest, OrganizationResponse
 from runner.emulator.call import Bypass, Call
+from runner.emulator.custom_api import CustomApi
 from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist
 from runner.emulator.job_queue import JobQueue
 from runner.emulator.jobs import Job
-from runner.emulator.messages import MESSAGES, NO_ENTITY, Handler
-from runner.emulator.operation import Operation
+from runner.emulator.messages import MESSAGES, Handler
+from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.pipeline import Pipeline
 from runner.emulator.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
@@ -112,6 +113,12 @@ class Engine:
                 f"The message {message!r} is not known here. Register a custom API of that name, or send another."
             ) from None
         return handler(self, call, dict(parameters))
+
+    def register_api(self, api: CustomApi) -> None:
+        self.messages[api.name.lower()] = (api.name, api.handle)
+        step = api.step()
+        if step is not None:
+            self.steps.add(step)
 
     def pipe(self, operation: Operation) -> dict[str, Any]:
         return self.pipeline.run(operation)

@@ -27,16 +27,13 @@ from runner.emulator.errors import (
     OrganizationServiceFault,
     RecordNotFoundByEntityKey,
 )
-from runner.emulator.operation import Operation
+from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine
 
 T = TypeVar("T")
-
-#: PrimaryEntityName of messages that are about no table.
-NO_ENTITY = "none"
 
 
 Handler: TypeAlias = "Callable[[Engine, Call, dict[str, Any]], dict[str, Any]]"
@@ -50,7 +47,7 @@ def create(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
     engine.records.add_defaults(target)
 
     def main(operation: Operation) -> dict[str, Any]:
-        return {"id": engine.records.create(operation.targets[0], call.user_id)}
+        return {"id": _insert(engine, operation, operation.targets[0])}
 
     return engine.pipe(Operation("Create", target.logical_name, call, parameters, main, [target]))
 
@@ -150,7 +147,7 @@ def create_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> d
         engine.records.add_defaults(target)
 
     def main(operation: Operation) -> dict[str, Any]:
-        return {"Ids": [engine.records.create(target, call.user_id) for target in operation.targets]}
+        return {"Ids": [_insert(engine, operation, target) for target in operation.targets]}
 
     name = targets[0].logical_name
     return engine.pipe(Operation("CreateMultiple", name, call, parameters, main, targets, "Targets"))
@@ -355,6 +352,13 @@ def _primary_id(engine: Engine, logical_name: str) -> str:
     if table is None:
         raise EntityNotFound.named(logical_name)
     return table.primary_id_attribute
+
+
+def _insert(engine: Engine, operation: Operation, target: Entity) -> str:
+    if _primary_id(engine, target.logical_name) not in target.attributes:
+        # A plug-in put a Target of its own in place of the one that was prepared.
+        engine.records.add_defaults(target)
+    return engine.records.create(target, operation.call.user_id)
 
 
 def _update_row(engine: Engine, operation: Operation, target: Entity) -> None:

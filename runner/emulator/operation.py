@@ -17,6 +17,9 @@ from runner.plugin import InvalidPluginExecutionException, MessageOperation, Plu
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#shared-variables
 _SHARE_THROUGH_PARENT = frozenset({"Create", "Update", "Delete", "CreateMultiple", "UpdateMultiple"})
 
+#: PrimaryEntityName of messages that are about no table.
+NO_ENTITY = "none"
+
 _NOT_YET = datetime.min.replace(tzinfo=UTC)
 
 #: What the platform itself is called where a step would be named.
@@ -185,8 +188,12 @@ class View:
             self._replace(target, row)
 
     def _replace(self, target: object, row: int) -> None:
-        if isinstance(target, Entity | EntityReference):
-            self.operation.targets[row] = target
+        given = self.operation.targets[row]
+        if target is given or not isinstance(target, Entity | EntityReference):
+            return
+        if isinstance(target, Entity):
+            target.id = target.id or given.id
+        self.operation.targets[row] = target
 
     def concerns(self, step: Step) -> bool:
         """Whether the request sent a column the step listens to, and does not bypass it."""

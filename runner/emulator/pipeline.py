@@ -128,6 +128,7 @@ class Pipeline:
             self._run_steps(view, view.plan.pre_operation, Stage.PRE_OPERATION)
 
     def _main_operation(self, operation: Operation, views: list[View]) -> None:
+        operation.own_its_targets()
         operation.outputs = operation.main(operation)
         for view in views:
             view.complete()
@@ -209,9 +210,11 @@ def _facts(view: View, step: Step, stage: Stage) -> dict[str, Any]:
     if view.bulk:
         facts["pre_entity_images_collection"] = image_collection(step.pre_images, before)
         facts["post_entity_images_collection"] = image_collection(step.post_images, after)
-    elif before or after:
-        facts["pre_entity_images"] = images_of(step.pre_images, before)
-        facts["post_entity_images"] = images_of(step.post_images, after)
+        return facts
+    if before:
+        facts["pre_entity_images"] = images_of(step.pre_images, before[0])
+    if after:
+        facts["post_entity_images"] = images_of(step.post_images, after[0])
     return facts
 
 

@@ -13,6 +13,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/handle-ex
 
 from __future__ import annotations
 
+from azure_bridge.redaction import redact
 from runner.emulator.errors import OrganizationServiceFault
 from runner.execution.execution import Execution
 from runner.execution.step import Step
@@ -28,7 +29,7 @@ class IsvAborted(OrganizationServiceFault):
     def __init__(
         self, error: InvalidPluginExecutionException, *, step_id: str = "", step_name: str = "", plugin: str = ""
     ) -> None:
-        super().__init__(error.message or "ISV code aborted the operation.")
+        super().__init__(redact(error.message) or "ISV code aborted the operation.")
         self.operation_status: OperationStatus = error.status
         self.sub_error_code: int = error.error_code
         self.step_id = step_id
@@ -116,7 +117,9 @@ def fault_of(execution: Execution) -> OrganizationServiceFault:
         aborted.trace_text = "\n".join(execution.lines)
         return aborted
     kind = SandboxWorkerPluginExecuteTimeout if isinstance(error, TimeoutError) else IsvUnExpected
-    return kind(
+    fault = kind(
         f"An unexpected error occurred from ISV code. Step {step.name!r} ({step.plugin_name}) raised "
-        f"{type(error).__name__}: {error}"
+        f"{redact(f'{type(error).__name__}: {error}')}"
     )
+    fault.trace_text = "\n".join(execution.lines)
+    return fault

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
+from azure_bridge.redaction import redact
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.records import Records
 from runner.emulator.store import Store
@@ -98,7 +99,7 @@ def newest_lines(lines: Sequence[str], limit: int = MAX_BYTES) -> str:
 def _exception_details(error: Exception | None) -> str | None:
     if error is None:
         return None
-    return "".join(_plugin_frames(error))
+    return redact("".join(_plugin_frames(error)))
 
 
 def _plugin_frames(error: Exception) -> Iterable[str]:

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 from azure_bridge.clock import Clock
+from azure_bridge.redaction import redact
 from dataverse_client.types import Entity, OrganizationService
 from runner.execution.step import Step
 from runner.plugin import PluginContext
@@ -85,7 +86,7 @@ class Execution:
                 outcome="succeeded" if self.error is None else "failed",
                 duration=self.duration,
                 changes=self.changes,
-                error=None if self.error is None else str(self.error) or type(self.error).__name__,
+                error=None if self.error is None else redact(str(self.error) or type(self.error).__name__),
                 **facts,
             )
         )
@@ -106,7 +107,7 @@ class Execution:
     # --- what the plug-in is given --------------------------------------------------------------------------
 
     def trace(self, message: str, *arguments: object) -> None:
-        line = _formatted(message, arguments)
+        line = redact(_formatted(message, arguments))
         self.lines.append(line)
         if self._sink is not None:
             self._sink.record(

@@ -1,0 +1,110 @@
+"""Custom APIs: messages of one's own, whose main operation is a plug-in.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/custom-api
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue
+from runner.emulator.call import Call
+from runner.emulator.errors import InvalidArgument
+from runner.emulator.operation import NO_ENTITY, Operation
+from runner.execution.step import Stage, Step
+from runner.plugin import Plugin
+
+if TYPE_CHECKING:
+    from runner.emulator.engine import Engine
+
+
+class ParameterType(Enum):
+    """``CustomAPIRequestParameter.Type``: its number, and what carries it here."""
+
+    BOOLEAN = (0, bool)
+    DATE_TIME = (1, datetime)
+    DECIMAL = (2, Decimal)
+    ENTITY = (3, Entity)
+    ENTITY_COLLECTION = (4, EntityCollection)
+    ENTITY_REFERENCE = (5, EntityReference)
+    FLOAT = (6, float)
+    INTEGER = (7, int)
+    MONEY = (8, Money)
+    PICKLIST = (9, OptionSetValue)
+    STRING = (10, str)
+    STRING_ARRAY = (11, tuple)
+    GUID = (12, str)
+
+    def __init__(self, number: int, python_type: type) -> None:
+        self.number = number
+        self.python_type = python_type
+
+    def accepts(self, value: object) -> bool:
+        """``bool`` is no number here, though Python has it as one."""
+        return isinstance(value, self.python_type) and (self is ParameterType.BOOLEAN or not isinstance(value, bool))
+
+
+@dataclass(frozen=True, slots=True)
+class RequestParameter:
+    type: ParameterType
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomApi:
+    """A message by its unique name. ``entity`` binds it to a table: its Target is then a reference to a row.
+
+    Without a plug-in it does nothing by itself: an event that steps can be registered on.
+    """
+
+    name: str
+    plugin: Plugin | None = None
+    entity: str | None = None
+    request_parameters: Mapping[str, RequestParameter] = field(default_factory=dict)
+    response_properties: Mapping[str, ParameterType] = field(default_factory=dict)
+    is_function: bool = False
+
+    def step(self) -> Step | None:
+        """Its plug-in as the step of the main operation."""
+        if self.plugin is None:
+            return None
+        return Step(plugin=self.plugin, message=self.name, entity=self.entity, stage=Stage.MAIN_OPERATION)
+
+    def handle(self, engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Raises InvalidArgument when the parameters are not those declared."""
+        self._check_request(parameters)
+        targets = [parameters["Target"]] if self.entity else []
+        operation = Operation(self.name, self.entity or NO_ENTITY, call, parameters, lambda _: {}, targets)
+        return self._response(engine.pipe(operation))
+
+    def _check_request(self, parameters: Mapping[str, Any]) -> None:
+        declared = dict(self.request_parameters)
+        if self.entity:
+            declared["Target"] = RequestParameter(ParameterType.ENTITY_REFERENCE)
+        for name in parameters:
+            if name not in declared:
+                raise InvalidArgument(f"{self.name} has no request parameter {name!r}.")
+        for name, parameter in declared.items():
+            value = parameters.get(name)
+            if value is None and not parameter.optional:
+                raise InvalidArgument(f"{self.name} needs request parameter {name!r}.")
+            if value is not None:
+                self._check_type("request parameter", name, parameter.type, value)
+
+    def _response(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What is declared of what the plug-ins answered."""
+        answered = {name: outputs[name] for name in self.response_properties if outputs.get(name) is not None}
+        for name, value in answered.items():
+            self._check_type("response property", name, self.response_properties[name], value)
+        return answered
+
+    def _check_type(self, what: str, name: str, expected: ParameterType, value: object) -> None:
+        if not expected.accepts(value):
+            raise InvalidArgument(
+                f"{self.name}: {what} {name!r} takes {expected.python_type.__name__}, not {type(value).__name__}."
+            )

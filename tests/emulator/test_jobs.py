@@ -1,0 +1,276 @@
+"""Asynchronous steps: jobs written with the operation, run once it is committed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from dataverse_client.types import Entity, OptionSetValue, QueryExpression
+from runner.emulator.emulator import Emulator
+from runner.emulator.plugin_faults import IsvAborted
+from runner.execution.step import Image, Step
+from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin
+
+
+def account(name="Contoso", id=None):
+    return Entity("account", id, {"name": name})
+
+
+@pytest.fixture
+def later(on):
+    """``@later("Create")`` registers an asynchronous step."""
+    return lambda message, **more: on(message, 40, mode=1, **more)
+
+
+@pytest.fixture
+def job_row(service):
+    def only_one():
+        (row,) = service.retrieve_multiple(QueryExpression.of("asyncoperation"))
+        return row
+
+    return only_one
+
+
+def state(row):
+    return row["statecode"].value, row["statuscode"].value
+
+
+def fail(context):
+    raise InvalidPluginExecutionException("Not today.")
+
+
+def retry(context):
+    raise InvalidPluginExecutionException("Busy.", status=OperationStatus.RETRY)
+
+
+def test_an_asynchronous_step_waits_until_jobs_are_run(crm, service, later):
+    ran = []
+    later("Create")(lambda context: ran.append((context.mode, context.stage, context.is_in_transaction)))
+    service.create(account())
+    assert ran == []
+    assert crm.run_jobs() == 1
+    assert ran == [(1, 40, False)]
+
+
+def test_the_job_is_a_row_with_dataverses_states(crm, service, later, job_row):
+    later("Create", name="Tell somebody")(lambda context: None)
+    id = service.create(account())
+    waiting = job_row()
+    assert (waiting["name"], state(waiting), waiting["regardingobjectid"]) == ("Tell somebody", (0, 0), id)
+    crm.run_jobs()
+    assert state(job_row()) == (3, 30)
+    assert job_row()["completedon"] == job_row()["startedon"]
+
+
+def test_a_job_that_fails_keeps_its_message_and_cancels_nothing(crm, service, later, job_row, names):
+    later("Create")(fail)
+    service.create(account())
+    crm.run_jobs()
+    assert state(job_row()) == (3, 31)
+    assert (job_row()["message"], job_row()["errorcode"]) == ("Not today.", -2147220891)
+    assert names() == ["Contoso"]
+
+
+def test_an_unexpected_failure_names_the_step(crm, service, later, job_row):
+    later("Create", name="Divide")(lambda context: 1 / 0)
+    service.create(account())
+    crm.run_jobs()
+    assert "'Divide'" in job_row()["message"]
+    assert "ZeroDivisionError" in job_row()["message"]
+
+
+def test_a_step_that_asks_for_it_is_run_four_times_in_all(crm, service, later, job_row):
+    attempts = []
+
+    @later("Create")
+    def busy(context):
+        attempts.append(context.operation_id)
+        retry(context)
+
+    service.create(account())
+    assert crm.run_jobs() == 1
+    assert len(attempts) == 4
+    assert len(set(attempts)) == 1
+    assert (state(job_row()), job_row()["retrycount"]) == ((3, 31), 3)
+
+
+def test_a_retried_step_may_succeed(crm, service, later, job_row):
+    attempts = []
+
+    @later("Create")
+    def busy_at_first(context):
+        attempts.append(1)
+        if len(attempts) < 3:
+            retry(context)
+
+    service.create(account())
+    crm.run_jobs()
+    assert state(job_row()) == (3, 30)
+
+
+def test_no_job_is_left_of_an_operation_that_was_rolled_back(crm, service, on, later):
+    later("Create")(lambda context: None)
+    on("Create", 40)(fail)
+    with pytest.raises(IsvAborted):
+        service.create(account())
+    assert crm.pending_jobs == ()
+    assert len(service.retrieve_multiple(QueryExpression.of("asyncoperation"))) == 0
+
+
+def test_jobs_run_in_the_order_they_were_written(crm, service, later):
+    ran = []
+    later("Create")(lambda context: ran.append(context.target["name"]))
+    for name in "ABC":
+        service.create(account(name))
+    crm.run_jobs()
+    assert ran == ["A", "B", "C"]
+
+
+def test_a_job_may_set_further_jobs_in_motion(crm, service, later, names):
+    @later("Create")
+    def once_more(context):
+        if context.depth < 3:
+            context.organization.create(account(f"Depth {context.depth + 1}"))
+
+    service.create(account("Depth 1"))
+    assert crm.run_jobs() == 3
+    assert names() == ["Depth 1", "Depth 2", "Depth 3"]
+
+
+def test_depth_is_counted_through_jobs(crm, service, later, names, job_row):
+    later("Create")(lambda context: context.organization.create(account()))
+    service.create(account())
+    crm.run_jobs()
+    assert len(names()) == 8
+
+
+def test_each_call_of_a_job_is_a_transaction_of_its_own(crm, service, later, names):
+    @later("Create", entity="contact")
+    def write_then_fail(context):
+        context.organization.create(account())
+        fail(context)
+
+    service.create(Entity("contact", None, {"lastname": "Nancy"}))
+    crm.run_jobs()
+    assert names() == ["Contoso"]
+
+
+def test_compensation_runs_when_the_job_fails(crm, service, later):
+    done = []
+
+    @later("Create")
+    def register(context):
+        context.on_rollback(lambda: done.append("undone"))
+        fail(context)
+
+    service.create(account())
+    crm.run_jobs()
+    assert done == ["undone"]
+
+
+# --- what the job is told -------------------------------------------------------------------------------------
+
+
+def test_images_are_those_of_the_operation_not_of_the_run(crm, service, later):
+    seen = []
+    later("Create", images=(Image("after", "post", ("name",)),))(
+        lambda context: seen.append(context.post_image("after"))
+    )
+    id = service.create(account())
+    service.update(account("Other", id))
+    crm.run_jobs()
+    assert seen[0].attributes == {"name": "Contoso"}
+
+
+def test_asynchronous_images_are_taken_after_the_synchronous_steps(crm, service, on, later):
+    seen = []
+    on("Create", 40)(lambda context: context.organization.update(account("Other", context.primary_entity_id)))
+    later("Create", images=(Image("after", "post", ("name",)),))(
+        lambda context: seen.append(context.post_image("after"))
+    )
+    service.create(account())
+    crm.run_jobs()
+    assert seen[0]["name"] == "Other"
+
+
+@pytest.mark.parametrize(("message", "collection"), [("Update", "post_entity_images"), ("Delete", "pre_entity_images")])
+def test_an_image_of_the_primary_name_comes_unasked(crm, service, later, message, collection):
+    seen = []
+    id = service.create(account())
+    later(message)(lambda context: seen.append(getattr(context, collection)))
+    service.update(account("Other", id)) if message == "Update" else service.delete("account", id)
+    crm.run_jobs()
+    image = seen[0]["AsynchronousStepPrimaryName"]
+    assert image.attributes == {"accountid": id, "name": "Other" if message == "Update" else "Contoso"}
+
+
+def test_what_the_operation_shared_is_there_and_its_own(crm, service, on, later):
+    seen = []
+
+    @on("Create", 40)
+    def share(context):
+        context.shared_variables["key"] = "value"
+
+    later("Create")(lambda context: seen.append(context.shared_variables))
+    service.create(account())
+    crm.run_jobs()
+    assert seen == [{"key": "value"}]
+
+
+def test_the_operation_id_is_the_jobs(crm, service, later, job_row):
+    seen = []
+    later("Create")(lambda context: seen.append((context.operation_id, context.request_id)))
+    service.create(account())
+    crm.run_jobs()
+    ((operation, request),) = seen
+    assert operation == job_row().id != request
+
+
+# --- the queue ------------------------------------------------------------------------------------------------
+
+
+def test_a_job_somebody_canceled_is_not_run(crm, service, later, job_row):
+    ran = []
+    later("Create")(lambda context: ran.append(1))
+    service.create(account())
+    canceled = {"statecode": OptionSetValue(3), "statuscode": OptionSetValue(32)}
+    service.update(Entity("asyncoperation", job_row().id, canceled))
+    crm.run_jobs()
+    assert ran == []
+    assert state(job_row()) == (3, 32)
+
+
+def test_a_succeeded_job_is_deleted_when_the_step_says_so(crm, service, later):
+    later("Create", async_auto_delete=True)(lambda context: None)
+    service.create(account())
+    crm.run_jobs()
+    assert len(service.retrieve_multiple(QueryExpression.of("asyncoperation"))) == 0
+
+
+def test_a_snapshot_holds_rows_and_jobs(crm, service, later, names):
+    ran = []
+    later("Create")(lambda context: ran.append(context.target["name"]))
+    service.create(account("Before"))
+    snapshot = crm.snapshot()
+    service.create(account("After"))
+    crm.run_jobs()
+    crm.restore(snapshot)
+    assert names() == ["Before"]
+    assert crm.run_jobs() == 1
+    assert ran == ["Before", "After", "Before"]
+
+
+def test_a_worker_runs_jobs_as_they_come():
+    done = threading.Event()
+
+    class Tell(Plugin):
+        def execute(self, context):
+            context.organization.retrieve("account", context.primary_entity_id, ["name"])
+            self.configuration["done"].set()
+
+    step = Step(plugin=Tell({"done": done}), message="Create", entity="account", stage=40, mode=1)
+    with Emulator([step]) as crm:
+        crm.start_worker()
+        crm.service().create(account())
+        assert done.wait(10)

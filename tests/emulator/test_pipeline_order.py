@@ -1,0 +1,283 @@
+"""Which steps run for an operation, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from dataverse_client.types import Entity, EntityCollection, OrganizationRequest, QueryExpression
+from runner.emulator.call import Bypass
+from runner.emulator.errors import ObjectDoesNotExist
+from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh
+from runner.execution.step import Image
+
+
+def account(name="Contoso", id=None, **columns):
+    return Entity("account", id, {"name": name, **columns})
+
+
+@pytest.fixture
+def ran(on):
+    """``ran("Create", stage, label)`` registers a step that adds its label to the list it returns."""
+    labels = []
+
+    def register(message, stage, label, **more):
+        on(message, stage, name=label, **more)(lambda context: labels.append(label))
+        return labels
+
+    return register
+
+
+def test_stages_run_in_order_however_they_were_registered(service, ran):
+    for stage in (40, 10, 20):
+        labels = ran("Create", stage, stage)
+    service.create(account())
+    assert labels == [10, 20, 40]
+
+
+def test_within_a_stage_the_rank_decides_then_the_name(service, ran):
+    for rank, label in ((2, "a"), (1, "c"), (1, "b"), (-1, "z")):
+        labels = ran("Create", 20, label, rank=rank)
+    service.create(account())
+    assert labels == ["z", "b", "c", "a"]
+
+
+def test_a_step_without_a_table_runs_for_every_table(service, ran):
+    labels = ran("Create", 20, "any", entity=None)
+    service.create(account())
+    service.create(Entity("contact", None, {"lastname": "Nancy"}))
+    assert labels == ["any", "any"]
+
+
+def test_messages_are_named_whatever_their_case(service, ran):
+    labels = ran("create", 20, "ran")
+    service.create(account())
+    assert labels == ["ran"]
+
+
+# --- filtering attributes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "runs"),
+    [
+        pytest.param({"name": "Contoso"}, True, id="sent, although equal"),
+        pytest.param({"description": "x"}, False, id="another column"),
+        pytest.param({"name": None}, True, id="cleared"),
+    ],
+)
+def test_an_update_step_listens_to_columns_that_are_sent(service, ran, sent, runs):
+    id = service.create(account())
+    labels = ran("Update", 20, "ran", filtering_attributes=frozenset({"NAME", "telephone1"}))
+    service.update(Entity("account", id, sent))
+    assert bool(labels) is runs
+
+
+def test_columns_a_plugin_adds_wake_no_further_step(service, on, ran):
+    id = service.create(account())
+
+    @on("Update", 20)
+    def add_a_column(context):
+        context.target["telephone1"] = "1"
+
+    labels = ran("Update", 40, "ran", filtering_attributes=frozenset({"telephone1"}))
+    service.update(Entity("account", id, {"name": "Other"}))
+    assert labels == []
+    assert service.retrieve("account", id)["telephone1"] == "1"
+
+
+def test_listening_to_the_primary_key_is_listening_to_every_update(service, ran):
+    id = service.create(account())
+    labels = ran("Update", 20, "ran", filtering_attributes=frozenset({"accountid"}))
+    service.update(Entity("account", id, {"description": "x"}))
+    assert labels == ["ran"]
+
+
+def test_only_update_steps_are_filtered(service, ran):
+    labels = ran("Create", 20, "ran", filtering_attributes=frozenset({"telephone1"}))
+    service.create(account())
+    assert labels == ["ran"]
+
+
+# --- single and multiple --------------------------------------------------------------------------------------
+
+
+def test_a_single_create_raises_the_multiple_steps_after_its_own(service, on, ran):
+    labels = ran("Create", 20, "single")
+
+    @on("CreateMultiple", 20, rank=-1)
+    def see_targets(context):
+        (target,) = context.input_parameters["Targets"]
+        labels.append(("multiple", target["name"]))
+
+    service.create(account())
+    assert labels == ["single", ("multiple", "Contoso")]
+
+
+def test_a_multiple_create_raises_the_single_steps_for_each_row(crm, service, on, ran):
+    labels = ran("CreateMultiple", 20, "multiple")
+    on("Create", 20)(lambda context: labels.append(context.target["name"]))
+    rows = EntityCollection([account("A"), account("B")])
+    ids = crm.execute(OrganizationRequest("CreateMultiple", {"Targets": rows})).results["Ids"]
+    assert labels == ["multiple", "A", "B"]
+    assert [service.retrieve("account", id)["name"] for id in ids] == ["A", "B"]
+
+
+def test_what_a_multiple_step_changes_in_a_target_is_written(service, on, names):
+    @on("CreateMultiple", 20)
+    def rename(context):
+        for target in context.input_parameters["Targets"]:
+            target["name"] += "!"
+
+    service.create(account())
+    assert names() == ["Contoso!"]
+
+
+def test_the_ids_are_in_the_outputs_of_both(service, on):
+    outputs = []
+    on("Create", 40)(lambda context: outputs.append(dict(context.output_parameters)))
+    on("CreateMultiple", 40)(lambda context: outputs.append(dict(context.output_parameters)))
+    id = service.create(account())
+    assert outputs == [{"id": id}, {"Ids": [id]}]
+
+
+def test_multiple_steps_get_a_collection_of_images(crm, service, on):
+    ids = [service.create(account(name)) for name in ("A", "B")]
+    seen = []
+
+    @on("UpdateMultiple", 40, images=(Image("row", "both", ("name",)),))
+    def look(context):
+        for before, after in zip(
+            context.pre_entity_images_collection, context.post_entity_images_collection, strict=True
+        ):
+            seen.append((before["row"]["name"], after["row"]["name"]))
+
+    rows = EntityCollection([account(f"{id[:1]}", id) for id in ids])
+    crm.execute(OrganizationRequest("UpdateMultiple", {"Targets": rows}))
+    assert seen == [("A", ids[0][:1]), ("B", ids[1][:1])]
+
+
+# --- depth ----------------------------------------------------------------------------------------------------
+
+
+def test_eight_levels_run(service, on):
+    depths = []
+
+    @on("Create", 40)
+    def nest(context):
+        depths.append(context.depth)
+        if context.depth < 8:
+            context.organization.create(account())
+
+    service.create(account())
+    assert depths == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_ninth_level_is_refused_and_everything_undone(service, on, names):
+    on("Create", 40)(lambda context: context.organization.create(account()))
+    with pytest.raises(SdkCorrelationTokenDepthTooHigh) as raised:
+        service.create(account())
+    assert raised.value.code == 0x80044182
+    assert names() == []
+
+
+# --- the same row again ---------------------------------------------------------------------------------------
+
+
+def test_updating_the_same_row_after_the_operation_raises_update(service, on, ran):
+    labels = ran("Update", 20, "update")
+
+    @on("Create", 40)
+    def again(context):
+        context.organization.update(Entity("account", context.primary_entity_id, {"telephone1": "1"}))
+
+    id = service.create(account())
+    assert labels == ["update"]
+    assert service.retrieve("account", id)["telephone1"] == "1"
+
+
+def test_deleting_the_row_before_its_update_fails_the_update(service, on, names):
+    id = service.create(account())
+    on("Update", 20)(lambda context: context.organization.delete("account", context.primary_entity_id))
+    with pytest.raises(ObjectDoesNotExist):
+        service.update(account("Other", id))
+    assert names() == ["Contoso"]
+
+
+def test_changing_target_after_the_operation_changes_no_row(service, on, names):
+    @on("Create", 40)
+    def too_late(context):
+        context.target["name"] = "Other"
+
+    service.create(account())
+    assert names() == ["Contoso"]
+
+
+def test_a_target_put_in_place_of_the_first_is_written(service, on, names):
+    @on("Create", 20)
+    def replace(context):
+        context.input_parameters["Target"] = account("Other", context.primary_entity_id)
+
+    service.create(account())
+    assert names() == ["Other"]
+
+
+def test_the_callers_entity_is_left_alone(service, on):
+    @on("Create", 20)
+    def change(context):
+        context.target["name"] = "Other"
+
+    mine = account()
+    service.create(mine)
+    assert mine == account()
+
+
+# --- reading --------------------------------------------------------------------------------------------------
+
+
+def test_a_step_after_retrieve_changes_what_the_caller_gets(service, on):
+    id = service.create(account())
+
+    @on("Retrieve", 40)
+    def mask(context):
+        context.output_parameters["BusinessEntity"]["name"] = "***"
+
+    assert service.retrieve("account", id, ["name"])["name"] == "***"
+
+
+def test_a_step_before_retrieve_multiple_changes_the_question(service, on):
+    for name in ("A", "B"):
+        service.create(account(name))
+
+    @on("RetrieveMultiple", 20)
+    def only_b(context):
+        context.input_parameters["Query"] = QueryExpression.of("account", "name", where={"name": "B"})
+
+    assert [row["name"] for row in service.retrieve_multiple(QueryExpression.of("account"))] == ["B"]
+
+
+# --- bypassing ------------------------------------------------------------------------------------------------
+
+
+def test_bypassing_synchronous_steps_leaves_asynchronous_ones(crm, ran):
+    labels = ran("Create", 20, "sync")
+    ran("Create", 40, "async", mode=1)
+    crm.execute(OrganizationRequest("Create", {"Target": account()}), bypass=Bypass(custom_sync=True))
+    crm.run_jobs()
+    assert labels == ["async"]
+
+
+def test_bypassing_asynchronous_steps_leaves_synchronous_ones(crm, ran):
+    labels = ran("Create", 20, "sync")
+    ran("Create", 40, "async", mode=1)
+    crm.execute(OrganizationRequest("Create", {"Target": account()}), bypass=Bypass(custom_async=True))
+    assert crm.run_jobs() == 0
+    assert labels == ["sync"]
+
+
+def test_bypassing_one_step_by_its_id(crm, ran):
+    id = "22222222-2222-2222-2222-222222222222"
+    labels = ran("Create", 20, "bypassed", id=id)
+    ran("Create", 20, "other")
+    request = OrganizationRequest("Create", {"Target": account()})
+    crm.execute(request, bypass=Bypass(step_ids=frozenset({id})))
+    assert labels == ["other"]

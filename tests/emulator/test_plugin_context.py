@@ -1,0 +1,323 @@
+"""What a step is told, stage by stage."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from dataverse_client.types import (
+    Entity,
+    EntityReference,
+    Money,
+    OptionSetValue,
+    OrganizationRequest,
+)
+from runner.emulator.errors import ObjectDoesNotExist
+from runner.emulator.seed import ADMINISTRATOR_ID, INTEGRATION_USER_ID, ROOT_BUSINESS_UNIT_ID, SYSTEM_USER_ID
+from runner.execution.step import Image
+
+
+def account(name="Contoso", id=None, **columns):
+    return Entity("account", id, {"name": name, **columns})
+
+
+@pytest.fixture
+def seen(on):
+    """``seen("Create", stage)`` registers a step and answers, after the operation, the context it had."""
+
+    def register(message, stage, **more):
+        contexts = []
+        on(message, stage, **more)(contexts.append)
+        return lambda: contexts[-1]
+
+    return register
+
+
+# --- Target ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", [10, 20])
+def test_before_the_operation_target_has_what_was_sent_and_the_id(service, seen, stage):
+    context = seen("Create", stage)
+    id = service.create(account())
+    target = context().target
+    assert (target["name"], target.id, target["accountid"]) == ("Contoso", id, id)
+    assert not {"createdon", "ownerid", "statecode", "modifiedby"} & set(target.keys())
+
+
+def test_after_a_create_target_has_the_columns_the_platform_set(service, seen):
+    context = seen("Create", 40)
+    service.create(account(revenue=Money(Decimal("10"))))
+    columns = set(context().target.keys())
+    assert {
+        "createdon",
+        "createdby",
+        "modifiedon",
+        "ownerid",
+        "owningbusinessunit",
+        "statecode",
+        "statuscode",
+    } <= columns
+    assert {"transactioncurrencyid", "exchangerate", "revenue_base"} <= columns
+
+
+def test_after_an_update_target_has_only_what_changed(service, seen):
+    id = service.create(account(telephone1="1"))
+    context = seen("Update", 40)
+    service.update(account("Other", id))
+    assert set(context().target.keys()) == {"accountid", "name", "modifiedon", "modifiedby", "modifiedonbehalfby"}
+
+
+def test_what_the_platform_set_never_shows_in_the_parents_target(service, seen):
+    context = seen("Create", 40)
+    service.create(account())
+    parents = context().parent_context.input_parameters["Target"]
+    assert "createdon" not in parents
+    assert parents["name"] == "Contoso"
+
+
+def test_delete_carries_a_reference(service, seen):
+    context = seen("Delete", 20)
+    id = service.create(account())
+    service.delete("account", id)
+    assert context().input_parameters["Target"] == EntityReference("account", id)
+    assert context().primary_entity_id == id
+
+
+# --- outputs --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stage", "outputs"), [(10, []), (20, []), (40, ["id"])])
+def test_outputs_are_there_after_the_operation_only(service, seen, stage, outputs):
+    context = seen("Create", stage)
+    service.create(account())
+    assert list(context().output_parameters) == outputs
+
+
+# --- the parent -----------------------------------------------------------------------------------------------
+
+
+def test_stage_10_of_a_call_from_outside_has_no_parent(service, seen):
+    context = seen("Create", 10)
+    service.create(account())
+    assert context().parent_context is None
+
+
+@pytest.mark.parametrize("stage", [20, 40])
+def test_from_stage_20_on_the_parent_is_the_request_itself(service, seen, stage):
+    context = seen("Create", stage)
+    service.create(account())
+    parent = context().parent_context
+    assert (parent.stage, parent.message_name, parent.depth) == (30, "Create", 1)
+    assert parent.correlation_id == context().correlation_id
+    assert parent.owning_extension.name == "ObjectModel Implementation"
+    assert parent.parent_context is None
+
+
+def test_the_parent_of_a_nested_call_is_the_step_that_made_it(service, on, seen):
+    context = seen("Create", 10, entity="contact")
+
+    @on("Create", 40, name="Outer")
+    def nest(context):
+        context.organization.create(Entity("contact", None, {"lastname": "Nancy"}))
+
+    service.create(account())
+    parent = context().parent_context
+    assert (parent.owning_extension.name, parent.stage, context().depth) == ("Outer", 40, 2)
+
+
+def test_the_parent_of_a_state_change_holds_the_set_state_request(crm, service, seen):
+    id = service.create(account())
+    context = seen("Update", 20)
+    parameters = {
+        "EntityMoniker": EntityReference("account", id),
+        "State": OptionSetValue(1),
+        "Status": OptionSetValue(2),
+    }
+    crm.execute(OrganizationRequest("SetState", parameters))
+    assert context().parent_context.message_name == "SetState"
+    assert context().parent_context.input_parameters["State"] == OptionSetValue(1)
+
+
+# --- shared variables -----------------------------------------------------------------------------------------
+
+
+def test_what_stage_10_shares_is_read_through_the_parent(service, on, seen):
+    @on("Create", 10)
+    def share(context):
+        context.shared_variables["key"] = "value"
+
+    context = seen("Create", 20)
+    service.create(account())
+    assert context().shared_variables == {}
+    assert context().parent_context.shared_variables == {"key": "value"}
+
+
+def test_stages_20_to_40_share_one_collection(service, on, seen):
+    @on("Create", 20)
+    def share(context):
+        context.shared_variables["key"] = "value"
+
+    context = seen("Create", 40)
+    service.create(account())
+    assert context().shared_variables == {"key": "value"}
+
+
+def test_for_other_messages_stage_10_shares_directly(service, on, seen):
+    @on("Retrieve", 10)
+    def share(context):
+        context.shared_variables["key"] = "value"
+
+    context = seen("Retrieve", 40)
+    service.retrieve("account", service.create(account()))
+    assert context().shared_variables == {"key": "value"}
+
+
+def test_the_tag_of_the_request_is_a_shared_variable(crm, seen):
+    context = seen("Create", 20)
+    crm.execute(OrganizationRequest("Create", {"Target": account()}), tag="import")
+    assert context().shared_variables == {"tag": "import"}
+
+
+# --- images ---------------------------------------------------------------------------------------------------
+
+
+def test_images_hold_the_row_before_and_after(service, seen):
+    id = service.create(account())
+    context = seen("Update", 40, images=(Image("row", "both", ("name",)),))
+    service.update(account("Other", id))
+    assert context().pre_image("row").attributes == {"name": "Contoso"}
+    assert context().post_image("row").attributes == {"name": "Other"}
+    assert context().post_image("row").id == id
+
+
+def test_an_image_without_columns_has_all_that_have_a_value(service, seen):
+    id = service.create(account(telephone1="1"))
+    context = seen("Update", 20, images=(Image("before"),))
+    service.update(account("Other", id))
+    before = context().pre_image("before")
+    assert (before["name"], before["telephone1"]) == ("Contoso", "1")
+    assert "fax" not in before
+    assert "createdon" in before
+
+
+def test_a_column_without_a_value_is_not_in_the_image(service, seen):
+    id = service.create(account())
+    context = seen("Update", 20, images=(Image("before", "pre", ("name", "telephone1")),))
+    service.update(account("Other", id))
+    assert list(context().pre_image("before").keys()) == ["name"]
+
+
+def test_images_name_lookups_and_format_values(service, seen):
+    id = service.create(account())
+    context = seen("Update", 20, images=(Image("before", "pre", ("ownerid", "statecode")),))
+    service.update(account("Other", id))
+    before = context().pre_image("before")
+    assert before["ownerid"].name
+    assert before.formatted_values["statecode"] == "Active"
+
+
+def test_changing_an_image_changes_nobody_elses(service, on, seen):
+    id = service.create(account())
+
+    @on("Update", 20, images=(Image("before"),), rank=0)
+    def spoil(context):
+        context.pre_image("before")["name"] = "Spoiled"
+
+    context = seen("Update", 20, images=(Image("before"),))
+    service.update(account("Other", id))
+    assert context().pre_image("before")["name"] == "Contoso"
+
+
+def test_an_image_taken_before_a_nested_update_does_not_follow_it(service, on, seen):
+    id = service.create(account())
+
+    @on("Update", 20, filtering_attributes={"name"})
+    def nest(context):
+        context.organization.update(Entity("account", id, {"telephone1": "1"}))
+
+    context = seen("Update", 40, images=(Image("row", "both", ("telephone1",)),), filtering_attributes={"name"})
+    service.update(account("Other", id))
+    assert "telephone1" not in context().pre_image("row")
+    assert context().post_image("row")["telephone1"] == "1"
+
+
+def test_a_pre_image_is_there_at_stage_10_too(service, seen):
+    id = service.create(account())
+    context = seen("Update", 10, images=(Image("before", "pre", ("name",)),))
+    service.update(account("Other", id))
+    assert context().pre_image("before")["name"] == "Contoso"
+
+
+# --- who ------------------------------------------------------------------------------------------------------
+
+
+def test_the_administrator_calls_unless_somebody_else_does(service, seen):
+    context = seen("Create", 20)
+    service.create(account())
+    assert context().user_id == context().initiating_user_id == ADMINISTRATOR_ID
+    assert context().business_unit_id == ROOT_BUSINESS_UNIT_ID
+
+
+def test_a_step_that_impersonates_keeps_the_initiating_user(crm, service, seen):
+    context = seen("Create", 20, run_as=INTEGRATION_USER_ID)
+    service.create(account())
+    assert context().user_id == INTEGRATION_USER_ID
+    assert context().initiating_user_id == ADMINISTRATOR_ID
+
+
+@pytest.mark.parametrize(
+    ("organization", "creator"),
+    [
+        pytest.param(lambda context: context.organization, INTEGRATION_USER_ID, id="the step's user"),
+        pytest.param(lambda context: context.organization_as(None), SYSTEM_USER_ID, id="SYSTEM"),
+        pytest.param(
+            lambda context: context.organization_as(context.initiating_user_id), ADMINISTRATOR_ID, id="the caller"
+        ),
+    ],
+)
+def test_rows_are_created_by_the_user_of_the_service(service, on, organization, creator):
+    made = []
+
+    @on("Create", 20, run_as=INTEGRATION_USER_ID)
+    def nest(context):
+        made.append(organization(context).create(Entity("contact", None, {"lastname": "Nancy"})))
+
+    service.create(account())
+    assert service.retrieve("contact", made[0])["createdby"].id == creator
+
+
+def test_an_unknown_user_cannot_call(crm):
+    with pytest.raises(ObjectDoesNotExist, match="systemuser With Id = 1111"):
+        crm.service("11111111-1111-1111-1111-111111111111").create(account())
+
+
+# --- ids ------------------------------------------------------------------------------------------------------
+
+
+def test_the_correlation_is_one_for_everything_a_call_sets_in_motion(crm, service, on, seen):
+    outer, nested = seen("Create", 40), seen("Create", 20, entity="contact")
+    later = seen("Create", 40, entity="contact", mode=1)
+
+    @on("Create", 40, rank=2)
+    def nest(context):
+        context.organization.create(Entity("contact", None, {"lastname": "Nancy"}))
+
+    service.create(account())
+    crm.run_jobs()
+    assert outer().correlation_id == nested().correlation_id == later().correlation_id
+
+
+def test_each_operation_has_an_id_that_is_its_request_id_too(service, seen):
+    context = seen("Create", 40)
+    service.create(account())
+    first = context().operation_id
+    service.create(account())
+    assert context().operation_id == context().request_id != first
+
+
+def test_the_clock_says_when_the_operation_was_created(service, seen, clock):
+    context = seen("Create", 40)
+    service.create(account())
+    assert context().operation_created_on == clock.now()

@@ -1,0 +1,103 @@
+"""The plug-in trace log: one row per execution."""
+
+from __future__ import annotations
+
+import pytest
+
+from dataverse_client.types import Entity, OptionSetValue, QueryExpression
+from runner.emulator.emulator import Emulator
+from runner.emulator.plugin_faults import IsvAborted
+from runner.emulator.trace_log import MAX_BYTES, TraceSetting, newest_lines
+from runner.plugin import InvalidPluginExecutionException
+
+ACCOUNT = Entity("account", None, {"name": "Contoso"})
+
+
+def refuse(context):
+    context.trace("about to refuse {}", context.target["name"])
+    raise InvalidPluginExecutionException("No.")
+
+
+@pytest.fixture
+def log(service):
+    return lambda: list(service.retrieve_multiple(QueryExpression.of("plugintracelog")))
+
+
+def test_an_execution_leaves_a_row(service, on, log):
+    @on("Create", 20)
+    def trace(context):
+        context.trace("first")
+        context.trace("second {}", 2)
+
+    service.create(ACCOUNT)
+    (row,) = log()
+    assert row["messageblock"] == "first\nsecond 2"
+    assert (row["messagename"], row["primaryentity"], row["depth"]) == ("Create", "account", 1)
+    assert row["typename"].endswith(":Do")
+    assert "exceptiondetails" not in row
+
+
+def test_the_row_survives_the_rollback_and_shows_the_plugins_own_frames(service, on, log):
+    on("Create", 20)(refuse)
+    with pytest.raises(IsvAborted):
+        service.create(ACCOUNT)
+    (row,) = log()
+    assert row["messageblock"] == "about to refuse Contoso"
+    assert "in refuse" in row["exceptiondetails"]
+    assert "in _execute" not in row["exceptiondetails"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "rows"), [(TraceSetting.OFF, 0), (TraceSetting.EXCEPTION, 1), (TraceSetting.ALL, 2)]
+)
+def test_the_setting_decides_what_leaves_a_row(crm, service, on, log, setting, rows):
+    on("Create", 20, rank=1)(lambda context: None)
+    on("Create", 20, rank=2)(refuse)
+    organization = Entity(
+        "organization", crm.organization.organization_id, {"plugintracelogsetting": OptionSetValue(setting)}
+    )
+    service.update(organization)
+    with pytest.raises(IsvAborted):
+        service.create(ACCOUNT)
+    assert len(log()) == rows
+
+
+def test_the_setting_given_to_the_emulator_is_the_organizations():
+    with Emulator(trace_setting=TraceSetting.EXCEPTION) as crm:
+        (organization,) = crm.service().retrieve_multiple(QueryExpression.of("organization"))
+        assert organization["plugintracelogsetting"] == OptionSetValue(1)
+
+
+def test_asynchronous_executions_are_logged_as_such(crm, service, on, log):
+    on("Create", 40, mode=1)(lambda context: None)
+    service.create(ACCOUNT)
+    crm.run_jobs()
+    assert [row["mode"].value for row in log()] == [1]
+
+
+def test_ten_kilobytes_are_kept_and_the_oldest_lines_dropped():
+    lines = [f"{number:03} {'x' * 95}" for number in range(200)]
+    kept = newest_lines(lines).split("\n")
+    assert kept == lines[-len(kept) :]
+    assert MAX_BYTES - 100 < len("\n".join(kept)) <= MAX_BYTES
+
+
+def test_of_one_endless_line_the_end_is_kept():
+    assert newest_lines(["y" + "x" * MAX_BYTES]) == "x" * MAX_BYTES
+
+
+def test_bytes_are_counted_not_characters():
+    assert len(newest_lines(["€" * 5000]).encode()) <= MAX_BYTES
+
+
+def test_a_template_that_does_not_fit_is_written_as_it_came(service, on, log):
+    on("Create", 20)(lambda context: context.trace("{} of {", 1))
+    service.create(ACCOUNT)
+    assert log()[0]["messageblock"] == "{} of { (1,)"
+
+
+def test_secrets_are_masked(service, on, log):
+    key = "sk_test_" + "4eC39HqLyjWDarjtT1zdp7dc"
+    on("Create", 20)(lambda context: context.trace("the key is {}", key))
+    service.create(ACCOUNT)
+    assert key not in log()[0]["messageblock"]
