@@ -91,7 +91,7 @@ def _optional(parameters: Mapping[str, str], name: str, parse: Callable[[str], A
 
 def parse_filter(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Expression:
     """The tree of a ``$filter``. Raises ODataError."""
-    parser = _Parser(text, aliases)
+    parser = Parser(text, aliases)
     expression = parser.disjunction()
     parser.expect("end")
     return expression
@@ -99,7 +99,7 @@ def parse_filter(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Express
 
 def parse_orderby(text: str) -> tuple[OrderItem, ...]:
     """The items of an ``$orderby``. Raises ODataError."""
-    parser = _Parser(text)
+    parser = Parser(text)
     items = [parser.order_item()]
     while parser.accept(","):
         items.append(parser.order_item())
@@ -134,7 +134,7 @@ def parse_arguments(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Mapp
 
     A single value without a name is found under ``""``, as in ``accounts(<guid>)``. Raises ODataError.
     """
-    parser = _Parser(text, aliases)
+    parser = Parser(text, aliases)
     arguments = parser.named_arguments("end") if text.strip() else {}
     parser.expect("end")
     return arguments
@@ -171,7 +171,7 @@ def _parse_count(text: str) -> bool:
     return text.lower() == "true"
 
 
-class _Parser:
+class Parser:
     """One text and the place reached in it. Each method reads one rule of the grammar."""
 
     def __init__(self, text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> None:

@@ -98,6 +98,13 @@ class Binder:
         """The column a property path leads to. Raises ODataError."""
         return self._column(prop, {"": self._root})
 
+    def table_of(self, prop: syntax.Property) -> Table:
+        """The table of the column a property path leads to. Raises ODataError."""
+        node = self._root
+        for name in prop.path[:-1]:
+            node = self._reach(node, name)
+        return node.table
+
     def _filter(self, expression: syntax.Expression, scopes: Mapping[str, _Node]) -> Filter:
         match expression:
             case syntax.Junction(operator, operands):

@@ -15,23 +15,27 @@ from dataverse_client.types import EntityCollection
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import And, Filter, Page, Query
 from runner.emulator.query.odata import QueryOptions, parse_options
+from runner.emulator.query.odata_apply import bind_apply, parse_apply
 from runner.emulator.webapi.exchange import Exchange, json_response, text_response
 from runner.emulator.webapi.expansion import Expansion
-from runner.emulator.webapi.faults import BadRequest
+from runner.emulator.webapi.faults import BadRequest, NotImplementedHere
 from runner.emulator.webapi.http import MAX_PAGE_SIZE, Response
-from runner.emulator.webapi.representation import RowWriter
+from runner.emulator.webapi.representation import FORMATTED_VALUE, RowWriter, aliased_row
 
 #: Counts stop here. Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/count-rows
 MAX_COUNT = 5000
 
 _SKIP_TOKEN = re.compile(r'<cookie pagenumber="(\d{1,9})" pagingcookie="([^"]*)"')
 _UNSUPPORTED = ("$skip", "$search", "$format", "$compute")
+_NOT_HERE = ("fetchXml", "sql", "savedQuery", "userQuery")
 
 
 def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = None) -> Response:
     """The rows of a table, or those of them that ``scope`` holds for, as the query options ask."""
     refuse_unsupported(exchange.parameters)
     options = parse_options(exchange.parameters)
+    if options.apply is not None:
+        return _aggregate(exchange, table, options.apply)
     page = _page(exchange, options)
     expansion = Expansion.of(exchange, table, options.expand)
     columns = exchange.schema.selected(table, options.select)
@@ -70,6 +74,15 @@ def query(
     return found
 
 
+def _aggregate(exchange: Exchange, table: Table, apply: str) -> Response:
+    transformation = parse_apply(apply, exchange.parameters)
+    question = bind_apply(exchange.binder(table), transformation, table.logical_name)
+    found: EntityCollection = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
+    formatted = exchange.preferences.wants(FORMATTED_VALUE)
+    rows = [aliased_row(row, formatted=formatted) for row in found]
+    return json_response({"@odata.context": exchange.context(table.entity_set_name), "value": rows})
+
+
 def count(exchange: Exchange, table: Table, scope: Filter | None = None) -> Response:
     """``GET set/$count``: digits."""
     options = parse_options({**exchange.parameters, "$count": "true"})
@@ -79,6 +92,9 @@ def count(exchange: Exchange, table: Table, scope: Filter | None = None) -> Resp
 
 def refuse_unsupported(parameters: Mapping[str, str]) -> None:
     """Raises BadRequest at the first system query option Dataverse does not know."""
+    for name in _NOT_HERE:
+        if name in parameters:
+            raise NotImplementedHere(f"{name} is not supported by the embedded Dataverse.")
     for name in _UNSUPPORTED:
         if name in parameters:
             raise BadRequest(f"The query parameter {name} is not supported.")

@@ -170,7 +170,9 @@ _options = st.sampled_from(
     [
         "$select=name", "$filter=name eq 'x'", "$filter=revenue gt 1e30", "$filter=createdon gt 0001-01-01T00:00:00Z",
         "$orderby=revenue desc,ownerid/fullname", "$top=3", "$count=true", "$expand=primarycontactid,ownerid",
-        "$expand=contact_customer_accounts($filter=lastname eq null;$top=1)", "$skiptoken=x", "$apply=x", "@p=1",
+        "$expand=contact_customer_accounts($filter=lastname eq null;$top=1)", "$skiptoken=x", "@p=1",
+        "$apply=groupby((statuscode),aggregate($count as n,revenue with sum as m))",
+        "$apply=aggregate(name with max as n)",
         "$filter=Microsoft.Dynamics.CRM.In(PropertyName='name',PropertyValues=[{}])", "$filter=@p eq name",
         "$filter=contact_customer_accounts/any(c:c/lastname eq name)", "$id=contacts(x)", "tag=x", "%24filter=%ff",
         "$filter=Microsoft.Dynamics.CRM.LastXYears(PropertyName='createdon',PropertyValue=99999)",

@@ -1,0 +1,62 @@
+"""``$apply``: groups, sums and counts."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+
+@pytest.fixture
+def accounts(crm):
+    for name, revenue, status in (("A", 10.25, 1), ("B", 20.5, 1), ("C", 30.75, 2)):
+        state = status - 1
+        crm.create("accounts", name=name, revenue=revenue, statecode=state, statuscode=status)
+
+
+def applied(crm, apply, **headers):
+    return crm.get(f"accounts?$apply={apply}", **headers)["value"]
+
+
+@pytest.mark.usefixtures("accounts")
+class TestApply:
+    def test_groups_alone_are_the_distinct_values(self, crm):
+        assert applied(crm, "groupby((statuscode))") == [{"statuscode": 1}, {"statuscode": 2}]
+
+    def test_each_group_is_counted_and_summed_exactly(self, crm):
+        aggregates = "$count as n,revenue with sum as total,revenue with average as mean"
+        active, inactive = applied(crm, f"groupby((statuscode),aggregate({aggregates}))")
+        assert active == {"statuscode": 1, "n": 2, "total": Decimal("30.75"), "mean": Decimal("15.375")}
+        assert inactive["total"] == Decimal("30.75")
+
+    def test_the_whole_table_is_one_group(self, crm):
+        assert applied(crm, "aggregate(revenue with max as most)") == [{"most": Decimal("30.75")}]
+
+    def test_a_filter_comes_first(self, crm):
+        assert applied(crm, "filter(name ne 'B')/aggregate(revenue with sum as total)") == [{"total": 41}]
+
+    def test_a_column_behind_a_lookup_is_called_after_its_table(self, crm):
+        crm.create("accounts", name="D", revenue=1, primarycontactid={"lastname": "Doe"})
+        groups = applied(crm, "filter(revenue lt 5)/groupby((primarycontactid/lastname),aggregate($count as n))")
+        assert groups == [{"contact_lastname": "Doe", "n": 1}]
+
+    def test_values_are_formatted_when_asked_for(self, crm):
+        (row,) = applied(crm, "aggregate(revenue with sum as total)", Prefer='odata.include-annotations="*"')
+        assert row["total@OData.Community.Display.V1.FormattedValue"] == "$61.50"
+
+    @pytest.mark.parametrize(
+        "apply",
+        [
+            "nonsense",
+            "topcount(1)",
+            "groupby((createdon))",
+            "groupby((nonsense))",
+            "groupby(statuscode)",
+            "aggregate(revenue with countdistinct as n)",
+            "aggregate(name with sum as n)",
+            'aggregate($count as n";drop)',
+            "aggregate($count as n)/filter(name eq 'A')",
+        ],
+    )
+    def test_what_dataverse_does_not_support_is_refused(self, crm, apply):
+        assert crm.send("GET", f"accounts?$apply={apply}").status == 400
