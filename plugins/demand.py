@@ -1,0 +1,107 @@
+"""What Stripe is to collect for a row: the amount in minor units, the currency, the texts, the way back to CRM."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from azure_bridge.minor_units import AmountError, AmountTooSmallError, check_charge, to_minor_units
+from dataverse_client.types import Entity, EntityReference
+from plugins.configuration import CollectionSettings
+from plugins.linked_payments import collected_by_payments
+from plugins.payment_tables import CURRENCY, SALES_ORDER, PaymentTable, amount_of
+from plugins.templates import TextTemplate
+from runner.plugin import InvalidPluginExecutionException, PluginContext
+
+_LONGEST_DESCRIPTION = 1000
+#: Stripe puts the account's own prefix before it, so what is visible may be shorter.
+_LONGEST_SUFFIX = 22
+_NOT_IN_SUFFIX = re.compile(r"""[<>\\'"*]|[^ -~]""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """``amount`` is in minor units, ``currency`` lower case as Stripe writes it; empty texts are not sent."""
+
+    amount: int
+    currency: str
+    description: str
+    receipt_email: str
+    statement_descriptor_suffix: str
+    #: How the bridge finds the row; the correlation id, which differs from call to call, is added on sending.
+    metadata: Mapping[str, str]
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Parameters a PaymentIntent takes, on creation and later."""
+        texts = {
+            "description": self.description,
+            "receipt_email": self.receipt_email,
+            "statement_descriptor_suffix": self.statement_descriptor_suffix,
+        }
+        return {name: text for name, text in texts.items() if text}
+
+
+def demand_for(context: PluginContext, table: PaymentTable, row: Entity, settings: CollectionSettings) -> Demand | None:
+    """What to collect for ``row``; None when there is nothing: no amount yet, or linked Payments collect it all.
+
+    Raises:
+      InvalidPluginExecutionException: the amount cannot be charged; the message says why and what would do.
+    """
+    amount = amount_of(row, table)
+    claimed = collected_by_payments(context, row) if table is SALES_ORDER else Decimal(0)
+    if amount is None or (table is SALES_ORDER and amount <= claimed):
+        return None
+    due, code = amount - claimed, _currency_code(context, row)
+    try:
+        units = to_minor_units(due, code, rounding=settings.rounding)
+        check_charge(units, code)
+    except AmountTooSmallError as error:
+        if not claimed:
+            raise InvalidPluginExecutionException(str(error)) from error
+        context.trace("Left uncollected beside the linked Payments: {}", error)
+        return None
+    except AmountError as error:
+        raise InvalidPluginExecutionException(str(error)) from error
+
+    def text(template: TextTemplate | None) -> str:
+        return template.fill(row, due, code) if template else ""
+
+    return Demand(
+        amount=units,
+        currency=code.lower(),
+        description=text(settings.description)[:_LONGEST_DESCRIPTION],
+        receipt_email=text(settings.receipt_email),
+        statement_descriptor_suffix=_suffix(text(settings.statement_descriptor_suffix)),
+        metadata={
+            table.metadata_key: row.id or context.primary_entity_id,
+            "CRM_Table": table.logical_name,
+            "CRM_OrganizationId": context.organization_id,
+        },
+    )
+
+
+def _currency_code(context: PluginContext, row: Entity) -> str:
+    """The ISO code of the row's currency; the organization's base currency when the row names none."""
+    currency = row.get(CURRENCY) or _base_currency(context)
+    found = context.organization.retrieve("transactioncurrency", currency.id, ["isocurrencycode"])
+    return str(found["isocurrencycode"])
+
+
+def _base_currency(context: PluginContext) -> EntityReference:
+    organization = context.organization.retrieve("organization", context.organization_id, ["basecurrencyid"])
+    currency: EntityReference = organization["basecurrencyid"]
+    return currency
+
+
+def _suffix(text: str) -> str:
+    """What a bank statement can show of it; Stripe refuses one without a letter.
+
+    Source: https://docs.stripe.com/get-started/account/statement-descriptors
+    """
+    without_accents = unicodedata.normalize("NFKD", text)
+    suffix = _NOT_IN_SUFFIX.sub("", without_accents)[:_LONGEST_SUFFIX].strip()
+    return suffix if any(character.isalpha() for character in suffix) else ""

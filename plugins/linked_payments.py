@@ -1,0 +1,36 @@
+"""The Payments that are linked to a Sales Order and collect its money, or part of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from dataverse_client.types import Entity, QueryExpression
+from plugins.payment_tables import (
+    CURRENCY,
+    PAYMENT,
+    RECEIVED,
+    REFUNDED,
+    SALES_ORDER_LOOKUP,
+    STATUS,
+    PaymentStatus,
+    amount_of,
+    status_of,
+)
+from runner.plugin import PluginContext
+
+
+def payments_of(context: PluginContext, order: Entity) -> list[Entity]:
+    columns = (PAYMENT.amount, CURRENCY, STATUS, RECEIVED, REFUNDED)
+    query = QueryExpression.of(PAYMENT.logical_name, *columns, where={SALES_ORDER_LOOKUP: order.id})
+    return list(context.organization.retrieve_multiple(query))
+
+
+def collects(payment: Entity) -> bool:
+    """Everything but a canceled Payment: a failed one can still be paid, and a refunded one is settled."""
+    return status_of(payment) is not PaymentStatus.CANCELED
+
+
+def collected_by_payments(context: PluginContext, order: Entity) -> Decimal:
+    """What the order's Payments collect, so that the order's own intent must not."""
+    amounts = (amount_of(payment, PAYMENT) for payment in payments_of(context, order) if collects(payment))
+    return sum((amount for amount in amounts if amount is not None), Decimal(0))

@@ -1,0 +1,91 @@
+"""Keeps a Stripe PaymentIntent for every Payment and Sales Order, from the moment the row appears.
+
+All three run at PreOperation: what they learn from Stripe is written with the row, in the same transaction, and what
+they started at Stripe is undone if that transaction fails. Update and Delete steps need a pre-image ``before``.
+"""
+
+from __future__ import annotations
+
+from dataverse_client.types import Entity
+from plugins.configuration import read_settings
+from plugins.intent import cancel_intent, ensure_intent
+from plugins.payment_tables import (
+    CURRENCY,
+    INTENT,
+    LEDGER,
+    SESSION,
+    PaymentStatus,
+    PaymentTable,
+    amount_of,
+    status_of,
+    table_of,
+)
+from plugins.rows import row_as_it_will_be
+from runner.plugin import Configuration, Plugin, PluginContext
+
+__all__ = ["CancelPaymentIntent", "CreatePaymentIntent", "UpdatePaymentIntent"]
+
+#: Another status without an intent records a payment made elsewhere, or one given up before it began.
+_TO_BE_COLLECTED = frozenset({None, PaymentStatus.DRAFT, PaymentStatus.PENDING})
+
+
+class CreatePaymentIntent(Plugin):
+    """Create: makes the intent, or the Checkout Session, and writes its id and status Pending on the row."""
+
+    def __init__(self, configuration: Configuration | None = None) -> None:
+        """Raises ConfigurationError, TemplateConfigurationError."""
+        super().__init__(configuration)
+        self._settings = read_settings(configuration or {})
+
+    def execute(self, context: PluginContext) -> None:
+        table, row = table_of(context.primary_entity_name), row_as_it_will_be(context)
+        if row is None or LEDGER in context.target or status_of(row) not in _TO_BE_COLLECTED:
+            return
+        context.target.update(ensure_intent(context, table, row, self._settings))
+
+
+class UpdatePaymentIntent(Plugin):
+    """Update: follows the amount and the currency, and cancels when a clerk cancels."""
+
+    def __init__(self, configuration: Configuration | None = None) -> None:
+        """Raises ConfigurationError, TemplateConfigurationError."""
+        super().__init__(configuration)
+        self._settings = read_settings(configuration or {})
+
+    def execute(self, context: PluginContext) -> None:
+        table, row = table_of(context.primary_entity_name), row_as_it_will_be(context)
+        if row is None or LEDGER in context.target:
+            return
+        if is_canceled_by(context.target):
+            cancel_intent(context, table, row)
+        elif _concerns_stripe(context, table, row):
+            context.target.update(ensure_intent(context, table, row, self._settings))
+
+
+class CancelPaymentIntent(Plugin):
+    """Delete, or an Update that cancels: sees that nobody can pay for the row any more."""
+
+    def execute(self, context: PluginContext) -> None:
+        table = table_of(context.primary_entity_name)
+        if context.message_name == "Delete":
+            cancel_intent(context, table, context.pre_image("before"))
+        elif LEDGER not in context.target and is_canceled_by(context.target):
+            row = row_as_it_will_be(context)
+            if row is not None:
+                cancel_intent(context, table, row)
+
+
+def is_canceled_by(target: Entity) -> bool:
+    return status_of(target) is PaymentStatus.CANCELED
+
+
+def _concerns_stripe(context: PluginContext, table: PaymentTable, row: Entity) -> bool:
+    """Whether amount or currency are spoken of and are not what Stripe was told already."""
+    if table.amount not in context.target and CURRENCY not in context.target:
+        return False
+    if not (row.get(INTENT) or row.get(SESSION)):
+        return status_of(row) in _TO_BE_COLLECTED
+    if not context.is_in_transaction:
+        return True
+    before = context.pre_image("before")
+    return (amount_of(row, table), row.get(CURRENCY)) != (amount_of(before, table), before.get(CURRENCY))

@@ -1,0 +1,104 @@
+"""The tables whose money Stripe collects, and their columns: the only place that knows CRM's names.
+
+To collect for a table of your own, give it the payment columns and add it to ``TABLES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+
+from dataverse_client.types import Entity, Money, OptionSetValue
+from runner.plugin import InvalidPluginExecutionException
+
+STATUS = "new_paymentstatus"
+INTENT = "new_stripepaymentintentid"
+SESSION = "new_stripecheckoutsessionid"
+CHECKOUT_URL = "new_checkouturl"
+FAILURE_CODE = "new_failurecode"
+FAILURE_MESSAGE = "new_failuremessage"
+RECEIVED = "new_amountreceived"
+REFUNDED = "new_amountrefunded"
+RECEIPT_EMAIL = "new_receiptemail"
+CURRENCY = "transactioncurrencyid"
+SALES_ORDER_LOOKUP = "new_salesorderid"
+#: On an order: what the order's own intent brought, as the bridge writes it. The columns above count its Payments too.
+OWN_STATUS = "new_ownpaymentstatus"
+OWN_RECEIVED = "new_ownamountreceived"
+OWN_REFUNDED = "new_ownamountrefunded"
+#: Written by the bridge with every change it makes, and by nobody else.
+LEDGER = "new_stripeledger"
+
+
+class PaymentStatus(IntEnum):
+    """The numbers of the Payment status choice, as ``registrations.yaml`` gives them to the bridge too."""
+
+    DRAFT = 100_000_000
+    PENDING = 100_000_001
+    REQUIRES_ACTION = 100_000_002
+    PROCESSING = 100_000_003
+    AUTHORIZED = 100_000_004
+    COMPLETED = 100_000_005
+    FAILED = 100_000_006
+    CANCELED = 100_000_007
+    REFUNDED = 100_000_008
+    PARTIALLY_REFUNDED = 100_000_009
+    DISPUTED = 100_000_010
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentTable:
+    """One table. ``noun`` is what a clerk calls a row; ``metadata_key`` leads Stripe's events back to it."""
+
+    logical_name: str
+    noun: str
+    amount: str
+    metadata_key: str
+
+    @property
+    def primary_id(self) -> str:
+        return f"{self.logical_name}id"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What has to be known of a row to collect for it."""
+        return (self.amount, CURRENCY, STATUS, INTENT, SESSION, CHECKOUT_URL, FAILURE_CODE, FAILURE_MESSAGE, LEDGER)
+
+
+PAYMENT = PaymentTable(logical_name="new_payment", noun="payment", amount="new_amount", metadata_key="CRM_PaymentId")
+SALES_ORDER = PaymentTable(
+    logical_name="salesorder", noun="order", amount="totalamount", metadata_key="CRM_SalesOrderId"
+)
+TABLES: Mapping[str, PaymentTable] = {table.logical_name: table for table in (PAYMENT, SALES_ORDER)}
+
+
+def table_of(logical_name: str) -> PaymentTable:
+    """Raises InvalidPluginExecutionException: a step is registered for a table nobody described."""
+    try:
+        return TABLES[logical_name]
+    except KeyError:
+        raise InvalidPluginExecutionException(
+            f"Stripe collects nothing for table {logical_name!r}: register this step for {' or '.join(TABLES)}, "
+            "or add the table to TABLES in plugins/payment_tables.py."
+        ) from None
+
+
+def amount_of(row: Entity, table: PaymentTable) -> Decimal | None:
+    return money(row, table.amount)
+
+
+def money(row: Entity, column: str) -> Decimal | None:
+    value = row.get(column)
+    return value.value if isinstance(value, Money) else value
+
+
+def status_of(row: Entity, column: str = STATUS) -> PaymentStatus | None:
+    """None as well for a number that is no Payment status: somebody else's option."""
+    value = row.get(column)
+    known = isinstance(value, OptionSetValue) and value.value in _NUMBERS
+    return PaymentStatus(value.value) if known else None
+
+
+_NUMBERS = frozenset(status.value for status in PaymentStatus)

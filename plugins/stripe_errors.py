@@ -1,0 +1,80 @@
+"""Stripe's errors in the words of the person at the form. The request id goes to the trace, for the administrator.
+
+Nothing of a request's content is traced: its parameters can hold an e-mail address, its answer a client secret.
+
+Source: https://docs.stripe.com/error-low-level
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import stripe
+
+from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
+
+_BUSY = "Stripe cannot be reached at the moment. Nothing was charged. Save again in a minute."
+_KEY = "Stripe does not accept the key of this environment. Ask your administrator to check STRIPE_SECRET_KEY."
+_WORDS: Mapping[str, str] = {
+    "amount_too_small": "The amount is too little for Stripe to charge. Raise it.",
+    "amount_too_large": "The amount is too much for Stripe to charge in one payment. Split it.",
+    "email_invalid": "The e-mail address for the receipt is not a valid one. Correct it.",
+    "livemode_mismatch": _KEY,
+    "payment_intent_unexpected_state": (
+        "Stripe has moved on with this payment meanwhile, so it can no longer be changed. "
+        "Open the row again to see its status."
+    ),
+    "resource_missing": (
+        "Stripe does not know this payment any more. It may belong to another Stripe account, "
+        "or to test mode. Ask your administrator to check STRIPE_SECRET_KEY."
+    ),
+}
+#: Stripe was busy with the same object: nothing was done, and doing it again later helps.
+_TRANSIENT_CODES = frozenset({"idempotency_key_in_use", "lock_timeout", "rate_limit"})
+
+
+@contextmanager
+def in_a_clerks_words(context: PluginContext) -> Iterator[None]:
+    """Turns what Stripe raises inside the block into a refusal of the operation.
+
+    Raises:
+      InvalidPluginExecutionException: with status RETRY when the same call can succeed later.
+    """
+    try:
+        yield
+    except stripe.StripeError as error:
+        code = code_of(error)
+        context.trace(
+            "Stripe refused: {} {}, HTTP {}, request {}",
+            type(error).__name__,
+            code,
+            error.http_status,
+            error.request_id,
+        )
+        status = OperationStatus.RETRY if _is_transient(error, code) else OperationStatus.FAILED
+        # Not chained: Stripe's own message can quote what was sent.
+        raise InvalidPluginExecutionException(_words(error, code), status=status) from None
+
+
+def code_of(error: stripe.StripeError) -> str | None:
+    """The error's code, which the SDK keeps in one of two places."""
+    return error.code or getattr(error.error, "code", None)
+
+
+def _is_transient(error: stripe.StripeError, code: str | None) -> bool:
+    if isinstance(error, stripe.APIConnectionError | stripe.RateLimitError) or code in _TRANSIENT_CODES:
+        return True
+    return isinstance(error, stripe.APIError) and (error.http_status or 500) >= 500
+
+
+def _words(error: stripe.StripeError, code: str | None) -> str:
+    if _is_transient(error, code):
+        return _BUSY
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return _KEY
+    if words := _WORDS.get(code or ""):
+        return words
+    parameter = getattr(error, "param", None)
+    about = f" because of {parameter}" if parameter else ""
+    return f"Stripe refused the payment{about}. Give your administrator the request id {error.request_id}."
