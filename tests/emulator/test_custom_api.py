@@ -1,0 +1,107 @@
+"""Messages of one's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from dataverse_client.types import Entity, EntityReference, OrganizationRequest
+from runner.emulator.custom_api import CustomApi, ParameterType, RequestParameter
+from runner.emulator.errors import InvalidArgument
+from runner.emulator.plugin_faults import IsvAborted
+from runner.plugin import InvalidPluginExecutionException, Plugin
+
+
+class Add(Plugin):
+    def execute(self, context):
+        numbers = context.input_parameters
+        context.output_parameters["Sum"] = numbers["A"] + numbers.get("B", 0)
+        context.output_parameters["Undeclared"] = "never answered"
+
+
+class Rename(Plugin):
+    def execute(self, context):
+        reference = context.input_parameters["Target"]
+        context.organization.update(Entity(reference.logical_name, reference.id, {"name": "Renamed"}))
+        if context.input_parameters.get("Fail"):
+            raise InvalidPluginExecutionException("Told to.")
+
+
+INTEGER = RequestParameter(ParameterType.INTEGER)
+ADD = CustomApi(
+    name="new_Add",
+    plugin=Add(),
+    request_parameters={"A": INTEGER, "B": RequestParameter(ParameterType.INTEGER, optional=True)},
+    response_properties={"Sum": ParameterType.INTEGER},
+)
+RENAME = CustomApi(
+    name="new_Rename",
+    plugin=Rename(),
+    entity="account",
+    request_parameters={"Fail": RequestParameter(ParameterType.BOOLEAN, optional=True)},
+)
+
+
+@pytest.fixture
+def send(crm):
+    crm.register_api(ADD)
+    crm.register_api(RENAME)
+
+    def execute(message, **parameters):
+        return crm.execute(OrganizationRequest(message, parameters)).results
+
+    return execute
+
+
+def test_its_plugin_is_the_main_operation(send):
+    assert send("new_Add", A=1, B=2) == {"Sum": 3}
+
+
+def test_a_step_after_it_may_change_the_answer(send, on):
+    @on("new_Add", 40, entity=None)
+    def round_up(context):
+        context.output_parameters["Sum"] += 7
+
+    assert send("new_Add", A=1, B=2) == {"Sum": 10}
+
+
+def test_a_step_before_it_may_change_the_question(send, on):
+    @on("new_Add", 20, entity=None)
+    def double(context):
+        context.input_parameters["A"] *= 2
+
+    assert send("new_Add", A=1) == {"Sum": 2}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        pytest.param({}, "needs request parameter 'A'", id="missing"),
+        pytest.param({"A": "one"}, "'A' takes int, not str", id="wrong type"),
+        pytest.param({"A": True}, "'A' takes int, not bool", id="a boolean is no number"),
+        pytest.param({"A": 1, "C": 1}, "no request parameter 'C'", id="unknown"),
+    ],
+)
+def test_parameters_are_those_declared(send, parameters, said):
+    with pytest.raises(InvalidArgument, match=said):
+        send("new_Add", **parameters)
+
+
+def test_one_bound_to_a_table_is_about_a_row(send, service, names):
+    id = service.create(Entity("account", None, {"name": "Contoso"}))
+    assert send("new_Rename", Target=EntityReference("account", id)) == {}
+    assert names() == ["Renamed"]
+
+
+def test_its_plugin_runs_in_the_transaction(send, service, names):
+    id = service.create(Entity("account", None, {"name": "Contoso"}))
+    with pytest.raises(IsvAborted, match="Told to"):
+        send("new_Rename", Target=EntityReference("account", id), Fail=True)
+    assert names() == ["Contoso"]
+
+
+def test_without_a_plugin_it_is_an_event_to_register_on(crm, on):
+    ran = []
+    crm.register_api(CustomApi(name="new_Event", request_parameters={"What": RequestParameter(ParameterType.STRING)}))
+    on("new_Event", 40, entity=None)(lambda context: ran.append(context.input_parameters["What"]))
+    crm.execute(OrganizationRequest("new_Event", {"What": "happened"}))
+    assert ran == ["happened"]

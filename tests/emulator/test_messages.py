@@ -1,0 +1,300 @@
+"""What each message of the organization service does."""
+
+from __future__ import annotations
+
+import pytest
+
+from dataverse_client.types import (
+    Entity,
+    EntityCollection,
+    EntityReference,
+    OptionSetValue,
+    OrganizationRequest,
+    QueryExpression,
+)
+from runner.emulator.errors import (
+    ConcurrencyVersionMismatch,
+    InvalidArgument,
+    NotSupported,
+    ObjectDoesNotExist,
+    RecordNotFoundByEntityKey,
+)
+from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided, IsvAborted
+from runner.emulator.seed import INTEGRATION_USER_ID
+from runner.plugin import InvalidPluginExecutionException
+
+KEY = {"new_stripepaymentintentid": "pi_1"}
+
+
+def account(name="Contoso", id=None):
+    return Entity("account", id, {"name": name})
+
+
+@pytest.fixture
+def send(crm):
+    """``send("Assign", Target=..., Assignee=...)`` answers the results."""
+
+    def execute(message, **parameters):
+        return crm.execute(OrganizationRequest(message, parameters)).results
+
+    return execute
+
+
+@pytest.fixture
+def ran(on):
+    labels = []
+
+    def register(message, entity="account"):
+        on(message, 20, entity=entity)(lambda context: labels.append(context.message_name))
+        return labels
+
+    return register
+
+
+# --- one row --------------------------------------------------------------------------------------------------
+
+
+def test_create_answers_the_id_it_was_given(service):
+    id = "33333333-3333-3333-3333-333333333333"
+    assert service.create(account(id=id)) == id
+
+
+def test_update_finds_its_row_by_alternate_key(service):
+    id = service.create(Entity("new_payment", None, KEY))
+    service.update(Entity("new_payment", None, {"new_name": "Found"}, key_attributes=KEY))
+    assert service.retrieve("new_payment", id)["new_name"] == "Found"
+
+
+def test_an_alternate_key_that_finds_nothing_is_said_so(service):
+    with pytest.raises(RecordNotFoundByEntityKey):
+        service.update(Entity("new_payment", None, {"new_name": "Found"}, key_attributes=KEY))
+
+
+def test_update_without_an_id_is_refused(service):
+    with pytest.raises(InvalidArgument, match="its id is missing"):
+        service.update(account())
+
+
+def test_retrieve_by_alternate_key(service, send):
+    id = service.create(Entity("new_payment", None, KEY))
+    reference = EntityReference("new_payment", key_attributes=KEY)
+    assert send("Retrieve", Target=reference, ColumnSet=())["BusinessEntity"].id == id
+
+
+@pytest.mark.parametrize("message", ["Update", "Delete"])
+def test_a_row_changed_since_it_was_read_is_not_written(service, send, message):
+    id = service.create(account())
+    row = service.retrieve("account", id)
+    service.update(account("Changed", id))
+    target = Entity("account", id, {"name": "Mine"}, row_version=row.row_version)
+    if message == "Delete":
+        target = target.to_entity_reference()
+    with pytest.raises(ConcurrencyVersionMismatch):
+        send(message, Target=target, ConcurrencyBehavior="IfRowVersionMatches")
+
+
+def test_a_row_read_last_is_written(service, send):
+    id = service.create(account())
+    version = service.retrieve("account", id).row_version
+    target = Entity("account", id, {"name": "Mine"}, row_version=version)
+    send("Update", Target=target, ConcurrencyBehavior="IfRowVersionMatches")
+    assert service.retrieve("account", id)["name"] == "Mine"
+
+
+def test_a_condition_without_a_version_is_refused(service, send):
+    id = service.create(account())
+    with pytest.raises(ConcurrencyVersionNotProvided):
+        send("Update", Target=account("Mine", id), ConcurrencyBehavior="IfRowVersionMatches")
+
+
+# --- Upsert ---------------------------------------------------------------------------------------------------
+
+
+def test_upsert_creates_what_is_not_there(service, send, ran):
+    labels = ran("Create", "new_payment")
+    target = Entity("new_payment", None, {"new_name": "New"}, key_attributes=KEY)
+    results = send("Upsert", Target=target)
+    row = service.retrieve("new_payment", results["Target"].id)
+    assert results["RecordCreated"] is True
+    assert (row["new_name"], row["new_stripepaymentintentid"]) == ("New", "pi_1")
+    assert labels == ["Create"]
+
+
+def test_upsert_updates_what_is_there_without_its_key(service, send, on):
+    id = service.create(Entity("new_payment", None, KEY))
+    seen = []
+    on("Update", 20, entity="new_payment")(lambda context: seen.append(set(context.target.keys())))
+    target = Entity("new_payment", None, {"new_name": "Same", **KEY}, key_attributes=KEY)
+    assert send("Upsert", Target=target) == {"RecordCreated": False, "Target": EntityReference("new_payment", id)}
+    assert seen == [{"new_paymentid", "new_name"}]
+
+
+def test_upsert_by_an_id_nobody_has_creates_that_row(service, send):
+    id = "33333333-3333-3333-3333-333333333333"
+    assert send("Upsert", Target=account(id=id))["RecordCreated"] is True
+    assert service.retrieve("account", id)["name"] == "Contoso"
+
+
+def test_the_parent_of_what_upsert_does_is_the_upsert(send, on):
+    seen = []
+    on("Create", 20)(lambda context: seen.append((context.parent_context.message_name, context.depth)))
+    send("Upsert", Target=account())
+    assert seen == [("Upsert", 1)]
+
+
+# --- specialized updates --------------------------------------------------------------------------------------
+
+
+def test_assign_changes_the_owner_and_raises_update(service, send, ran):
+    id = service.create(account())
+    ran("Assign")
+    labels = ran("Update")
+    owner = EntityReference("systemuser", INTEGRATION_USER_ID)
+    send("Assign", Target=EntityReference("account", id), Assignee=owner)
+    assert service.retrieve("account", id)["ownerid"] == owner
+    assert labels == ["Assign", "Update"]
+
+
+@pytest.mark.parametrize("message", ["SetState", "SetStateDynamicEntity"])
+def test_set_state_changes_both_codes_and_raises_update(service, send, ran, message):
+    id = service.create(account())
+    labels = ran("Update")
+    send(message, EntityMoniker=EntityReference("account", id), State=1, Status=OptionSetValue(2))
+    row = service.retrieve("account", id)
+    assert (row["statecode"].value, row["statuscode"].value) == (1, 2)
+    assert labels == ["Update"]
+
+
+# --- many rows ------------------------------------------------------------------------------------------------
+
+
+def test_one_bad_row_undoes_all_of_a_create_multiple(send, names):
+    rows = EntityCollection([account("A"), Entity("account", None, {"no_such_column": 1})])
+    with pytest.raises(InvalidArgument, match="no_such_column"):
+        send("CreateMultiple", Targets=rows)
+    assert names() == []
+
+
+def test_one_missing_row_undoes_all_of_an_update_multiple(service, send, names):
+    id = service.create(account("A"))
+    rows = EntityCollection([account("B", id), account("C", "11111111-1111-1111-1111-111111111111")])
+    with pytest.raises(ObjectDoesNotExist):
+        send("UpdateMultiple", Targets=rows)
+    assert names() == ["A"]
+
+
+def test_upsert_multiple_answers_in_the_order_of_the_rows(service, send, names):
+    id = service.create(account("A"))
+    rows = EntityCollection([account("New"), account("Changed", id)])
+    results = send("UpsertMultiple", Targets=rows)["Results"]
+    assert [result["RecordCreated"] for result in results] == [True, False]
+    assert results[1]["Target"].id == id
+    assert names() == ["Changed", "New"]
+
+
+def test_tables_are_not_mixed(send):
+    rows = EntityCollection([account(), Entity("contact")])
+    with pytest.raises(InvalidArgument, match="account, contact"):
+        send("CreateMultiple", Targets=rows)
+
+
+def test_delete_multiple_is_refused_as_dataverse_does(send):
+    with pytest.raises(NotSupported, match="has not yet been implemented"):
+        send("DeleteMultiple", Targets=EntityCollection())
+
+
+# --- many requests --------------------------------------------------------------------------------------------
+
+
+def creating(*rows):
+    return [OrganizationRequest("Create", {"Target": row}) for row in rows]
+
+
+@pytest.fixture
+def refusing(on):
+    """Accounts called Bad are refused."""
+
+    @on("Create", 40)
+    def refuse_bad(context):
+        if context.target["name"] == "Bad":
+            raise InvalidPluginExecutionException("Bad name.")
+
+
+@pytest.mark.parametrize(
+    ("go_on", "left"), [pytest.param(False, ["A"], id="stop"), pytest.param(True, ["A", "C"], id="continue")]
+)
+@pytest.mark.usefixtures("refusing")
+def test_execute_multiple_keeps_what_succeeded(send, names, go_on, left):
+    requests = creating(account("A"), account("Bad"), account("C"))
+    results = send("ExecuteMultiple", Requests=requests, Settings={"ContinueOnError": go_on})
+    assert results["IsFaulted"] is True
+    ((index, fault),) = [(each["RequestIndex"], each["Fault"]) for each in results["Responses"]]
+    assert (index, fault.message) == (1, "Bad name.")
+    assert names() == left
+
+
+def test_execute_multiple_answers_every_response_when_asked(send):
+    results = send("ExecuteMultiple", Requests=creating(account("A")), Settings={"ReturnResponses": True})
+    assert results["Responses"][0]["Response"].results["id"]
+    assert results["IsFaulted"] is False
+
+
+@pytest.mark.usefixtures("refusing")
+def test_execute_transaction_keeps_all_or_nothing(send, names):
+    with pytest.raises(IsvAborted) as raised:
+        send("ExecuteTransaction", Requests=creating(account("A"), account("Bad")))
+    assert raised.value.faulted_request_index == 1
+    assert names() == []
+
+
+def test_in_execute_transaction_stage_10_is_inside(send, on):
+    seen = []
+    on("Create", 10)(lambda context: seen.append(context.is_in_transaction))
+    results = send("ExecuteTransaction", Requests=creating(account("A"), account("B")), ReturnResponses=True)
+    assert seen == [True, True]
+    assert len(results["Responses"]) == 2
+
+
+@pytest.mark.parametrize("message", ["ExecuteMultiple", "ExecuteTransaction"])
+def test_requests_of_many_requests_do_not_nest(send, message):
+    with pytest.raises(InvalidArgument, match="ExecuteMultiple"):
+        send(message, Requests=[OrganizationRequest("ExecuteMultiple")])
+
+
+def test_jobs_of_a_transaction_wait_for_its_end(crm, service, on):
+    on("Create", 40, mode=1)(lambda context: None)
+    with crm.transaction():
+        service.create(account())
+        assert crm.pending_jobs == ()
+    assert len(crm.pending_jobs) == 1
+
+
+# --- others ---------------------------------------------------------------------------------------------------
+
+
+def test_who_am_i(crm, send):
+    assert send("WhoAmI") == {
+        "UserId": crm.administrator_id,
+        "BusinessUnitId": crm.organization.business_unit_id,
+        "OrganizationId": crm.organization.organization_id,
+    }
+
+
+def test_an_unknown_message_is_refused(send):
+    with pytest.raises(NotSupported, match="'Frobnicate'"):
+        send("Frobnicate")
+
+
+def test_a_missing_parameter_is_named(send):
+    with pytest.raises(InvalidArgument, match="'Target' is missing; it takes Entity"):
+        send("Create")
+
+
+def test_messages_are_understood_whatever_their_case(send):
+    assert send("create", Target=account())["id"]
+
+
+def test_a_query_expression_is_answered(service, send):
+    service.create(account())
+    rows = send("RetrieveMultiple", Query=QueryExpression.of("account", "name"))["BusinessEntityCollection"]
+    assert [row["name"] for row in rows] == ["Contoso"]
