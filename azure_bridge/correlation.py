@@ -6,11 +6,10 @@ Anybody with the Stripe dashboard can edit metadata, so a value that is no GUID 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from azure_bridge.tables import PaymentTable
-from dataverse_client.types import guid, is_guid
+from dataverse_client.types import guid
 
 PAYMENT_ID = "CRM_PaymentId"
 SALES_ORDER_ID = "CRM_SalesOrderId"
@@ -21,45 +20,38 @@ CORRELATION_ID = "CRM_CorrelationId"
 _LONGEST_NAME = 128
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrmReference:
-    """What an object's metadata says of CRM. Ids are lower-case GUIDs; the organization may be any short text."""
+def read_metadata(metadata: object, tables: Sequence[PaymentTable]) -> dict[str, Any]:
+    """What an object's metadata says of CRM, under the names PaymentEvent gives it. Ids are lower-case GUIDs.
 
-    organization_id: str | None = None
-    row_table: str | None = None
-    row_id: str | None = None
-    sales_order_id: str | None = None
-    correlation_id: str | None = None
-
-
-_NOTHING = CrmReference()
-
-
-def read_metadata(metadata: object, tables: Sequence[PaymentTable]) -> CrmReference:
-    """The row an object belongs to. ``tables`` come in order of preference, after the one ``CRM_Table`` names."""
-    if not isinstance(metadata, Mapping) or not metadata:
-        return _NOTHING
+    ``tables`` come in order of preference, after the one ``CRM_Table`` names.
+    """
+    if not isinstance(metadata, dict) or not metadata:
+        return {}
     table, row_id = _row(metadata, tables)
-    return CrmReference(
-        organization_id=_organization(metadata.get(ORGANIZATION_ID)),
-        row_table=table,
-        row_id=row_id,
-        sales_order_id=_id(metadata.get(SALES_ORDER_ID)),
-        correlation_id=_id(metadata.get(CORRELATION_ID)),
-    )
+    return {
+        "organization_id": _organization(metadata.get(ORGANIZATION_ID)),
+        "row_table": table,
+        "row_id": row_id,
+        "sales_order_id": _id(metadata.get(SALES_ORDER_ID)),
+        "correlation_id": _id(metadata.get(CORRELATION_ID)),
+    }
 
 
 def _row(metadata: Mapping[str, Any], tables: Sequence[PaymentTable]) -> tuple[str, str] | tuple[None, None]:
-    named_first = sorted(tables, key=lambda table: table.logical_name != metadata.get(TABLE))
-    for table in named_first:
-        if row_id := _id(metadata.get(table.metadata_key)):
-            return table.logical_name, row_id
-    return None, None
+    named = metadata.get(TABLE)
+    found = [
+        (table.logical_name, row_id)
+        for table in tables
+        if (row_id := _id(metadata.get(table.metadata_key))) is not None
+    ]
+    return next((row for row in found if row[0] == named), found[0] if found else (None, None))
 
 
 def _id(value: object) -> str | None:
-    text = value.strip() if isinstance(value, str) else ""
-    return guid(text) if is_guid(text) else None
+    try:
+        return guid(value.strip()) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _organization(value: object) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, TypeVar, get_type_hints
 
 import orjson
@@ -105,8 +106,8 @@ def decode(body: bytes) -> PaymentEvent:
 
 
 def _dump(event: PaymentEvent) -> bytes:
-    facts = {field.name: getattr(event, field.name) for field in _FIELDS[PaymentEvent]}
-    return orjson.dumps({name: value for name, value in facts.items() if value is not None}, option=orjson.OPT_UTC_Z)
+    facts = {name: value for name, value in zip(_NAMES, _VALUES(event), strict=True) if value is not None}
+    return orjson.dumps(facts, option=orjson.OPT_UTC_Z)
 
 
 def _load(body: bytes) -> dict[str, Any]:
@@ -147,3 +148,5 @@ def _build(kind: type[T], values: Mapping[str, Any]) -> T:
 
 _FIELDS = {kind: fields(kind) for kind in (PaymentEvent, RefundFact, DisputeFact)}
 _TYPES = {kind: get_type_hints(kind) for kind in _FIELDS}
+_NAMES = tuple(field.name for field in _FIELDS[PaymentEvent])
+_VALUES = attrgetter(*_NAMES)

@@ -139,6 +139,8 @@ def _status_of(ledger: Ledger) -> PaymentStatus:
 
 def _refunded(ledger: Ledger) -> Decimal:
     """What went back to the customer, never below nothing."""
+    if not ledger.received[1] and ledger.reached is not PaymentStatus.COMPLETED:
+        return Decimal(0)  # Letting a hold go is told as a refund, though nothing was ever taken.
     known = sum((amount for _, _, amount in ledger.refunds.values()), Decimal(0))
     undone = sum((amount for _, status, amount in ledger.refunds.values() if status in _REFUND_UNDONE), Decimal(0))
     return max(max(ledger.refunded, known) - undone - ledger.released, Decimal(0))

@@ -7,7 +7,6 @@ Source: https://docs.stripe.com/api/events/object
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -17,11 +16,11 @@ from azure_bridge.errors import EventUnreadableError
 from azure_bridge.payment_event import DisputeFact, PaymentEvent, RefundFact
 from azure_bridge.tables import PaymentTable
 
-#: Stripe's ids have at most 255 characters, its codes far fewer. What is longer or stranger is neither.
-_ID = re.compile(r"[\w.:-]{1,255}", re.ASCII)
-_CODE = re.compile(r"[\w.:-]{1,80}", re.ASCII)
+#: Stripe's ids have at most 255 characters, its codes far fewer. What is longer is neither.
+_LONGEST_ID = 255
+_LONGEST_CODE = 80
 #: A queue message's id has at most 128 characters.
-_EVENT_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_LONGEST_EVENT_ID = 128
 _LONGEST_MESSAGE = 500
 
 StripeObject: TypeAlias = Mapping[str, Any]
@@ -39,13 +38,14 @@ def check_snapshot(event: object) -> Mapping[str, Any]:
         raise EventUnreadableError(
             "This is a thin event, which carries no payment: create the event destination with snapshot payloads"
         )
-    checks = {
-        "id": _matching(_EVENT_ID, event.get("id")),
-        "type": _code(event.get("type")),
-        "created": _instant(event.get("created")),
-        "data.object": isinstance(_object_of(event), dict),
-    }
-    if wrong := [name for name, value in checks.items() if not value]:
+    found = (
+        _name(event.get("id"), _LONGEST_EVENT_ID),
+        _code(event.get("type")),
+        _instant(event.get("created")),
+        isinstance(_object_of(event), dict),
+    )
+    if not all(found):
+        wrong = [name for name, value in zip(("id", "type", "created", "data.object"), found, strict=True) if not value]
         raise EventUnreadableError(f"This is not a Stripe event: {', '.join(wrong)} is missing or malformed")
     return event
 
@@ -56,7 +56,6 @@ def payment_event(event: Mapping[str, Any], tables: Sequence[PaymentTable]) -> P
     read = _READERS.get(_code(snapshot.get("object")) or "")
     if read is None:
         return None
-    crm = read_metadata(snapshot.get("metadata"), tables)
     return PaymentEvent(
         event_id=event["id"],
         event_type=event["type"],
@@ -65,11 +64,7 @@ def payment_event(event: Mapping[str, Any], tables: Sequence[PaymentTable]) -> P
         object_id=_id(snapshot.get("id")) or "",
         status=_code(snapshot.get("status")),
         currency=_code(snapshot.get("currency")),
-        organization_id=crm.organization_id,
-        row_table=crm.row_table,
-        row_id=crm.row_id,
-        sales_order_id=crm.sales_order_id,
-        correlation_id=crm.correlation_id,
+        **read_metadata(snapshot.get("metadata"), tables),
         **read(snapshot),
     )
 
@@ -159,15 +154,17 @@ _READERS: Mapping[str, Callable[[StripeObject], dict[str, Any]]] = {
 
 def _id(value: object) -> str | None:
     """An id, or the id of an expanded object."""
-    return _matching(_ID, value.get("id") if isinstance(value, dict) else value)
+    return _name(value.get("id") if isinstance(value, dict) else value, _LONGEST_ID)
 
 
 def _code(value: object) -> str | None:
-    return _matching(_CODE, value)
+    return _name(value, _LONGEST_CODE)
 
 
-def _matching(pattern: re.Pattern[str], value: object) -> str | None:
-    return value if isinstance(value, str) and pattern.fullmatch(value) else None
+def _name(value: object, longest: int) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= longest and value.isascii() and value.isprintable():
+        return value
+    return None
 
 
 def _message(value: object) -> str | None:

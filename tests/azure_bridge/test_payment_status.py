@@ -102,6 +102,7 @@ STORIES = {
     "authorized": ([authorized(5), processing(9)], S.AUTHORIZED),
     "authorized and captured": ([authorized(), succeeded(60)], S.COMPLETED),
     "authorized and let go": ([authorized(), canceled(60)], S.CANCELED),
+    "let go, and told as a refund": ([authorized(), canceled(60), refund("succeeded", second=60)], S.CANCELED),
     "abandoned": ([failed(0), canceled(60)], S.CANCELED),
     "canceled, told before the decline": ([canceled(60), failed(90)], S.CANCELED),
     "checkout paid": ([checkout("completed", "paid")], S.COMPLETED),

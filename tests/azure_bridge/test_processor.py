@@ -20,6 +20,7 @@ from azure_bridge.settlement import (
     REJECTED_BY_CRM,
     ROW_NOT_FOUND,
     RetryPolicy,
+    settle,
 )
 from azure_bridge.tables import BridgeConfiguration, PaymentStatus
 from dataverse_client.auth import NoAuthentication
@@ -408,6 +409,18 @@ def test_a_crash_between_the_write_and_the_settling_is_harmless(processor, queue
     clock.advance(timedelta(minutes=2))
     assert processor.drain(queue) == DrainSummary(completed=1)
     assert [what for what, _, _ in diary.lines] == ["applied", "ignored"]
+
+
+def test_settling_what_another_worker_has_settled_is_no_error(processor, queue, clock, a_payment, tell):
+    tell(**named(a_payment()))
+    tell(intent_id="pi_2", **named(new_guid()))
+    slow = processor.process(queue.receive(10))
+    clock.advance(timedelta(minutes=2))
+    assert processor.drain(queue) == DrainSummary(completed=1, put_off=1)
+
+    settle(queue, slow)
+
+    assert (queue.counts().active, queue.counts().scheduled) == (0, 1)
 
 
 def test_a_worker_goes_on_until_it_is_told_to_stop(processor, queue, a_payment, tell):

@@ -127,7 +127,7 @@ def test_without_any_secret_stripe_is_asked_to_come_again(configuration, snapsho
         (b'{"object": "event"}', "id, type, created, data.object"),
         (b'{"id": "evt_1", "type": "x", "created": 1e99, "data": {"object": {}}}', "created"),
         (b'{"id": "evt_1", "type": "x", "created": 99999999999999999, "data": {"object": {}}}', "created"),
-        (b'{"id": "evt 1", "type": "x", "created": 1, "data": {"object": {}}}', "id is missing or malformed"),
+        (b'{"id": "evt\\u00e9", "type": "x", "created": 1, "data": {"object": {}}}', "id is missing or malformed"),
         (b'{"id": "evt_1", "type": "x", "created": 1, "data": []}', "data.object"),
     ],
 )
