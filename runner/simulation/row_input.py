@@ -36,6 +36,8 @@ Converter = Callable[[Column, Any, ResolveLookup], Any]
 class RowInputError(ValueError):
     """A column or value that cannot be used, in words for the person who typed it."""
 
+    exit_code = 2
+
 
 def split_assignment(text: str) -> tuple[str, str]:
     """``column=value`` taken apart. An empty value clears the column."""

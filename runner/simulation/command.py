@@ -1,0 +1,277 @@
+"""What ``runner simulate`` does: put an environment together, play one story, tell it, and judge its end."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import stripe
+
+from azure_bridge.clock import Clock, SystemClock
+from azure_bridge.secrets import Secrets
+from azure_bridge.tables import BridgeConfiguration
+from dataverse_client.client import DataverseClient
+from dataverse_client.types import Entity, EntityReference, QueryExpression, new_guid
+from runner.emulator.metadata.load import load_metadata
+from runner.emulator.metadata.model import AttributeType, Column, Metadata, Table
+from runner.execution.load import steps_from
+from runner.execution.step import Stage, Step
+from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
+from runner.registrations.load import load
+from runner.registrations.model import Registrations
+from runner.settings import Settings, environment
+from runner.simulation.environment import EmbeddedEnvironment
+from runner.simulation.outcomes import OUTCOMES
+from runner.simulation.row_input import SHORT_NAMES, RowInputError, build_row, find_column, split_assignment
+from runner.simulation.story import Ending, Plot, Story
+from runner.simulation.stripe_side import ApiSide, SimulatorSide, StripeSide
+from runner.simulation.telling import ConsoleTelling, JsonTelling, Telling, ValueFormatter
+from runner.tracing.model import TraceSink
+from runner.tracing.recorder import FanOut, Recorder
+
+#: What a row says unless the person says otherwise, by short name.
+_DEFAULTS: Mapping[str, Any] = {"name": "Simulated", "amount": Decimal("49.90"), "currency": "USD"}
+_CHANGED_AMOUNT = Decimal("59.90")
+_CHECKOUT_PAGES = {"success_url": "https://example.com/thank-you", "cancel_url": "https://example.com/cancelled"}
+
+
+class SimulationUsageError(Exception):
+    """Something typed cannot be used."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The command line, as typed."""
+
+    entity: str = "payment"
+    message: str = "Create"
+    assignments: tuple[str, ...] = ()
+    record: Path | None = None
+    outcome: str = "succeeded"
+    duplicate: bool = False
+    shuffle: int | None = None
+    rollback: bool = False
+    stripe_side: str = "simulator"
+    registrations: Path | None = None
+    keep: Path | None = None
+
+
+class LaterStepThrows(Plugin):
+    """Refuses everything, after all others agreed: what ``--rollback`` registers last."""
+
+    def execute(self, context: PluginContext) -> None:
+        context.trace("I run last, and I refuse.")
+        raise InvalidPluginExecutionException("A later step refused the operation, on purpose.")
+
+
+def run(request: Request, *, as_json: bool = False, color: bool | None = None) -> int:
+    """Play it and tell it. Returns the exit code: 0 when it ended as expected, else 1."""
+    ending = Simulation(request, as_json=as_json, color=color).play()
+    return 1 if ending.problems else 0
+
+
+class Simulation:
+    """One request, made into an environment, a plot and a telling."""
+
+    def __init__(self, request: Request, *, as_json: bool, color: bool | None) -> None:
+        self._request = request
+        self._clock: Clock = SystemClock()
+        self._settings = Settings.load()
+        self._secrets = Secrets.from_environment(environment())
+        self._registrations = _load(request.registrations or self._settings.runner_registrations)
+        self._outcome = OUTCOMES[request.outcome]
+        self._metadata = load_metadata()
+        self._table = self._find_table()
+        self._telling = _telling(self._metadata, as_json, color)
+
+    def play(self) -> Ending:
+        recorder = Recorder()
+        sink = FanOut(recorder, self._telling)
+        side = self._stripe_side(sink)
+        bridge = self._registrations.to_bridge_configuration(self._secrets)
+        with ExitStack() as cleanup:
+            world = EmbeddedEnvironment(
+                self._steps(),
+                bridge,
+                directory=self._directory(cleanup),
+                webhook_secret=side.webhook_secret,
+                services={stripe.StripeClient: side.client},
+                clock=self._clock,
+                sink=sink,
+                keep_rows=self._request.keep is not None,
+            )
+            cleanup.callback(world.close)
+            story = Story(self._plot(world.client, bridge), world, side, self._telling, recorder)
+            ending = story.play()
+        self._telling.end(self._title(ending), ending)
+        return ending
+
+    # --- the environment -----------------------------------------------------------------------------------
+
+    def _find_table(self) -> Table:
+        wanted = self._request.entity
+        table = self._metadata.tables.get(self._registrations.logical_name(wanted))
+        if table is None:
+            known = [*self._registrations.entities, *self._metadata.tables]
+            near = " or ".join(difflib.get_close_matches(wanted, known, n=2)) or ", ".join(self._registrations.entities)
+            raise SimulationUsageError(f"--entity {wanted}: there is no such table. Did you mean {near}?")
+        return table
+
+    def _directory(self, cleanup: ExitStack) -> Path:
+        if self._request.keep is None:
+            return Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="runner-")))
+        self._request.keep.mkdir(parents=True, exist_ok=True)
+        return self._request.keep
+
+    def _stripe_side(self, sink: TraceSink) -> StripeSide:
+        wanted, settings = self._request.stripe_side, self._settings
+        api_base = settings.stripe_api_base
+        if wanted == "simulator":
+            return SimulatorSide(self._clock, sink)
+        if wanted.startswith(("http://", "https://")):
+            api_base = wanted
+        elif wanted != "test-mode":
+            raise SimulationUsageError(f"--stripe {wanted}: write simulator, test-mode, or a server's http(s) address")
+        key = settings.stripe_secret_key or ("sk_test_local" if api_base else "")
+        return ApiSide(key, api_base, self._clock, sink)
+
+    def _steps(self) -> list[Step]:
+        registrations = self._registrations
+        if self._outcome.collect == "checkout":
+            registrations = _collecting_by_checkout(registrations)
+        steps = steps_from(registrations, self._secrets)
+        if self._request.rollback:
+            steps.append(
+                Step(
+                    plugin=LaterStepThrows(),
+                    message="Create",
+                    entity=self._table.logical_name,
+                    stage=Stage.POST_OPERATION,
+                    rank=1_000_000,
+                    name="A later step that throws",
+                )
+            )
+        return steps
+
+    # --- the plot ------------------------------------------------------------------------------------------
+
+    def _plot(self, crm: DataverseClient, bridge: BridgeConfiguration) -> Plot:
+        request = self._request
+        typed = self._typed()
+        updating = request.message == "Update"
+        resolve = LookupByName(crm)
+        values = self._defaults() if updating else self._defaults() | typed
+        row = build_row(self._table, values, resolve)
+        row.id = new_guid()
+        change = build_row(self._table, typed or self._changed(), resolve) if updating else None
+        return Plot(
+            table=next((table for table in bridge.tables if table.logical_name == row.logical_name), None),
+            row=row,
+            change=change,
+            delete=request.message == "Delete",
+            rollback=request.rollback,
+            outcome=self._outcome,
+            duplicate=request.duplicate,
+            shuffle=request.shuffle,
+        )
+
+    def _typed(self) -> dict[str, Any]:
+        """What the person said, by logical name; ``--set`` wins over ``--record``."""
+        said = _read_record(self._request.record) if self._request.record else {}
+        said |= dict(split_assignment(assignment) for assignment in self._request.assignments)
+        return {find_column(self._table, name).logical_name: value for name, value in said.items()}
+
+    def _defaults(self) -> dict[str, Any]:
+        short = SHORT_NAMES.get(self._table.logical_name)
+        if short is not None:
+            return {short[name]: value for name, value in _DEFAULTS.items()}
+        primary = self._table.primary_name_attribute
+        return {primary: _DEFAULTS["name"]} if primary else {}
+
+    def _changed(self) -> dict[str, Any]:
+        amount = SHORT_NAMES.get(self._table.logical_name, {}).get("amount")
+        if amount is None:
+            raise SimulationUsageError("--message update: say what changes, with --set column=value")
+        return {amount: _CHANGED_AMOUNT}
+
+    def _title(self, ending: Ending) -> str:
+        if self._request.rollback:
+            return "Row and intent are both gone, as after a rollback they should be."
+        if self._request.message == "Delete":
+            return "The row is gone, and its intent with it."
+        if ending.status is None:
+            return f"{self._request.message} of {self._table.logical_name} went through."
+        return f"The row says {ending.status}, as after {self._request.outcome!r} it should."
+
+
+class LookupByName:
+    """Finds the row a lookup names; a customer nobody knows yet is made."""
+
+    def __init__(self, crm: DataverseClient) -> None:
+        self._crm = crm
+
+    def __call__(self, column: Column, text: str) -> EntityReference:
+        for target in column.targets:
+            found = self._find(target, text)
+            if found is not None:
+                return found
+        if column.type is AttributeType.CUSTOMER:
+            account = Entity("account", attributes={"name": text})
+            return EntityReference("account", self._crm.create(account), name=text)
+        raise RowInputError(f"{column.logical_name}={text!r}: no {' or '.join(column.targets)} is called that")
+
+    def _find(self, table: str, text: str) -> EntityReference | None:
+        key, name = ("isocurrencycode", text.upper()) if table == "transactioncurrency" else (_name_of(table), text)
+        rows = self._crm.retrieve_multiple(QueryExpression.of(table, key, where={key: name}))
+        return rows[0].to_entity_reference() if rows else None
+
+
+def _name_of(table: str) -> str:
+    known = load_metadata().tables[table]
+    return known.primary_name_attribute or known.primary_id_attribute
+
+
+def _load(file: Path) -> Registrations:
+    if not file.is_file():
+        raise SimulationUsageError(f"There is no {file}. Run where registrations.yaml is, or name it: --registrations")
+    return load(file)
+
+
+def _read_record(file: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(file.read_bytes(), parse_float=Decimal)
+    except OSError as error:
+        raise SimulationUsageError(f"--record {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise SimulationUsageError(f"--record {file} is not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise SimulationUsageError(f"--record {file}: an object of column: value is expected")
+    return record
+
+
+def _collecting_by_checkout(registrations: Registrations) -> Registrations:
+    """The same steps, where those that collect money do it through a checkout page."""
+    steps = [
+        step.model_copy(update={"configuration": {**_CHECKOUT_PAGES, **step.configuration, "collect": "checkout"}})
+        if isinstance(step.configuration, Mapping) and "collect" in step.configuration
+        else step
+        for step in registrations.steps
+    ]
+    return registrations.model_copy(update={"steps": tuple(steps)})
+
+
+def _telling(metadata: Metadata, as_json: bool, color: bool | None) -> Telling:
+    if as_json:
+        return JsonTelling(click.echo)
+    return ConsoleTelling(partial(click.echo, color=color), click.style, ValueFormatter(metadata))

@@ -1,0 +1,77 @@
+"""The whole road in one process: embedded Dataverse, plug-ins, Stripe, the durable queue and the bridge.
+
+Nothing here is special to a simulation: the client, the receiver, the queue and the processor are those that
+run against a real environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from azure_bridge.clock import Clock, SystemClock
+from azure_bridge.processor import DrainSummary, PaymentProcessor
+from azure_bridge.queues.embedded import EmbeddedQueue
+from azure_bridge.receiver import Accepted, Reception, StripeReceiver
+from azure_bridge.tables import BridgeConfiguration
+from dataverse_client.auth import NoAuthentication
+from dataverse_client.client import DataverseClient
+from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.emulator import Emulator
+from runner.emulator.webapi import WebApi
+from runner.execution.step import Step
+from runner.tracing.bridge import TracingObserver
+from runner.tracing.model import TraceSink
+from runner.tracing.recorder import Recorder
+
+EMBEDDED_URL = "http://embedded.dataverse.local"
+QUEUE_FILE = "queue.db"
+CRM_FILE = "dataverse.db"
+
+
+class EmbeddedEnvironment:
+    """CRM and bridge, wired. ``crm`` is the emulator, ``client`` reaches it over the Web API.
+
+    ``directory`` holds the queue's file, and the emulator's too with ``keep_rows``; rows are in memory otherwise.
+    """
+
+    def __init__(
+        self,
+        steps: Iterable[Step],
+        bridge: BridgeConfiguration,
+        *,
+        directory: Path,
+        webhook_secret: str,
+        services: Mapping[type, Any],
+        clock: Clock | None = None,
+        sink: TraceSink | None = None,
+        keep_rows: bool = False,
+    ) -> None:
+        clock = clock or SystemClock()
+        sink = sink or Recorder()
+        database = directory / CRM_FILE if keep_rows else None
+        self.crm = Emulator(steps, database=database, clock=clock, services=services, sink=sink)
+        self.client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication())
+        self.client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(self.crm)))
+        self.queue = EmbeddedQueue(directory / QUEUE_FILE, "payment-events", clock=clock)
+        self._observer = TracingObserver(sink, clock)
+        self._receiver = StripeReceiver(bridge, lambda: [webhook_secret], clock=clock, observer=self._observer)
+        self._processor = PaymentProcessor(self.client, bridge, observer=self._observer)
+
+    def deliver(self, payload: bytes, signature: str) -> Reception:
+        """What Stripe's POST does: verify, and store on the queue before answering."""
+        reception = self._receiver.receive(payload, signature)
+        if isinstance(reception, Accepted):
+            self.queue.send([reception.message])
+            self._observer.queued(reception.event)
+        return reception
+
+    def drain(self) -> DrainSummary:
+        """Apply what waits on the queue to the rows."""
+        return self._processor.drain(self.queue)
+
+    def close(self) -> None:
+        self.queue.close()
+        self.client.close()
+        self.crm.close()
