@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from azure_bridge.redaction import redact
 from runner.emulator.errors import OrganizationServiceFault
+from runner.execution.deadline import StepTimeoutError
 from runner.execution.execution import Execution
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
@@ -116,7 +117,7 @@ def fault_of(execution: Execution) -> OrganizationServiceFault:
         aborted = IsvAborted(error, step_id=step.id, step_name=step.name, plugin=step.plugin_name)
         aborted.trace_text = "\n".join(execution.lines)
         return aborted
-    kind = SandboxWorkerPluginExecuteTimeout if isinstance(error, TimeoutError) else IsvUnExpected
+    kind = SandboxWorkerPluginExecuteTimeout if isinstance(error, StepTimeoutError) else IsvUnExpected
     fault = kind(
         f"An unexpected error occurred from ISV code. Step {step.name!r} ({step.plugin_name}) raised "
         f"{redact(f'{type(error).__name__}: {error}')}"

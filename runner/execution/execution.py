@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 from azure_bridge.clock import Clock
 from azure_bridge.redaction import redact
-from dataverse_client.types import Entity, OrganizationService
+from dataverse_client.types import Entity, OrganizationRequest, OrganizationResponse, OrganizationService
+from runner.execution.deadline import Deadline, StepTimeoutError
+from runner.execution.service import MessageService
 from runner.execution.step import Step
 from runner.plugin import PluginContext
 from runner.tracing.model import StepFinished, StepStarted, StepTraced, TraceSink
@@ -41,7 +44,18 @@ class Execution:
     plug-in changed in Target, column -> (before, after).
     """
 
-    __slots__ = ("_home", "_sink", "changes", "context", "duration", "error", "lines", "started_on", "step")
+    __slots__ = (
+        "_deadline",
+        "_home",
+        "_sink",
+        "changes",
+        "context",
+        "duration",
+        "error",
+        "lines",
+        "started_on",
+        "step",
+    )
 
     context: PluginContext
     started_on: datetime
@@ -54,6 +68,7 @@ class Execution:
         self.changes: Mapping[str, tuple[Any, Any]] = {}
         self._home = home
         self._sink = sink
+        self._deadline = Deadline(step.timeout)
 
     def run(self, context: PluginContext) -> None:
         """Run the plug-in. What it raises is kept in ``error``; only a request to stop the program passes."""
@@ -67,9 +82,10 @@ class Execution:
     def _execute(self, context: PluginContext) -> None:
         started = perf_counter()
         try:
-            pending = self.step.plugin.execute(context)
-            if pending is not None:
-                _wait_for(pending)
+            with self._deadline:
+                pending = self.step.plugin.execute(context)
+                if pending is not None:
+                    _wait_for(pending, self.step.timeout)
         except Exception as error:
             self.error = error
         self.duration = perf_counter() - started
@@ -115,7 +131,18 @@ class Execution:
             )
 
     def organization_service(self, user_id: str | None) -> OrganizationService:
-        return self._home.organization_service(self.context, user_id)
+        execute = self._home.organization_service(self.context, user_id).execute
+        return MessageService(partial(self._shielded, execute))
+
+    def _shielded(
+        self, execute: Callable[[OrganizationRequest], OrganizationResponse], request: OrganizationRequest
+    ) -> OrganizationResponse:
+        """What the platform does for the plug-in is not cut in half when its time is up."""
+        self._deadline.shield()
+        try:
+            return execute(request)
+        finally:
+            self._deadline.unshield()
 
     def service(self, kind: type[T]) -> T:
         return self._home.service(kind)
@@ -124,9 +151,13 @@ class Execution:
         self._home.on_rollback(action)
 
 
-def _wait_for(pending: Awaitable[None]) -> None:
+def _wait_for(pending: Awaitable[None], timeout: float) -> None:
     async def finish() -> None:
-        await pending
+        try:
+            async with asyncio.timeout(timeout):
+                await pending
+        except TimeoutError:
+            raise StepTimeoutError(timeout) from None
 
     try:
         asyncio.get_running_loop()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import pytest
 
 from dataverse_client.types import Entity, OrganizationRequest
 from runner.emulator.errors import InvalidOperation, ObjectDoesNotExist
-from runner.emulator.plugin_faults import IsvAborted, IsvUnExpected, TransactionNotStarted
+from runner.emulator.plugin_faults import (
+    IsvAborted,
+    IsvUnExpected,
+    SandboxWorkerPluginExecuteTimeout,
+    TransactionNotStarted,
+)
 from runner.plugin import InvalidPluginExecutionException
 
 NOBODY = "11111111-1111-1111-1111-111111111111"
@@ -259,3 +265,29 @@ def test_compensation_is_forgotten_once_committed(crm, service, on):
     with pytest.raises(ObjectDoesNotExist):
         crm.execute(OrganizationRequest("Update", {"Target": Entity("account", NOBODY, {"name": "Nobody"})}))
     assert done == []
+
+
+def test_a_step_that_does_not_end_is_ended_and_undone(service, on, names):
+    @on("Create", 40, name="Endless", timeout=0.05)
+    def write_on(context):
+        while True:
+            context.organization.create(contact())
+
+    with pytest.raises(SandboxWorkerPluginExecuteTimeout, match=r"'Endless'.*within 0\.05 seconds"):
+        service.create(account())
+    assert names() == names("contact", "lastname") == []
+
+
+def test_a_coroutine_run_inside_an_event_loop_takes_part_in_the_transaction(service, on, names):
+    @on("Create", 40)
+    async def write(context):
+        context.organization.create(contact())
+
+    on("Create", 40, rank=2)(refuse)
+
+    async def caller():
+        service.create(account())
+
+    with pytest.raises(IsvAborted):
+        asyncio.run(caller())
+    assert names("contact", "lastname") == []

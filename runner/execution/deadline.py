@@ -1,0 +1,125 @@
+"""Ends a plug-in that does not end by itself.
+
+One watchdog thread watches all deadlines and interrupts the thread that runs past its own, at the next Python
+instruction: a plug-in that waits inside a C call is interrupted when that call returns. A step with isolation
+"process" is ended whatever it does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from time import monotonic
+from types import TracebackType
+
+#: Seconds the watchdog sleeps at most, so that a deadline further away need not wake it to be noticed.
+_LONGEST_SLEEP = 60.0
+
+
+class StepTimeoutError(Exception):
+    """A plug-in did not end within its step's timeout."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"It did not end within {seconds:g} seconds.")
+
+
+class TimeIsUp(BaseException):
+    """What the watchdog raises. Not an Exception, so that a plug-in's own handlers let it pass."""
+
+
+class Deadline:
+    """``with Deadline(seconds):`` raises StepTimeoutError when the block takes longer, even one that never ends."""
+
+    __slots__ = ("_shields", "expired", "expires", "seconds", "thread")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.expired = False
+        self._shields = 0
+
+    def __enter__(self) -> Deadline:
+        self.thread = threading.get_ident()
+        self.expires = monotonic() + self.seconds
+        _watchdog.watch(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _watchdog.forget(self)
+        if self.expired:
+            if kind is not TimeIsUp:
+                _interrupt(self.thread, None)
+            raise StepTimeoutError(self.seconds) from None
+
+    # --- the platform's own work, which must not be cut in half ----------------------------------------------
+
+    def shield(self) -> None:
+        """From here to :meth:`unshield` the block is not interrupted."""
+        with _watchdog.lock:
+            self._shields += 1
+
+    def unshield(self) -> None:
+        """Raises what came due in the meantime."""
+        with _watchdog.lock:
+            self._shields -= 1
+        if self.expired and self._shields == 0:
+            raise TimeIsUp
+
+    def expire(self) -> None:
+        """The watchdog's, which holds the lock."""
+        self.expired = True
+        if self._shields == 0:
+            _interrupt(self.thread, TimeIsUp)
+
+
+def _interrupt(thread: int, error: type[BaseException] | None) -> None:
+    """Make ``error`` rise in another thread; None takes back one that has not risen yet."""
+    raised = ctypes.py_object(error) if error is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+
+
+class _Watchdog:
+    """Started with the first deadline; a daemon, so that it keeps no program alive."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._woken = threading.Condition(self.lock)
+        self._deadlines: set[Deadline] = set()
+        self._wakes_at = 0.0
+        self._thread: threading.Thread | None = None
+
+    def watch(self, deadline: Deadline) -> None:
+        with self.lock:
+            self._deadlines.add(deadline)
+            if self._thread is None:
+                self._start()
+            elif deadline.expires < self._wakes_at:
+                self._woken.notify()
+
+    def forget(self, deadline: Deadline) -> None:
+        with self.lock:
+            self._deadlines.discard(deadline)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="plug-in-deadlines", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with self.lock:
+            while True:
+                self._expire_overdue(monotonic())
+                self._woken.wait(self._wakes_at - monotonic())
+
+    def _expire_overdue(self, now: float) -> None:
+        self._wakes_at = now + _LONGEST_SLEEP
+        for deadline in self._deadlines:
+            if deadline.expired:
+                continue
+            if deadline.expires <= now:
+                deadline.expire()
+            else:
+                self._wakes_at = min(self._wakes_at, deadline.expires)
+
+
+_watchdog = _Watchdog()

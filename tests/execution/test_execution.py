@@ -1,0 +1,175 @@
+"""One run of one step, wherever it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from azure_bridge.clock import ManualClock
+from dataverse_client.types import Entity, EntityReference, Money, OrganizationRequest, OrganizationResponse
+from runner.execution.deadline import StepTimeoutError
+from runner.execution.execution import Execution
+from runner.execution.service import MessageService
+from runner.execution.services import Services
+from runner.execution.step import Step
+from runner.plugin import Caller, MessageOperation, Organization, Plugin, PluginContext
+from runner.tracing.model import StepFinished, StepStarted, StepTraced
+
+USER = "22222222-2222-2222-2222-222222222222"
+
+
+class Home:
+    """A place to run that remembers what it was asked."""
+
+    def __init__(self):
+        self.clock = ManualClock()
+        self.requests = []
+        self.undo = []
+
+    def organization_service(self, context, user_id):
+        def execute(request):
+            self.requests.append((user_id, request))
+            return OrganizationResponse(request.message_name, {"id": USER})
+
+        return MessageService(execute)
+
+    def service(self, kind):
+        return Services({ManualClock: self.clock}).provide(kind)
+
+    def on_rollback(self, action):
+        self.undo.append(action)
+
+
+class Sink(list):
+    record = list.append
+
+
+def run(work, sink=None, home=None, **more):
+    class Work(Plugin):
+        execute = staticmethod(work)
+
+    step = Step(plugin=Work(), message="Create", entity="account", stage=20, **more)
+    operation = MessageOperation(
+        organization=Organization(organization_id=USER, organization_name="embedded"),
+        caller=Caller(initiating_user_id=USER),
+        message_name="Create",
+        primary_entity_name="account",
+        input_parameters={"Target": Entity("account", None, {"name": "Contoso", "revenue": Money(Decimal(1))})},
+    )
+    execution = Execution(step, home or Home(), sink)
+    execution.run(
+        PluginContext(
+            operation,
+            execution,
+            stage=20,
+            mode=0,
+            owning_extension=EntityReference("sdkmessageprocessingstep"),
+            user_id=USER,
+            is_in_transaction=True,
+            shared_variables={},
+        )
+    )
+    return execution
+
+
+def test_what_a_plugin_raises_is_its_outcome():
+    assert isinstance(run(lambda context: 1 / 0).error, ZeroDivisionError)
+
+
+def test_a_request_to_stop_the_program_is_none():
+    def interrupted(context):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted)
+
+
+def test_lines_are_kept_in_order():
+    def trace(context):
+        context.trace("first")
+        context.trace("{} of {}", "second", 2)
+
+    assert run(trace).lines == ["first", "second of 2"]
+
+
+def test_the_service_acts_as_the_steps_user():
+    home = Home()
+    run(lambda context: context.organization.create(Entity("contact")), home=home)
+    assert home.requests == [(USER, OrganizationRequest("Create", {"Target": Entity("contact")}))]
+
+
+def test_what_the_host_does_not_provide_is_named():
+    error = run(lambda context: context.service(Decimal)).error
+    assert isinstance(error, LookupError)
+    assert "No Decimal is provided here (services: ManualClock)" in str(error)
+
+
+# --- async def ------------------------------------------------------------------------------------------------
+
+
+def test_a_coroutine_is_run_to_its_end():
+    async def work(context):
+        await asyncio.sleep(0)
+        context.trace("done")
+
+    assert run(work).lines == ["done"]
+
+
+def test_a_coroutine_is_run_from_inside_an_event_loop_too():
+    async def work(context):
+        await asyncio.sleep(0)
+        context.organization.create(Entity("contact"))
+
+    async def caller():
+        return run(work)
+
+    assert asyncio.run(caller()).error is None
+
+
+def test_a_coroutine_that_does_not_end_is_ended():
+    async def work(context):
+        await asyncio.Event().wait()
+
+    assert isinstance(run(work, timeout=0.01).error, StepTimeoutError)
+
+
+def test_a_function_that_does_not_end_is_ended():
+    def work(context):
+        while True:
+            pass
+
+    assert isinstance(run(work, timeout=0.01).error, StepTimeoutError)
+
+
+# --- what a sink hears ----------------------------------------------------------------------------------------
+
+
+def test_a_sink_hears_of_start_lines_and_end():
+    sink = Sink()
+    run(lambda context: context.trace("line"), sink)
+    assert [type(record) for record in sink] == [StepStarted, StepTraced, StepFinished]
+    assert sink[-1].outcome == "succeeded"
+
+
+def test_a_sink_hears_what_changed_in_target():
+    sink = Sink()
+
+    def change(context):
+        context.target["name"] = "Other"
+        context.target["telephone1"] = None
+        del context.target["revenue"]
+
+    run(change, sink)
+    assert sink[-1].changes == {
+        "name": ("Contoso", "Other"),
+        "telephone1": (None, None),
+        "revenue": (Money(Decimal(1)), None),
+    }
+
+
+def test_a_sink_hears_why_a_step_failed():
+    sink = Sink()
+    run(lambda context: 1 / 0, sink)
+    assert (sink[-1].outcome, sink[-1].error) == ("failed", "division by zero")
