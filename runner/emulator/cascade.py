@@ -31,6 +31,20 @@ def cascade(store: Store, deleted: EntityReference, delete: DeleteRow, clear: Cl
             if relationship.cascade_delete is behaviour:
                 for row in _referring(store, relationship, deleted.id):
                     _treat(relationship, row, deleted, delete, clear)
+    _unlink(store, deleted)
+
+
+def _unlink(store: Store, deleted: EntityReference) -> None:
+    """Nothing stays linked, by a many-to-many relationship, to a row that is gone."""
+    for link in store.metadata.many_to_many:
+        ends = {
+            link.entity1_intersect_attribute: link.entity1_logical_name,
+            link.entity2_intersect_attribute: link.entity2_logical_name,
+        }
+        for column, table in ends.items():
+            if table == deleted.logical_name:
+                sql = f'DELETE FROM "{link.intersect_entity_name}" WHERE "{column}" = ?'  # noqa: S608
+                store.execute(sql, (deleted.id,))
 
 
 def _treat(

@@ -7,7 +7,7 @@ Writes happen inside a transaction the caller began on the store; whoever works 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -21,6 +21,7 @@ from dataverse_client.types import (
     QueryExpression,
     guid,
 )
+from runner.emulator.associations import Linked, association
 from runner.emulator.cascade import DeleteRow, cascade
 from runner.emulator.errors import (
     ConcurrencyVersionMismatch,
@@ -163,6 +164,66 @@ class Records:
     def _clear(self, row: EntityReference, column: str) -> None:
         self._change(self._table(row.logical_name), row.id, {column: None}, NO_SYSTEM_COLUMNS)
 
+    def associate(
+        self,
+        reference: EntityReference,
+        relationship: str,
+        related: Iterable[EntityReference],
+        user_id: str = SYSTEM_USER_ID,
+    ) -> None:
+        """Link rows to ``reference`` by the relationship of that schema name.
+
+        Raises:
+          InvalidArgument: there is no such relationship between these tables.
+          ObjectDoesNotExist: one of the rows is not there.
+          DuplicateRecord: two rows are linked already, by a many-to-many relationship.
+        """
+        for other in related:
+            row = association(self._store.metadata, relationship, reference, other)
+            self._must_exist(reference, other)
+            if isinstance(row, Linked):
+                self._link(row)
+            else:
+                self.update(row, user_id)
+
+    def disassociate(
+        self,
+        reference: EntityReference,
+        relationship: str,
+        related: Iterable[EntityReference],
+        user_id: str = SYSTEM_USER_ID,
+    ) -> None:
+        """Undo :meth:`associate`. Rows that are not linked stay as they are.
+
+        Raises:
+          InvalidArgument: there is no such relationship between these tables.
+          ObjectDoesNotExist: one of the rows is not there.
+        """
+        for other in related:
+            row = association(self._store.metadata, relationship, reference, other)
+            self._must_exist(reference, other)
+            if isinstance(row, Linked):
+                self._execute(self._table(row.table), row.delete_sql, list(row.ends.values()))
+            elif self._refers(row):
+                self.update(Entity(row.logical_name, row.id, dict.fromkeys(row.attributes)), user_id)
+
+    def _link(self, linked: Linked) -> None:
+        try:
+            self.create(Entity(linked.table, None, linked.ends), SYSTEM_USER_ID)
+        except DuplicateRecordEntityKey:
+            raise DuplicateRecord("Cannot insert duplicate key: the rows are associated already.") from None
+
+    def _refers(self, row: Entity) -> bool:
+        """Whether the row's lookup holds what ``row`` says."""
+        ((column, wanted),) = row.attributes.items()
+        held = self._read(self._table(row.logical_name), row.id or EMPTY_GUID, (column,)).get(column)
+        return bool(held == wanted)
+
+    def _must_exist(self, *references: EntityReference) -> None:
+        for reference in references:
+            if self._version(self._table(reference.logical_name), reference.id) is None:
+                raise ObjectDoesNotExist.of(reference.logical_name, reference.id)
+
     # --- reading --------------------------------------------------------------------------------------------
 
     def retrieve(
@@ -274,9 +335,7 @@ class Records:
         return row
 
     def _check_references(self, write: Write, attributes: Mapping[str, Any]) -> None:
-        for reference in write.references(attributes):
-            if self._version(self._table(reference.logical_name), reference.id) is None:
-                raise ObjectDoesNotExist.of(reference.logical_name, reference.id)
+        self._must_exist(*write.references(attributes))
 
     def _check_version(self, table: TableRecords, id: str, expected: str | None) -> None:
         row = self._version(table, id)

@@ -175,16 +175,16 @@ class Rules:
             return
         if not isinstance(amount, Money):
             raise IncorrectAttributeValueType.of(self.name, name, amount, "Money")
-        rounded = _round(amount, self._places(column, currency))
+        rounded = _round(amount.value, self._places(column, currency))
+        if rounded is not amount.value:
+            amount = Money(rounded)
         if name in attributes:
-            attributes[name] = rounded
-        attributes[base_name] = self._in_base_currency(column, rounded, currency)
+            attributes[name] = amount
+        attributes[base_name] = amount if currency.is_base else self._in_base_currency(column, rounded, currency)
 
-    def _in_base_currency(self, column: Column, amount: Money, currency: Currency) -> Money:
-        if currency.is_base:
-            return amount
-        base = amount.value / currency.exchange_rate
-        return _round(Money(base), self._places(column, self._facts.base_currency))
+    def _in_base_currency(self, column: Column, amount: Decimal, currency: Currency) -> Money:
+        base = amount / currency.exchange_rate
+        return Money(_round(base, self._places(column, self._facts.base_currency)))
 
     def _places(self, column: Column, currency: Currency) -> int:
         if column.precision_source == 0:
@@ -264,10 +264,10 @@ def _default(column: Column) -> Any:
     return OptionSetValue(int(value)) if column.is_choice else value
 
 
-def _round(amount: Money, places: int) -> Money:
+def _round(amount: Decimal, places: int) -> Decimal:
     """Half away from zero. An amount that has no more places stays as it is written."""
     try:
-        rounded = amount.value.quantize(_QUANTA[places], ROUND_HALF_UP)
+        rounded = amount.quantize(_QUANTA[places], ROUND_HALF_UP)
     except InvalidOperation:  # more digits than any column holds: its own range refuses it
         return amount
-    return amount if rounded == amount.value else Money(rounded)
+    return amount if rounded == amount else rounded

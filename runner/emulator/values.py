@@ -134,13 +134,14 @@ def _money(table: str, column: Column) -> Codec:
 def _scaler(table: str, column: Column, places: int) -> Callable[[Decimal], int]:
     """Decimal -> units of ``10**-places``, rounded half away from zero, as Dataverse rounds to a column's precision."""
     name = column.logical_name
+    factor = Decimal(10) ** places
     low = max(_units(column.min_value, places, -_MAX_STORED), -_MAX_STORED)
     high = min(_units(column.max_value, places, _MAX_STORED), _MAX_STORED)
 
     def to_units(value: Decimal) -> int:
         if not value.is_finite() or value.adjusted() > _MAX_DIGITS:
             raise ValueOutOfRange.of(table, name, value)
-        scaled = value.scaleb(places)
+        scaled = value * factor
         units = int(scaled)
         if units != scaled:
             units = int(scaled.to_integral_value(ROUND_HALF_UP))

@@ -21,6 +21,7 @@ from runner.emulator.metadata.model import (
     AttributeType,
     CascadeDelete,
     Column,
+    ManyToManyRelationship,
     Metadata,
     OneToManyRelationship,
     Option,
@@ -65,17 +66,17 @@ def metadata_of(descriptions: Iterable[Mapping[str, Any]], common: Mapping[str, 
     common = common or _read(_HERE / "common.yaml")
     tables: dict[str, Table] = {}
     relationships: list[OneToManyRelationship] = []
+    links: list[ManyToManyRelationship] = []
     for description in descriptions:
         columns = _column_descriptions(description, common)
         table = _table(description, columns)
         tables[table.logical_name] = table
         relationships += _relationships(table, columns)
-    known = tuple(r for r in relationships if r.referenced_entity in tables)
-    return Metadata(tables, tuple(replace(r, referenced_attribute=_id_of(tables, r)) for r in known))
-
-
-def _id_of(tables: Mapping[str, Table], relationship: OneToManyRelationship) -> str:
-    return tables[relationship.referenced_entity].primary_id_attribute
+        for many_to_many, intersect in _many_to_many(table, description):
+            links.append(many_to_many)
+            tables[intersect.logical_name] = intersect
+    # A lookup may name a table this environment has not got.
+    return Metadata(tables, tuple(r for r in relationships if r.referenced_entity in tables), tuple(links))
 
 
 def _read(path: Path) -> Any:
@@ -246,6 +247,44 @@ def _relationship(table: Table, column: Column, target: str, body: Mapping[str, 
         referenced_entity_navigation_property_name=schema_name,
         cascade_delete=CascadeDelete(body.get("cascade_delete", CascadeDelete.REMOVE_LINK.value)),
         metadata_id=stable_id("relationships", schema_name, target),
+    )
+
+
+def _many_to_many(table: Table, description: Mapping[str, Any]) -> Iterator[tuple[ManyToManyRelationship, Table]]:
+    """The relationships a description tells of, each with the table that holds its links."""
+    for schema_name, body in description.get("many_to_many", {}).items():
+        relationship = ManyToManyRelationship(
+            schema_name=schema_name,
+            entity1_logical_name=table.logical_name,
+            entity1_intersect_attribute=table.primary_id_attribute,
+            entity2_logical_name=body["with"],
+            entity2_intersect_attribute=f"{body['with']}id",
+            intersect_entity_name=body["intersect"],
+            metadata_id=stable_id("relationships", schema_name),
+        )
+        yield relationship, _intersect(relationship, body["entity_set_name"])
+
+
+def _intersect(relationship: ManyToManyRelationship, entity_set_name: str) -> Table:
+    name = relationship.intersect_entity_name
+    ends = (relationship.entity1_intersect_attribute, relationship.entity2_intersect_attribute)
+    columns = [
+        _primary_id(name, name),
+        *(_column(name, end, {"type": AttributeType.UNIQUEIDENTIFIER}) for end in ends),
+        _column(name, "versionnumber", {"type": AttributeType.BIG_INT, "create": False, "update": False}),
+    ]
+    return Table(
+        logical_name=name,
+        schema_name=name,
+        entity_set_name=entity_set_name,
+        primary_id_attribute=f"{name}id",
+        primary_name_attribute=None,
+        display_name=_words(name),
+        columns={column.logical_name: column for column in columns},
+        keys=(_key(name, f"{name}_key", {"schema_name": f"{name}_key", "columns": ends}),),
+        ownership=Ownership.NONE,
+        is_intersect=True,
+        metadata_id=stable_id(name),
     )
 
 

@@ -156,6 +156,8 @@ class Table:
     object_type_code: int = 0
     change_tracking_enabled: bool = True
     is_custom: bool = False
+    #: Its rows only link rows of two other tables.
+    is_intersect: bool = False
     metadata_id: str = EMPTY_GUID
 
 
