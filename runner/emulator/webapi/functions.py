@@ -11,25 +11,31 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference
 from runner.emulator.metadata.model import Table
+from runner.emulator.query.model import Aggregate, Query
+from runner.emulator.webapi.bulk_delete import bulk_delete
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
-from runner.emulator.webapi.faults import InvalidPayload, MethodNotAllowed, ResourceNotFound
+from runner.emulator.webapi.faults import BadRequest, InvalidPayload, MethodNotAllowed, ResourceNotFound
 from runner.emulator.webapi.http import Response
+from runner.emulator.webapi.metadata_changes import retrieve_metadata_changes
 from runner.emulator.webapi.paths import Segment
 
 VERSION = "9.2.0.0"
 
 
-def knows(exchange: Exchange, name: str) -> bool:
+def knows(name: str) -> bool:
     """Whether there is an unbound function or action of that name."""
-    return name in _FUNCTIONS
+    return name in _FUNCTIONS or name in _ACTIONS
 
 
 def call(exchange: Exchange, segment: Segment) -> Response:
-    """Call an unbound function. Raises MethodNotAllowed when it is not asked with GET."""
-    name = segment.operation or segment.name
-    if exchange.request.method.upper() != "GET":
-        raise MethodNotAllowed.of(exchange.request.method, name)
-    results = _FUNCTIONS[name](exchange, segment.arguments or {})
+    """Call an unbound function or action. Raises MethodNotAllowed when the one is asked like the other."""
+    name, method = segment.operation or segment.name, exchange.request.method.upper()
+    if method == "GET" and name in _FUNCTIONS:
+        results = _FUNCTIONS[name](exchange, segment.arguments or {})
+    elif method == "POST" and name in _ACTIONS:
+        results = _ACTIONS[name](exchange, exchange.request.json_body())
+    else:
+        raise MethodNotAllowed.of(method, name)
     return json_response({"@odata.context": exchange.context(f"Microsoft.Dynamics.CRM.{name}Response"), **results})
 
 
@@ -54,9 +60,36 @@ def _retrieve_version(exchange: Exchange, arguments: Mapping[str, Any]) -> Mappi
     return {"Version": VERSION}
 
 
+def _retrieve_total_record_count(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    names = arguments.get("EntityNames")
+    if not isinstance(names, list) or not all(name in exchange.schema.metadata.tables for name in names):
+        raise BadRequest("RetrieveTotalRecordCount needs EntityNames, a list of tables' logical names.")
+    counts = [_count(exchange, name) for name in names]
+    collection = {"Count": len(names), "IsReadOnly": False, "Keys": names, "Values": counts}
+    return {"EntityRecordCountCollection": collection}
+
+
+def _count(exchange: Exchange, table: str) -> int:
+    # Unlike $count this one does not stop at 5,000 rows.
+    question = Query(table, aggregates=(Aggregate("count", None, "n"),))
+    found = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
+    return int(found[0]["n"].value)
+
+
+def _retrieve_metadata_changes(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    return retrieve_metadata_changes(exchange.schema.metadata, arguments.get("Query"))
+
+
+#: What is asked with GET: the exchange and the arguments in, the results out.
 _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]] = {
-    "WhoAmI": _who_am_i,
+    "RetrieveMetadataChanges": _retrieve_metadata_changes,
+    "RetrieveTotalRecordCount": _retrieve_total_record_count,
     "RetrieveVersion": _retrieve_version,
+    "WhoAmI": _who_am_i,
+}
+#: What is sent with POST: the exchange and the body in, the results out.
+_ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any]]] = {
+    "BulkDelete": bulk_delete,
 }
 
 

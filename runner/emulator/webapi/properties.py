@@ -19,7 +19,7 @@ from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.paths import Segment
 from runner.emulator.webapi.payload import to_column
 from runner.emulator.webapi.representation import entity_url, plain
-from runner.emulator.webapi.schema import Relationship
+from runner.emulator.webapi.schema import Relationship, far_end
 
 _Handlers = Mapping[str, Callable[[], Response]]
 
@@ -133,7 +133,7 @@ def _collection_handlers(
             "POST": lambda: _add(exchange, reference, relationship),
             "DELETE": lambda: _remove(exchange, reference, relationship, segment),
         }
-    table = exchange.schema.table(records.far_end(relationship, reference.logical_name))
+    table = exchange.schema.table(far_end(relationship, reference.logical_name))
     if tail == ["$count"]:
         return {"GET": lambda: collection.count(exchange, table, _members(exchange, reference, relationship))}
     return {"GET": lambda: collection.retrieve_multiple(exchange, table, _members(exchange, reference, relationship))}
@@ -147,7 +147,7 @@ def _members(exchange: Exchange, reference: EntityReference, relationship: Relat
     near, far = relationship.entity1_intersect_attribute, relationship.entity2_intersect_attribute
     if relationship.entity1_logical_name != reference.logical_name:
         near, far = far, near
-    primary_id = exchange.schema.table(records.far_end(relationship, reference.logical_name)).primary_id_attribute
+    primary_id = exchange.schema.table(far_end(relationship, reference.logical_name)).primary_id_attribute
     where = Condition(ColumnRef(near, "members"), Operator.EQUAL, (id,))
     return Exists(Link(relationship.intersect_entity_name, far, primary_id, "members", where=where))
 
@@ -162,7 +162,7 @@ def _add(exchange: Exchange, reference: EntityReference, relationship: Relations
 
 def _remove(exchange: Exchange, reference: EntityReference, relationship: Relationship, segment: Segment) -> Response:
     """``DELETE set(id)/nav(related)/$ref``, or ``DELETE set(id)/nav/$ref?$id=<url>``."""
-    far = exchange.schema.table(records.far_end(relationship, reference.logical_name))
+    far = exchange.schema.table(far_end(relationship, reference.logical_name))
     if segment.arguments:
         related = exchange.reader().key_reference(far, segment)
     elif "$id" in exchange.parameters:

@@ -18,7 +18,7 @@ from runner.emulator.webapi.faults import BadRequest, InvalidPayload
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.payload import Payload
 from runner.emulator.webapi.representation import RowWriter, entity_url, etag
-from runner.emulator.webapi.schema import Relationship
+from runner.emulator.webapi.schema import Relationship, far_end
 
 _ROW_VERSION_MATCHES = "IfRowVersionMatches"
 
@@ -77,13 +77,6 @@ def associate(
         Relationship=relationship.schema_name,
         RelatedEntities=[exchange.resolve(related)],
     )
-
-
-def far_end(relationship: Relationship, near: str) -> str:
-    if isinstance(relationship, OneToManyRelationship):
-        return relationship.referencing_entity
-    is_first = relationship.entity1_logical_name == near
-    return relationship.entity2_logical_name if is_first else relationship.entity1_logical_name
 
 
 def retrieve(exchange: Exchange, table: Table, reference: EntityReference) -> Response:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from runner.emulator.metadata.model import Table
 from runner.emulator.webapi import collection, definitions, functions, properties, records
+from runner.emulator.webapi.csdl import schema_document
 from runner.emulator.webapi.exchange import Exchange, json_response
 from runner.emulator.webapi.faults import MethodNotAllowed, ResourceNotFound
 from runner.emulator.webapi.http import Response
@@ -22,14 +23,16 @@ def route(exchange: Exchange, segments: Sequence[Segment]) -> Response:
     if not segments:
         return _dispatch(exchange, {"GET": lambda: _service_document(exchange)})
     first = segments[0]
-    if first.name.startswith("$") and first.name not in ("$metadata", "$batch"):
+    if first.name.startswith("$") and first.name != "$metadata":
         return _content_reference(exchange, segments)
+    if first.name == "$metadata":
+        return _dispatch(exchange, {"GET": lambda: _schema_document(exchange)})
     if first.name in definitions.ROOTS:
         return _dispatch(exchange, {"GET": lambda: definitions.answer(exchange, segments)})
     table = exchange.schema.metadata.by_entity_set.get(first.name)
     if table is not None:
         return _dispatch(exchange, _table_handlers(exchange, table, segments))
-    if len(segments) == 1 and functions.knows(exchange, first.operation or first.name):
+    if len(segments) == 1 and functions.knows(first.operation or first.name):
         return functions.call(exchange, first)
     raise ResourceNotFound.at(first.name)
 
@@ -74,6 +77,10 @@ def _collection_handlers(exchange: Exchange, table: Table, rest: Sequence[Segmen
     if len(rest) == 1 and rest[0].operation is not None:
         return {"POST": lambda: functions.call_on_collection(exchange, table, rest[0])}
     raise ResourceNotFound.at(rest[0].name)
+
+
+def _schema_document(exchange: Exchange) -> Response:
+    return Response(200, {"Content-Type": "application/xml"}, schema_document(exchange.schema).encode())
 
 
 def _service_document(exchange: Exchange) -> Response:

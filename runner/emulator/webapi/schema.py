@@ -16,6 +16,14 @@ from runner.emulator.webapi.faults import ResourceNotFound
 Relationship: TypeAlias = OneToManyRelationship | ManyToManyRelationship
 
 
+def far_end(relationship: Relationship, near: str) -> str:
+    """The table whose rows the table ``near`` has a collection of."""
+    if isinstance(relationship, OneToManyRelationship):
+        return relationship.referencing_entity
+    is_first = relationship.entity1_logical_name == near
+    return relationship.entity2_logical_name if is_first else relationship.entity1_logical_name
+
+
 @dataclass(frozen=True, slots=True)
 class Navigation:
     """The navigation properties of a table.

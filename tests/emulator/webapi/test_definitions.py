@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 PAYMENT = "EntityDefinitions(LogicalName='new_payment')"
@@ -94,6 +96,21 @@ def test_relationships_are_found_from_the_table_and_by_their_name(crm):
 )
 def test_what_is_not_there_is_refused(crm, path):
     assert crm.send("GET", path).status in (400, 404)
+
+
+def test_the_schema_document_is_well_formed_and_complete(crm):
+    response = crm.send("GET", "$metadata", Accept="application/xml")
+    schema = ElementTree.fromstring(response.body)[0][0]  # noqa: S314  # our own document
+    edm = "{http://docs.oasis-open.org/odata/ns/edm}"
+    (payment,) = [each for each in schema.iter(f"{edm}EntityType") if each.get("Name") == "new_payment"]
+    types = {each.get("Name"): each.get("Type") for each in payment}
+    names = {each.get("Name") for each in schema.iter(f"{edm}EntityType")}
+    assert response.headers["Content-Type"] == "application/xml"
+    assert types["new_amount"] == "Edm.Decimal"
+    assert types["_new_salesorderid_value"] == "Edm.Guid"
+    assert types["new_SalesOrderId"] == "mscrm.salesorder"
+    pointed_at = {each.get("Type").strip(")").rpartition(".")[2] for each in schema.iter(f"{edm}NavigationProperty")}
+    assert pointed_at <= names
 
 
 def test_the_service_document_lists_the_entity_sets(crm):

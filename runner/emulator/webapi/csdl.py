@@ -1,0 +1,70 @@
+"""``$metadata``: the environment's tables as an OData schema, for clients that generate code from it.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-service-documents
+Source: https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part3-csdl.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.sax.saxutils import quoteattr
+
+from runner.emulator.metadata.model import Table
+from runner.emulator.query.edm import edm_type, property_name
+from runner.emulator.webapi.schema import Navigation, Schema, far_end
+
+_HEAD = """<?xml version="1.0" encoding="utf-8"?>
+<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">
+<edmx:DataServices>
+<Schema Namespace="Microsoft.Dynamics.CRM" Alias="mscrm" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+<EntityType Name="crmbaseentity" Abstract="true" />
+"""
+_FOOT = "</Schema>\n</edmx:DataServices>\n</edmx:Edmx>\n"
+
+
+def schema_document(schema: Schema) -> str:
+    """The CSDL of every table: an entity type and an entity set each."""
+    tables = list(schema.metadata.tables.values())
+    types = "".join(line for table in tables for line in _entity_type(schema, table))
+    return _HEAD + types + "".join(_container(schema, tables)) + _FOOT
+
+
+def _entity_type(schema: Schema, table: Table) -> Iterator[str]:
+    yield f'<EntityType Name={quoteattr(table.logical_name)} BaseType="mscrm.crmbaseentity">\n'
+    yield f"<Key><PropertyRef Name={quoteattr(table.primary_id_attribute)} /></Key>\n"
+    for column in table.columns.values():
+        yield f'<Property Name={quoteattr(property_name(column))} Type="{edm_type(column)}" />\n'
+    yield from _navigation_properties(schema.navigation(table), table.logical_name)
+    yield "</EntityType>\n"
+
+
+def _navigation_properties(navigation: Navigation, table: str) -> Iterator[str]:
+    for name, relationships in navigation.lookups.items():
+        # One property may lead to several tables (ownerid); only their common base type is true of all.
+        target = relationships[0].referenced_entity if len(relationships) == 1 else "crmbaseentity"
+        column = f"_{relationships[0].referencing_attribute}_value"
+        yield f'<NavigationProperty Name={quoteattr(name)} Type="mscrm.{target}">'
+        yield f"<ReferentialConstraint Property={quoteattr(column)} "
+        yield f"ReferencedProperty={quoteattr(relationships[0].referenced_attribute)} /></NavigationProperty>\n"
+    for name, relationship in navigation.collections.items():
+        target = far_end(relationship, table)
+        yield f'<NavigationProperty Name={quoteattr(name)} Type="Collection(mscrm.{target})" />\n'
+
+
+def _container(schema: Schema, tables: list[Table]) -> Iterator[str]:
+    yield '<EntityContainer Name="System">\n'
+    for table in tables:
+        entity_set = quoteattr(table.entity_set_name)
+        yield f'<EntitySet Name={entity_set} EntityType="Microsoft.Dynamics.CRM.{table.logical_name}">\n'
+        yield from _bindings(schema, table)
+        yield "</EntitySet>\n"
+    yield "</EntityContainer>\n"
+
+
+def _bindings(schema: Schema, table: Table) -> Iterator[str]:
+    navigation = schema.navigation(table)
+    targets = {name: found[0].referenced_entity for name, found in navigation.lookups.items() if len(found) == 1}
+    targets |= {name: far_end(found, table.logical_name) for name, found in navigation.collections.items()}
+    for name, target in targets.items():
+        entity_set = schema.table(target).entity_set_name
+        yield f"<NavigationPropertyBinding Path={quoteattr(name)} Target={quoteattr(entity_set)} />\n"

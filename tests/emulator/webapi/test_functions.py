@@ -1,0 +1,87 @@
+"""Functions and actions that are bound to no table."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+
+def equals(name, value):
+    return {"PropertyName": name, "ConditionOperator": "Equals", "Value": {"Type": "System.String", "Value": value}}
+
+
+def metadata_changes(crm, query):
+    return crm.get(f"RetrieveMetadataChanges(Query=@p1)?@p1={quote(json.dumps(query))}")["EntityMetadata"]
+
+
+class TestRetrieveMetadataChanges:
+    def test_projects_the_columns_asked_for(self, crm):
+        (table,) = metadata_changes(
+            crm,
+            {
+                "Criteria": {"Conditions": [equals("LogicalName", "new_payment")]},
+                "Properties": {"PropertyNames": ["LogicalName", "Attributes"]},
+                "AttributeQuery": {
+                    "Properties": {"PropertyNames": ["MaxLength"]},
+                    "Criteria": {"Conditions": [equals("AttributeType", "Memo")]},
+                },
+            },
+        )
+        lengths = {column["LogicalName"]: column["MaxLength"] for column in table["Attributes"]}
+        assert lengths["new_failuremessage"] == 4000
+        assert "EntitySetName" not in table
+
+    def test_filters_nest(self, crm):
+        either = [{"Conditions": [equals("LogicalName", name)]} for name in ("account", "contact")]
+        query = {
+            "Criteria": {"FilterOperator": "Or", "Filters": either},
+            "Properties": {"PropertyNames": ["SchemaName"]},
+        }
+        assert {table["SchemaName"] for table in metadata_changes(crm, query)} == {"Account", "Contact"}
+
+    @pytest.mark.parametrize("query", ["x", [1], {"Criteria": 1}, {"Criteria": {"Conditions": [{}]}}])
+    def test_a_query_that_is_none_is_refused(self, crm, query):
+        assert crm.send("GET", f"RetrieveMetadataChanges(Query=@p)?@p={quote(json.dumps(query))}").status == 400
+
+
+class TestBulkDelete:
+    @staticmethod
+    def condition(name, operator, *values):
+        return {"AttributeName": name, "Operator": operator, "Values": [{"Value": value} for value in values]}
+
+    def send(self, crm, *conditions, table="account"):
+        query = {"EntityName": table, "Criteria": {"FilterOperator": "And", "Conditions": list(conditions)}}
+        return crm.post("BulkDelete", {"JobName": "Clean up", "QuerySet": [query]})
+
+    def test_deletes_the_rows_it_finds_and_leaves_a_job(self, crm):
+        ids = [crm.create("accounts", name=name) for name in "ABC"]
+        job = self.send(crm, self.condition("accountid", "In", *ids[:2])).json()["JobId"]
+        assert [row["name"] for row in crm.get("accounts?$select=name")["value"]] == ["C"]
+        assert crm.get(f"asyncoperations({job})")["statuscode"] == 30
+
+    def test_a_row_that_stays_is_counted(self, crm):
+        crm.create("new_payments", new_amount=1)
+        job = self.send(crm, self.condition("isocurrencycode", "Equal", "USD"), table="transactioncurrency").json()[
+            "JobId"
+        ]
+        assert crm.get(f"asyncoperations({job})")["message"].startswith("0 rows deleted, 1 not.")
+
+    def test_a_query_that_cannot_be_read_deletes_nothing(self, crm):
+        crm.create("accounts", name="A")
+        assert self.send(crm, self.condition("nonsense", "Equal", 1)).status == 400
+        assert self.send(crm, self.condition("accountid", "In", "no guid")).status == 400
+        assert self.send(crm, table="nonsense").status == 400
+        assert crm.send("GET", "accounts/$count").body == b"1"
+
+
+def test_total_record_count(crm):
+    crm.create("accounts", name="A")
+    path = """RetrieveTotalRecordCount(EntityNames=@p)?@p=["account","contact"]"""
+    assert crm.get(path)["EntityRecordCountCollection"]["Values"] == [1, 0]
+
+
+def test_a_function_is_not_posted_and_an_action_not_got(crm):
+    assert crm.post("WhoAmI", {}).status == 405
+    assert crm.send("GET", "BulkDelete").status == 405
