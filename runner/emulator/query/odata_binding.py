@@ -9,12 +9,19 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from itertools import count
 from typing import Any
 
-from runner.emulator.metadata.model import AttributeType, Column, Metadata, OneToManyRelationship, Table
+from runner.emulator.metadata.model import (
+    AttributeType,
+    Column,
+    ManyToManyRelationship,
+    Metadata,
+    OneToManyRelationship,
+    Table,
+)
 from runner.emulator.query import odata_syntax as syntax
 from runner.emulator.query.edm import TEXT_TYPES, column_named, column_value, edm_type, instant, unknown_property
 from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Not, Operator, Or, Order
@@ -68,6 +75,22 @@ class _Node:
     def link(self, kind: Any, where: Filter | None = None) -> Link:
         from_column, to_column = self.columns
         return Link(self.table.logical_name, from_column, to_column, self.alias or "", kind, (), where, self.links())
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A many-to-many relationship seen from one table: the intersect table's two columns, and the other table."""
+
+    near_column: str
+    far_column: str
+    far_table: str
+
+
+def ends_of(relationship: ManyToManyRelationship, near: str) -> Ends:
+    first = (relationship.entity1_intersect_attribute, relationship.entity1_logical_name)
+    second = (relationship.entity2_intersect_attribute, relationship.entity2_logical_name)
+    here, there = (first, second) if first[1] == near else (second, first)
+    return Ends(here[0], there[0], there[1])
 
 
 class Binder:
@@ -238,35 +261,48 @@ class Binder:
             relationship = self._many_to_one(node.table, name)
             if relationship is None:
                 raise unknown_property(node.table, name)
-            node.reached[name] = _Node(
-                self._metadata.tables[relationship.referenced_entity],
-                f"n{next(self._aliases)}",
-                (relationship.referenced_attribute, relationship.referencing_attribute),
-            )
+            columns = (relationship.referenced_attribute, relationship.referencing_attribute)
+            node.reached[name] = self._new_node(relationship.referenced_entity, columns)
         return node.reached[name]
 
     def _lambda(self, expression: syntax.Lambda, scopes: Mapping[str, _Node]) -> Filter:
         parent, path = _start(expression.collection, scopes)
         if len(path) != 1 or parent.reached.get(path[0]):
             raise ODataError(f"'{expression.collection}' is not a collection of the table itself.")
-        node = self._collection(parent, path[0])
-        negate = expression.quantifier == "all"
+        node, through = self._collection(parent, path[0])
         where = None
         if expression.body is not None and expression.variable is not None:
             where = self._filter(expression.body, {**scopes, expression.variable: node})
-        if not negate:
-            return Exists(node.link("inner", where))
-        return Not(Exists(node.link("inner", Not(where) if where else None)))
+        if expression.quantifier == "any":
+            return Exists(_through(through, node.link("inner", where)))
+        # All of them hold when there is none that does not.
+        return Not(Exists(_through(through, node.link("inner", Not(where) if where else None))))
 
-    def _collection(self, parent: _Node, name: str) -> _Node:
+    def _collection(self, parent: _Node, name: str) -> tuple[_Node, Link | None]:
+        """The table a collection leads to, and the intersect table on the way, if there is one."""
         for relationship in self._metadata.referenced_by(parent.table.logical_name):
             if relationship.referenced_entity_navigation_property_name == name:
-                return _Node(
-                    self._metadata.tables[relationship.referencing_entity],
-                    f"n{next(self._aliases)}",
-                    (relationship.referencing_attribute, relationship.referenced_attribute),
-                )
+                columns = (relationship.referencing_attribute, relationship.referenced_attribute)
+                return self._new_node(relationship.referencing_entity, columns), None
+        for many_to_many in self._metadata.many_to_many:
+            names = (many_to_many.entity1_logical_name, many_to_many.entity2_logical_name)
+            if many_to_many.schema_name == name and parent.table.logical_name in names:
+                return self._intersected(parent.table, many_to_many)
         raise unknown_property(parent.table, name)
+
+    def _intersected(self, table: Table, relationship: ManyToManyRelationship) -> tuple[_Node, Link]:
+        ends = ends_of(relationship, table.logical_name)
+        far = self._metadata.tables[ends.far_table]
+        alias = f"n{next(self._aliases)}"
+        through = Link(relationship.intersect_entity_name, ends.near_column, table.primary_id_attribute, alias)
+        return self._new_node(ends.far_table, (far.primary_id_attribute, ends.far_column)), through
+
+    def _new_node(self, table: str, columns: tuple[str, str]) -> _Node:
+        return _Node(self._metadata.tables[table], f"n{next(self._aliases)}", columns)
+
+
+def _through(through: Link | None, link: Link) -> Link:
+    return link if through is None else replace(through, links=(link,))
 
 
 def _start(prop: syntax.Property, scopes: Mapping[str, _Node]) -> tuple[_Node, tuple[str, ...]]:

@@ -11,17 +11,21 @@ from itertools import islice
 from typing import Any
 
 from dataverse_client.types import Entity, EntityReference
-from runner.emulator.metadata.model import ManyToManyRelationship, OneToManyRelationship, Table
+from runner.emulator.metadata.model import OneToManyRelationship, Table
 from runner.emulator.query.edm import unknown_property
-from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Operator, Query
+from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Link, Operator, Query
 from runner.emulator.query.odata import ExpandItem, QueryOptions
+from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.webapi.exchange import Exchange
-from runner.emulator.webapi.faults import BadRequest, NotImplementedHere
+from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.representation import RowWriter
-from runner.emulator.webapi.schema import Schema
+from runner.emulator.webapi.schema import Relationship, Schema
 
 #: Dataverse refuses more. Source: as above, "Limit the number of results"
 MAX_EXPANDS = 15
+
+#: The alias of an intersect table. No table is called so: names hold no capitals.
+_THROUGH = "Through"
 
 _Pairs = Sequence[tuple[Entity, dict[str, Any]]]
 
@@ -41,11 +45,11 @@ class _Lookup:
 
 @dataclass(frozen=True, slots=True)
 class _Collection:
-    """A navigation property to the rows that refer to a row."""
+    """A navigation property to many rows, those that refer to a row or are linked to it."""
 
     name: str
     options: QueryOptions
-    relationship: OneToManyRelationship
+    relationship: Relationship
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Expansion:
     """The navigation properties of a table that a request expands."""
 
     exchange: Exchange
+    table: Table
     items: tuple[_Lookup | _Collection, ...]
 
     @classmethod
@@ -61,7 +66,7 @@ class Expansion:
         found = tuple(_item(exchange.schema, table, item) for item in items)
         if len(found) > MAX_EXPANDS:
             raise BadRequest(f"$expand takes at most {MAX_EXPANDS} navigation properties, not {len(found)}.")
-        return cls(exchange, found)
+        return cls(exchange, table, found)
 
     def lookup_columns(self) -> tuple[str, ...]:
         """The columns that must be read to follow the lookups."""
@@ -87,18 +92,41 @@ class Expansion:
             body[item.name] = found.get(row.get(item.column))
 
     def _fill_collection(self, item: _Collection, pairs: _Pairs) -> None:
-        column = item.relationship.referencing_attribute
-        table = self.exchange.schema.table(item.relationship.referencing_entity)
         members: dict[str, list[dict[str, Any]]] = {row.id or "": [] for row, _ in pairs}
-        for row, body in self._read(table, item.options, column, list(members)):
-            members[row[column].id].append(body)
+        for parent, body in self._members(item.relationship, item.options, list(members)):
+            members[parent].append(body)
         for row, body in pairs:
             body[item.name] = list(islice(members[row.id or ""], item.options.top))
 
+    def _members(
+        self, relationship: Relationship, options: QueryOptions, ids: list[str]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The related rows of those with these ``ids``, as JSON, each with the id of the row it is related to."""
+        if isinstance(relationship, OneToManyRelationship):
+            table = self.exchange.schema.table(relationship.referencing_entity)
+            column = relationship.referencing_attribute
+            for row, body in self._read(table, options, column, ids):
+                yield row[column].id, body
+            return
+        ends = ends_of(relationship, self.table.logical_name)
+        table = self.exchange.schema.table(ends.far_table)
+        through = Link(
+            relationship.intersect_entity_name,
+            ends.far_column,
+            table.primary_id_attribute,
+            _THROUGH,
+            columns=(ends.near_column,),
+        )
+        for row, body in self._read(table, options, ends.near_column, ids, through):
+            yield row[f"{_THROUGH}.{ends.near_column}"].value, body
+
     def _read(
-        self, table: Table, options: QueryOptions, column: str, ids: list[str]
+        self, table: Table, options: QueryOptions, column: str, ids: list[str], through: Link | None = None
     ) -> Iterator[tuple[Entity, dict[str, Any]]]:
-        """The rows whose ``column`` holds one of ``ids``, and their JSON, expanded themselves."""
+        """The rows whose ``column`` holds one of ``ids``, and their JSON, expanded themselves.
+
+        ``through`` is the intersect table whose column it is, if it is not the table's own.
+        """
         if not ids:
             return iter(())
         exchange = self.exchange
@@ -106,8 +134,11 @@ class Expansion:
         expansion = Expansion.of(exchange, table, options.expand)
         names = None
         if options.select is not None:
-            names = (*(c.logical_name for c in columns), column, *expansion.lookup_columns())
-        found = exchange.execute("RetrieveMultiple", Query=_query(exchange, table, options, names, column, ids))
+            own = () if through else (column,)
+            names = tuple(dict.fromkeys((*(c.logical_name for c in columns), *own, *expansion.lookup_columns())))
+        held = Condition(ColumnRef(column, _THROUGH if through else None), Operator.IN, tuple(ids))
+        question = _query(exchange, table, options, names, held, (through,) if through else ())
+        found = exchange.execute("RetrieveMultiple", Query=question)
         rows: list[Entity] = list(found["BusinessEntityCollection"])
         writer = RowWriter.of(columns, exchange.schema.navigation(table), exchange.preferences)
         bodies = [writer.write(row) for row in rows]
@@ -120,16 +151,14 @@ def _query(
     table: Table,
     options: QueryOptions,
     columns: tuple[str, ...] | None,
-    column: str,
-    ids: list[str],
+    where: Filter,
+    through: tuple[Link, ...],
 ) -> Query:
     binder = exchange.binder(table)
-    where: Filter = Condition(ColumnRef(column), Operator.IN, tuple(ids))
     if options.filter is not None:
         where = And((where, binder.filter(options.filter)))
     orders = binder.orders(options.orderby)
-    unique = None if columns is None else tuple(dict.fromkeys(columns))
-    return Query(table.logical_name, unique, where, orders, binder.links())
+    return Query(table.logical_name, columns, where, orders, (*through, *binder.links()))
 
 
 def _item(schema: Schema, table: Table, item: ExpandItem) -> _Lookup | _Collection:
@@ -139,8 +168,6 @@ def _item(schema: Schema, table: Table, item: ExpandItem) -> _Lookup | _Collecti
     if relationships is not None:
         return _Lookup(name, item.options, relationships)
     relationship = navigation.collections.get(name)
-    if isinstance(relationship, ManyToManyRelationship):
-        raise NotImplementedHere(f"$expand of the many-to-many relationship '{name}' is not supported.")
     if relationship is None:
         raise unknown_property(table, name)
     return _Collection(name, item.options, relationship)

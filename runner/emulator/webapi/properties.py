@@ -12,6 +12,7 @@ from dataverse_client.types import Entity, EntityReference
 from runner.emulator.metadata.model import Column, OneToManyRelationship, Table
 from runner.emulator.query.edm import column_named, property_name
 from runner.emulator.query.model import ColumnRef, Condition, Exists, Filter, Link, Operator
+from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.webapi import collection, functions, records
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response, text_response
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
@@ -144,12 +145,10 @@ def _members(exchange: Exchange, reference: EntityReference, relationship: Relat
     id = exchange.resolve(reference).id
     if isinstance(relationship, OneToManyRelationship):
         return Condition(ColumnRef(relationship.referencing_attribute), Operator.EQUAL, (id,))
-    near, far = relationship.entity1_intersect_attribute, relationship.entity2_intersect_attribute
-    if relationship.entity1_logical_name != reference.logical_name:
-        near, far = far, near
-    primary_id = exchange.schema.table(far_end(relationship, reference.logical_name)).primary_id_attribute
-    where = Condition(ColumnRef(near, "members"), Operator.EQUAL, (id,))
-    return Exists(Link(relationship.intersect_entity_name, far, primary_id, "members", where=where))
+    ends = ends_of(relationship, reference.logical_name)
+    primary_id = exchange.schema.table(ends.far_table).primary_id_attribute
+    where = Condition(ColumnRef(ends.near_column, "members"), Operator.EQUAL, (id,))
+    return Exists(Link(relationship.intersect_entity_name, ends.far_column, primary_id, "members", where=where))
 
 
 def _add(exchange: Exchange, reference: EntityReference, relationship: Relationship) -> Response:

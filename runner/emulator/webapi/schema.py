@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from runner.emulator.metadata.model import Column, ManyToManyRelationship, Metadata, OneToManyRelationship, Table
 from runner.emulator.query.edm import column_named, unknown_property
+from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.webapi.faults import ResourceNotFound
 
 Relationship: TypeAlias = OneToManyRelationship | ManyToManyRelationship
@@ -20,8 +21,7 @@ def far_end(relationship: Relationship, near: str) -> str:
     """The table whose rows the table ``near`` has a collection of."""
     if isinstance(relationship, OneToManyRelationship):
         return relationship.referencing_entity
-    is_first = relationship.entity1_logical_name == near
-    return relationship.entity2_logical_name if is_first else relationship.entity1_logical_name
+    return ends_of(relationship, near).far_table
 
 
 @dataclass(frozen=True, slots=True)
