@@ -73,7 +73,7 @@ def status_told(event: PaymentEvent) -> PaymentStatus | None:
     """The status an event speaks of; None for one about refunds or disputes.
 
     A completed checkout is not a paid one: bank debits tell later.
-    Source: https://docs.stripe.com/payments/checkout/fulfill-orders#delayed-notification
+    Source: https://docs.stripe.com/checkout/fulfillment
     """
     if event.event_type == "checkout.session.completed":
         is_paid = event.payment_status in ("paid", "no_payment_required")

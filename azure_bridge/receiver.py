@@ -101,7 +101,7 @@ class StripeReceiver:
         """One Event Grid delivery: a CloudEvent, or a JSON array of them, around Stripe's event.
 
         There is no signature in it. The caller vouches that it came through Event Grid.
-        Source: https://docs.stripe.com/event-destinations/eventgrid
+        Source: https://docs.stripe.com/event-destinations
 
         Raises:
           EventUnreadableError: not CloudEvents 1.0, or no snapshot event inside; none of the array is taken.
