@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import stripe
@@ -15,9 +16,11 @@ from dataverse_client.types import Entity
 from plugins.configuration import Collect, CollectionSettings
 from plugins.demand import Demand
 from plugins.payment_tables import INTENT, SESSION
+from plugins.stripe_parameters import creation_parameters, with_metadata
 from runner.plugin import PluginContext
 
-_LONGEST_PRODUCT_NAME = 250
+#: How many of the newest intents or sessions are looked through for one that was lost.
+_LOOK_BACK = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class StripePayments:
         client = context.service(stripe.StripeClient)
         self._intents = client.v1.payment_intents
         self._sessions = client.v1.checkout.sessions
+        self._service: Any = self._sessions if settings.collect is Collect.CHECKOUT else self._intents
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -70,15 +74,15 @@ class StripePayments:
         if session_id := row.get(SESSION):
             return self._read_session(session_id)
         if intent_id := row.get(INTENT):
-            return _of_intent(self._intents.retrieve(intent_id))
+            return _payment(self._intents.retrieve(intent_id))
         return None
 
     def _read_session(self, session_id: str) -> StripePayment:
         """Once complete, a session is done and its intent tells what became of the money."""
         session = self._sessions.retrieve(session_id)
         if session.status == "complete" and session.payment_intent:
-            return _of_intent(self._intents.retrieve(str(session.payment_intent)))
-        return _of_session(session)
+            return _payment(self._intents.retrieve(str(session.payment_intent)))
+        return _payment(session)
 
     # --- creating ------------------------------------------------------------------------------------------
 
@@ -87,34 +91,41 @@ class StripePayments:
 
         The same row and demand get the same one, however often asked: until it is closed, as a rollback does.
         """
-        attempt = replacing.id if replacing else ""
-        if self._settings.collect is Collect.CHECKOUT:
-            made = _of_session(self._create_once(self._sessions.create, self._session_parameters(demand), attempt))
-        else:
-            made = _of_intent(self._create_once(self._intents.create, self._intent_parameters(demand), attempt))
+        parameters = creation_parameters(demand, self._row_id, self._settings)
+        key = self._idempotency_key(parameters, replacing.id if replacing else "")
+        made = self._create_once(demand, parameters, key)
         if made.is_closed:
             return self.create(demand, replacing=made)
         self._context.on_rollback(partial(self.close, made))
         self._context.trace("Created {} for {} {}", made.id, demand.amount, demand.currency)
         return made
 
-    def _create_once(self, create: Callable[..., Any], parameters: dict[str, Any], attempt: str) -> Any:
-        key = self._idempotency_key(parameters, attempt)
-        correlated = {"CRM_CorrelationId": self._context.correlation_id, **parameters["metadata"]}
+    def _create_once(self, demand: Demand, parameters: dict[str, Any], key: str) -> StripePayment:
+        correlated = {"CRM_CorrelationId": self._context.correlation_id, **demand.metadata}
         try:
-            made = create(_with_metadata(parameters, correlated), {"idempotency_key": key})
+            made = self._service.create(with_metadata(parameters, correlated), {"idempotency_key": key})
         except stripe.IdempotencyError:
-            # The key stands for everything but the correlation id: another call got this far before, and its row
-            # did not survive. Without a correlation id, all that come after it agree.
-            made = create(parameters, {"idempotency_key": f"{key}:again"})
+            # The key stands for everything but the correlation id, so another call got this far before, and either
+            # its row did not survive or Stripe's answer did not arrive.
+            return self._find_lost(demand) or self._create_uncorrelated(parameters, key)
         return self._as_it_is_now(made)
 
-    def _as_it_is_now(self, made: Any) -> Any:
+    def _create_uncorrelated(self, parameters: dict[str, Any], key: str) -> StripePayment:
+        """Without a correlation id, all calls that come this far agree."""
+        return self._as_it_is_now(self._service.create(parameters, {"idempotency_key": f"{key}:again"}))
+
+    def _find_lost(self, demand: Demand) -> StripePayment | None:
+        """What an earlier call made for the same demand. Lists begin with the newest, and it is recent."""
+        for made in islice(self._service.list({"limit": 100}).auto_paging_iter(), _LOOK_BACK):
+            payment = _payment(made)
+            if payment.is_open and payment.meets(demand) and demand.metadata.items() <= made.metadata.to_dict().items():
+                return payment
+        return None
+
+    def _as_it_is_now(self, made: Any) -> StripePayment:
         """A replayed answer shows the object as it was when it was created."""
-        if "idempotent-replayed" not in {name.lower() for name in made.last_response.headers}:
-            return made
-        service = self._sessions if made.object == "checkout.session" else self._intents
-        return service.retrieve(made.id)
+        is_replay = "idempotent-replayed" in {name.lower() for name in made.last_response.headers}
+        return _payment(self._service.retrieve(made.id) if is_replay else made)
 
     def _idempotency_key(self, parameters: Mapping[str, Any], attempt: str) -> str:
         """At most 255 characters, and nothing personal: texts and amounts are only in the hash.
@@ -125,41 +136,6 @@ class StripePayments:
         table = parameters["metadata"]["CRM_Table"]
         digest = hashlib.sha256(facts).hexdigest()[:32]
         return f"{self._context.organization_id}:{table}:{self._row_id}:{self._settings.collect}:{digest}"
-
-    def _intent_parameters(self, demand: Demand) -> dict[str, Any]:
-        methods: dict[str, Any] = {"automatic_payment_methods": {"enabled": True}}
-        return {
-            "amount": demand.amount,
-            "currency": demand.currency,
-            "metadata": dict(demand.metadata),
-            **demand.texts,
-            **self._capture(),
-            **(self._allowed_methods() or methods),
-        }
-
-    def _session_parameters(self, demand: Demand) -> dict[str, Any]:
-        """The metadata goes to the intent too: Checkout does not copy it there."""
-        product = {"name": (demand.description or "Payment")[:_LONGEST_PRODUCT_NAME]}
-        price = {"currency": demand.currency, "unit_amount": demand.amount, "product_data": product}
-        pages = {"success_url": self._settings.success_url, "cancel_url": self._settings.cancel_url}
-        return {
-            "mode": "payment",
-            "line_items": [{"quantity": 1, "price_data": price}],
-            "payment_intent_data": {"metadata": dict(demand.metadata), **demand.texts, **self._capture()},
-            "metadata": dict(demand.metadata),
-            "client_reference_id": self._row_id,
-            **{name: page for name, page in pages.items() if page},
-            **({"customer_email": demand.receipt_email} if demand.receipt_email else {}),
-            **self._allowed_methods(),
-        }
-
-    def _capture(self) -> dict[str, Any]:
-        method = self._settings.capture_method
-        return {"capture_method": method.value} if method else {}
-
-    def _allowed_methods(self) -> dict[str, Any]:
-        allowed = self._settings.allowed_payment_method_types
-        return {"allowed_payment_method_types": list(allowed)} if allowed else {}
 
     # --- changing and closing ------------------------------------------------------------------------------
 
@@ -175,41 +151,26 @@ class StripePayments:
 
     def close(self, payment: StripePayment) -> None:
         """Cancel the intent, or expire the session, so that nobody can pay it. Closed already is well too."""
+        is_session = payment.kind is Collect.CHECKOUT
         try:
-            if payment.kind is Collect.CHECKOUT:
-                self._sessions.expire(payment.id)
-            else:
-                self._intents.cancel(payment.id)
+            (self._sessions.expire if is_session else self._intents.cancel)(payment.id)
         except stripe.InvalidRequestError:
-            if not self._read_again(payment).is_closed:
+            now = (self._sessions if is_session else self._intents).retrieve(payment.id)
+            if not _payment(now).is_closed:
                 raise
         self._context.trace("Closed {}", payment.id)
 
-    def _read_again(self, payment: StripePayment) -> StripePayment:
-        if payment.kind is Collect.CHECKOUT:
-            return _of_session(self._sessions.retrieve(payment.id))
-        return _of_intent(self._intents.retrieve(payment.id))
 
-
-def _of_intent(intent: stripe.PaymentIntent) -> StripePayment:
-    return StripePayment(
-        kind=Collect.INTENT, id=intent.id, status=intent.status, amount=intent.amount, currency=intent.currency
-    )
-
-
-def _of_session(session: stripe.checkout.Session) -> StripePayment:
+def _payment(made: stripe.PaymentIntent | stripe.checkout.Session) -> StripePayment:
+    if isinstance(made, stripe.PaymentIntent):
+        return StripePayment(
+            kind=Collect.INTENT, id=made.id, status=made.status, amount=made.amount, currency=made.currency
+        )
     return StripePayment(
         kind=Collect.CHECKOUT,
-        id=session.id,
-        status=str(session.status),
-        amount=session.amount_total or 0,
-        currency=str(session.currency),
-        url=session.url,
+        id=made.id,
+        status=str(made.status),
+        amount=made.amount_total or 0,
+        currency=str(made.currency),
+        url=made.url,
     )
-
-
-def _with_metadata(parameters: dict[str, Any], metadata: Mapping[str, str]) -> dict[str, Any]:
-    marked = {**parameters, "metadata": metadata}
-    if "payment_intent_data" in parameters:
-        marked["payment_intent_data"] = {**parameters["payment_intent_data"], "metadata": metadata}
-    return marked
