@@ -92,9 +92,9 @@ class Records:
           DuplicateRecord: the id, or an alternate key, is taken.
         """
         table = self._table(target.logical_name)
-        if target.id is None:
-            table.rules.add_defaults(target)
         attributes = target.attributes
+        if table.rules.primary_id not in attributes:
+            table.rules.add_defaults(target)
         user = self._user(user_id)
         system = table.creation(attributes, user, self._now())
         table.rules.complete_create(attributes, user)

@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, guid, new_guid
-from runner.emulator.errors import IncorrectAttributeValueType, InvalidStateCodeStatusCode
+from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument, InvalidStateCodeStatusCode
 from runner.emulator.facts import Currency, Facts
 from runner.emulator.metadata.model import AttributeType, Column, Ownership, Table
 
@@ -57,10 +57,16 @@ class Rules:
         """What a Target has before stage 20: an id, and the default values of choices and the like."""
         attributes = target.attributes
         id = target.id or attributes.get(self.primary_id)
-        target.id = attributes[self.primary_id] = guid(id) if id else new_guid()
+        target.id = attributes[self.primary_id] = self._id(id) if id else new_guid()
         for name, value in self._defaults.items():
             if name not in attributes:
                 attributes[name] = value
+
+    def _id(self, text: Any) -> str:
+        try:
+            return guid(text)
+        except (ValueError, TypeError) as error:
+            raise InvalidArgument(f"The id of a row of {self.name} cannot be {text!r}: {error}") from None
 
     def complete_create(self, attributes: dict[str, Any], user: EntityReference) -> None:
         """Let go of what only the platform writes, and fill in what follows from the request's own columns."""
@@ -105,6 +111,8 @@ class Rules:
         if not self._no_update.isdisjoint(attributes):
             self._drop(attributes, self._no_update)
         if "ownerid" in attributes:
+            if attributes["ownerid"] is None:
+                raise InvalidArgument(f"A row of {self.name} must have an owner: ownerid cannot be cleared.")
             self._own(attributes, user)
         if self._money and not self._touches_money.isdisjoint(attributes):
             self._complete_money(attributes, current, user.id)

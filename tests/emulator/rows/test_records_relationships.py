@@ -1,0 +1,137 @@
+"""Rows that refer to rows: what a deletion does to them, and how links are made."""
+
+from __future__ import annotations
+
+import pytest
+
+from dataverse_client.types import EntityReference
+from runner.emulator.errors import CannotDeleteDueToAssociation, DuplicateRecord, InvalidArgument, ObjectDoesNotExist
+from runner.emulator.query.model import Link, Query
+from runner.emulator.seed import ADMINISTRATOR_ID, ROOT_BUSINESS_UNIT_ID
+
+USER = EntityReference("systemuser", ADMINISTRATOR_ID)
+MEMBERSHIP = "teammembership_association"
+
+
+@pytest.fixture
+def team(crm):
+    unit = EntityReference("businessunit", ROOT_BUSINESS_UNIT_ID)
+    return crm.create("team", name="Collections", businessunitid=unit)
+
+
+def is_there(crm, row):
+    return crm.records.resolve_key(row) is not None
+
+
+def test_a_deleted_order_is_taken_off_its_payments(crm):
+    order = crm.create("salesorder")
+    payment = crm.create("new_payment", new_salesorderid=order)
+    before = crm.read(payment).row_version
+    crm.delete(order)
+    row = crm.read(payment)
+    assert "new_salesorderid" not in row
+    assert row.row_version != before
+
+
+def test_an_account_with_orders_cannot_be_deleted(crm):
+    account = crm.create("account")
+    order = crm.create("salesorder", customerid=account)
+    with pytest.raises(CannotDeleteDueToAssociation, match=f"salesorder {order.id}.*customerid") as fault:
+        crm.delete(account)
+    assert (fault.value.code, fault.value.http_status) == (0x80040227, 405)
+    assert is_there(crm, account)
+
+
+def test_a_refused_deletion_has_changed_nothing(crm):
+    account = crm.create("account")
+    contact = crm.create("contact", parentcustomerid=account)
+    crm.create("salesorder", customerid=account)
+    with pytest.raises(CannotDeleteDueToAssociation):
+        crm.delete(account)
+    assert crm.read(contact)["parentcustomerid"] == account
+
+
+def test_an_accounts_contacts_go_with_it(crm):
+    account = crm.create("account")
+    contact = crm.create("contact", parentcustomerid=account)
+    crm.delete(account)
+    assert not is_there(crm, contact)
+
+
+def test_a_contact_of_another_customer_with_the_same_id_stays(crm):
+    account = crm.create("account")
+    namesake = crm.create("contact", account.id)
+    other = crm.create("contact", parentcustomerid=namesake)
+    crm.delete(account)
+    assert is_there(crm, other)
+
+
+def test_rows_taken_along_are_deleted_the_callers_way(crm):
+    account = crm.create("account")
+    contact = crm.create("contact", parentcustomerid=account)
+    deleted = []
+    crm.delete(account, delete=deleted.append)
+    assert deleted == [contact]
+
+
+def test_a_currency_in_use_cannot_be_deleted(crm, currency):
+    crm.create("new_payment", transactioncurrencyid=currency("EUR"))
+    with pytest.raises(CannotDeleteDueToAssociation, match="new_payment"):
+        crm.delete(currency("EUR"))
+
+
+def test_a_lookup_is_set_and_cleared_by_association(crm):
+    account, contact = crm.create("account"), crm.create("contact")
+    crm.write(crm.records.associate, account, "contact_customer_accounts", [contact])
+    assert crm.read(contact)["parentcustomerid"] == account
+    crm.write(crm.records.disassociate, account, "contact_customer_accounts", [contact])
+    assert "parentcustomerid" not in crm.read(contact)
+
+
+def test_an_association_may_be_told_from_either_end(crm):
+    account, contact = crm.create("account"), crm.create("contact")
+    crm.write(crm.records.associate, contact, "contact_customer_accounts", [account])
+    assert crm.read(contact)["parentcustomerid"] == account
+
+
+def test_taking_away_what_is_not_linked_changes_nothing(crm):
+    account, other = crm.create("account"), crm.create("account")
+    contact = crm.create("contact", parentcustomerid=other)
+    crm.write(crm.records.disassociate, account, "contact_customer_accounts", [contact])
+    assert crm.read(contact)["parentcustomerid"] == other
+
+
+def members(crm, team):
+    link = Link("teammembership", "systemuserid", "systemuserid", "m", columns=("teamid",))
+    found = crm.records.retrieve_multiple(Query("systemuser", ("fullname",), links=(link,)))
+    return [row.id for row in found if row["m.teamid"].value == team.id]
+
+
+def test_a_team_has_members_until_they_leave(crm, team):
+    crm.write(crm.records.associate, team, MEMBERSHIP, [USER])
+    assert members(crm, team) == [USER.id]
+    crm.write(crm.records.disassociate, USER, MEMBERSHIP, [team])
+    assert members(crm, team) == []
+
+
+def test_nobody_is_a_member_twice(crm, team):
+    crm.write(crm.records.associate, team, MEMBERSHIP, [USER])
+    with pytest.raises(DuplicateRecord) as fault:
+        crm.write(crm.records.associate, USER, MEMBERSHIP, [team])
+    assert fault.value.code == 0x80040237
+
+
+def test_a_deleted_team_leaves_no_members_behind(crm, team):
+    crm.write(crm.records.associate, team, MEMBERSHIP, [USER])
+    crm.delete(team)
+    assert len(crm.records.retrieve_multiple(Query("teammembership"))) == 0
+
+
+def test_both_rows_of_a_link_must_be_there(crm, team):
+    with pytest.raises(ObjectDoesNotExist, match="systemuser"):
+        crm.write(crm.records.associate, team, MEMBERSHIP, [EntityReference("systemuser", ROOT_BUSINESS_UNIT_ID)])
+
+
+def test_a_relationship_nobody_knows_is_refused_by_name(crm, team):
+    with pytest.raises(InvalidArgument, match="'no_such' is between team and systemuser"):
+        crm.write(crm.records.associate, team, "no_such", [USER])
