@@ -142,10 +142,11 @@ def open_shop(clock: ManualClock) -> Iterator[Callable[..., Shop]]:
     """Opens a shop with the shipped steps, or with the steps given."""
     opened: list[Emulator] = []
 
-    def open_shop(*steps: Step) -> Shop:
+    def open_shop(*steps: Step, key: str | None = None) -> Shop:
         simulator = StripeSimulator(clock=clock, seed=1)
+        client = stripe.StripeClient(key or simulator.api_key, http_client=simulator.http_client())
         registered = steps or steps_from(load(REGISTRATIONS), Secrets({}))
-        crm = Emulator(registered, services={stripe.StripeClient: simulator.client()}, clock=clock)
+        crm = Emulator(registered, services={stripe.StripeClient: client}, clock=clock)
         opened.append(crm)
         return Shop(simulator, crm)
 
@@ -173,3 +174,13 @@ def payment_steps() -> Callable[..., list[Step]]:
         ]
 
     return payment_steps
+
+
+@pytest.fixture
+def nothing() -> Step:
+    """A step that does nothing, for a CRM that shall have no others."""
+
+    class DoNothing(Plugin):
+        def execute(self, context: PluginContext) -> None: ...
+
+    return step(DoNothing(), "Create")
