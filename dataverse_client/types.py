@@ -209,6 +209,8 @@ class EntityCollection:
     more_records: bool = False
     paging_cookie: str | None = None
     total_record_count: int = -1
+    min_active_row_version: str | None = None
+    total_record_count_limit_exceeded: bool = False
 
     def __iter__(self) -> Iterator[Entity]:
         return iter(self.entities)
@@ -310,6 +312,16 @@ class QueryExpression:
             for column, value in (where or {}).items()
         )
         return cls(entity_name, columns or None, FilterExpression(conditions=conditions))
+
+
+@dataclass(frozen=True, slots=True)
+class FetchExpression:
+    """A question in FetchXML, for the ``Query`` of RetrieveMultiple.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/overview
+    """
+
+    query: str
 
 
 @dataclass(frozen=True, slots=True)

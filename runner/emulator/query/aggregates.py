@@ -15,7 +15,8 @@ from dataverse_client.types import AliasedValue, Entity, EntityCollection, Money
 from runner.emulator.errors import AttributeNotFound, InvalidArgument
 from runner.emulator.metadata.model import AttributeType, Column
 from runner.emulator.query.conditions import join, where
-from runner.emulator.query.model import Aggregate, GroupBy, Query
+from runner.emulator.query.model import Aggregate, GroupBy, Page, Query
+from runner.emulator.query.paging import page_of, write_cookie
 from runner.emulator.query.scope import Scope
 from runner.emulator.store import Store
 from runner.emulator.values import MONEY_SCALE
@@ -27,6 +28,7 @@ _DATE_PARTS = {
     "week": "CAST(strftime('%W', {0}) AS INTEGER) + 1",
     "day": "CAST(strftime('%d', {0}) AS INTEGER)",
 }
+_EVERY_GROUP = Page(2**31)
 _NUMBERS = (
     AttributeType.INTEGER,
     AttributeType.BIG_INT,
@@ -62,13 +64,18 @@ def run_aggregates(store: Store, query: Query) -> EntityCollection:
     sql = (
         f"SELECT {', '.join(output.sql for output in outputs)}"  # noqa: S608 - names made here, values bound
         f' FROM "{table.logical_name}" AS {source}{joins} WHERE {condition}'
-        f"{_group_by(len(groups))}{_order_by(query, outputs)} LIMIT {query.top or -1}"
+        f"{_group_by(len(groups))}{_order_by(query, outputs)} LIMIT ? OFFSET ?"
     )
+    page = page_of(query) if query.top is not None or query.page is not None else _EVERY_GROUP
+    limits = (page.size if query.top is not None else page.size + 1, query.offset + (page.number - 1) * page.size)
     try:
-        rows = store.execute(sql, scope.parameters).fetchall()
+        rows = store.execute(sql, (*scope.parameters, *limits)).fetchall()
     except sqlite3.OperationalError as error:
         raise InvalidArgument(f"The aggregate of {query.entity_name} cannot be computed: {error}") from error
-    return EntityCollection([_entity(query.entity_name, outputs, row) for row in rows], query.entity_name)
+    entities = [_entity(query.entity_name, outputs, row) for row in rows[: page.size]]
+    if len(rows) > page.size:
+        return EntityCollection(entities, query.entity_name, True, write_cookie(page.number, ()))
+    return EntityCollection(entities, query.entity_name)
 
 
 def _entity(entity_name: str, outputs: Sequence[_Output], row: Sequence[Any]) -> Entity:
@@ -102,9 +109,8 @@ def _group(scope: Scope, group: GroupBy) -> _Output:
             raise InvalidArgument(f"'{column.logical_name}' of '{table.logical_name}' is no date to group by.")
         part = _DATE_PARTS[group.date_grouping].format(sql)
         return _Output(group.alias, table.logical_name, column.logical_name, part, int)
-    codec = scope.store.codecs[table.logical_name][column.logical_name]
-    selected = codec.select(sql[: sql.index(".") + 1])
-    return _Output(group.alias, table.logical_name, column.logical_name, selected, codec.decode)
+    _, _, selected, decode = scope.selected(group.column)
+    return _Output(group.alias, table.logical_name, column.logical_name, selected, decode)
 
 
 def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:

@@ -118,6 +118,14 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class AliasedColumn:
+    """A column a row carries as an aliased value, under ``alias``."""
+
+    column: ColumnRef
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregate:
     """``column`` None counts rows."""
 
@@ -145,7 +153,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question to one table and those linked to it. ``columns`` None means every column."""
+    """A question to one table and those linked to it. ``columns`` None means every column.
+
+    ``offset`` rows are left out before the first page begins.
+    """
 
     entity_name: str
     columns: tuple[str, ...] | None = None
@@ -158,6 +169,8 @@ class Query:
     top: int | None = None
     page: Page | None = None
     count: bool = False
+    aliased: tuple[AliasedColumn, ...] = ()
+    offset: int = 0
 
 
 def from_query_expression(expression: QueryExpression) -> Query:

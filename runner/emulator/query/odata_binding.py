@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -23,11 +23,12 @@ from runner.emulator.metadata.model import (
     Table,
 )
 from runner.emulator.query import odata_syntax as syntax
+from runner.emulator.query.date_conditions import on_spans, within
 from runner.emulator.query.edm import TEXT_TYPES, column_named, column_value, edm_type, instant, unknown_property
 from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Not, Operator, Or, Order
 from runner.emulator.query.odata import OrderItem
 from runner.emulator.query.odata_syntax import ODataError
-from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Span, counted_span, day_span
+from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Span, counted_span
 
 #: Dataverse refuses a query with more conditions.
 MAX_CONDITIONS = 500
@@ -213,10 +214,10 @@ class Binder:
         if column.type is not AttributeType.DATE_TIME:
             raise ODataError(f"{call.name} is unknown, or does not fit '{column.logical_name}', {edm_type(column)}.")
         if call.name in FIXED_SPANS:
-            return _within(ref, column, FIXED_SPANS[call.name](self._now))
+            return within(ref, column, FIXED_SPANS[call.name](self._now))
         if call.name in COUNTED_SPANS:
-            return _within(ref, column, self._counted_span(call))
-        return _within(ref, column, _on_span(call))
+            return within(ref, column, self._counted_span(call))
+        return within(ref, column, _on_span(call))
 
     def _counted_span(self, call: syntax.QueryFunction) -> Span:
         try:
@@ -356,24 +357,9 @@ def _choices_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Colum
 def _on_span(call: syntax.QueryFunction) -> Span:
     try:
         moment = instant(call.arguments.get("PropertyValue"), date_only=False)
-        start, end = day_span(moment)  # type: ignore[arg-type]
+        spans = on_spans(moment)  # type: ignore[arg-type]
     except (ValueError, OverflowError):
         raise ODataError(f"{call.name} is unknown, or needs PropertyValue, a date.") from None
-    spans: Mapping[str, Span] = {"On": (start, end), "OnOrBefore": (None, end), "OnOrAfter": (start, None)}
     if call.name not in spans:
         raise ODataError(f"The function Microsoft.Dynamics.CRM.{call.name} is not supported.")
     return spans[call.name]
-
-
-def _within(ref: ColumnRef, column: Column, span: Span) -> Filter:
-    start, end = span
-    parts = []
-    if start is not None:
-        parts.append(Condition(ref, Operator.GREATER_EQUAL, (_edge(column, start),)))
-    if end is not None:
-        parts.append(Condition(ref, Operator.LESS_THAN, (_edge(column, end),)))
-    return And(tuple(parts))
-
-
-def _edge(column: Column, moment: datetime) -> date:
-    return moment.date() if column.date_only else moment

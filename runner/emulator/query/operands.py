@@ -18,6 +18,8 @@ from runner.emulator.values import MONEY_SCALE, moment_text
 _TRUTHS = {"true": 1, "1": 1, "yes": 1, "false": 0, "0": 0, "no": 0}
 #: Sorts right after the whole second it follows, before the next one.
 _LATER_IN_THE_SECOND = "~"
+#: No column reaches so far; expanding an exponent such as 1e999999999 would exhaust memory.
+_MAX_DIGITS = 40
 
 
 def operand(table: str, column: Column, value: Any) -> int | float | str:
@@ -67,7 +69,7 @@ def _number(value: Any, places: int) -> int | float:
     if isinstance(value, bool | float):
         value = Decimal(repr(float(value)))
     scaled = Decimal(value).scaleb(places)
-    if not scaled.is_finite():
+    if not scaled.is_finite() or scaled.adjusted() > _MAX_DIGITS:
         raise ValueError
     whole = int(scaled.to_integral_value("ROUND_FLOOR"))
     if abs(whole) >= 2**63:

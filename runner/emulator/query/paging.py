@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.emulator.errors import InvalidArgument
+from runner.emulator.query.model import Page, Query
+
+#: The most rows a page has, and the highest count Dataverse tells.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/count-rows
+MAX_PAGE = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +90,20 @@ def read_cookie(cookie: str, keys: int | None = None) -> tuple[int, list[Any]]:
 def _is_cookie(values: list[Any]) -> bool:
     page, *last = values or [None]
     return type(page) is int and 0 < page < _MAX_PAGES and not any(isinstance(value, dict | list) for value in last)
+
+
+def page_of(query: Query) -> Page:
+    """The page meant: the first thousands when none is, and the one after its cookie when there is one."""
+    if query.top is not None:
+        if query.page is not None:
+            raise InvalidArgument("The top attribute can't be specified with paging attribute page.")
+        return Page(min(_positive(query.top, "top"), MAX_PAGE))
+    page = query.page or Page(MAX_PAGE)
+    number = read_cookie(page.cookie)[0] + 1 if page.cookie is not None else _positive(page.number, "page")
+    return Page(min(_positive(page.size, "page size"), MAX_PAGE), number, page.cookie)
+
+
+def _positive(number: int, name: str) -> int:
+    if number < 1:
+        raise InvalidArgument(f"The {name} must be 1 or more, not {number}.")
+    return number

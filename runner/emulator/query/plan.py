@@ -10,16 +10,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dataverse_client.types import AliasedValue, Entity, EntityCollection
-from runner.emulator.errors import InvalidArgument
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.query.aggregates import run_aggregates
 from runner.emulator.query.conditions import join, where
-from runner.emulator.query.model import Link, Page, Query
+from runner.emulator.query.model import AliasedColumn, ColumnRef, Link, Query
 from runner.emulator.query.paging import (
     EVERYTHING,
+    MAX_PAGE,
     Segment,
     SortKey,
     order_by,
+    page_of,
     read_cookie,
     segments_after,
     write_cookie,
@@ -27,10 +28,6 @@ from runner.emulator.query.paging import (
 from runner.emulator.query.scope import Scope
 from runner.emulator.reader import Reader
 from runner.emulator.store import Store
-
-#: The most rows a page has, and the highest count Dataverse tells.
-#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/count-rows
-MAX_PAGE = 5000
 
 
 def run_query(store: Store, query: Query) -> EntityCollection:
@@ -56,14 +53,14 @@ class _Plan:
         condition = where(self._scope, query.where)
         self._from = f'FROM "{table.logical_name}" AS {source}{joins} WHERE {condition}'
         self._reader = Reader(store, table, query.columns, source, keyed=not query.distinct)
-        self._linked = [_LinkedColumns(self._scope, link) for link in _all_links(query.links) if link.columns]
+        self._aliased = [_AliasedColumn(self._scope, aliased) for aliased in _aliased_columns(query)]
         self._counted_off = query.distinct or any(_multiplies(store.metadata, link) for link in _all_links(query.links))
         self._keys = [SortKey(self._scope.column(order.column)[2], order.descending) for order in query.orders]
         if not query.distinct:
             # The id settles every tie; in the direction of the last order, so that one index serves both.
             descending = bool(self._keys) and self._keys[-1].descending
             self._keys.append(SortKey(f'{source}."{table.primary_id_attribute}"', descending))
-        self._page = _page_of(query)
+        self._page = page_of(query)
 
     def run(self) -> EntityCollection:
         size = self._page.size
@@ -80,7 +77,7 @@ class _Plan:
     def _rows(self, limit: int) -> list[tuple[Any, ...]]:
         page = self._page
         if page.cookie is None or self._counted_off:
-            return self._fetch(EVERYTHING, limit, (page.number - 1) * page.size)
+            return self._fetch(EVERYTHING, limit, self._query.offset + (page.number - 1) * page.size)
         rows: list[tuple[Any, ...]] = []
         for segment in segments_after(self._keys, read_cookie(page.cookie, len(self._keys))[1]):
             rows += self._fetch(segment, limit - len(rows))
@@ -96,7 +93,7 @@ class _Plan:
     @property
     def _select(self) -> str:
         keys = () if self._query.distinct else tuple(key.sql for key in self._keys)
-        columns = [*self._reader.select, *(sql for linked in self._linked for sql in linked.select), *keys]
+        columns = [*self._reader.select, *(aliased.select for aliased in self._aliased), *keys]
         return f"SELECT {'DISTINCT ' if self._query.distinct else ''}{', '.join(columns)}"
 
     def _count(self) -> int:
@@ -105,27 +102,30 @@ class _Plan:
 
     def _entity(self, row: Sequence[Any]) -> Entity:
         entity = self._reader.read(row)
-        position = len(self._reader.select)
-        for linked in self._linked:
-            linked.read(entity, row[position : position + len(linked.select)])
-            position += len(linked.select)
+        for aliased, stored in zip(self._aliased, row[len(self._reader.select) :], strict=False):
+            if stored is not None:
+                entity.attributes[aliased.alias] = aliased.value(stored)
         return entity
 
 
-class _LinkedColumns:
-    """The columns of a linked table that come with each row, as aliased values."""
+class _AliasedColumn:
+    """A column that comes with each row as an aliased value."""
 
-    def __init__(self, scope: Scope, link: Link) -> None:
-        table, source = scope.tables[link.alias]
-        reader = Reader(scope.store, table, link.columns, source, keyed=False)
-        self.select = reader.select
-        self._decoders = [(name, f"{link.alias}.{name}", decode) for name, decode in reader.decoders]
-        self._entity_name = link.entity_name
+    def __init__(self, scope: Scope, aliased: AliasedColumn) -> None:
+        table, column, self.select, self._decode = scope.selected(aliased.column)
+        self.alias = aliased.alias
+        self._names = (table.logical_name, column.logical_name)
 
-    def read(self, entity: Entity, row: Sequence[Any]) -> None:
-        for (name, key, decode), stored in zip(self._decoders, row, strict=True):
-            if stored is not None:
-                entity.attributes[key] = AliasedValue(self._entity_name, name, decode(stored))
+    def value(self, stored: Any) -> AliasedValue:
+        return AliasedValue(*self._names, self._decode(stored))
+
+
+def _aliased_columns(query: Query) -> Iterator[AliasedColumn]:
+    """Those of the links, as ``alias.column``, and those with a name of their own."""
+    for link in _all_links(query.links):
+        for name in link.columns:
+            yield AliasedColumn(ColumnRef(name, link.alias), f"{link.alias}.{name}")
+    yield from query.aliased
 
 
 def _all_links(links: Iterable[Link]) -> Iterator[Link]:
@@ -137,20 +137,3 @@ def _all_links(links: Iterable[Link]) -> Iterator[Link]:
 def _multiplies(metadata: Metadata, link: Link) -> bool:
     """Whether a row can have several rows of the link: it does not hang on the linked table's id."""
     return link.from_column != metadata.tables[link.entity_name].primary_id_attribute
-
-
-def _page_of(query: Query) -> Page:
-    """The page meant: the first thousands when none is, and the one after its cookie when there is one."""
-    if query.top is not None:
-        if query.page is not None:
-            raise InvalidArgument("The top attribute can't be specified with paging attribute page.")
-        return Page(min(_positive(query.top, "top"), MAX_PAGE))
-    page = query.page or Page(MAX_PAGE)
-    number = read_cookie(page.cookie)[0] + 1 if page.cookie is not None else _positive(page.number, "page")
-    return Page(min(_positive(page.size, "page size"), MAX_PAGE), number, page.cookie)
-
-
-def _positive(number: int, name: str) -> int:
-    if number < 1:
-        raise InvalidArgument(f"The {name} must be 1 or more, not {number}.")
-    return number

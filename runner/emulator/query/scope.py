@@ -8,6 +8,7 @@ from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArg
 from runner.emulator.metadata.model import Column, Table
 from runner.emulator.query.model import ColumnRef
 from runner.emulator.store import Store
+from runner.emulator.values import Decode
 
 
 @dataclass(slots=True)
@@ -52,6 +53,12 @@ class Scope:
         if column is None:
             raise AttributeNotFound.named(table.logical_name, reference.name)
         return table, column, f'{source}."{reference.name}"'
+
+    def selected(self, reference: ColumnRef) -> tuple[Table, Column, str, Decode]:
+        """As :meth:`column`, but the SQL reads the whole value, which the last item makes of it."""
+        table, column, sql = self.column(reference)
+        codec = self.store.codecs[table.logical_name][column.logical_name]
+        return table, column, codec.select(sql[: sql.index(".") + 1]), codec.decode
 
     def bind(self, value: object) -> str:
         """The mark that stands for ``value``."""

@@ -1,0 +1,31 @@
+"""Conditions that name a span of time, such as "last month" or "on that day"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from runner.emulator.metadata.model import Column
+from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Operator
+from runner.emulator.query.relative_dates import Span, day_span
+
+
+def within(ref: ColumnRef, column: Column, span: Span) -> Filter:
+    """The column lies in the span; a column without a value lies in none."""
+    start, end = span
+    parts = []
+    if start is not None:
+        parts.append(Condition(ref, Operator.GREATER_EQUAL, (_edge(column, start),)))
+    if end is not None:
+        parts.append(Condition(ref, Operator.LESS_THAN, (_edge(column, end),)))
+    return And(tuple(parts))
+
+
+def _edge(column: Column, moment: datetime) -> date:
+    return moment.date() if column.date_only else moment
+
+
+def on_spans(moment: datetime) -> Mapping[str, Span]:
+    """What ``On``, ``OnOrBefore`` and ``OnOrAfter`` that moment's day mean. Raises OverflowError on the last day."""
+    start, end = day_span(moment)
+    return {"On": (start, end), "OnOrBefore": (None, end), "OnOrAfter": (start, None)}
