@@ -138,6 +138,12 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
+def registrations_file() -> Path:
+    """The file the product ships."""
+    return REGISTRATIONS
+
+
+@pytest.fixture
 def open_shop(clock: ManualClock) -> Iterator[Callable[..., Shop]]:
     """Opens a shop with the shipped steps, or with the steps given."""
     opened: list[Emulator] = []
