@@ -20,9 +20,9 @@ from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.secrets import Secrets
 from azure_bridge.tables import BridgeConfiguration
 from dataverse_client.client import DataverseClient
-from dataverse_client.types import Entity, EntityReference, QueryExpression, new_guid
+from dataverse_client.types import new_guid
 from runner.emulator.metadata.load import load_metadata
-from runner.emulator.metadata.model import AttributeType, Column, Metadata, Table
+from runner.emulator.metadata.model import Metadata, Table
 from runner.execution.load import steps_from
 from runner.execution.step import Stage, Step
 from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
@@ -31,7 +31,7 @@ from runner.registrations.model import Registrations
 from runner.settings import Settings, environment
 from runner.simulation.environment import EmbeddedEnvironment
 from runner.simulation.outcomes import OUTCOMES
-from runner.simulation.row_input import SHORT_NAMES, RowInputError, build_row, find_column, split_assignment
+from runner.simulation.row_input import SHORT_NAMES, LookupByName, build_row, find_column, split_assignment
 from runner.simulation.story import Ending, Plot, Story
 from runner.simulation.stripe_side import ApiSide, SimulatorSide, StripeSide
 from runner.simulation.telling import ConsoleTelling, JsonTelling, Telling, ValueFormatter
@@ -170,7 +170,7 @@ class Simulation:
         request = self._request
         typed = self._typed()
         updating = request.message == "Update"
-        resolve = LookupByName(crm)
+        resolve = LookupByName(crm, self._metadata)
         values = self._defaults() if updating else self._defaults() | typed
         row = build_row(self._table, values, resolve)
         row.id = new_guid()
@@ -213,33 +213,6 @@ class Simulation:
         if ending.status is None:
             return f"{self._request.message} of {self._table.logical_name} went through."
         return f"The row says {ending.status}, as after {self._request.outcome!r} it should."
-
-
-class LookupByName:
-    """Finds the row a lookup names; a customer nobody knows yet is made."""
-
-    def __init__(self, crm: DataverseClient) -> None:
-        self._crm = crm
-
-    def __call__(self, column: Column, text: str) -> EntityReference:
-        for target in column.targets:
-            found = self._find(target, text)
-            if found is not None:
-                return found
-        if column.type is AttributeType.CUSTOMER:
-            account = Entity("account", attributes={"name": text})
-            return EntityReference("account", self._crm.create(account), name=text)
-        raise RowInputError(f"{column.logical_name}={text!r}: no {' or '.join(column.targets)} is called that")
-
-    def _find(self, table: str, text: str) -> EntityReference | None:
-        key, name = ("isocurrencycode", text.upper()) if table == "transactioncurrency" else (_name_of(table), text)
-        rows = self._crm.retrieve_multiple(QueryExpression.of(table, key, where={key: name}))
-        return rows[0].to_entity_reference() if rows else None
-
-
-def _name_of(table: str) -> str:
-    known = load_metadata().tables[table]
-    return known.primary_name_attribute or known.primary_id_attribute
 
 
 def _load(file: Path) -> Registrations:

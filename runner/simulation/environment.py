@@ -7,6 +7,7 @@ run against a real environment.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.processor import DrainSummary, PaymentProcessor
 from azure_bridge.queues.embedded import EmbeddedQueue
 from azure_bridge.receiver import Accepted, Reception, StripeReceiver
+from azure_bridge.settlement import RetryPolicy
 from azure_bridge.tables import BridgeConfiguration
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
+from dataverse_client.retry import RetrySettings
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
 from runner.emulator.webapi import WebApi
@@ -47,17 +50,20 @@ class EmbeddedEnvironment:
         clock: Clock | None = None,
         sink: TraceSink | None = None,
         keep_rows: bool = False,
+        back_off: bool = True,
     ) -> None:
+        """``back_off`` False makes every retry follow at once: for tests."""
         clock = clock or SystemClock()
         sink = sink or Recorder()
         database = directory / CRM_FILE if keep_rows else None
         self.crm = Emulator(steps, database=database, clock=clock, services=services, sink=sink)
-        self.client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication())
+        self.client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=back_off))
         self.client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(self.crm)))
         self.queue = EmbeddedQueue(directory / QUEUE_FILE, "payment-events", clock=clock)
         self._observer = TracingObserver(sink, clock)
         self._receiver = StripeReceiver(bridge, lambda: [webhook_secret], clock=clock, observer=self._observer)
-        self._processor = PaymentProcessor(self.client, bridge, observer=self._observer)
+        retries = RetryPolicy() if back_off else RetryPolicy(first=timedelta(0))
+        self._processor = PaymentProcessor(self.client, bridge, observer=self._observer, retries=retries)
 
     def deliver(self, payload: bytes, signature: str) -> Reception:
         """What Stripe's POST does: verify, and store on the queue before answering."""

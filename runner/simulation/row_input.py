@@ -8,8 +8,17 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, guid, is_guid
-from runner.emulator.metadata.model import AttributeType, Column, Table
+from dataverse_client.types import (
+    Entity,
+    EntityReference,
+    Money,
+    OptionSetValue,
+    OrganizationService,
+    QueryExpression,
+    guid,
+    is_guid,
+)
+from runner.emulator.metadata.model import AttributeType, Column, Metadata, Table
 
 #: Short names of the tables that registrations.yaml ships with an alias for.
 SHORT_NAMES: Mapping[str, Mapping[str, str]] = {
@@ -37,6 +46,35 @@ class RowInputError(ValueError):
     """A column or value that cannot be used, in words for the person who typed it."""
 
     exit_code = 2
+
+
+class LookupByName:
+    """Finds the row a lookup names; a customer nobody knows yet is made."""
+
+    def __init__(self, crm: OrganizationService, metadata: Metadata) -> None:
+        self._crm = crm
+        self._metadata = metadata
+
+    def __call__(self, column: Column, text: str) -> EntityReference:
+        for target in column.targets:
+            found = self._find(target, text)
+            if found is not None:
+                return found
+        if column.type is AttributeType.CUSTOMER:
+            account = Entity("account", attributes={"name": text})
+            return EntityReference("account", self._crm.create(account), name=text)
+        raise RowInputError(f"{column.logical_name}={text!r}: no {' or '.join(column.targets)} is called that")
+
+    def _find(self, table: str, text: str) -> EntityReference | None:
+        key, name = self._key(table, text)
+        rows = self._crm.retrieve_multiple(QueryExpression.of(table, key, where={key: name}))
+        return rows[0].to_entity_reference() if rows else None
+
+    def _key(self, table: str, text: str) -> tuple[str, str]:
+        if table == "transactioncurrency":
+            return "isocurrencycode", text.upper()
+        known = self._metadata.tables[table]
+        return known.primary_name_attribute or known.primary_id_attribute, text
 
 
 def split_assignment(text: str) -> tuple[str, str]:
@@ -74,6 +112,8 @@ def convert(column: Column, value: Any, resolve: ResolveLookup) -> Any:
     """``value`` as the type ``column`` holds; empty is None."""
     if value is None or value == "":
         return None
+    if isinstance(value, _TYPED):
+        return value
     try:
         converter: Converter = _CONVERTERS.get(column.type, _text)
         return converter(column, value, resolve)
@@ -154,6 +194,9 @@ def _lookup(column: Column, value: Any, resolve: ResolveLookup) -> EntityReferen
 def _identifier(column: Column, value: Any, resolve: ResolveLookup) -> str:
     return guid(value)
 
+
+#: Values that are what a column holds already.
+_TYPED = (Money, OptionSetValue, EntityReference, date, tuple)
 
 _CONVERTERS: Mapping[AttributeType, Converter] = {
     AttributeType.MONEY: _money,

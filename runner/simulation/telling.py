@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue
@@ -103,7 +104,7 @@ class ValueFormatter:
             case None:
                 text = "(empty)"
             case Money():
-                text = f"{value.value:f}"
+                text = _amount(value.value)
             case OptionSetValue():
                 text = self._label(table, column, value.value)
             case EntityReference():
@@ -127,6 +128,12 @@ class ValueFormatter:
         known = self._metadata.tables.get(table)
         options = known.columns[column].options if known and column in known.columns else ()
         return next((option.label for option in options if option.value == number), str(number))
+
+
+def _amount(value: Decimal) -> str:
+    """Without the zeros Dataverse pads with, but never with a single decimal."""
+    text = f"{value.normalize():f}"
+    return f"{text}0" if text.rpartition(".")[1] and len(text.rpartition(".")[2]) == 1 else text
 
 
 def _intent_facts(intent: Mapping[str, Any]) -> dict[str, Any]:

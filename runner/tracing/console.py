@@ -23,6 +23,8 @@ from runner.tracing.model import (
 
 STAGES = {10: "PreValidation", 20: "PreOperation", 30: "MainOperation", 40: "PostOperation"}
 
+_READS = {"Retrieve", "RetrieveMultiple"}
+
 T = TypeVar("T")
 
 #: Writes a column's value for a person: (table, column, value) -> text.
@@ -55,8 +57,11 @@ class ConsoleTimeline:
         self._format = format_value
         self._paint = paint
         self._level = 1
+        self._unspoken: OperationStarted | None = None
 
     def record(self, record: TraceRecord) -> None:
+        if self._is_plain_read(record):
+            return
         match record:
             case OperationStarted():
                 self._operation_started(record)
@@ -88,6 +93,18 @@ class ConsoleTimeline:
         width = max((len(column) for column in values), default=0)
         for column, value in values.items():
             self._line(f"{column:<{width}}  {self._format(table, column, value)}")
+
+    def _is_plain_read(self, record: TraceRecord) -> bool:
+        """A read that sets nothing in motion is not worth a line; it is told once something happens in it."""
+        unspoken, self._unspoken = self._unspoken, None
+        if isinstance(record, OperationFinished) and unspoken is not None and record.outcome == "succeeded":
+            return True
+        if unspoken is not None:
+            self._operation_started(unspoken)
+        if isinstance(record, OperationStarted) and record.message in _READS:
+            self._unspoken = record
+            return True
+        return False
 
     def _operation_started(self, record: OperationStarted) -> None:
         depth = f"  depth {record.depth}" if record.depth > 1 else ""
@@ -139,7 +156,8 @@ class ConsoleTimeline:
         colour = {"applied": "green", "dead-lettered": "red", "put off": "yellow"}.get(record.station)
         detail = f"  {record.detail}" if record.detail else ""
         event = f"{record.event_type}  {self._paint(record.event_id, dim=True)}"
-        self._line(f"{self._paint(f'{record.station:<9}', fg=colour)} {event}{detail}")
+        dim = record.station == "received" and bool(record.detail)
+        self._line(self._paint(f"{self._paint(f'{record.station:<9}', fg=colour)} {event}{detail}", dim=dim))
         for column, value in self._visible(record.changes or {}):
             self._line(f"  {column}: {self._format(record.table or '', column, value)}")
 

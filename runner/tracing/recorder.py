@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -32,6 +33,27 @@ class FanOut:
     def record(self, record: TraceRecord) -> None:
         for sink in self._sinks:
             sink.record(record)
+
+
+class PerThread:
+    """Gives every thread a sink of its own, for sinks that tell one story at a time."""
+
+    def __init__(self, make: Callable[[], TraceSink]) -> None:
+        self._make = make
+        self._here = threading.local()
+
+    def record(self, record: TraceRecord) -> None:
+        sink: TraceSink | None = getattr(self._here, "sink", None)
+        if sink is None:
+            sink = self._here.sink = self._make()
+        sink.record(record)
+
+
+class Silence:
+    """Nobody listens."""
+
+    def record(self, record: TraceRecord) -> None:
+        """Nothing is kept."""
 
 
 def to_json(record: TraceRecord) -> dict[str, Any]:

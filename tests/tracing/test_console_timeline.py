@@ -128,6 +128,29 @@ def test_a_stripe_call_shows_status_object_and_request_id(timeline: ConsoleTimel
     assert lines == ["  → Stripe POST /v1/payment_intents 200  pi_1  req_7  replayed  1.0 ms"]
 
 
+def read(timeline: ConsoleTimeline, *, outcome: str = "succeeded", meanwhile: StepTraced | None = None) -> None:
+    facts: dict[str, Any] = {"at": AT, "message": "Retrieve", "entity": "account", "entity_id": "7", "depth": 1}
+    timeline.record(OperationStarted(**facts, correlation_id="c", operation_id="o"))
+    if meanwhile:
+        timeline.record(meanwhile)
+    timeline.record(OperationFinished(**facts, outcome=outcome, duration=0.001))
+
+
+def test_a_read_that_sets_nothing_in_motion_is_not_told(timeline: ConsoleTimeline, lines: list[str]) -> None:
+    read(timeline)
+    assert lines == []
+
+
+def test_a_read_is_told_once_something_happens_in_it(timeline: ConsoleTimeline, lines: list[str]) -> None:
+    read(timeline, meanwhile=StepTraced(at=AT, step="s", depth=1, line="looked"))
+    assert lines == ["  Retrieve account 7", "    · looked", "  ✓ Retrieve committed  1.0 ms"]
+
+
+def test_a_read_that_fails_is_told(timeline: ConsoleTimeline, lines: list[str]) -> None:
+    read(timeline, outcome="failed")
+    assert lines[0] == "  Retrieve account 7"
+
+
 def test_an_applied_event_lists_the_columns_but_not_the_ledger(timeline: ConsoleTimeline, lines: list[str]) -> None:
     timeline.record(
         EventTraced(

@@ -1,0 +1,96 @@
+"""The embedded Dataverse in a test's hands: rows by table name and columns, written as a person would say them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dataverse_client.types import Entity, QueryExpression
+from runner.emulator.emulator import Emulator, Snapshot
+from runner.emulator.jobs import Job
+from runner.execution.execution import Execution
+from runner.execution.step import Step
+from runner.simulation.row_input import LookupByName, build_row
+
+
+class Crm:
+    """``crm.create("new_payment", name="Invoice 7", amount="49.90", currency="EUR")``.
+
+    Columns go by logical name, or by the short names ``name``, ``amount``, ``currency``, ``customer`` of Payment and
+    Sales Order. Values are Dataverse's value types, or texts and numbers that the column's type makes sense of: an
+    amount, a choice's label, a currency's ISO code, a customer's name.
+
+    ``emulator`` is the whole of it: any message, any user, transactions.
+    """
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self._service = emulator.service()
+        self._resolve = LookupByName(self._service, emulator.metadata)
+
+    # --- rows ----------------------------------------------------------------------------------------------
+
+    def create(self, table: str, columns: Mapping[str, Any] | None = None, /, **more: Any) -> str:
+        """A new row, through the pipeline. Returns its id.
+
+        Raises:
+          OrganizationServiceFault: the platform or a synchronous step refused.
+          RowInputError: an unknown column, or a value it cannot hold.
+        """
+        return self._service.create(self._row(table, columns, more))
+
+    def update(self, table: str, id: str, columns: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Change columns of a row, through the pipeline. Raises as :meth:`create` does."""
+        row = self._row(table, columns, more)
+        row.id = id
+        self._service.update(row)
+
+    def retrieve(self, table: str, id: str, *columns: str) -> Entity:
+        """A row; ``formatted_values`` holds what a form shows, such as a choice's label.
+
+        Raises:
+          ObjectDoesNotExist: there is no such row.
+        """
+        return self._service.retrieve(table, id, columns or None)
+
+    def find(self, table: str, /, **where: Any) -> list[Entity]:
+        """The rows whose columns have these values; all of them without any."""
+        wanted = self._row(table, None, where).attributes
+        return self._service.retrieve_multiple(QueryExpression.of(table, where=wanted)).entities
+
+    def delete(self, table: str, id: str) -> None:
+        """Delete a row, through the pipeline."""
+        self._service.delete(table, id)
+
+    def _row(self, table: str, columns: Mapping[str, Any] | None, more: Mapping[str, Any]) -> Entity:
+        return build_row(self.emulator.metadata.tables[table], {**(columns or {}), **more}, self._resolve)
+
+    # --- steps and jobs ------------------------------------------------------------------------------------
+
+    def register(self, step: Step) -> None:
+        """One more step: ``crm.register(Step(plugin=MyPlugin(), message="Create", entity="account", stage=20))``."""
+        self.emulator.register(step)
+
+    @property
+    def executions(self) -> tuple[Execution, ...]:
+        """What ran, in order, each with its ``step``, ``context``, ``lines`` and ``error``."""
+        return self.emulator.executions
+
+    @property
+    def pending_jobs(self) -> tuple[Job, ...]:
+        """Asynchronous steps that wait."""
+        return self.emulator.pending_jobs
+
+    def run_jobs(self) -> int:
+        """Run what asynchronous steps are due. Returns how many jobs came to an end."""
+        return self.emulator.run_jobs()
+
+    # --- the whole -----------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """All rows and jobs as they are now, for :meth:`restore`."""
+        return self.emulator.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Back to the snapshot. What is at Stripe stays as it is."""
+        self.emulator.restore(snapshot)

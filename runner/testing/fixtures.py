@@ -1,0 +1,103 @@
+"""The fixtures, as pytest finds them. Override ``registrations``, ``clock`` or ``back_off`` in a conftest of yours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# pytest imports this module in every run of every project that has the package: what is heavy waits for its fixture.
+if TYPE_CHECKING:
+    from azure_bridge.clock import ManualClock
+    from runner.registrations.model import Registrations
+    from runner.simulation.environment import EmbeddedEnvironment
+    from runner.stripe_simulator import StripeSimulator
+    from runner.testing.bridge import Bridge
+    from runner.testing.crm import Crm
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("runner_registrations", "The registrations file of the fixtures.", default="registrations.yaml")
+
+
+@pytest.fixture
+def registrations(pytestconfig: pytest.Config) -> Path:
+    """The file that says which plug-ins run: ``runner_registrations`` of the pytest settings."""
+    return pytestconfig.rootpath / str(pytestconfig.getini("runner_registrations"))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """The time of everything here: ``clock.advance(timedelta(days=3))``."""
+    from azure_bridge.clock import ManualClock
+
+    return ManualClock()
+
+
+@pytest.fixture
+def back_off() -> bool:
+    """Whether retries wait, by ``clock``. They do not, unless overridden."""
+    return False
+
+
+@pytest.fixture
+def stripe_simulator(clock: ManualClock) -> StripeSimulator:
+    """Stripe in test mode, in process; also its customers and banks: ``stripe_simulator.pay(intent_id)``."""
+    from runner.stripe_simulator import StripeSimulator
+
+    return StripeSimulator(clock=clock, seed=0)
+
+
+@pytest.fixture
+def embedded_environment(
+    registrations: Path, clock: ManualClock, stripe_simulator: StripeSimulator, back_off: bool, tmp_path: Path
+) -> Iterator[EmbeddedEnvironment]:
+    """CRM, client, queue and bridge, wired as in production."""
+    import os
+
+    import stripe
+
+    from azure_bridge.secrets import Secrets
+    from runner.execution.load import steps_from
+    from runner.simulation.environment import EmbeddedEnvironment
+
+    secrets = Secrets.from_environment(os.environ)
+    registered = _load(registrations, registrations.stat().st_mtime_ns)
+    environment = EmbeddedEnvironment(
+        steps_from(registered, secrets),
+        registered.to_bridge_configuration(secrets),
+        directory=tmp_path,
+        webhook_secret=stripe_simulator.webhook_secret,
+        services={stripe.StripeClient: stripe_simulator.client(max_network_retries=2)},
+        clock=clock,
+        back_off=back_off,
+    )
+    yield environment
+    environment.close()
+
+
+@pytest.fixture
+def crm(embedded_environment: EmbeddedEnvironment) -> Crm:
+    """An embedded Dataverse with the steps of ``registrations``."""
+    from runner.testing.crm import Crm
+
+    return Crm(embedded_environment.crm)
+
+
+@pytest.fixture
+def bridge(embedded_environment: EmbeddedEnvironment, stripe_simulator: StripeSimulator) -> Bridge:
+    """Carries Stripe's events to the rows: ``bridge.deliver()``."""
+    from runner.testing.bridge import Bridge
+
+    return Bridge(embedded_environment, stripe_simulator)
+
+
+@lru_cache(maxsize=8)
+def _load(file: Path, modified: int) -> Registrations:
+    """Read once per version of the file, not once per test."""
+    from runner.registrations.load import load
+
+    return load(file)

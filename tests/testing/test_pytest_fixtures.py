@@ -1,0 +1,138 @@
+"""The fixtures the package gives to everybody's tests, used as its documentation shows them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from azure_bridge.clock import ManualClock
+from runner.emulator.errors import OrganizationServiceFault
+from runner.execution.step import Step
+from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
+from runner.stripe_simulator import StripeSimulator
+from runner.testing import Bridge, Crm
+
+pytest_plugins = ["pytester"]
+
+GUIDE = Path(__file__).parents[2] / "docs" / "testing-plugins.md"
+PAYMENT = {"name": "Invoice 7", "amount": "49.90", "currency": "EUR"}
+
+
+class RefuseLargeOrders(Plugin):
+    def execute(self, context: PluginContext) -> None:
+        if context.target["totalamount"].value > 1000:
+            raise InvalidPluginExecutionException("Ask the manager.")
+
+
+class CountRuns(Plugin):
+    def execute(self, context: PluginContext) -> None:
+        context.trace("Ran for {}", context.primary_entity_name)
+
+
+def test_a_payment_gets_its_intent(crm: Crm, stripe_simulator: StripeSimulator) -> None:
+    payment = crm.create("new_payment", PAYMENT)
+    intent_id = crm.retrieve("new_payment", payment)["new_stripepaymentintentid"]
+    assert stripe_simulator.payment_intents[intent_id]["amount"] == 4990
+
+
+def test_a_paid_payment_is_completed(crm: Crm, stripe_simulator: StripeSimulator, bridge: Bridge) -> None:
+    payment = crm.create("new_payment", PAYMENT)
+    stripe_simulator.pay(crm.retrieve("new_payment", payment)["new_stripepaymentintentid"])
+    bridge.deliver(twice=True, shuffle=3)
+    row = crm.retrieve("new_payment", payment)
+    assert row.formatted_values["new_paymentstatus"] == "Completed"
+    assert row["new_amountreceived"].value == Decimal("49.90")
+
+
+def test_events_are_delivered_once_unless_asked_for_again(
+    crm: Crm, stripe_simulator: StripeSimulator, bridge: Bridge
+) -> None:
+    payment = crm.create("new_payment", PAYMENT)
+    stripe_simulator.pay(crm.retrieve("new_payment", payment)["new_stripepaymentintentid"])
+    assert bridge.deliver().completed == 1
+    assert bridge.deliver().completed == 0
+
+
+def test_a_step_of_ones_own_refuses(crm: Crm) -> None:
+    crm.register(Step(plugin=RefuseLargeOrders(), message="Create", entity="salesorder", stage=10))
+    with pytest.raises(OrganizationServiceFault, match="Ask the manager"):
+        crm.create("salesorder", name="Large", amount="1000.01")
+    assert crm.find("salesorder") == []
+
+
+def test_what_ran_can_be_asked(crm: Crm) -> None:
+    crm.register(Step(plugin=CountRuns(), message="Create", entity="account", stage=40))
+    account = crm.create("account", name="Contoso")
+    (ran,) = crm.executions
+    assert ran.context.primary_entity_id == account
+    assert ran.lines == ["Ran for account"]
+
+
+def test_asynchronous_steps_run_when_the_test_says(crm: Crm) -> None:
+    crm.register(Step(plugin=CountRuns(), message="Create", entity="account", stage=40, mode=1))
+    crm.create("account", name="Contoso")
+    assert crm.executions == ()
+    assert crm.run_jobs() == 1
+    assert len(crm.executions) == 1
+
+
+def test_a_snapshot_brings_everything_back(crm: Crm) -> None:
+    account = crm.create("account", name="Contoso")
+    before = crm.snapshot()
+    crm.update("account", account, name="Fabrikam")
+    crm.restore(before)
+    assert crm.retrieve("account", account)["name"] == "Contoso"
+
+
+def test_the_clock_is_everybodys(crm: Crm, clock: ManualClock, stripe_simulator: StripeSimulator) -> None:
+    clock.advance(timedelta(days=3))
+    payment = crm.create("new_payment", PAYMENT)
+    assert crm.retrieve("new_payment", payment)["createdon"] == clock.now()
+    assert stripe_simulator.events[-1]["created"] == int(clock.now().timestamp())
+
+
+class TestWithBackOff:
+    """The switch: retries wait, by the clock."""
+
+    @pytest.fixture
+    def back_off(self) -> bool:
+        return True
+
+    def test_an_event_whose_row_is_missing_waits(
+        self, crm: Crm, stripe_simulator: StripeSimulator, bridge: Bridge, clock: ManualClock
+    ) -> None:
+        empty = crm.snapshot()
+        payment = crm.create("new_payment", PAYMENT)
+        written = crm.snapshot()
+        stripe_simulator.pay(crm.retrieve("new_payment", payment)["new_stripepaymentintentid"])
+        crm.restore(empty)
+        assert bridge.deliver().put_off == 1
+        crm.restore(written)
+        assert bridge.drain().completed == 0
+        clock.advance(timedelta(seconds=3))
+        assert bridge.drain().completed == 1
+
+
+def test_without_back_off_nothing_waits_and_what_never_passes_becomes_a_dead_letter(
+    crm: Crm, stripe_simulator: StripeSimulator, bridge: Bridge
+) -> None:
+    empty = crm.snapshot()
+    payment = crm.create("new_payment", PAYMENT)
+    stripe_simulator.pay(crm.retrieve("new_payment", payment)["new_stripepaymentintentid"])
+    crm.restore(empty)
+    assert bridge.deliver().dead_lettered == 1
+    assert bridge.dead_letters[0].dead_letter_reason == "RowNotFound"
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL))
+def test_what_the_guide_shows_runs(pytester: pytest.Pytester, block: str) -> None:
+    """Each example of docs/testing-plugins.md, as a project of its own."""
+    root = GUIDE.parents[1]
+    pytester.makeini(f"[pytest]\nrunner_registrations = {root / 'registrations.yaml'}\npythonpath = {root}")
+    pytester.makepyfile(block)
+    result = pytester.runpytest_inprocess("-q")
+    result.assert_outcomes(passed=block.count("def test_"))
