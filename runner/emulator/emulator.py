@@ -29,6 +29,7 @@ from dataverse_client.types import (
 )
 from runner.emulator.call import Bypass
 from runner.emulator.custom_api import CustomApi
+from runner.emulator.customizations import Customizations
 from runner.emulator.engine import Engine
 from runner.emulator.job_queue import JobWorker
 from runner.emulator.job_runner import run_job
@@ -149,6 +150,13 @@ class Emulator:
         """
         return self._engine.transaction()
 
+    def customizing(self) -> AbstractContextManager[Customizations]:
+        """``with emulator.customizing() as customizations:`` changes tables, columns, keys and relationships.
+
+        All that is changed inside counts, or nothing. It is kept in the database and usable at once.
+        """
+        return self._engine.customizing()
+
     # --- steps ---------------------------------------------------------------------------------------------
 
     def register(self, step: Step) -> None:
@@ -157,6 +165,11 @@ class Emulator:
     def register_api(self, api: CustomApi) -> None:
         """Make a message of one's own known, with its plug-in."""
         self._engine.register_api(api)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is registered now."""
+        return tuple(self._engine.steps)
 
     @property
     def executions(self) -> tuple[Execution, ...]:
@@ -181,6 +194,12 @@ class Emulator:
         if self._worker is None:
             self._worker = JobWorker(self._engine.jobs, partial(run_job, self._engine))
 
+    def stop_worker(self) -> None:
+        """Let the worker finish the job at hand and go. What waits then waits for :meth:`run_jobs`."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
     # --- the whole -----------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
@@ -194,14 +213,13 @@ class Emulator:
         with self._engine.turn:
             self._engine.trace_log.take()
             self._engine.store.restore(snapshot.rows)
+            self._engine.customizations.reload()
             self._engine.jobs.replace(snapshot.jobs)
             self._engine.executions.clear()
 
     def close(self) -> None:
         """Stop the worker and close the database. A second call does nothing."""
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
+        self.stop_worker()
         with self._engine.turn:
             self._engine.close()
 

@@ -72,6 +72,10 @@ class Records:
             made = self._tables[logical_name] = TableRecords(self._store, table, self._facts)
             return made
 
+    def forget_tables(self) -> None:
+        """The metadata is another: make anew what is made from it."""
+        self._tables.clear()
+
     # --- writing --------------------------------------------------------------------------------------------
 
     def add_defaults(self, target: Entity) -> None:

@@ -56,6 +56,38 @@ class Store:
             }
             self._make_table(table)
 
+    def customizations(self) -> list[tuple[str, str]]:
+        """What :meth:`write_customization` kept, in the order it was first written."""
+        self.execute('CREATE TABLE IF NOT EXISTS "customization" (name TEXT PRIMARY KEY, description TEXT NOT NULL)')
+        rows: list[tuple[str, str]] = self.execute(
+            'SELECT name, description FROM "customization" ORDER BY rowid'
+        ).fetchall()
+        return rows
+
+    def write_customization(self, name: str, description: str | None) -> None:
+        """Keep the description of a table's customization; None forgets it."""
+        if description is None:
+            self.execute('DELETE FROM "customization" WHERE name = ?', (name,))
+            return
+        self.execute(
+            'INSERT INTO "customization" VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET description = ?2',
+            (name, description),
+        )
+
+    def drop_table(self, name: str) -> None:
+        self.execute(f'DROP TABLE "{name}"')
+
+    def drop_column(self, table: Table, column: Column) -> None:
+        name = table.logical_name
+        self.execute(f'DROP INDEX IF EXISTS "{name}.{column.logical_name}"')
+        self.execute(f'ALTER TABLE "{name}" DROP COLUMN "{column.logical_name}"')
+        companion = self.codecs[name][column.logical_name].table_column
+        if companion is not None:
+            self.execute(f'ALTER TABLE "{name}" DROP COLUMN "{companion}"')
+
+    def drop_key(self, table: str, key: str) -> None:
+        self.execute(f'DROP INDEX "{table}.{key}"')
+
     def _make_table(self, table: Table) -> None:
         name = table.logical_name
         present = {row[1] for row in self.execute(f'PRAGMA table_xinfo("{name}")')}
@@ -155,7 +187,5 @@ def _indexes(table: Table) -> Iterator[str]:
         yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{name}.{key.logical_name}" ON "{name}" ({columns})'
     for column in table.columns.values():
         if column.indexed:
-            yield (
-                f'CREATE INDEX IF NOT EXISTS "{name}.{column.logical_name}" ON "{name}" '
-                f'("{column.logical_name}", "{table.primary_id_attribute}")'
-            )
+            # Every index ends in the rowid, which settles ties; ids, being random, would cost each insert a page.
+            yield f'CREATE INDEX IF NOT EXISTS "{name}.{column.logical_name}" ON "{name}" ("{column.logical_name}")'

@@ -57,33 +57,39 @@ def stable_id(*names: str) -> str:
 @cache
 def load_metadata(directory: Path = _HERE / "tables") -> Metadata:
     """The tables described in ``directory``, one YAML file each. Read once per process."""
-    common = _read(_HERE / "common.yaml")
-    return metadata_of([_read(path) for path in sorted(directory.glob("*.yaml"))], common)
+    return metadata_of([_read(path) for path in sorted(directory.glob("*.yaml"))])
 
 
 def metadata_of(descriptions: Iterable[Mapping[str, Any]], common: Mapping[str, Any] | None = None) -> Metadata:
     """The tables these descriptions (as in the YAML files) tell of, with the platform's columns and relationships."""
-    common = common or _read(_HERE / "common.yaml")
+    common = common or common_columns()
     tables: dict[str, Table] = {}
     relationships: list[OneToManyRelationship] = []
     links: list[ManyToManyRelationship] = []
     for description in descriptions:
-        columns = _column_descriptions(description, common)
-        table = _table(description, columns)
+        columns = column_descriptions(description, common)
+        table = make_table(description, columns)
         tables[table.logical_name] = table
-        relationships += _relationships(table, columns)
-        for many_to_many, intersect in _many_to_many(table, description):
+        relationships += make_lookup_relationships(table, columns)
+        for many_to_many, intersect in make_many_to_many(table, description):
             links.append(many_to_many)
             tables[intersect.logical_name] = intersect
     # A lookup may name a table this environment has not got.
     return Metadata(tables, tuple(r for r in relationships if r.referenced_entity in tables), tuple(links))
 
 
+@cache
+def common_columns() -> Mapping[str, Any]:
+    """The columns the platform gives tables, by group."""
+    found: Mapping[str, Any] = _read(_HERE / "common.yaml")
+    return found
+
+
 def _read(path: Path) -> Any:
     return yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - a safe loader
 
 
-def _column_descriptions(description: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def column_descriptions(description: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     columns = dict(description["columns"])
     for group in description.get("include", ()):
         columns |= common[group]
@@ -97,7 +103,7 @@ def _column_descriptions(description: Mapping[str, Any], common: Mapping[str, An
     return columns | dict(description["columns"])
 
 
-def _table(description: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> Table:
+def make_table(description: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> Table:
     name = description["logical_name"]
     return Table(
         logical_name=name,
@@ -107,7 +113,7 @@ def _table(description: Mapping[str, Any], columns: Mapping[str, Mapping[str, An
         primary_name_attribute=description.get("primary_name"),
         display_name=description["display_name"],
         columns={column.logical_name: column for column in _columns(description, columns)},
-        keys=tuple(_key(name, key, body) for key, body in description.get("keys", {}).items()),
+        keys=tuple(make_key(name, key, body) for key, body in description.get("keys", {}).items()),
         ownership=Ownership(description.get("ownership", Ownership.USER.value)),
         object_type_code=description.get("object_type_code", 0),
         change_tracking_enabled=description.get("change_tracking", True),
@@ -120,10 +126,10 @@ def _columns(description: Mapping[str, Any], columns: Mapping[str, Mapping[str, 
     table = description["logical_name"]
     yield _primary_id(table, description["schema_name"])
     for name, body in columns.items():
-        column = _column(table, name, body)
+        column = make_column(table, name, body)
         yield column
         if column.type is AttributeType.MONEY:
-            yield _base(table, column)
+            yield make_base_column(table, column)
     yield from _state_columns(table, description.get("states", _ACTIVE_OR_INACTIVE))
 
 
@@ -139,7 +145,7 @@ def _primary_id(table: str, schema_name: str) -> Column:
     )
 
 
-def _column(table: str, name: str, body: Mapping[str, Any]) -> Column:
+def make_column(table: str, name: str, body: Mapping[str, Any]) -> Column:
     kind = AttributeType(body["type"])
     schema_name = body.get("schema_name") or _schema_name(name)
     low, high = _LIMITS.get(kind, (None, None))
@@ -163,7 +169,7 @@ def _column(table: str, name: str, body: Mapping[str, Any]) -> Column:
         is_valid_for_create=body.get("create", True),
         is_valid_for_update=body.get("update", True),
         indexed=body.get("indexed", False),
-        is_custom=name.startswith("new_"),
+        is_custom=body.get("is_custom", name.startswith("new_")),
     )
 
 
@@ -173,7 +179,7 @@ def _options(kind: AttributeType, options: Mapping[int, str] | None) -> tuple[Op
     return tuple(Option(value, str(label)) for value, label in options.items())
 
 
-def _base(table: str, money: Column) -> Column:
+def make_base_column(table: str, money: Column) -> Column:
     """The column in which the platform keeps a money column's value in the base currency."""
     return replace(
         money,
@@ -215,7 +221,7 @@ def _state_columns(table: str, states: Mapping[int, Mapping[str, Any]]) -> Itera
     )
 
 
-def _key(table: str, name: str, body: Mapping[str, Any]) -> AlternateKey:
+def make_key(table: str, name: str, body: Mapping[str, Any]) -> AlternateKey:
     return AlternateKey(
         logical_name=name,
         schema_name=body["schema_name"],
@@ -224,7 +230,7 @@ def _key(table: str, name: str, body: Mapping[str, Any]) -> AlternateKey:
     )
 
 
-def _relationships(table: Table, bodies: Mapping[str, Mapping[str, Any]]) -> Iterator[OneToManyRelationship]:
+def make_lookup_relationships(table: Table, bodies: Mapping[str, Mapping[str, Any]]) -> Iterator[OneToManyRelationship]:
     for column in table.columns.values():
         if column.type in LOOKUP_TYPES:
             for target in column.targets:
@@ -250,7 +256,7 @@ def _relationship(table: Table, column: Column, target: str, body: Mapping[str, 
     )
 
 
-def _many_to_many(table: Table, description: Mapping[str, Any]) -> Iterator[tuple[ManyToManyRelationship, Table]]:
+def make_many_to_many(table: Table, description: Mapping[str, Any]) -> Iterator[tuple[ManyToManyRelationship, Table]]:
     """The relationships a description tells of, each with the table that holds its links."""
     for schema_name, body in description.get("many_to_many", {}).items():
         relationship = ManyToManyRelationship(
@@ -270,8 +276,8 @@ def _intersect(relationship: ManyToManyRelationship, entity_set_name: str) -> Ta
     ends = (relationship.entity1_intersect_attribute, relationship.entity2_intersect_attribute)
     columns = [
         _primary_id(name, name),
-        *(_column(name, end, {"type": AttributeType.UNIQUEIDENTIFIER}) for end in ends),
-        _column(name, "versionnumber", {"type": AttributeType.BIG_INT, "create": False, "update": False}),
+        *(make_column(name, end, {"type": AttributeType.UNIQUEIDENTIFIER}) for end in ends),
+        make_column(name, "versionnumber", {"type": AttributeType.BIG_INT, "create": False, "update": False}),
     ]
     return Table(
         logical_name=name,
@@ -281,7 +287,7 @@ def _intersect(relationship: ManyToManyRelationship, entity_set_name: str) -> Ta
         primary_name_attribute=None,
         display_name=_words(name),
         columns={column.logical_name: column for column in columns},
-        keys=(_key(name, f"{name}_key", {"schema_name": f"{name}_key", "columns": ends}),),
+        keys=(make_key(name, f"{name}_key", {"schema_name": f"{name}_key", "columns": ends}),),
         ownership=Ownership.NONE,
         is_intersect=True,
         metadata_id=stable_id(name),

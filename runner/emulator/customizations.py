@@ -1,0 +1,192 @@
+"""Customizing a running environment: tables, columns, keys and relationships, kept in its own database.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/create-edit-entity-metadata
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, TypeAlias
+
+from runner.emulator.errors import CannotDeleteDueToAssociation, EntityNotFound, InvalidArgument
+from runner.emulator.metadata.customize import customized
+from runner.emulator.metadata.model import Metadata, Table
+from runner.emulator.store import Store
+
+#: As in a table's YAML file.
+Description: TypeAlias = dict[str, Any]
+
+
+class Customizations:
+    """What was added to the metadata an environment began with.
+
+    Every change is made inside a transaction of the caller's; :meth:`reload` after one that was rolled back.
+    ``changed`` is called when the tables are others than before.
+    """
+
+    def __init__(self, store: Store, changed: Callable[[], None]) -> None:
+        self._store = store
+        self._base = store.metadata
+        self._changed = changed
+        self._made: dict[str, Description] = {}
+        self.reload()
+
+    @property
+    def metadata(self) -> Metadata:
+        return self._store.metadata
+
+    def reload(self) -> None:
+        """Be what the database says, which another may have replaced meanwhile."""
+        self._made = {table: _numbered(text) for table, text in self._store.customizations()}
+        self._use()
+
+    def _use(self) -> None:
+        if self._made or self._store.metadata is not self._base:
+            self._store.use(customized(self._base, self._made))
+            self._changed()
+
+    def _keep(self, table: str, description: Description) -> None:
+        before = self._made
+        self._made = {**before, table: description}
+        try:
+            self._use()
+        except Exception:
+            self._made = before
+            raise
+        self._store.write_customization(table, json.dumps(description))
+
+    def _description(self, table: str) -> Description:
+        """A copy of the table's customization, to add to."""
+        if table not in self.metadata.tables:
+            raise EntityNotFound.named(table)
+        return deepcopy(self._made.get(table, {}))
+
+    # --- adding ---------------------------------------------------------------------------------------------
+
+    def create_table(self, description: Description) -> Table:
+        """Raises InvalidArgument when there is a table or entity set of that name."""
+        name = description["logical_name"]
+        if name in self.metadata.tables or description["entity_set_name"] in self.metadata.by_entity_set:
+            raise InvalidArgument(f"An entity with the name '{name}' already exists. Specify a unique name.")
+        self._keep(name, description)
+        return self.metadata.tables[name]
+
+    def create_column(self, table: str, name: str, body: Description) -> None:
+        """Raises EntityNotFound, or InvalidArgument when there is such a column."""
+        description = self._description(table)
+        if name in self.metadata.tables[table].columns:
+            raise InvalidArgument(f"An attribute with the name '{name}' already exists for entity '{table}'.")
+        self._refuse_unknown_targets(body)
+        description.setdefault("columns", {})[name] = body
+        self._keep(table, description)
+
+    def _refuse_unknown_targets(self, body: Description) -> None:
+        for target in body.get("targets", ()):
+            if target not in self.metadata.tables:
+                raise EntityNotFound.named(target)
+
+    def update_column(self, table: str, name: str, changes: Description) -> None:
+        """Change what a column is like. Raises InvalidArgument when it is not one's own, or its type would change."""
+        description = self._description(table)
+        body = self._own(description, "columns", name)
+        if changes.get("type", body["type"]) != body["type"]:
+            raise InvalidArgument(f"'{name}' of '{table}' is {body['type']}; the type of a column cannot be changed.")
+        body.update(changes)
+        self._keep(table, description)
+
+    def create_key(self, table: str, name: str, body: Description) -> None:
+        """Raises InvalidArgument when there is such a key, or one of its columns is not there."""
+        description = self._description(table)
+        held = self.metadata.tables[table]
+        if any(key.logical_name == name for key in held.keys):
+            raise InvalidArgument(f"The entity '{table}' has a key '{name}' already.")
+        for column in body["columns"]:
+            if column not in held.columns:
+                raise InvalidArgument(f"The key '{name}' names '{column}', which is no attribute of '{table}'.")
+        description.setdefault("keys", {})[name] = body
+        self._keep(table, description)
+
+    def create_many_to_many(self, table: str, schema_name: str, body: Description) -> None:
+        """Raises EntityNotFound, or InvalidArgument when there is such a relationship."""
+        description = self._description(table)
+        if body["with"] not in self.metadata.tables:
+            raise EntityNotFound.named(body["with"])
+        taken = {link.schema_name for link in self.metadata.many_to_many} | set(self.metadata.tables)
+        if schema_name in taken or body["intersect"] in taken:
+            raise InvalidArgument(f"A relationship or entity with the name '{schema_name}' already exists.")
+        description.setdefault("many_to_many", {})[schema_name] = body
+        self._keep(table, description)
+
+    # --- taking away ----------------------------------------------------------------------------------------
+
+    def delete_table(self, name: str) -> None:
+        """Raises InvalidArgument for a table not of one's own, CannotDeleteDueToAssociation when lookups lead to it."""
+        if name not in self.metadata.tables:
+            raise EntityNotFound.named(name)
+        if name in self._base.tables:
+            raise InvalidArgument(f"'{name}' is a table of the platform and cannot be deleted.")
+        self._refuse_dependents(name)
+        for link in self._made[name].get("many_to_many", {}).values():
+            self._store.drop_table(link["intersect"])
+        self._made = {table: description for table, description in self._made.items() if table != name}
+        self._store.drop_table(name)
+        self._store.write_customization(name, None)
+        self._use()
+
+    def _refuse_dependents(self, name: str) -> None:
+        dependents = {r.referencing_entity for r in self.metadata.referenced_by(name)} - {name}
+        links = self.metadata.many_to_many
+        dependents |= {link.entity1_logical_name for link in links if link.entity2_logical_name == name}
+        if dependents - {name}:
+            raise CannotDeleteDueToAssociation(
+                f"'{name}' cannot be deleted: {', '.join(sorted(dependents))} refers to it. Delete those columns first."
+            )
+
+    def delete_column(self, table: str, name: str) -> None:
+        """Raises InvalidArgument when the column is not one's own, or a key or the primary name."""
+        description = self._description(table)
+        self._own(description, "columns", name)
+        held = self.metadata.tables[table]
+        if name == held.primary_name_attribute or any(name in key.columns for key in held.keys):
+            raise InvalidArgument(f"'{name}' of '{table}' is the primary name or part of a key and cannot be deleted.")
+        self._store.drop_column(held, held.columns[name])
+        base = held.columns.get(f"{name}_base")
+        if base is not None and base.base_of == name:
+            self._store.drop_column(held, base)
+        del description["columns"][name]
+        self._keep(table, description)
+
+    def delete_key(self, table: str, name: str) -> None:
+        """Raises InvalidArgument when the key is not one's own."""
+        description = self._description(table)
+        self._own(description, "keys", name)
+        self._store.drop_key(table, name)
+        del description["keys"][name]
+        self._keep(table, description)
+
+    def delete_many_to_many(self, table: str, schema_name: str) -> None:
+        """Raises InvalidArgument when the relationship is not one's own."""
+        description = self._description(table)
+        self._store.drop_table(self._own(description, "many_to_many", schema_name)["intersect"])
+        del description["many_to_many"][schema_name]
+        self._keep(table, description)
+
+    def _own(self, description: Description, kind: str, name: str) -> Description:
+        try:
+            body: Description = description[kind][name]
+        except KeyError:
+            raise InvalidArgument(
+                f"'{name}' is not a customization, so it can be neither changed nor deleted."
+            ) from None
+        return body
+
+
+def _numbered(text: str) -> Description:
+    """A description out of JSON, whose objects have no numbers for keys: those of choices are numbers."""
+    description: Description = json.loads(text)
+    for body in description.get("columns", {}).values():
+        if "options" in body:
+            body["options"] = {int(value): label for value, label in body["options"].items()}
+    return description
