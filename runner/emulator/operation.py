@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
-from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference, new_guid
+from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference
 from runner.emulator.call import Call
 from runner.emulator.step_table import Plans, StepPlan
+from runner.execution.inert_host import INERT_HOST
 from runner.execution.step import Mode, Stage, Step
-from runner.plugin import InvalidPluginExecutionException, MessageOperation, PluginContext
+from runner.plugin import MessageOperation, PluginContext
 
 #: Their stage-10 shared variables are found in the parent context from stage 20 on.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#shared-variables
@@ -26,20 +27,6 @@ _NOT_YET = datetime.min.replace(tzinfo=UTC)
 OBJECT_MODEL = EntityReference(
     "sdkmessageprocessingstep", "9c7f1f1a-6f43-5c6a-9f0e-5c3c6f2d7e30", "ObjectModel Implementation"
 )
-
-
-class _PlatformHost:
-    """Stands where a plug-in would have its host, in the context of the platform's own work."""
-
-    def _refuse(self, *_: object) -> NoReturn:
-        raise InvalidPluginExecutionException(
-            "A parent context tells what happened; it does nothing. Use the step's own context."
-        )
-
-    trace = organization_service = service = on_rollback = _refuse
-
-
-_PLATFORM = _PlatformHost()
 
 
 class Operation:
@@ -98,7 +85,7 @@ class Operation:
 
     def views(self, plans: Plans) -> list[View]:
         """Its own message's steps first, then its counterpart's."""
-        self.id = new_guid()
+        self.id = next(self.call.engine.ids)
         self.created_on = self.call.clock.now()
         if plans.filtered:
             self.sent = [frozenset(map(str.lower, target.attributes)) for target in self.targets]
@@ -163,7 +150,7 @@ class View:
             seen = replace(seen, message_name=message, input_parameters=dict(parameters))
         return PluginContext(
             seen,
-            _PLATFORM,
+            INERT_HOST,
             stage=Stage.MAIN_OPERATION,
             mode=Mode.SYNCHRONOUS,
             owning_extension=OBJECT_MODEL,
@@ -183,6 +170,8 @@ class View:
         if self.own:
             self.operation.parameters = parameters
         given = parameters.get(self._row_parameter)
+        if not self.bulk and self.rows and given is self.operation.targets[self.rows[0]]:
+            return
         targets = given.entities if isinstance(given, EntityCollection) else [given]
         for row, target in zip(self.rows, targets, strict=False):
             self._replace(target, row)

@@ -1,0 +1,363 @@
+"""Values of a RemoteExecutionContext: the SDK's types <-> plain JSON values, as .NET's serializer writes them.
+
+An object of a type that is not known here stays the dictionary it came as, and is written as that again.
+Source: https://learn.microsoft.com/dotnet/api/system.runtime.serialization.json.datacontractjsonserializer
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import singledispatch
+from typing import Any, TypeVar
+
+from dataverse_client.types import (
+    EMPTY_GUID,
+    AliasedValue,
+    Entity,
+    EntityCollection,
+    EntityReference,
+    Money,
+    OptionSetValue,
+    guid,
+    is_guid,
+)
+from runner.execution.remote_errors import InvalidRemoteContextError, UnknownValueTypeError
+
+T = TypeVar("T")
+
+_NAMESPACE = "http://schemas.microsoft.com/xrm/2011/Contracts"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_DATE = re.compile(r"/Date\((?P<milliseconds>-?\d{1,18})(?P<offset>[+-]\d{4})?\)/\Z")
+
+
+# --- moments --------------------------------------------------------------------------------------------------
+
+
+class WireDateTime(datetime):
+    """A moment that keeps the ``text`` it was spelled with, where that says more than the moment."""
+
+    text: str
+
+    @classmethod
+    def spelled(cls, text: str, moment: datetime) -> WireDateTime:
+        made = cls.fromtimestamp(0, UTC) + (moment - _EPOCH)
+        made.text = text
+        return made
+
+
+def decode_moment(text: str, *, shifted: bool = False) -> datetime | None:
+    """``/Date(1697526000000)/`` as a moment in UTC; None when ``text`` says no such moment.
+
+    An offset after the milliseconds counts for nothing, except where the number was ``shifted`` by it: the
+    asynchronous service of some servers writes OperationCreatedOn in local time, with ``+0300`` to be added.
+    """
+    match = _DATE.match(text)
+    if match is None:
+        return None
+    try:
+        moment = _EPOCH + int(match["milliseconds"]) * _MILLISECOND
+        offset = match["offset"]
+        if offset is None:
+            return moment
+        return WireDateTime.spelled(text, moment + _offset(offset) if shifted else moment)
+    except OverflowError:
+        return None
+
+
+def _offset(text: str) -> timedelta:
+    size = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
+    return -size if text[0] == "-" else size
+
+
+def encode_moment(moment: datetime) -> str:
+    """Whole milliseconds; what is finer is dropped."""
+    if isinstance(moment, WireDateTime):
+        return moment.text
+    return f"/Date({(moment - _EPOCH) // _MILLISECOND})/"
+
+
+# --- pairs ----------------------------------------------------------------------------------------------------
+
+
+def decode_pairs(pairs: Any, where: str, decode: Callable[[Any, str], T]) -> dict[str, T]:
+    """What .NET makes of a dictionary: a list of ``{"key": ..., "value": ...}``. None is an empty one."""
+    if pairs is None:
+        return {}
+    if not isinstance(pairs, list):
+        raise InvalidRemoteContextError(f"{where} is not a list of keys and values.")
+    return dict(_decode_pair(pair, f"{where}[{index}]", decode) for index, pair in enumerate(pairs))
+
+
+def _decode_pair(pair: Any, where: str, decode: Callable[[Any, str], T]) -> tuple[str, T]:
+    if not isinstance(pair, dict) or "key" not in pair or "value" not in pair:
+        raise InvalidRemoteContextError(f"{where} is not a key with a value.")
+    key = pair["key"]
+    if isinstance(key, dict):  # a Relationship, the key of RelatedEntities
+        key = key.get("SchemaName")
+    if not isinstance(key, str):
+        raise InvalidRemoteContextError(f"{where} has no text for its key.")
+    return key, decode(pair["value"], f"{where}.{key}")
+
+
+def encode_pairs(values: Mapping[str, Any], encode: Callable[[Any], Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": encode(value)} for key, value in values.items()]
+
+
+# --- reading --------------------------------------------------------------------------------------------------
+
+
+def decode_value(value: Any, where: str = "value") -> Any:
+    """A JSON value (fractions as Decimal) as the SDK's. Ids stay text: the wire does not tell them from it.
+
+    Raises:
+      InvalidRemoteContextError: an object is not what its ``__type`` says. ``where`` is named in the message.
+    """
+    if isinstance(value, str):
+        moment = decode_moment(value) if value.startswith("/Date(") else None
+        return value if moment is None else moment
+    if isinstance(value, list):
+        return _decode_list(value, where)
+    if isinstance(value, dict):
+        reader = _READERS.get(str(value.get("__type")))
+        return value if reader is None else reader(value, where)
+    return value
+
+
+def _decode_list(values: list[Any], where: str) -> Any:
+    """An OptionSetValueCollection is a bare list; so is every other array."""
+    items = [decode_value(value, f"{where}[{index}]") for index, value in enumerate(values)]
+    return tuple(items) if items and all(isinstance(item, OptionSetValue) for item in items) else items
+
+
+def decode_entity(value: Any, where: str) -> Entity:
+    row = _object(value, where)
+    entity = Entity(
+        _text(row, "LogicalName", where),
+        decode_guid(row.get("Id"), f"{where}.Id"),
+        decode_pairs(row.get("Attributes"), f"{where}.Attributes", decode_value),
+        key_attributes=decode_pairs(row.get("KeyAttributes"), f"{where}.KeyAttributes", decode_value),
+        row_version=row.get("RowVersion"),
+    )
+    entity.formatted_values = decode_pairs(row.get("FormattedValues"), f"{where}.FormattedValues", _plain_text)
+    entity.related_entities = decode_pairs(row.get("RelatedEntities"), f"{where}.RelatedEntities", _decode_rows)
+    return entity
+
+
+def decode_reference(value: Any, where: str) -> EntityReference:
+    row = _object(value, where)
+    return EntityReference(
+        _text(row, "LogicalName", where),
+        decode_guid(row.get("Id"), f"{where}.Id"),
+        row.get("Name"),
+        decode_pairs(row.get("KeyAttributes"), f"{where}.KeyAttributes", decode_value),
+        row.get("RowVersion"),
+    )
+
+
+def decode_guid(value: Any, where: str) -> str:
+    """The id in lower case; the empty id where there is none."""
+    if value is None:
+        return EMPTY_GUID
+    if not isinstance(value, str) or not is_guid(value):
+        raise InvalidRemoteContextError(f"{where} is not a GUID.")
+    return guid(value)
+
+
+def _decode_rows(value: Any, where: str) -> EntityCollection:
+    rows = _object(value, where)
+    entities = rows.get("Entities") or []
+    if not isinstance(entities, list):
+        raise InvalidRemoteContextError(f"{where}.Entities is not a list.")
+    return EntityCollection(
+        [decode_entity(row, f"{where}.Entities[{index}]") for index, row in enumerate(entities)],
+        rows.get("EntityName"),
+        bool(rows.get("MoreRecords")),
+        rows.get("PagingCookie"),
+        _integer(rows.get("TotalRecordCount", -1), f"{where}.TotalRecordCount"),
+        rows.get("MinActiveRowVersion"),
+        bool(rows.get("TotalRecordCountLimitExceeded")),
+    )
+
+
+def _decode_money(value: dict[str, Any], where: str) -> Money:
+    amount = value.get("Value")
+    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+        raise InvalidRemoteContextError(f"{where}.Value is not an amount.")
+    return Money(Decimal(amount))
+
+
+def _decode_aliased(value: dict[str, Any], where: str) -> AliasedValue:
+    return AliasedValue(
+        _text(value, "EntityLogicalName", where),
+        _text(value, "AttributeLogicalName", where),
+        decode_value(value.get("Value"), f"{where}.Value"),
+    )
+
+
+_READERS: Mapping[str, Callable[[dict[str, Any], str], Any]] = {
+    f"{name}:{_NAMESPACE}": reader
+    for name, reader in (
+        ("Entity", decode_entity),
+        ("EntityReference", decode_reference),
+        ("EntityCollection", _decode_rows),
+        ("Money", _decode_money),
+        ("OptionSetValue", lambda value, where: OptionSetValue(_integer(value.get("Value"), f"{where}.Value"))),
+        ("AliasedValue", _decode_aliased),
+        ("Relationship", lambda value, where: _text(value, "SchemaName", where)),
+    )
+}
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidRemoteContextError(f"{where} is not an object.")
+    return value
+
+
+def _text(value: Mapping[str, Any], key: str, where: str) -> str:
+    return _plain_text(value.get(key), f"{where}.{key}")
+
+
+def _plain_text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRemoteContextError(f"{where} is not a text.")
+    return value
+
+
+def _integer(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRemoteContextError(f"{where} is not a whole number.")
+    return value
+
+
+# --- writing --------------------------------------------------------------------------------------------------
+
+
+@singledispatch
+def encode_value(value: Any) -> Any:
+    """One of the SDK's values as a JSON value: ``__type`` first in its object, as .NET's reader demands.
+
+    Raises:
+      UnknownValueTypeError: Dataverse has no such type.
+    """
+    raise UnknownValueTypeError(f"A {type(value).__name__} has no form in a RemoteExecutionContext.")
+
+
+@encode_value.register(type(None))
+@encode_value.register(str)
+@encode_value.register(int)
+@encode_value.register(Decimal)
+@encode_value.register(dict)
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+@encode_value.register
+def _(value: datetime) -> str:
+    return encode_moment(value)
+
+
+@encode_value.register
+def _(value: date) -> str:
+    """A column without a time is midnight in UTC."""
+    return encode_moment(datetime.combine(value, time(), UTC))
+
+
+@encode_value.register
+def _(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+@encode_value.register(list)
+@encode_value.register(tuple)
+def _(values: Iterable[Any]) -> list[Any]:
+    return [encode_value(value) for value in values]
+
+
+@encode_value.register
+def _(value: Money) -> dict[str, Any]:
+    return _typed("Money", {"Value": value.value})
+
+
+@encode_value.register
+def _(value: OptionSetValue) -> dict[str, Any]:
+    return _typed("OptionSetValue", {"Value": value.value})
+
+
+@encode_value.register
+def _(value: Entity) -> dict[str, Any]:
+    return _typed("Entity", encode_entity(value))
+
+
+@encode_value.register
+def _(value: EntityReference) -> dict[str, Any]:
+    return _typed("EntityReference", encode_reference(value))
+
+
+@encode_value.register
+def _(value: EntityCollection) -> dict[str, Any]:
+    return _typed("EntityCollection", _encode_rows(value))
+
+
+@encode_value.register
+def _(value: AliasedValue) -> dict[str, Any]:
+    members = {
+        "AttributeLogicalName": value.attribute_logical_name,
+        "EntityLogicalName": value.entity_logical_name,
+        "Value": encode_value(value.value),
+    }
+    return _typed("AliasedValue", members)
+
+
+def _typed(name: str, members: dict[str, Any]) -> dict[str, Any]:
+    return {"__type": f"{name}:{_NAMESPACE}", **members}
+
+
+def encode_relationship(schema_name: str) -> dict[str, Any]:
+    return _typed("Relationship", {"PrimaryEntityRole": None, "SchemaName": schema_name})
+
+
+def encode_entity(row: Entity) -> dict[str, Any]:
+    """A row where its type goes without saying: an image, or one of a collection."""
+    related = [
+        {"key": {"PrimaryEntityRole": None, "SchemaName": name}, "value": _encode_rows(rows)}
+        for name, rows in row.related_entities.items()
+    ]
+    return {
+        "Attributes": encode_pairs(row.attributes, encode_value),
+        "EntityState": None,
+        "FormattedValues": encode_pairs(row.formatted_values, encode_value),
+        "Id": row.id or EMPTY_GUID,
+        "KeyAttributes": encode_pairs(row.key_attributes, encode_value),
+        "LogicalName": row.logical_name,
+        "RelatedEntities": related,
+        "RowVersion": row.row_version,
+    }
+
+
+def encode_reference(reference: EntityReference) -> dict[str, Any]:
+    """A reference where its type goes without saying."""
+    return {
+        "Id": reference.id,
+        "KeyAttributes": encode_pairs(reference.key_attributes, encode_value),
+        "LogicalName": reference.logical_name,
+        "Name": reference.name,
+        "RowVersion": reference.row_version,
+    }
+
+
+def _encode_rows(rows: EntityCollection) -> dict[str, Any]:
+    return {
+        "Entities": [encode_entity(row) for row in rows],
+        "EntityName": rows.entity_name,
+        "MinActiveRowVersion": rows.min_active_row_version,
+        "MoreRecords": rows.more_records,
+        "PagingCookie": rows.paging_cookie,
+        "TotalRecordCount": rows.total_record_count,
+        "TotalRecordCountLimitExceeded": rows.total_record_count_limit_exceeded,
+    }

@@ -1,0 +1,138 @@
+"""Values on the wire of a notification, and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataverse_client.types import (
+    AliasedValue,
+    Entity,
+    EntityCollection,
+    EntityReference,
+    Money,
+    OptionSetValue,
+)
+from runner.execution.remote_errors import InvalidRemoteContextError, UnknownValueTypeError
+from runner.execution.remote_values import decode_moment, decode_value, encode_moment, encode_value
+
+CONTRACTS = "http://schemas.microsoft.com/xrm/2011/Contracts"
+ROW = "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11"
+
+guids = st.uuids().map(str)
+names = st.from_regex(r"[a-z]{2,8}_[a-z]{1,8}", fullmatch=True)
+texts = st.text().filter(lambda text: not text.startswith("/Date("))
+moments = st.datetimes(timezones=st.just(UTC)).map(
+    lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+)
+amounts = st.decimals(min_value=-(10**15), max_value=10**15, places=4)
+scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | texts | moments | amounts
+references = st.builds(EntityReference, names, guids, st.none() | texts)
+choices = st.builds(OptionSetValue, st.integers(-(2**31), 2**31 - 1))
+column_values = (
+    scalars
+    | choices
+    | references
+    | st.builds(Money, amounts)
+    | st.lists(choices, min_size=1).map(tuple)
+    | st.builds(AliasedValue, names, names, scalars)
+)
+rows = st.builds(Entity, names, guids, st.dictionaries(names, column_values, max_size=5))
+values = (
+    column_values
+    | rows
+    | st.builds(EntityCollection, st.lists(rows, max_size=3), names)
+    | st.lists(references, max_size=3)
+)
+
+
+@given(values)
+def test_every_value_survives_the_way_there_and_back(value):
+    assert decode_value(encode_value(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "wire"),
+    [
+        (Money(Decimal("2154.3200")), {"__type": f"Money:{CONTRACTS}", "Value": Decimal("2154.3200")}),
+        (OptionSetValue(3), {"__type": f"OptionSetValue:{CONTRACTS}", "Value": 3}),
+        ((OptionSetValue(1),), [{"__type": f"OptionSetValue:{CONTRACTS}", "Value": 1}]),
+        (datetime(2023, 10, 17, 7, tzinfo=UTC), "/Date(1697526000000)/"),
+        (date(2023, 10, 17), "/Date(1697500800000)/"),
+        (b"\x00\xff", "AP8="),
+        (["ABC", "DEF"], ["ABC", "DEF"]),
+    ],
+    ids=["money", "choice", "choices", "moment", "day", "bytes", "texts"],
+)
+def test_values_are_written_as_dataverse_writes_them(value, wire):
+    assert encode_value(value) == wire
+
+
+def test_the_type_is_the_first_member_of_its_object():
+    written = encode_value(Entity("new_payment", ROW, {"new_order": EntityReference("salesorder", ROW)}))
+    assert next(iter(written)) == "__type"
+    assert next(iter(written["Attributes"][0]["value"])) == "__type"
+
+
+def test_rows_of_a_collection_have_no_type_of_their_own():
+    written = encode_value(EntityCollection([Entity("account", ROW)], "account"))
+    assert written["__type"] == f"EntityCollection:{CONTRACTS}"
+    assert "__type" not in written["Entities"][0]
+
+
+def test_the_scale_of_a_decimal_is_kept():
+    assert str(decode_value(Decimal("1.0000000000"))) == "1.0000000000"
+
+
+def test_an_object_of_an_unknown_type_stays_as_it_came():
+    pair = {"__type": "KeyValuePairOfstringstring:#System.Collections.Generic", "key": "account", "value": "Update"}
+    assert encode_value(decode_value([pair])) == [pair]
+
+
+def test_an_offset_behind_a_columns_milliseconds_counts_for_nothing():
+    assert decode_moment("/Date(1724647396000+0300)/") == datetime(2024, 8, 26, 4, 43, 16, tzinfo=UTC)
+
+
+def test_an_offset_is_added_to_a_moment_that_was_shifted_by_it():
+    shifted = decode_moment("/Date(1724647396000-0700)/", shifted=True)
+    assert shifted == datetime(2024, 8, 26, 4, 43, 16, tzinfo=UTC) - timedelta(hours=7)
+
+
+def test_a_moment_with_an_offset_is_written_as_it_was_spelled():
+    assert encode_moment(decode_moment("/Date(1724647396000+0300)/")) == "/Date(1724647396000+0300)/"
+
+
+def test_the_first_moment_of_dotnet_is_understood():
+    assert decode_moment("/Date(-62135596800000)/") == datetime.min.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["/Date(999999999999999999)/", "/Date()/", "/Date(12)", "/Date(1e5)/"])
+def test_a_text_that_is_no_moment_stays_text(text):
+    assert decode_value(text) == text
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        {"__type": f"Entity:{CONTRACTS}"},
+        {"__type": f"Entity:{CONTRACTS}", "LogicalName": "account", "Attributes": {"name": 1}},
+        {"__type": f"Entity:{CONTRACTS}", "LogicalName": "account", "Attributes": [{"key": 1, "value": 1}]},
+        {"__type": f"Entity:{CONTRACTS}", "LogicalName": "account", "Id": "not an id"},
+        {"__type": f"EntityCollection:{CONTRACTS}", "Entities": [7]},
+        {"__type": f"Money:{CONTRACTS}", "Value": "ten"},
+        {"__type": f"OptionSetValue:{CONTRACTS}", "Value": True},
+        {"__type": f"EntityReference:{CONTRACTS}", "Id": ROW},
+    ],
+)
+def test_an_object_that_is_not_what_its_type_says_is_refused(wire):
+    with pytest.raises(InvalidRemoteContextError, match="Target"):
+        decode_value(wire, "Target")
+
+
+def test_a_value_of_no_type_of_dataverse_cannot_be_written():
+    with pytest.raises(UnknownValueTypeError, match="object"):
+        encode_value(object())
