@@ -87,8 +87,8 @@ class TracingService(Protocol):
 class ExecutionHost(TracingService, Protocol):
     """What runs a plug-in gives it: traces, CRM access, services and the hook for undoing."""
 
-    def organization_service(self, user_id: str | None) -> OrganizationService:
-        """CRM as that user; None is SYSTEM."""
+    def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
+        """CRM as that user (None is SYSTEM), for calls made by the step that has ``context``."""
 
     def service(self, kind: type[T]) -> T:
         """Raises LookupError when the host has no such service."""
@@ -156,7 +156,6 @@ class PluginContext:
     __slots__ = (
         "_host",
         "_operation",
-        "_organization",
         "is_in_transaction",
         "isolation_mode",
         "mode",
@@ -191,7 +190,6 @@ class PluginContext:
     ) -> None:
         self._operation = operation
         self._host = host
-        self._organization: OrganizationService | None = None
         #: 10 PreValidation, 20 PreOperation, 30 MainOperation, 40 PostOperation.
         self.stage = stage
         #: 0 synchronous, 1 asynchronous.
@@ -364,13 +362,11 @@ class PluginContext:
     @property
     def organization(self) -> OrganizationService:
         """CRM as the step's user, inside the step's transaction."""
-        if self._organization is None:
-            self._organization = self._host.organization_service(self.user_id)
-        return self._organization
+        return self._host.organization_service(self, self.user_id)
 
     def organization_as(self, user_id: str | None) -> OrganizationService:
         """CRM as another user; None is SYSTEM."""
-        return self._host.organization_service(user_id)
+        return self._host.organization_service(self, user_id)
 
     def service(self, kind: type[T]) -> T:
         """What the host provides, by its type: ``context.service(StripeClient)``.

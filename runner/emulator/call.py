@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure_bridge.clock import Clock
-from dataverse_client.types import OrganizationService, new_guid
+from dataverse_client.types import OrganizationService
 from runner.emulator.transaction import Transaction
 from runner.execution.service import MessageService
 from runner.execution.step import Mode, Step
@@ -89,7 +89,7 @@ class Call:
     @property
     def correlation_id(self) -> str:
         if self._correlation_id is None:
-            self._correlation_id = self.parent.correlation_id if self.parent else new_guid()
+            self._correlation_id = self.parent.correlation_id if self.parent else next(self.engine.ids)
         return self._correlation_id
 
     def on_behalf_of(self, message: str, parameters: Mapping[str, Any]) -> Call:

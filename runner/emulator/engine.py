@@ -13,6 +13,7 @@ from azure_bridge.clock import Clock
 from dataverse_client.types import Entity, EntityReference, OrganizationRequest, OrganizationResponse
 from runner.emulator.call import Bypass, Call
 from runner.emulator.custom_api import CustomApi
+from runner.emulator.customizations import Customizations
 from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist
 from runner.emulator.job_queue import JobQueue
 from runner.emulator.jobs import Job
@@ -21,6 +22,7 @@ from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.pipeline import Pipeline
 from runner.emulator.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
+from runner.emulator.sequential_guids import sequential_guids
 from runner.emulator.step_table import StepTable
 from runner.emulator.store import Store
 from runner.emulator.trace_log import TraceLog
@@ -62,7 +64,9 @@ class Engine:
         self.organization = organization
         self.sink = sink
         self.turn = threading.RLock()
+        self.ids = sequential_guids()
         self.records = Records(store, clock)
+        self.customizations = Customizations(store, self.records.forget_tables)
         self.users = Users(store, self.records)
         self.messages: dict[str, tuple[str, Handler]] = dict(MESSAGES)
         self.pipeline = Pipeline(self, steps, sink)
@@ -139,6 +143,17 @@ class Engine:
             finally:
                 self._open = None
             self._settle(transaction)
+
+    @contextmanager
+    def customizing(self) -> Iterator[Customizations]:
+        """One change of the metadata, all of it or nothing."""
+        with self.turn:
+            try:
+                with self.transaction():
+                    yield self.customizations
+            except BaseException:
+                self.customizations.reload()
+                raise
 
     def _serve(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
         """A call from inside a transaction is in it from the first, and ends it when it fails."""

@@ -15,8 +15,7 @@ from runner.emulator.jobs import COMPLETED, IN_PROGRESS, SUCCEEDED, WAITING, Job
 from runner.emulator.plugin_faults import fault_of
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.transaction import Transaction
-from runner.execution.execution import Execution
-from runner.plugin import PluginContext
+from runner.execution.execution import Execution, run_step
 
 
 def run_job(engine: Engine, job: Job) -> bool:
@@ -53,8 +52,7 @@ def _attempt(engine: Engine, job: Job) -> Execution:
         correlation_id=job.operation.correlation_id,
         holds_turn=False,
     )
-    execution = Execution(job.step, call, engine.sink)
-    execution.run(PluginContext(job.operation, execution, **job.facts))
+    execution = run_step(job.step, job.operation, job.facts, call, engine.sink)
     if execution.error is not None:
         engine.undo(call.transaction)
     with engine.turn:

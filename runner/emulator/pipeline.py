@@ -21,9 +21,8 @@ from runner.emulator.operation import Operation, View
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted, fault_of
 from runner.emulator.step_table import Plans, Snapshot, StepTable
 from runner.emulator.transaction import State
-from runner.execution.execution import Execution
+from runner.execution.execution import Execution, run_step
 from runner.execution.step import Mode, Stage, Step
-from runner.plugin import PluginContext
 from runner.tracing.model import OperationFinished, OperationStarted, TraceSink
 
 #: Calls may nest this deep; the next one is refused.
@@ -162,8 +161,7 @@ class Pipeline:
 
     def _run_step(self, view: View, step: Step, stage: Stage) -> None:
         transaction = view.operation.call.transaction
-        execution = Execution(step, view.operation.call, self._sink)
-        execution.run(PluginContext(view.seen, execution, **_facts(view, step, stage)))
+        execution = run_step(step, view.seen, _facts(view, step, stage), view.operation.call, self._sink)
         self._platform.ended(execution)
         if execution.error is not None:
             raise fault_of(execution) from execution.error

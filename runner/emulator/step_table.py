@@ -6,7 +6,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/write-plu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from runner.execution.step import Image, Mode, Stage, Step
@@ -121,7 +121,7 @@ class StepTable:
         self._steps.append(step)
         self._compiled = {}
 
-    def __iter__(self) -> Iterable[Step]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Step]:
         return iter(self._steps)
 
     def plans(self, message: str, entity: str) -> Plans | None:

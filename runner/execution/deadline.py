@@ -46,11 +46,11 @@ class Deadline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        _watchdog.forget(self)
-        if self.expired:
-            if kind is not TimeIsUp:
-                _interrupt(self.thread, None)
-            raise StepTimeoutError(self.seconds) from None
+        if _watchdog.forget(self):
+            return
+        if kind is not TimeIsUp:
+            _interrupt(self.thread, None)
+        raise StepTimeoutError(self.seconds) from None
 
     # --- the platform's own work, which must not be cut in half ----------------------------------------------
 
@@ -80,30 +80,39 @@ def _interrupt(thread: int, error: type[BaseException] | None) -> None:
 
 
 class _Watchdog:
-    """Started with the first deadline; a daemon, so that it keeps no program alive."""
+    """Started with the first deadline; a daemon, so that it keeps no program alive.
+
+    A deadline belongs to whoever takes it out of ``_deadlines``: the block that ended, or the watchdog. That takes no
+    lock, as every step has a deadline and next to none is missed.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self._woken = threading.Condition(self.lock)
-        self._deadlines: set[Deadline] = set()
+        self._deadlines: dict[Deadline, None] = {}
         self._wakes_at = 0.0
         self._thread: threading.Thread | None = None
 
     def watch(self, deadline: Deadline) -> None:
+        self._deadlines[deadline] = None
+        if deadline.expires < self._wakes_at or self._thread is None:
+            self._wake()
+
+    def forget(self, deadline: Deadline) -> bool:
+        """Whether the block ended in time."""
+        try:
+            del self._deadlines[deadline]
+        except KeyError:
+            with self.lock:  # so that the interruption is over, one way or the other
+                return False
+        return True
+
+    def _wake(self) -> None:
         with self.lock:
-            self._deadlines.add(deadline)
             if self._thread is None:
-                self._start()
-            elif deadline.expires < self._wakes_at:
-                self._woken.notify()
-
-    def forget(self, deadline: Deadline) -> None:
-        with self.lock:
-            self._deadlines.discard(deadline)
-
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="plug-in-deadlines", daemon=True)
-        self._thread.start()
+                self._thread = threading.Thread(target=self._run, name="plug-in-deadlines", daemon=True)
+                self._thread.start()
+            self._woken.notify()
 
     def _run(self) -> None:
         with self.lock:
@@ -113,13 +122,12 @@ class _Watchdog:
 
     def _expire_overdue(self, now: float) -> None:
         self._wakes_at = now + _LONGEST_SLEEP
-        for deadline in self._deadlines:
-            if deadline.expired:
-                continue
-            if deadline.expires <= now:
-                deadline.expire()
-            else:
+        for deadline in list(self._deadlines):
+            if deadline.expires > now:
                 self._wakes_at = min(self._wakes_at, deadline.expires)
+            elif self._deadlines.pop(deadline, _GONE) is not _GONE:
+                deadline.expire()
 
 
+_GONE = object()
 _watchdog = _Watchdog()

@@ -8,13 +8,13 @@ from decimal import Decimal
 import pytest
 
 from azure_bridge.clock import ManualClock
-from dataverse_client.types import Entity, EntityReference, Money, OrganizationRequest, OrganizationResponse
+from dataverse_client.types import Entity, Money, OrganizationRequest, OrganizationResponse
 from runner.execution.deadline import StepTimeoutError
-from runner.execution.execution import Execution
+from runner.execution.execution import run_step
 from runner.execution.service import MessageService
 from runner.execution.services import Services
 from runner.execution.step import Step
-from runner.plugin import Caller, MessageOperation, Organization, Plugin, PluginContext
+from runner.plugin import Caller, MessageOperation, Organization, Plugin
 from runner.tracing.model import StepFinished, StepStarted, StepTraced
 
 USER = "22222222-2222-2222-2222-222222222222"
@@ -22,6 +22,8 @@ USER = "22222222-2222-2222-2222-222222222222"
 
 class Home:
     """A place to run that remembers what it was asked."""
+
+    depth = 1
 
     def __init__(self):
         self.clock = ManualClock()
@@ -58,20 +60,15 @@ def run(work, sink=None, home=None, **more):
         primary_entity_name="account",
         input_parameters={"Target": Entity("account", None, {"name": "Contoso", "revenue": Money(Decimal(1))})},
     )
-    execution = Execution(step, home or Home(), sink)
-    execution.run(
-        PluginContext(
-            operation,
-            execution,
-            stage=20,
-            mode=0,
-            owning_extension=EntityReference("sdkmessageprocessingstep"),
-            user_id=USER,
-            is_in_transaction=True,
-            shared_variables={},
-        )
-    )
-    return execution
+    facts = {
+        "stage": 20,
+        "mode": 0,
+        "owning_extension": step.reference,
+        "user_id": USER,
+        "is_in_transaction": True,
+        "shared_variables": {},
+    }
+    return run_step(step, operation, facts, home or Home(), sink)
 
 
 def test_what_a_plugin_raises_is_its_outcome():
