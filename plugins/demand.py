@@ -24,25 +24,14 @@ _NOT_IN_SUFFIX = re.compile(r"""[<>\\'"*]|[^ -~]""")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """``amount`` is in minor units, ``currency`` lower case as Stripe writes it; empty texts are not sent."""
+    """``amount`` is in minor units, ``currency`` lower case as Stripe writes it."""
 
     amount: int
     currency: str
-    description: str
-    receipt_email: str
-    statement_descriptor_suffix: str
+    #: description, receipt_email, statement_descriptor_suffix: those that are not empty.
+    texts: Mapping[str, str]
     #: How the bridge finds the row; the correlation id, which differs from call to call, is added on sending.
     metadata: Mapping[str, str]
-
-    @property
-    def texts(self) -> dict[str, str]:
-        """Parameters a PaymentIntent takes, on creation and later."""
-        texts = {
-            "description": self.description,
-            "receipt_email": self.receipt_email,
-            "statement_descriptor_suffix": self.statement_descriptor_suffix,
-        }
-        return {name: text for name, text in texts.items() if text}
 
 
 def demand_for(context: PluginContext, table: PaymentTable, row: Entity, settings: CollectionSettings) -> Demand | None:
@@ -59,29 +48,33 @@ def demand_for(context: PluginContext, table: PaymentTable, row: Entity, setting
     try:
         units = to_minor_units(due, code, rounding=settings.rounding)
         check_charge(units, code)
-    except AmountTooSmallError as error:
-        if not claimed:
-            raise InvalidPluginExecutionException(str(error)) from error
-        context.trace("Left uncollected beside the linked Payments: {}", error)
-        return None
     except AmountError as error:
+        if claimed and isinstance(error, AmountTooSmallError):
+            context.trace("Left uncollected beside the linked Payments: {}", error)
+            return None
         raise InvalidPluginExecutionException(str(error)) from error
-
-    def text(template: TextTemplate | None) -> str:
-        return template.fill(row, due, code) if template else ""
-
     return Demand(
         amount=units,
         currency=code.lower(),
-        description=text(settings.description)[:_LONGEST_DESCRIPTION],
-        receipt_email=text(settings.receipt_email),
-        statement_descriptor_suffix=_suffix(text(settings.statement_descriptor_suffix)),
+        texts=_texts(row, settings, due, code),
         metadata={
-            table.metadata_key: row.id or context.primary_entity_id,
+            table.metadata_key: str(row.id),
             "CRM_Table": table.logical_name,
             "CRM_OrganizationId": context.organization_id,
         },
     )
+
+
+def _texts(row: Entity, settings: CollectionSettings, due: Decimal, code: str) -> dict[str, str]:
+    def fill(template: TextTemplate | None) -> str:
+        return template.fill(row, due, code) if template else ""
+
+    texts = {
+        "description": fill(settings.description)[:_LONGEST_DESCRIPTION],
+        "receipt_email": fill(settings.receipt_email),
+        "statement_descriptor_suffix": _suffix(fill(settings.statement_descriptor_suffix)),
+    }
+    return {name: text for name, text in texts.items() if text}
 
 
 def _currency_code(context: PluginContext, row: Entity) -> str:

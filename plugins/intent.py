@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import stripe
+
 from dataverse_client.types import Entity, OptionSetValue
 from plugins.configuration import Collect, CollectionSettings
 from plugins.demand import Demand, demand_for
@@ -20,7 +22,7 @@ from plugins.payment_tables import (
     PaymentStatus,
     PaymentTable,
 )
-from plugins.stripe_errors import in_a_clerks_words
+from plugins.stripe_errors import code_of, in_a_clerks_words
 from plugins.stripe_payment import StripePayment, StripePayments
 from runner.plugin import InvalidPluginExecutionException, PluginContext
 
@@ -45,14 +47,21 @@ def ensure_intent(
         refused; the message is meant for a clerk.
     """
     with in_a_clerks_words(context):
-        stripe = StripePayments(context, row.id or context.primary_entity_id, settings)
-        found = stripe.find(row)
+        payments = StripePayments(context, row, settings)
+        found = payments.find()
         if adjust_only and (found is None or not found.is_open):
             return {}
         demand = demand_for(context, table, row, settings)
-        if demand is None:
-            return _stop_collecting(stripe, found)
-        return _collect(stripe, table, row, settings, demand, found)
+        if found is None or found.is_closed:
+            return _started(row, payments.create(demand, replacing=found)) if demand else {}
+        if demand and found.meets(demand):
+            return {}
+        if not found.is_open:
+            raise InvalidPluginExecutionException(
+                f"This {table.noun} {_STATES.get(found.status, found.status)}, so its amount and currency can no "
+                "longer change. Refund it, or create another payment for the difference."
+            )
+        return _converge(payments, row, settings, demand, found)
 
 
 def cancel_intent(context: PluginContext, table: PaymentTable, row: Entity) -> None:
@@ -64,8 +73,8 @@ def cancel_intent(context: PluginContext, table: PaymentTable, row: Entity) -> N
     if not (row.get(INTENT) or row.get(SESSION)):
         return
     with in_a_clerks_words(context):
-        stripe = StripePayments(context, row.id or context.primary_entity_id, CollectionSettings())
-        found = stripe.find(row)
+        payments = StripePayments(context, row, CollectionSettings())
+        found = _known(context, payments)
         if found is None or found.is_closed:
             return
         if not (found.is_open or found.is_held):
@@ -73,38 +82,29 @@ def cancel_intent(context: PluginContext, table: PaymentTable, row: Entity) -> N
                 f"This {table.noun} {_STATES.get(found.status, found.status)}, so it can be neither canceled nor "
                 "deleted. Refund it instead, or wait until it has failed."
             )
-        stripe.close(found)
+        payments.close(found)
 
 
-def _stop_collecting(stripe: StripePayments, found: StripePayment | None) -> Columns:
-    if found and found.is_open:
-        stripe.close(found)
-    return {}
+def _known(context: PluginContext, payments: StripePayments) -> StripePayment | None:
+    """What this key's account does not know, nobody can pay through it: that must not keep a row from going."""
+    try:
+        return payments.find()
+    except stripe.InvalidRequestError as error:
+        if code_of(error) != "resource_missing":
+            raise
+        context.trace("Stripe knows nothing of this row, so there is nothing to cancel; request {}", error.request_id)
+        return None
 
 
-def _collect(
-    stripe: StripePayments,
-    table: PaymentTable,
-    row: Entity,
-    settings: CollectionSettings,
-    demand: Demand,
-    found: StripePayment | None,
+def _converge(
+    payments: StripePayments, row: Entity, settings: CollectionSettings, demand: Demand | None, found: StripePayment
 ) -> Columns:
-    if found is None or found.is_closed:
-        return _started(row, stripe.create(demand, replacing=found))
-    if found.meets(demand):
+    """Make what is open ask for what is demanded. What a Checkout Session asks for cannot be changed."""
+    if demand and found.kind is settings.collect is Collect.INTENT:
+        payments.change(found, demand)
         return {}
-    if not found.is_open:
-        raise InvalidPluginExecutionException(
-            f"This {table.noun} {_STATES.get(found.status, found.status)}, so its amount and currency can no longer "
-            "change. Refund it, or create another payment for the difference."
-        )
-    if found.kind is settings.collect is Collect.INTENT:
-        stripe.change(found, demand)
-        return {}
-    # Nobody can change what a Checkout Session asks for.
-    stripe.close(found)
-    return _started(row, stripe.create(demand, replacing=found))
+    payments.close(found)
+    return _started(row, payments.create(demand, replacing=found)) if demand else {}
 
 
 def _started(row: Entity, made: StripePayment) -> Columns:

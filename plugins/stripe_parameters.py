@@ -43,12 +43,12 @@ def _session_parameters(demand: Demand, row_id: str, settings: CollectionSetting
 
     Source: https://docs.stripe.com/api/checkout/sessions/create
     """
-    product = {"name": (demand.description or "Payment")[:_LONGEST_PRODUCT_NAME]}
+    product = {"name": demand.texts.get("description", "Payment")[:_LONGEST_PRODUCT_NAME]}
     price = {"currency": demand.currency, "unit_amount": demand.amount, "product_data": product}
     optional = {
         "success_url": settings.success_url,
         "cancel_url": settings.cancel_url,
-        "customer_email": demand.receipt_email,
+        "customer_email": demand.texts.get("receipt_email"),
     }
     return {
         "mode": "payment",

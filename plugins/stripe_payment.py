@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -58,9 +58,9 @@ class StripePayment:
 class StripePayments:
     """Stripe's side of one row during one execution."""
 
-    def __init__(self, context: PluginContext, row_id: str, settings: CollectionSettings) -> None:
+    def __init__(self, context: PluginContext, row: Entity, settings: CollectionSettings) -> None:
         self._context = context
-        self._row_id = row_id
+        self._row = row
         self._settings = settings
         client = context.service(stripe.StripeClient)
         self._intents = client.v1.payment_intents
@@ -69,20 +69,22 @@ class StripePayments:
 
     # --- reading -------------------------------------------------------------------------------------------
 
-    def find(self, row: Entity) -> StripePayment | None:
+    def find(self) -> StripePayment | None:
         """What the row names. A session leads: the intent beside it is the session's own."""
-        if session_id := row.get(SESSION):
+        if session_id := self._row.get(SESSION):
             return self._read_session(session_id)
-        if intent_id := row.get(INTENT):
+        if intent_id := self._row.get(INTENT):
             return _payment(self._intents.retrieve(intent_id))
         return None
 
     def _read_session(self, session_id: str) -> StripePayment:
         """Once complete, a session is done and its intent tells what became of the money."""
         session = self._sessions.retrieve(session_id)
-        if session.status == "complete" and session.payment_intent:
-            return _payment(self._intents.retrieve(str(session.payment_intent)))
-        return _payment(session)
+        if session.status != "complete" or not session.payment_intent:
+            return _payment(session)
+        intent = _payment(self._intents.retrieve(str(session.payment_intent)))
+        # The bank refused after the customer had left the page: nobody can pay there any more.
+        return replace(_payment(session), status="expired") if intent.is_open else intent
 
     # --- creating ------------------------------------------------------------------------------------------
 
@@ -91,7 +93,7 @@ class StripePayments:
 
         The same row and demand get the same one, however often asked: until it is closed, as a rollback does.
         """
-        parameters = creation_parameters(demand, self._row_id, self._settings)
+        parameters = creation_parameters(demand, str(self._row.id), self._settings)
         key = self._idempotency_key(parameters, replacing.id if replacing else "")
         made = self._create_once(demand, parameters, key)
         if made.is_closed:
@@ -133,9 +135,9 @@ class StripePayments:
         Source: https://docs.stripe.com/api/idempotent_requests
         """
         facts = json.dumps([parameters, attempt], sort_keys=True).encode()
-        table = parameters["metadata"]["CRM_Table"]
         digest = hashlib.sha256(facts).hexdigest()[:32]
-        return f"{self._context.organization_id}:{table}:{self._row_id}:{self._settings.collect}:{digest}"
+        row = f"{self._row.logical_name}:{self._row.id}"
+        return f"{self._context.organization_id}:{row}:{self._settings.collect}:{digest}"
 
     # --- changing and closing ------------------------------------------------------------------------------
 

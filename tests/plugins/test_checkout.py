@@ -77,6 +77,14 @@ def test_an_expired_page_is_replaced_when_the_amount_changes(shop, payment_id) -
     assert shop.session_of(shop.payment(payment_id)).status == "open"
 
 
+def test_a_page_whose_bank_debit_failed_later_is_replaced(shop, payment_id) -> None:
+    shop.stripe.pay(shop.payment(payment_id)["new_stripecheckoutsessionid"], "pm_usBankAccount_success")
+    (intent,) = shop.stripe.payment_intents.values()
+    shop.stripe.settle(intent["id"], succeed=False)
+    shop.set_amount(payment_id, "25.00")
+    assert shop.session_of(shop.payment(payment_id)).status == "open"
+
+
 def test_a_row_rolled_back_leaves_no_open_page(shop) -> None:
     with pytest.raises(IsvAborted, match="Not today"):
         shop.create_payment(new_name="refused")

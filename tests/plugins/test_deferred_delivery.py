@@ -20,7 +20,7 @@ class Host:
 
     def on_rollback(self, action) -> None: ...
 
-    def organization_service(self, user_id):
+    def organization_service(self, context, user_id):
         return self._shop.service
 
     def service(self, kind):

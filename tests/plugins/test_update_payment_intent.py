@@ -65,8 +65,9 @@ def test_a_status_other_than_canceled_is_not_stripes_business(shop, payment_id) 
 )
 def test_an_amount_that_stripe_has_taken_can_no_longer_change(shop, payment_id, intent_id, method, state) -> None:
     shop.stripe.pay(intent_id, method)
-    with pytest.raises(IsvAborted, match=f"This payment {state}.*Refund it, or create another payment"):
-        shop.set_amount(payment_id, "25.00")
+    for column in ({"new_amount": shop.usd("25.00")}, {"new_amount": None}, {"transactioncurrencyid": EUR}):
+        with pytest.raises(IsvAborted, match=f"This payment {state}.*Refund it, or create another payment"):
+            shop.update("new_payment", payment_id, **column)
     assert shop.payment(payment_id)["new_amount"] == shop.usd("19.9900")
 
 
@@ -85,8 +86,8 @@ def test_a_change_rolled_back_in_crm_is_taken_back_at_stripe(open_shop, payment_
 
 
 def test_an_intent_paid_in_the_same_moment_is_not_changed(shop, payment_id, intent_id, monkeypatch) -> None:
-    def find_and_then_it_is_paid(self, row, find=StripePayments.find):
-        found = find(self, row)
+    def find_and_then_it_is_paid(self, find=StripePayments.find):
+        found = find(self)
         shop.stripe.pay(intent_id)
         return found
 
@@ -159,6 +160,17 @@ def test_a_paid_row_cannot_be_deleted(shop, payment_id, intent_id) -> None:
 def test_a_row_whose_intent_is_canceled_already_can_be_deleted(shop, payment_id, intent_id) -> None:
     shop.client.v1.payment_intents.cancel(intent_id)
     shop.service.delete("new_payment", payment_id)
+
+
+def test_a_row_whose_amount_is_cleared_is_no_longer_collected(shop, payment_id, intent_id) -> None:
+    shop.update("new_payment", payment_id, new_amount=None)
+    assert shop.stripe.payment_intents[intent_id]["status"] == "canceled"
+
+
+def test_a_row_stripe_has_forgotten_can_be_deleted(shop, payment_id) -> None:
+    shop.update("new_payment", payment_id, new_stripepaymentintentid="pi_of_another_account")
+    shop.service.delete("new_payment", payment_id)
+    assert "nothing to cancel" in shop.trace_lines()
 
 
 def test_a_row_without_an_intent_is_deleted_without_a_call(shop) -> None:
