@@ -36,7 +36,7 @@ OUTCOMES = (
     "assignments",
     metavar="COLUMN=VALUE",
     multiple=True,
-    help="A column of the row, by logical name or as name, amount, currency, customer. Repeat for more.",
+    help="A column of the row, by logical name or as name, amount, currency, customer, status. Repeat for more.",
 )
 @click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="Columns of the row from a JSON file.")
 @click.option(

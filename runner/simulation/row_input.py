@@ -27,12 +27,14 @@ SHORT_NAMES: Mapping[str, Mapping[str, str]] = {
         "amount": "new_amount",
         "currency": "transactioncurrencyid",
         "customer": "new_customerid",
+        "status": "new_paymentstatus",
     },
     "salesorder": {
         "name": "name",
         "amount": "totalamount",
         "currency": "transactioncurrencyid",
         "customer": "customerid",
+        "status": "new_paymentstatus",
     },
 }
 

@@ -242,7 +242,9 @@ def _ending(
 
 
 def _status(row: Entity, table: PaymentTable) -> PaymentStatus | None:
-    value = row.get(table.columns.status)
+    """What a person sees. An order's is the sum of its own intent and its Payments, which plug-ins keep."""
+    shown = SHORT_NAMES.get(row.logical_name, {}).get("status", table.columns.status)
+    value = row.get(shown)
     names = {number: status for status, number in table.statuses.items()}
     return names.get(value.value) if isinstance(value, OptionSetValue) else None
 
