@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataverse_client.types import EMPTY_GUID, EntityReference
 from runner.emulator.records import Records
+from runner.emulator.seed import ROOT_BUSINESS_UNIT_ID as _ROOT
 from runner.emulator.store import Store
 from runner.plugin import Caller
 
@@ -30,11 +31,12 @@ class Users:
 
     def _read(self, user_id: str) -> Caller:
         user = self._records.retrieve(EntityReference("systemuser", user_id), _COLUMNS, formatted=False)
+        unit = user.get("businessunitid")
         directory_id = user.get("azureactivedirectoryobjectid", EMPTY_GUID)
         return Caller(
             initiating_user_id=user_id,
             authenticated_user_id=user_id,
-            business_unit_id=user["businessunitid"].id,
+            business_unit_id=_ROOT if unit is None else unit.id,
             user_azure_active_directory_object_id=directory_id,
             initiating_user_azure_active_directory_object_id=directory_id,
             initiating_user_application_id=user.get("applicationid", EMPTY_GUID),

@@ -1,0 +1,148 @@
+"""``runner emulate``: the embedded Dataverse, served to whatever speaks its Web API."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from runner.tracing.model import TraceSink
+    from runner.web.dataverse.host import Hosting, Site
+    from runner.web.dataverse.service_protection import Limits
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=5555, show_default=True, help="0 is any free one.")
+@click.option("--data", type=_DIRECTORY, metavar="DIR", help="Keep the rows in DIR. [default: in memory]")
+@click.option(
+    "--registrations",
+    type=_FILE,
+    metavar="FILE",
+    help="Which plug-ins run. [default: RUNNER_REGISTRATIONS or registrations.yaml]",
+)
+@click.option("--no-registrations", is_flag=True, help="Run no plug-ins.")
+@click.option("--tls", is_flag=True, help="Serve https, with a throw-away certificate.")
+@click.option("--require-token", is_flag=True, help="Ask this machine, too, for tokens of the token endpoint.")
+@click.option("--throttle", is_flag=True, help="Apply Dataverse's service protection limits.")
+@click.option(
+    "--throttle-requests",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Requests a user may make in a window. [default: 6000]",
+)
+@click.option(
+    "--throttle-window", type=click.IntRange(1), metavar="SECONDS", help="Length of the window. [default: 300]"
+)
+@click.option("--quiet", is_flag=True, help="Do not tell what plug-ins do.")
+@click.option("--json", "as_json", is_flag=True, help="Say where it listens as one line of JSON, and nothing else.")
+def emulate(
+    host: str,
+    port: int,
+    data: Path | None,
+    registrations: Path | None,
+    no_registrations: bool,
+    tls: bool,
+    require_token: bool,
+    throttle: bool,
+    throttle_requests: int | None,
+    throttle_window: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Serve the embedded Dataverse's Web API at /api/data/v9.2/.
+
+    Plug-ins of registrations.yaml run in it; Stripe is a simulator unless STRIPE_SECRET_KEY holds a test key.
+    The page at / shows how to point each client at it. Ctrl-C ends it once what it holds is finished.
+
+    \b
+    Try:
+      runner emulate
+      curl http://127.0.0.1:5555/api/data/v9.2/WhoAmI
+    """
+    if registrations and no_registrations:
+        raise click.UsageError("--registrations and --no-registrations contradict each other. Keep one.")
+    from runner.web.dataverse.host import Hosting
+
+    hosting = Hosting(
+        registrations=None if no_registrations else registrations or _configured_file(),
+        data=data,
+        host=host,
+        tls=tls,
+        limits=_limits(throttle_requests, throttle_window)
+        if throttle or throttle_requests or throttle_window
+        else None,
+        require_token=require_token,
+    )
+    _serve(hosting, port, quiet=quiet or as_json, as_json=as_json)
+
+
+def _configured_file() -> Path | None:
+    """The file the settings name; None, no plug-ins, where there is none of the default name."""
+    from runner.settings import Settings
+
+    file = Settings.load().runner_registrations
+    return None if file == Settings().runner_registrations and not file.exists() else file
+
+
+def _limits(requests: int | None, window: int | None) -> Limits:
+    from runner.web.dataverse.service_protection import Limits
+
+    default = Limits()
+    return Limits(
+        requests=requests or default.requests,
+        window=timedelta(seconds=window) if window else default.window,
+    )
+
+
+def _serve(hosting: Hosting, port: int, *, quiet: bool, as_json: bool) -> None:
+    from runner.web.dataverse.host import hosted
+    from runner.web.server import Server, listen, url_of
+
+    with listen(hosting.host, port) as bound, hosted(hosting, None if quiet else _sink()) as site:
+        url = url_of(bound, hosting.host, secure=hosting.tls)
+        said = _line(url, site) if as_json else _welcome(url, hosting, site)
+        Server(site.app, bound, site.certificate).serve_until_stopped(lambda: click.echo(said))
+
+
+def _sink() -> TraceSink:
+    """Tells what plug-ins do as it happens: each thread's part as a timeline of its own."""
+    from functools import partial
+
+    from runner.emulator.metadata.load import load_metadata
+    from runner.simulation.telling import ValueFormatter
+    from runner.tracing.console import ConsoleTimeline
+    from runner.tracing.recorder import PerThread
+
+    format_value = ValueFormatter(load_metadata())
+    return PerThread(partial(ConsoleTimeline, click.echo, format_value, click.style, hidden=format_value.hidden))
+
+
+def _line(url: str, site: Site) -> str:
+    certificate = {} if site.certificate is None else {"ca": str(site.certificate.authority)}
+    return json.dumps({"url": url, "api": f"{url}/api/data/v9.2", **certificate})
+
+
+def _welcome(url: str, hosting: Hosting, site: Site) -> str:
+    from runner.web.server import is_loopback
+
+    lines = [f"The embedded Dataverse answers at {url}/api/data/v9.2/ (Ctrl-C ends it)."]
+    plugins = f"plug-ins of {hosting.registrations}" if hosting.registrations else "no plug-ins"
+    rows = f"rows in {hosting.data}" if hosting.data else "rows in memory"
+    lines.append(f"{plugins[0].upper()}{plugins[1:]}, Stripe is the {site.stripe}, {rows}. How to use it: {url}/")
+    if site.certificate is not None:
+        lines.append(f"Clients trust its certificate with  REQUESTS_CA_BUNDLE={site.certificate.authority}")
+        lines.append(f"                            or with  NODE_EXTRA_CA_CERTS={site.certificate.authority}")
+    if not is_loopback(hosting.host):
+        lines.append(
+            f"Warning: {hosting.host} is reachable from other machines, and this is a tool for development. Whoever "
+            "asks the token endpoint for a token gets one, and can read and change every row."
+        )
+    return "\n".join(lines)

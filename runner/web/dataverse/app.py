@@ -1,0 +1,178 @@
+"""The embedded Dataverse as an ASGI application.
+
+The Web API's road is bare ASGI: a request is authenticated, counted, read, answered by the framework-free core
+in a thread, and sent. Everything else is pages.
+
+Source: https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from runner.emulator.errors import OrganizationServiceFault
+from runner.emulator.webapi import Request, Response, WebApi
+from runner.emulator.webapi.exchange import json_response
+from runner.emulator.webapi.faults import error_body
+from runner.web.dataverse.authentication import Doorkeeper, Unauthorized
+from runner.web.dataverse.service_protection import ServiceProtection, TooManyRequests
+
+#: Bytes of a request's body, as in Dataverse.
+MAX_BODY = 128 * 1024 * 1024
+
+#: The emulator serves one request at a time; more threads only let plug-ins' background jobs in between.
+_THREADS = 4
+
+
+class BadAuthTicket(OrganizationServiceFault):
+    """Nobody is signed in, or no longer."""
+
+    code = 0x8004A102
+    http_status = 401
+
+
+class BodyTooLarge(OrganizationServiceFault):
+    code = 0x80060888
+    http_status = 413
+
+
+class Disconnected(Exception):
+    """The client went away before it had said everything."""
+
+
+class DataverseApp:
+    """Serves ``/api/data/`` itself and leaves every other path to ``pages``."""
+
+    def __init__(
+        self,
+        api: WebApi,
+        doorkeeper: Doorkeeper,
+        pages: ASGIApp,
+        *,
+        protection: ServiceProtection | None = None,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._api = api
+        self._doorkeeper = doorkeeper
+        self._pages = pages
+        self._protection = protection
+        self._max_body = max_body
+        self._threads = ThreadPoolExecutor(_THREADS, "web-api")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"][:10].lower() == "/api/data/":
+            await self._serve_api(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    def close(self) -> None:
+        """Let the requests being answered come to their end."""
+        self._threads.shutdown()
+
+    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _headers(scope)
+        try:
+            response = await self._answer(scope, headers, receive)
+        except Disconnected:
+            return
+        except Unauthorized as refusal:
+            response = _unauthorized(_origin(scope, headers), refusal)
+        except BodyTooLarge as fault:
+            response = _refusal(fault, {"Connection": "close"})
+        await _send(send, response)
+
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Response:
+        user_id = self._doorkeeper.admit(_client(scope), headers)
+        body = await _read(receive, headers, self._max_body)
+        request = Request(scope["method"], _url(scope, headers), headers, body, user_id)
+        if self._protection is None:
+            return await self._handle(request)
+        return await self._handle_within_limits(request, self._protection, user_id or "")
+
+    async def _handle_within_limits(self, request: Request, protection: ServiceProtection, user_id: str) -> Response:
+        try:
+            began = protection.admit(user_id)
+        except TooManyRequests as fault:
+            retry_after = {"Retry-After": str(fault.retry_after)}
+            return _refusal(fault, {**protection.headers(user_id), **retry_after})
+        try:
+            response = await self._handle(request)
+        finally:
+            protection.finished(user_id, began)
+        return Response(response.status, {**response.headers, **protection.headers(user_id)}, response.body)
+
+    async def _handle(self, request: Request) -> Response:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._api.handle, request)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _client(scope: Scope) -> str:
+    """The address a request came from; nothing, which is nowhere near, when the server does not know."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _origin(scope: Scope, headers: Mapping[str, str]) -> str:
+    return f"{scope['scheme']}://{headers.get('host', 'localhost')}"
+
+
+def _url(scope: Scope, headers: Mapping[str, str]) -> str:
+    path = f"{_origin(scope, headers)}{scope['raw_path'].decode('latin-1')}"
+    query = scope["query_string"]
+    return f"{path}?{query.decode('latin-1')}" if query else path
+
+
+async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """Raises BodyTooLarge, as soon as it is known, or Disconnected."""
+    announced = headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise _too_large(limit)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The request body is larger than {limit} bytes. Send it in several requests.")
+
+
+def _unauthorized(origin: str, refusal: Unauthorized) -> Response:
+    """Tells clients where tokens are to be had, as Dataverse does."""
+    challenge = f"Bearer authorization_uri={origin}/common/oauth2/authorize, resource_id={origin}/"
+    return _refusal(BadAuthTicket(str(refusal)), {"WWW-Authenticate": challenge})
+
+
+def _refusal(fault: OrganizationServiceFault, headers: Mapping[str, str]) -> Response:
+    return json_response(error_body(fault, details=False), fault.http_status, {"OData-Version": "4.0", **headers})
+
+
+async def _send(send: Send, response: Response) -> None:
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers.items()
+    ]
+    if response.body:
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    start: dict[str, Any] = {"type": "http.response.start", "status": response.status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": response.body})

@@ -1,0 +1,142 @@
+"""Puts an emulator and its web site together, serves it, and lets it end in good order."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import stripe
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from azure_bridge.clock import SystemClock
+from azure_bridge.secrets import Secrets
+from runner.emulator.emulator import Emulator
+from runner.emulator.webapi import WebApi
+from runner.execution.load import steps_from
+from runner.execution.step import Step
+from runner.registrations.load import load
+from runner.settings import Settings, environment
+from runner.simulation.stripe_side import ApiSide, SimulatorSide
+from runner.tracing.model import TraceSink
+from runner.tracing.recorder import Silence
+from runner.web.certificate import Certificate, certificate_in
+from runner.web.dataverse.app import MAX_BODY, DataverseApp
+from runner.web.dataverse.application_users import ApplicationUsers
+from runner.web.dataverse.authentication import Doorkeeper
+from runner.web.dataverse.entra import Entra
+from runner.web.dataverse.service_protection import Limits, ServiceProtection
+from runner.web.dataverse.start_page import Facts, StartPage
+from runner.web.dataverse.tokens import TokenIssuer
+
+DATABASE_FILE = "dataverse.db"
+TLS_DIRECTORY = "tls"
+
+
+class HostingError(Exception):
+    """What was asked for cannot be served. The message says what to change."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosting:
+    """What to serve. ``registrations`` None is no plug-ins; ``data`` None keeps rows in memory."""
+
+    registrations: Path | None = None
+    data: Path | None = None
+    host: str = "127.0.0.1"
+    tls: bool = False
+    limits: Limits | None = None
+    require_token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An emulator and the application that serves it."""
+
+    emulator: Emulator
+    app: DataverseApp
+    certificate: Certificate | None
+    stripe: str
+
+
+@contextmanager
+def hosted(hosting: Hosting, sink: TraceSink | None = None) -> Iterator[Site]:
+    """A site that answers; at the end it finishes its requests and its asynchronous jobs.
+
+    Raises:
+      HostingError, RegistrationError, PluginLoadError, SettingsError: the plug-ins cannot run.
+    """
+    settings, clock = Settings.load(), SystemClock()
+    side = _stripe_side(settings, sink or Silence())
+    steps = _steps(hosting.registrations)
+    with ExitStack() as cleanup:
+        certificate = certificate_in(_tls_directory(hosting, cleanup), clock, hosting.host) if hosting.tls else None
+        services: dict[type, Any] = {stripe.StripeClient: side.client}
+        emulator = Emulator(steps, database=_database(hosting.data), clock=clock, services=services, sink=sink)
+        cleanup.callback(emulator.close)
+        facts = Facts(side.title, certificate, hosting.require_token)
+        app = application(emulator, facts, limits=hosting.limits)
+        emulator.start_worker()
+        try:
+            yield Site(emulator, app, certificate, side.title)
+        finally:
+            app.close()
+            emulator.stop_worker()
+            emulator.run_jobs()
+
+
+def application(
+    emulator: Emulator, facts: Facts, *, limits: Limits | None = None, max_body: int = MAX_BODY
+) -> DataverseApp:
+    """The whole web site of an emulator. ``max_body`` is in bytes."""
+    tokens = TokenIssuer(emulator.clock)
+    routes = [Route("/", StartPage(emulator, facts).answer), *Entra(ApplicationUsers(emulator), tokens).routes()]
+    return DataverseApp(
+        WebApi(emulator),
+        Doorkeeper(tokens, require_token=facts.require_token),
+        Starlette(routes=routes),
+        protection=None if limits is None else ServiceProtection(limits, emulator.clock),
+        max_body=max_body,
+    )
+
+
+def _stripe_side(settings: Settings, sink: TraceSink) -> SimulatorSide | ApiSide:
+    """The simulator, unless the environment names Stripe's test mode or another server."""
+    key, api_base, clock = settings.stripe_secret_key, settings.stripe_api_base, SystemClock()
+    if not key and not api_base:
+        return SimulatorSide(clock, sink)
+    return ApiSide(key or "sk_test_local", api_base, clock, sink)
+
+
+def _steps(registrations: Path | None) -> list[Step]:
+    if registrations is None:
+        return []
+    try:
+        return steps_from(load(registrations), Secrets.from_environment(environment()))
+    except OSError as error:
+        raise HostingError(
+            f"{registrations} cannot be read: {error.strerror}. Name another file with --registrations, or serve "
+            "without plug-ins: --no-registrations"
+        ) from error
+
+
+def _database(data: Path | None) -> Path | None:
+    if data is None:
+        return None
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostingError(f"--data {data}: {error.strerror}. Give a directory that can be written to.") from error
+    return data / DATABASE_FILE
+
+
+def _tls_directory(hosting: Hosting, cleanup: ExitStack) -> Path:
+    if hosting.data is not None:
+        return hosting.data / TLS_DIRECTORY
+    return Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="runner-tls-")))
