@@ -52,7 +52,7 @@ class Records:
         self._facts = Facts(store)
         self._tables: dict[str, TableRecords] = {}
         self._users: dict[str, EntityReference] = {}
-        if store.is_new:
+        if not store.execute("SELECT 1 FROM organization").fetchone():
             self._seed()
 
     def _seed(self) -> None:

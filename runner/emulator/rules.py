@@ -19,7 +19,7 @@ from runner.emulator.facts import Currency, Facts
 from runner.emulator.metadata.model import AttributeType, Column, Ownership, Table
 
 _CURRENCY = "transactioncurrencyid"
-_CREATION_WISHES = frozenset({"ownerid", "owningbusinessunit", "statecode", "statuscode", "overriddencreatedon"})
+_CREATION_WISHES = frozenset({"ownerid", "statecode", "statuscode", "overriddencreatedon"})
 _QUANTA = tuple(Decimal(1).scaleb(-places) for places in range(11))
 _NAME_PARTS = ("firstname", "middlename", "lastname")
 
@@ -38,7 +38,7 @@ class Rules:
         self._no_update = frozenset(c.logical_name for c in columns.values() if not c.is_valid_for_update)
         self._no_update -= {self.primary_id}
         #: Columns of a Create request that have a say in what the platform sets.
-        self.creation_wishes = _CREATION_WISHES & columns.keys() - self._no_create
+        self.creation_wishes = _CREATION_WISHES & columns.keys()
         self._money = {c.logical_name: c for c in columns.values() if f"{c.logical_name}_base" in columns}
         self._touches_money = frozenset(self._money) | {_CURRENCY}
         self._money_columns = (_CURRENCY, "exchangerate", *self._money)
@@ -46,6 +46,7 @@ class Rules:
         self.checked_lookups = frozenset(c.logical_name for c in columns.values() if self._is_checked(c))
         self._states = _States(table) if "statecode" in columns else None
         self._name_parts = frozenset(_NAME_PARTS) & columns.keys() if "fullname" in columns else frozenset()
+        self._user_owned = table.ownership is Ownership.USER
         self._business_owned = table.ownership is Ownership.BUSINESS and "owningbusinessunit" in columns
         self._audited = "modifiedon" in columns
 
@@ -72,6 +73,8 @@ class Rules:
         """Let go of what only the platform writes, and fill in what follows from the request's own columns."""
         if not self._no_create.isdisjoint(attributes):
             self._drop(attributes, self._no_create)
+        if self._business_owned and attributes.get("owningbusinessunit") is None:
+            attributes["owningbusinessunit"] = self._facts.business_unit(user)
         if self._money:
             self._complete_money(attributes, {}, user.id)
         if self._name_parts:
@@ -85,7 +88,8 @@ class Rules:
         columns = dict(wishes)
         if self._audited:
             self._sign_created(columns, user, now)
-        self._own(columns, user)
+        if self._user_owned:
+            self._own(columns, columns.get("ownerid") or user)
         if self._states:
             self._states.complete_create(columns)
         return columns
@@ -110,10 +114,8 @@ class Rules:
         attributes = target.attributes
         if not self._no_update.isdisjoint(attributes):
             self._drop(attributes, self._no_update)
-        if "ownerid" in attributes:
-            if attributes["ownerid"] is None:
-                raise InvalidArgument(f"A row of {self.name} must have an owner: ownerid cannot be cleared.")
-            self._own(attributes, user)
+        if self._user_owned and "ownerid" in attributes:
+            self._own(attributes, attributes["ownerid"])
         if self._money and not self._touches_money.isdisjoint(attributes):
             self._complete_money(attributes, current, user.id)
         if self._states:
@@ -141,15 +143,11 @@ class Rules:
             attributes["createdon"] = attributes["overriddencreatedon"]
             attributes["overriddencreatedon"] = now
 
-    def _own(self, attributes: dict[str, Any], user: EntityReference) -> None:
-        if self.table.ownership is Ownership.USER:
-            owner = attributes.get("ownerid") or user
-            if not isinstance(owner, EntityReference) or owner.logical_name not in ("systemuser", "team"):
-                raise IncorrectAttributeValueType.of(self.name, "ownerid", owner, "a reference to a user or team")
-            attributes["ownerid"] = owner
-            attributes["owningbusinessunit"] = self._facts.business_unit(owner)
-        elif self._business_owned and attributes.get("owningbusinessunit") is None:
-            attributes["owningbusinessunit"] = self._facts.business_unit(user)
+    def _own(self, attributes: dict[str, Any], owner: Any) -> None:
+        if not isinstance(owner, EntityReference) or owner.logical_name not in ("systemuser", "team"):
+            raise IncorrectAttributeValueType.of(self.name, "ownerid", owner, "a reference to a user or team")
+        attributes["ownerid"] = owner
+        attributes["owningbusinessunit"] = self._facts.business_unit(owner)
 
     def _complete_money(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> None:
         """Set currency and exchange rate, and the base value of every amount that is new or has a new rate.
@@ -230,12 +228,11 @@ class _States:
         attributes = target.attributes
         if "statecode" not in attributes and "statuscode" not in attributes:
             return
-        state = attributes.get("statecode") or current.get("statecode", self._first)
-        status = attributes.get("statuscode")
-        if status is None:
-            attributes["statuscode"] = self._status_for(state)
+        state = attributes["statecode"] if "statecode" in attributes else current.get("statecode", self._first)
+        if "statuscode" in attributes:
+            self._check(state, attributes["statuscode"], target.id)
         else:
-            self._check(state, status, target.id)
+            attributes["statuscode"] = self._status_for(state)
 
     def _status_for(self, state: Any) -> OptionSetValue:
         """The first status reason of a state is its default."""

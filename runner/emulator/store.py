@@ -42,8 +42,6 @@ class Store:
         if path is not None:
             # The emulator's rows are worth a crash of the process, not the price of a power cut.
             self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
-        #: Nothing was ever kept in it.
-        self.is_new = not self.execute("SELECT 1 FROM sqlite_master").fetchone()
         self.execute("CREATE TABLE IF NOT EXISTS row_version (last INTEGER NOT NULL)")
         self.use(metadata)
 

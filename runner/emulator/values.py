@@ -1,7 +1,8 @@
 """Column values <-> what SQLite holds, one codec per column, made once.
 
-Nothing is rounded on the way: money is an integer of ten-thousandths, a decimal an integer of its column's smallest
-unit, a moment the text ``2026-01-31T12:00:00Z`` (whole seconds, as in Dataverse), an id lower-case text.
+Money is an integer of ten-thousandths, a decimal an integer of its column's smallest unit, a moment the text
+``2026-01-31T12:00:00Z`` (whole seconds, as in Dataverse), an id lower-case text. No value becomes a binary fraction on
+the way, except in a column that is one (Double).
 """
 
 from __future__ import annotations
@@ -92,8 +93,8 @@ def _identifier(table: str, column: Column) -> Codec:
 
 def _integer(table: str, column: Column) -> Codec:
     name = column.logical_name
-    low, high = column.min_value or -_MAX_STORED, column.max_value or _MAX_STORED
-    low = 0 if column.min_value == 0 else low
+    low = -_MAX_STORED if column.min_value is None else column.min_value
+    high = _MAX_STORED if column.max_value is None else column.max_value
 
     def encode(value: Any) -> int:
         if type(value) is not int:

@@ -1,6 +1,6 @@
 """Where a page starts: the cookie, and the SQL of "after this row".
 
-Rows after ``(a, b, id)`` are those with the same a and b and a later id, then those with the same a and a later b,
+Rows after ``(a, b, n)`` are those with the same a and b and a later n, then those with the same a and a later b,
 then those with a later a: segments that follow each other in the very order asked for. Each is a range of an index, so
 a page costs the same wherever it is. Rows without a value come first, as in SQL Server.
 """
@@ -80,7 +80,7 @@ def read_cookie(cookie: str, keys: int | None = None) -> tuple[int, list[Any]]:
     """
     try:
         values = json.loads(cookie)
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
     if not isinstance(values, list) or not _is_cookie(values) or (keys is not None and len(values) != keys + 1):
         raise InvalidArgument("The paging cookie does not belong to this query. Start again at the first page.")
@@ -89,7 +89,12 @@ def read_cookie(cookie: str, keys: int | None = None) -> tuple[int, list[Any]]:
 
 def _is_cookie(values: list[Any]) -> bool:
     page, *last = values or [None]
-    return type(page) is int and 0 < page < _MAX_PAGES and not any(isinstance(value, dict | list) for value in last)
+    return type(page) is int and 0 < page < _MAX_PAGES and all(map(_is_stored, last))
+
+
+def _is_stored(value: Any) -> bool:
+    """Whether SQLite could hold it."""
+    return abs(value) < 2**63 if type(value) is int else not isinstance(value, dict | list)
 
 
 def page_of(query: Query) -> Page:

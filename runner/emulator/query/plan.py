@@ -57,9 +57,9 @@ class _Plan:
         self._counted_off = query.distinct or any(_multiplies(store.metadata, link) for link in _all_links(query.links))
         self._keys = [SortKey(self._scope.column(order.column)[2], order.descending) for order in query.orders]
         if not query.distinct:
-            # The id settles every tie; in the direction of the last order, so that one index serves both.
+            # The order of creation settles ties, in the direction of the last order: one index serves both.
             descending = bool(self._keys) and self._keys[-1].descending
-            self._keys.append(SortKey(f'{source}."{table.primary_id_attribute}"', descending))
+            self._keys.append(SortKey(f"{source}.rowid", descending))
         self._page = page_of(query)
 
     def run(self) -> EntityCollection:
@@ -94,7 +94,7 @@ class _Plan:
     def _select(self) -> str:
         keys = () if self._query.distinct else tuple(key.sql for key in self._keys)
         columns = [*self._reader.select, *(aliased.select for aliased in self._aliased), *keys]
-        return f"SELECT {'DISTINCT ' if self._query.distinct else ''}{', '.join(columns)}"
+        return f"SELECT {'DISTINCT ' if self._query.distinct else ''}{', '.join(columns) or '1'}"
 
     def _count(self) -> int:
         sql = f"SELECT COUNT(*) FROM ({self._select} {self._from} LIMIT {MAX_PAGE})"  # noqa: S608 - built above

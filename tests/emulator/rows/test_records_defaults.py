@@ -121,9 +121,10 @@ def test_an_owner_must_be_there(crm):
         crm.create("account", ownerid=nobody)
 
 
-def test_a_row_cannot_be_without_owner(crm):
-    with pytest.raises(InvalidArgument, match="ownerid"):
-        crm.update(crm.create("account"), ownerid=None)
+@pytest.mark.parametrize("column", ["ownerid", "statecode", "statuscode"])
+def test_a_row_is_never_without_owner_state_and_reason(crm, column):
+    with pytest.raises(InvalidArgument, match=column):
+        crm.update(crm.create("account"), **{column: None})
 
 
 def test_the_organizations_rows_have_no_owner(crm):

@@ -102,3 +102,11 @@ def test_what_is_known_of_a_currency_is_read_again_after_a_rollback(crm, currenc
     crm.store.rollback()
     account = crm.create("account", revenue=money("1"), transactioncurrencyid=currency("EUR"))
     assert crm.read(account).formatted_values["revenue"] == "€1.00"
+
+
+def test_an_environment_whose_making_was_cut_short_is_made_whole(tmp_path):
+    Store(load_metadata(), tmp_path / "crm.db").close()
+    store = Store(load_metadata(), tmp_path / "crm.db")
+    Records(store, ManualClock())
+    assert store.execute("SELECT COUNT(*) FROM organization").fetchone() == (1,)
+    store.close()
