@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import filterfalse
 from pathlib import Path
 
 from azure_bridge.clock import Clock, SystemClock
@@ -161,8 +162,9 @@ class EmbeddedQueue:
         """Lock up to ``max_messages``, waiting up to ``max_wait`` for the first. May be empty."""
         deadline = time.monotonic() + max_wait.total_seconds()
         while True:
-            if self._any_due() and (messages := self._lock_due(max_messages)):
-                return messages
+            while self._any_due():
+                if messages := self._lock_due(max_messages):
+                    return messages
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return []
@@ -175,24 +177,20 @@ class EmbeddedQueue:
             return connection.execute(_ANY_DUE, {"queue": self._id, "now": self._now()}).fetchone() is not None
 
     def _lock_due(self, max_messages: int) -> list[ReceivedMessage]:
-        """May be empty although messages were due: all of them can have been delivered too often."""
-        now = self._now()
-        claim = {
-            "queue": self._id,
-            "now": now,
-            "locked_until": now + span(self._lock_duration),
-            "lock_token": new_guid(),
-            "limit": max_messages,
-        }
+        """May be empty although messages were due: others took them, or they were delivered too often."""
         with self._file.transaction() as connection:
+            now = self._now()
+            claim = {
+                "queue": self._id,
+                "now": now,
+                "locked_until": now + span(self._lock_duration),
+                "lock_token": new_guid(),
+                "limit": max_messages,
+            }
             messages = [received(row) for row in connection.execute(_LOCK, claim).fetchall()]
-            for message in messages:
-                if self._is_spent(message):
-                    self._bury_spent(connection, message)
-        return sorted(
-            (message for message in messages if not self._is_spent(message)),
-            key=lambda message: message.sequence_number,
-        )
+            for message in filter(self._is_spent, messages):
+                self._bury_spent(connection, message)
+        return sorted(filterfalse(self._is_spent, messages), key=lambda message: message.sequence_number)
 
     def _is_spent(self, message: ReceivedMessage) -> bool:
         return message.delivery_count > self._max_deliveries
