@@ -64,7 +64,7 @@ def _status(answered: BatchAnswer | ChangeSetAnswer) -> int:
 def _answer(api: WebApi, outer: Request, address: Address, item: BatchItem) -> BatchAnswer | ChangeSetAnswer:
     if isinstance(item, ChangeSet):
         return _change_set(api, outer, address, item.requests)
-    return BatchAnswer(api.handle(_inner(outer, address, item, {})), item.content_id)
+    return BatchAnswer(api.handle(_inner(outer, address, item, None)), item.content_id)
 
 
 def _change_set(
@@ -94,12 +94,12 @@ def _in_turn(api: WebApi, outer: Request, address: Address, requests: Sequence[B
     return answers
 
 
-def _inner(outer: Request, address: Address, item: BatchRequest, references: Mapping[str, str]) -> Request:
+def _inner(outer: Request, address: Address, item: BatchRequest, references: Mapping[str, str] | None) -> Request:
     url = _absolute(address.root, item.url)
     if url.partition("?")[0].rstrip("/").endswith("/$batch"):
         raise BadRequest("A batch cannot hold another batch.")
     inherited = {name: value for name in _INHERITED if (value := outer.header(name)) is not None}
-    return Request(item.method, url, {**inherited, **item.headers}, item.body, outer.user_id, dict(references))
+    return Request(item.method, url, {**inherited, **item.headers}, item.body, outer.user_id, references)
 
 
 def _absolute(root: str, url: str) -> str:

@@ -6,6 +6,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/optional-
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,10 @@ class Exchange:
         tag = self.parameters.get("tag")
         return self.emulator.execute(request, user_id=self.user_id, tag=tag, bypass=self.bypass).results
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """What is done inside counts as a whole. A change set is a transaction already."""
+        return self.emulator.transaction() if self.request.references is None else nullcontext()
+
     def retrieve(self, reference: EntityReference, columns: tuple[str, ...] | None) -> Entity:
         row: Entity = self.execute("Retrieve", Target=reference, ColumnSet=columns)["BusinessEntity"]
         return row
@@ -53,7 +58,7 @@ class Exchange:
         return EntityReference(reference.logical_name, row.id or "", row_version=row.row_version)
 
     def reader(self) -> PayloadReader:
-        return PayloadReader(self.schema, self.resolve, self.request.references)
+        return PayloadReader(self.schema, self.resolve, self.request.references or {})
 
     def binder(self, table: Table) -> Binder:
         return Binder(

@@ -13,6 +13,7 @@ from dataverse_client.types import Entity, EntityCollection, EntityReference
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import Aggregate, Query
 from runner.emulator.webapi.bulk_delete import bulk_delete
+from runner.emulator.webapi.definition_writes import create_tables
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest, InvalidPayload, MethodNotAllowed, ResourceNotFound
 from runner.emulator.webapi.http import Response
@@ -30,10 +31,13 @@ def knows(name: str) -> bool:
 def call(exchange: Exchange, segment: Segment) -> Response:
     """Call an unbound function or action. Raises MethodNotAllowed when the one is asked like the other."""
     name, method = segment.operation or segment.name, exchange.request.method.upper()
+    results: Mapping[str, Any] | None
     if method == "GET" and name in _FUNCTIONS:
         results = _FUNCTIONS[name](exchange, segment.arguments or {})
     elif method == "POST" and name in _ACTIONS:
         results = _ACTIONS[name](exchange, exchange.request.json_body())
+        if results is None:
+            return NO_CONTENT
     else:
         raise MethodNotAllowed.of(method, name)
     return json_response({"@odata.context": exchange.context(f"Microsoft.Dynamics.CRM.{name}Response"), **results})
@@ -87,9 +91,10 @@ _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, An
     "RetrieveVersion": _retrieve_version,
     "WhoAmI": _who_am_i,
 }
-#: What is sent with POST: the exchange and the body in, the results out.
-_ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any]]] = {
+#: What is sent with POST: the exchange and the body in, the results out; None is no content.
+_ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | None]] = {
     "BulkDelete": bulk_delete,
+    "CreateEntities": create_tables,
 }
 
 

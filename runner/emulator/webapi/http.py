@@ -24,7 +24,7 @@ _PREFERENCE = re.compile(r'\s*([\w.-]+)\s*(?:=\s*("[^"]*"|[^,;]*))?\s*(?:;[^,]*)
 class Request:
     """``url`` is absolute, or a path whose host the Host header gives. Header names may have any case.
 
-    ``references`` holds what the Content-IDs of a change set stand for: the URL of a row.
+    ``references`` holds what the Content-IDs of a change set stand for, the URL of a row; None outside of one.
     ``user_id`` is the systemuser the caller signed in as; None is the service's default.
     """
 
@@ -33,7 +33,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     user_id: str | None = None
-    references: Mapping[str, str] = field(default_factory=dict)
+    references: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", {name.lower(): value for name, value in self.headers.items()})

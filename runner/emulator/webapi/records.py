@@ -5,7 +5,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/pe
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
@@ -25,25 +25,25 @@ _ROW_VERSION_MATCHES = "IfRowVersionMatches"
 
 def create(exchange: Exchange, table: Table) -> Response:
     payload = exchange.reader().read(table, exchange.request.json_body())
-    id = create_with_related(exchange, payload)
+    return _created(exchange, table, payload)
+
+
+def _created(exchange: Exchange, table: Table, payload: Payload) -> Response:
+    nested = payload.lookups or payload.collections
+    with exchange.transaction() if nested else nullcontext():
+        id = _create_with_related(exchange, payload)
     return _written(exchange, table, id, created=True)
 
 
-def create_with_related(exchange: Exchange, payload: Payload) -> str:
-    """Create the row and those nested in the body, all or none."""
-    with _together(exchange, payload):
-        for relationship, body in payload.lookups:
-            related = exchange.reader().read(exchange.schema.table(relationship.referenced_entity), body)
-            reference = EntityReference(relationship.referenced_entity, create_with_related(exchange, related))
-            payload.entity[relationship.referencing_attribute] = reference
-        id: str = exchange.execute("Create", Target=payload.entity)["id"]
-        _create_collections(exchange, payload, EntityReference(payload.entity.logical_name, id))
+def _create_with_related(exchange: Exchange, payload: Payload) -> str:
+    """Create the row, before it those its lookups lead to, after it those of its collections."""
+    for relationship, body in payload.lookups:
+        related = exchange.reader().read(exchange.schema.table(relationship.referenced_entity), body)
+        reference = EntityReference(relationship.referenced_entity, _create_with_related(exchange, related))
+        payload.entity[relationship.referencing_attribute] = reference
+    id: str = exchange.execute("Create", Target=payload.entity)["id"]
+    _create_collections(exchange, payload, EntityReference(payload.entity.logical_name, id))
     return id
-
-
-def _together(exchange: Exchange, payload: Payload) -> AbstractContextManager[Any]:
-    nested = payload.lookups or payload.collections
-    return exchange.emulator.transaction() if nested else nullcontext()
 
 
 def _create_collections(exchange: Exchange, payload: Payload, parent: EntityReference) -> None:
@@ -62,9 +62,9 @@ def _create_member(exchange: Exchange, relationship: Relationship, parent: Entit
     payload = exchange.reader().read(exchange.schema.table(far_end(relationship, parent.logical_name)), body)
     if isinstance(relationship, OneToManyRelationship):
         payload.entity[relationship.referencing_attribute] = parent
-        create_with_related(exchange, payload)
+        _create_with_related(exchange, payload)
     else:
-        related = EntityReference(payload.entity.logical_name, create_with_related(exchange, payload))
+        related = EntityReference(payload.entity.logical_name, _create_with_related(exchange, payload))
         associate(exchange, relationship, parent, related)
 
 
@@ -121,7 +121,7 @@ def _deep_upsert(exchange: Exchange, table: Table, reference: EntityReference, p
     target = _addressed(payload.entity, reference)
     target.attributes = {**target.key_attributes, **target.attributes}
     target.key_attributes = {}
-    return _written(exchange, table, create_with_related(exchange, payload), created=True)
+    return _created(exchange, table, payload)
 
 
 def _addressed(entity: Entity, reference: EntityReference) -> Entity:

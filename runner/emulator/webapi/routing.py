@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from runner.emulator.metadata.model import Table
-from runner.emulator.webapi import collection, definitions, functions, properties, records
+from runner.emulator.webapi import collection, definition_writes, definitions, fetchxml, functions, properties, records
 from runner.emulator.webapi.csdl import schema_document
 from runner.emulator.webapi.exchange import Exchange, json_response
 from runner.emulator.webapi.faults import MethodNotAllowed, ResourceNotFound
@@ -28,7 +28,8 @@ def route(exchange: Exchange, segments: Sequence[Segment]) -> Response:
     if first.name == "$metadata":
         return _dispatch(exchange, {"GET": lambda: _schema_document(exchange)})
     if first.name in definitions.ROOTS:
-        return _dispatch(exchange, {"GET": lambda: definitions.answer(exchange, segments)})
+        writes = definition_writes.handlers(exchange, segments)
+        return _dispatch(exchange, {"GET": lambda: definitions.answer(exchange, segments), **writes})
     table = exchange.schema.metadata.by_entity_set.get(first.name)
     if table is not None:
         return _dispatch(exchange, _table_handlers(exchange, table, segments))
@@ -69,7 +70,7 @@ def _table_handlers(exchange: Exchange, table: Table, segments: Sequence[Segment
 def _collection_handlers(exchange: Exchange, table: Table, rest: Sequence[Segment]) -> _Handlers:
     if not rest:
         return {
-            "GET": lambda: collection.retrieve_multiple(exchange, table),
+            "GET": lambda: _retrieve_multiple(exchange, table),
             "POST": lambda: records.create(exchange, table),
         }
     if len(rest) == 1 and rest[0].name == "$count":
@@ -81,6 +82,17 @@ def _collection_handlers(exchange: Exchange, table: Table, rest: Sequence[Segmen
 
 def _schema_document(exchange: Exchange) -> Response:
     return Response(200, {"Content-Type": "application/xml"}, schema_document(exchange.schema).encode())
+
+
+#: The query languages other than OData, by the parameter that holds the query.
+_LANGUAGES = {"fetchXml": fetchxml.retrieve_multiple}
+
+
+def _retrieve_multiple(exchange: Exchange, table: Table) -> Response:
+    for name, answer in _LANGUAGES.items():
+        if name in exchange.parameters:
+            return answer(exchange, table, exchange.parameters[name])
+    return collection.retrieve_multiple(exchange, table)
 
 
 def _service_document(exchange: Exchange) -> Response:

@@ -155,3 +155,15 @@ def test_the_caller_of_the_batch_is_the_caller_of_its_requests(crm, batch):
 
     response, _ = batch(request("GET", "WhoAmI"), MSCRMCallerID=INTEGRATION_USER_ID)
     assert INTEGRATION_USER_ID.encode() in response.body
+
+
+def test_rows_within_rows_are_created_inside_a_change_set_too(crm, batch):
+    nested = {"name": "A", "primarycontactid": {"lastname": "Doe", "parentcustomerid_account": {"name": "B"}}}
+    _, statuses = batch(
+        change_set(
+            request("POST", "accounts", nested, content_id="1"),
+            request("POST", "accounts", nested, content_id="2"),
+        )
+    )
+    assert statuses == [204, 204]
+    assert names(crm) == ["A", "A", "B", "B"]

@@ -1,0 +1,236 @@
+"""Metadata a client sends, as descriptions of tables, columns, keys and relationships (a table's YAML file's form).
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-column-definitions-using-web-api
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from runner.emulator.metadata.model import AttributeType, CascadeDelete, Ownership
+from runner.emulator.webapi.faults import BadRequest
+
+Payload: TypeAlias = Mapping[str, Any]
+Description: TypeAlias = dict[str, Any]
+
+#: Where the platform begins to number the choices of a column that says no numbers.
+FIRST_OPTION = 100000000
+
+_SCHEMA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{1,7}_\w{1,80}\Z", re.ASCII)
+_ATTRIBUTE_CLASS = re.compile(r"#?Microsoft\.Dynamics\.CRM\.(?:Complex)?(\w+)AttributeMetadata\Z")
+_CREATABLE = frozenset(AttributeType) - {
+    AttributeType.UNIQUEIDENTIFIER,
+    AttributeType.STATE,
+    AttributeType.STATUS,
+    AttributeType.OWNER,
+    AttributeType.CUSTOMER,
+}
+_CHOICES = (AttributeType.PICKLIST, AttributeType.MULTI_SELECT_PICKLIST)
+_NUMBERS = {"MaxLength": "max_length", "Precision": "precision", "MinValue": "min_value", "MaxValue": "max_value"}
+_FORMATS = ("Email", "Url", "Phone")
+
+
+def table_description(payload: Any) -> Description:
+    """A table of its own, from EntityMetadata with its Attributes. Raises BadRequest."""
+    payload = _object(payload, "The definition of a table")
+    schema_name = _schema_name(payload)
+    bodies = [_object(each, "An attribute") for each in _list(payload, "Attributes")]
+    columns = dict(column_description(body) for body in bodies)
+    logical_name = schema_name.lower()
+    ownership = payload.get("OwnershipType") or Ownership.USER.value
+    if ownership not in (Ownership.USER.value, Ownership.ORGANIZATION.value):
+        raise BadRequest(f"OwnershipType must be UserOwned or OrganizationOwned, not '{ownership}'.")
+    return {
+        "logical_name": logical_name,
+        "schema_name": schema_name,
+        "entity_set_name": str(payload.get("EntitySetName") or plural(logical_name)).lower(),
+        "display_name": _label(payload.get("DisplayName")) or schema_name,
+        "ownership": ownership,
+        "is_custom": True,
+        "primary_name": _primary_name(bodies),
+        "columns": columns,
+    }
+
+
+def _primary_name(bodies: list[Payload]) -> str:
+    named = [str(body["SchemaName"]).lower() for body in bodies if body.get("IsPrimaryName")]
+    if len(named) != 1:
+        raise BadRequest("A table needs exactly one String attribute with IsPrimaryName true.")
+    return named[0]
+
+
+def plural(name: str) -> str:
+    """The name of the entity set, as the platform makes it."""
+    if name.endswith("y"):
+        return f"{name[:-1]}ies"
+    return f"{name}es" if name.endswith(("s", "x", "ch")) else f"{name}s"
+
+
+def column_description(payload: Any) -> tuple[str, Description]:
+    """The logical name and the description of a column, from AttributeMetadata. Raises BadRequest."""
+    payload = _object(payload, "The definition of a column")
+    schema_name = _schema_name(payload)
+    body = {"type": _attribute_type(payload).value, "schema_name": schema_name, "is_custom": True}
+    return schema_name.lower(), body | column_changes(payload)
+
+
+def column_changes(payload: Payload) -> Description:
+    """What an AttributeMetadata says of a column beyond its name. Raises BadRequest."""
+    kind = _attribute_type(payload)
+    return {"type": kind.value, **dict(_common(payload)), **dict(_typed(kind, payload))}
+
+
+def _common(payload: Payload) -> Iterator[tuple[str, Any]]:
+    text = _label(payload.get("DisplayName"))
+    if text:
+        yield "display_name", text
+    level = _plain(payload.get("RequiredLevel"))
+    if level is not None:
+        yield "required", level in ("ApplicationRequired", "SystemRequired")
+    for name, key in _NUMBERS.items():
+        if payload.get(name) is not None:
+            yield key, _number(name, payload[name])
+
+
+def _typed(kind: AttributeType, payload: Payload) -> Iterator[tuple[str, Any]]:
+    shape = _plain(payload.get("FormatName")) or payload.get("Format")
+    if kind is AttributeType.DATE_TIME:
+        yield "date_only", shape == "DateOnly"
+    elif kind is AttributeType.STRING and shape in _FORMATS:
+        yield "format", shape
+    elif kind in _CHOICES:
+        yield "options", _options(_object(payload.get("OptionSet"), "OptionSet"))
+    elif kind is AttributeType.BOOLEAN:
+        yield from _boolean(payload)
+    default = payload.get("DefaultFormValue")
+    if isinstance(default, int) and default >= 0:
+        yield "default", default
+
+
+def _boolean(payload: Payload) -> Iterator[tuple[str, Any]]:
+    option_set = payload.get("OptionSet")
+    if isinstance(option_set, Mapping):
+        names = {0: "FalseOption", 1: "TrueOption"}
+        yield "options", {value: _option_label(option_set.get(name)) for value, name in names.items()}
+    yield "default", bool(payload.get("DefaultValue"))
+
+
+def _options(option_set: Payload) -> dict[int, str]:
+    options = {}
+    for number, option in enumerate(_list(option_set, "Options")):
+        value = _object(option, "An option").get("Value")
+        options[FIRST_OPTION + number if value is None else _number("Value", value)] = _option_label(option)
+    return options
+
+
+def _option_label(option: Any) -> str:
+    return _label(_object(option, "An option").get("Label")) or ""
+
+
+def _attribute_type(payload: Payload) -> AttributeType:
+    match = _ATTRIBUTE_CLASS.match(str(payload.get("@odata.type")))
+    try:
+        kind = AttributeType(match[1] if match else "")
+    except ValueError:
+        raise BadRequest(f"'{payload.get('@odata.type')}' is no kind of attribute that can be created.") from None
+    if kind not in _CREATABLE:
+        raise BadRequest(f"An attribute of type {kind.value} cannot be created so.")
+    return kind
+
+
+def key_description(payload: Any) -> tuple[str, Description]:
+    """The logical name and the description of an alternate key. Raises BadRequest."""
+    payload = _object(payload, "The definition of a key")
+    schema_name = _schema_name(payload)
+    columns = [str(name) for name in _list(payload, "KeyAttributes")]
+    if not columns:
+        raise BadRequest("A key needs KeyAttributes.")
+    return schema_name.lower(), {"schema_name": schema_name, "columns": columns}
+
+
+def lookup_description(payload: Payload) -> tuple[str, str, Description]:
+    """The table, the name and the description of the lookup a one-to-many relationship makes. Raises BadRequest."""
+    lookup = _object(payload.get("Lookup"), "Lookup")
+    schema_name, relationship = _schema_name(lookup), _schema_name(payload)
+    cascade = payload.get("CascadeConfiguration")
+    delete = cascade.get("Delete") if isinstance(cascade, Mapping) else None
+    if delete not in (None, *CascadeDelete):
+        raise BadRequest(f"CascadeConfiguration.Delete cannot be '{delete}'.")
+    body = {
+        **dict(_common(lookup)),
+        "type": AttributeType.LOOKUP.value,
+        "schema_name": schema_name,
+        "is_custom": True,
+        "targets": [_text(payload, "ReferencedEntity").lower()],
+        "relationship": relationship,
+        "cascade_delete": delete or CascadeDelete.REMOVE_LINK.value,
+    }
+    return _text(payload, "ReferencingEntity").lower(), schema_name.lower(), body
+
+
+def many_to_many_description(payload: Payload) -> tuple[str, str, Description]:
+    """The first table, the schema name and the description of a many-to-many relationship. Raises BadRequest."""
+    schema_name = _schema_name(payload)
+    intersect = str(payload.get("IntersectEntityName") or schema_name).lower()
+    if not _SCHEMA_NAME.match(intersect):
+        raise BadRequest(f"IntersectEntityName '{intersect}' needs a publisher's prefix, such as new_{intersect}.")
+    body = {
+        "with": _text(payload, "Entity2LogicalName").lower(),
+        "intersect": intersect,
+        "entity_set_name": f"{intersect}set",
+    }
+    return _text(payload, "Entity1LogicalName").lower(), schema_name, body
+
+
+def _schema_name(payload: Payload) -> str:
+    name = _text(payload, "SchemaName")
+    if not _SCHEMA_NAME.match(name):
+        raise BadRequest(
+            f"SchemaName '{name}' must begin with a publisher's prefix, such as new_, and hold A-Z, 0-9, _."
+        )
+    return name
+
+
+def _label(label: Any) -> str | None:
+    """The text of a Label: the user's, or the first there is."""
+    if not isinstance(label, Mapping):
+        return None
+    localized = label.get("UserLocalizedLabel") or next(iter(_list(label, "LocalizedLabels")), None)
+    text = localized.get("Label") if isinstance(localized, Mapping) else None
+    return text if isinstance(text, str) else None
+
+
+def _plain(value: Any) -> Any:
+    return value.get("Value") if isinstance(value, Mapping) else value
+
+
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadRequest(f"{name} must be a number, not '{value}'.")
+    return value
+
+
+def _text(payload: Payload, name: str) -> str:
+    value = payload.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"The definition needs {name}.")
+    return value
+
+
+def _list(payload: Payload, name: str) -> list[Any]:
+    value = payload.get(name) or []
+    if not isinstance(value, list):
+        raise BadRequest(f"{name} must be a list.")
+    return value
+
+
+def _object(value: Any, what: str) -> Payload:
+    if not isinstance(value, Mapping):
+        raise BadRequest(f"{what} must be a JSON object.")
+    return value

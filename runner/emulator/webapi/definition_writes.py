@@ -1,0 +1,166 @@
+"""Creating and deleting tables, columns, keys and relationships through their definitions.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-relationships-using-web-api
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from runner.emulator.metadata.model import Metadata
+from runner.emulator.webapi.definition_documents import relationship_documents, table_document
+from runner.emulator.webapi.definition_payloads import (
+    column_changes,
+    column_description,
+    key_description,
+    lookup_description,
+    many_to_many_description,
+    table_description,
+)
+from runner.emulator.webapi.documents import Document, walk
+from runner.emulator.webapi.exchange import NO_CONTENT, Exchange
+from runner.emulator.webapi.faults import BadRequest
+from runner.emulator.webapi.http import Response
+from runner.emulator.webapi.paths import Segment
+
+_Handlers = Mapping[str, Callable[[], Response]]
+
+
+def handlers(exchange: Exchange, segments: Sequence[Segment]) -> _Handlers:
+    """What can be written at a path below the definitions, by method."""
+    match [(segment.name, bool(segment.arguments)) for segment in segments]:
+        case [("EntityDefinitions", False)]:
+            return {"POST": lambda: _create_table(exchange)}
+        case [("EntityDefinitions", True)]:
+            return {"DELETE": lambda: _delete_table(exchange, segments)}
+        case [("EntityDefinitions", True), ("Attributes", False)]:
+            return {"POST": lambda: _create_column(exchange, segments)}
+        case [("EntityDefinitions", True), ("Attributes", True)]:
+            return {
+                "PUT": lambda: _update_column(exchange, segments),
+                "DELETE": lambda: _delete_column(exchange, segments),
+            }
+        case [("EntityDefinitions", True), ("Keys", False)]:
+            return {"POST": lambda: _create_key(exchange, segments)}
+        case [("EntityDefinitions", True), ("Keys", True)]:
+            return {"DELETE": lambda: _delete_key(exchange, segments)}
+        case [("RelationshipDefinitions", False)]:
+            return {"POST": lambda: _create_relationship(exchange)}
+        case [("RelationshipDefinitions", True)]:
+            return {"DELETE": lambda: _delete_relationship(exchange, segments)}
+    return {}
+
+
+def _metadata(exchange: Exchange) -> Metadata:
+    """The metadata as it is now: a handler has just changed what its exchange began with."""
+    return exchange.emulator.metadata
+
+
+def _found(exchange: Exchange, segments: Sequence[Segment]) -> Mapping[str, Any]:
+    """The values of the definition a path leads to. Raises ResourceNotFound."""
+    metadata = _metadata(exchange)
+    if segments[0].name == "RelationshipDefinitions":
+        start: Sequence[Document] = relationship_documents(metadata)
+    else:
+        start = [table_document(metadata, table) for table in metadata.tables.values()]
+    found = walk(start, segments)
+    if not isinstance(found, Document):
+        raise BadRequest(f"'{exchange.address.path}' names no single definition.")
+    return found.values
+
+
+def _created(exchange: Exchange, path: str) -> Response:
+    return Response(204, {"OData-EntityId": f"{exchange.address.root}/{path}"})
+
+
+def _create_table(exchange: Exchange) -> Response:
+    description = table_description(exchange.request.json_body())
+    with exchange.emulator.customizing() as customizations:
+        table = customizations.create_table(description)
+    return _created(exchange, f"EntityDefinitions({table.metadata_id})")
+
+
+def create_tables(exchange: Exchange, body: Mapping[str, Any]) -> None:
+    """``CreateEntities``: several tables, all or none. Raises BadRequest."""
+    definitions = body.get("Entities")
+    if not isinstance(definitions, list) or not definitions:
+        raise BadRequest("CreateEntities needs Entities, a list of definitions.")
+    descriptions = [table_description(definition) for definition in definitions]
+    with exchange.emulator.customizing() as customizations:
+        for description in descriptions:
+            customizations.create_table(description)
+
+
+def _delete_table(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    name = _found(exchange, segments)["LogicalName"]
+    with exchange.emulator.customizing() as customizations:
+        customizations.delete_table(name)
+    return NO_CONTENT
+
+
+def _create_column(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    table = _found(exchange, segments[:1])
+    name, body = column_description(exchange.request.json_body())
+    with exchange.emulator.customizing() as customizations:
+        customizations.create_column(table["LogicalName"], name, body)
+    column = _metadata(exchange).tables[table["LogicalName"]].columns[name]
+    return _created(exchange, f"EntityDefinitions({table['MetadataId']})/Attributes({column.metadata_id})")
+
+
+def _update_column(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    column = _found(exchange, segments)
+    changes = column_changes(exchange.request.json_body())
+    with exchange.emulator.customizing() as customizations:
+        customizations.update_column(column["EntityLogicalName"], column["LogicalName"], changes)
+    return NO_CONTENT
+
+
+def _delete_column(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    column = _found(exchange, segments)
+    with exchange.emulator.customizing() as customizations:
+        customizations.delete_column(column["EntityLogicalName"], column["LogicalName"])
+    return NO_CONTENT
+
+
+def _create_key(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    table = _found(exchange, segments[:1])
+    name, body = key_description(exchange.request.json_body())
+    with exchange.emulator.customizing() as customizations:
+        customizations.create_key(table["LogicalName"], name, body)
+    (id,) = [
+        key.metadata_id for key in _metadata(exchange).tables[table["LogicalName"]].keys if key.logical_name == name
+    ]
+    return _created(exchange, f"EntityDefinitions({table['MetadataId']})/Keys({id})")
+
+
+def _delete_key(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    key = _found(exchange, segments)
+    with exchange.emulator.customizing() as customizations:
+        customizations.delete_key(key["EntityLogicalName"], key["LogicalName"])
+    return NO_CONTENT
+
+
+def _create_relationship(exchange: Exchange) -> Response:
+    body = exchange.request.json_body()
+    with exchange.emulator.customizing() as customizations:
+        if str(body.get("@odata.type")).endswith("ManyToManyRelationshipMetadata"):
+            customizations.create_many_to_many(*many_to_many_description(body))
+        else:
+            customizations.create_column(*lookup_description(body))
+    created = [
+        d.values for d in relationship_documents(_metadata(exchange)) if d.values["SchemaName"] == body["SchemaName"]
+    ]
+    return _created(exchange, f"RelationshipDefinitions({created[-1]['MetadataId']})")
+
+
+def _delete_relationship(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    """A one-to-many relationship goes with its lookup."""
+    found = _found(exchange, segments)
+    with exchange.emulator.customizing() as customizations:
+        if found["RelationshipType"] == "ManyToManyRelationship":
+            customizations.delete_many_to_many(found["Entity1LogicalName"], found["SchemaName"])
+        else:
+            customizations.delete_column(found["ReferencingEntity"], found["ReferencingAttribute"])
+    return NO_CONTENT

@@ -1,0 +1,174 @@
+"""Creating and deleting tables, columns, keys and relationships over the Web API."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import pytest
+
+CRM = "Microsoft.Dynamics.CRM."
+WIDGET = "EntityDefinitions(LogicalName='new_widget')"
+
+
+def label(text):
+    return {"LocalizedLabels": [{"Label": text, "LanguageCode": 1033}]}
+
+
+def attribute(kind, schema_name, **more):
+    return {"@odata.type": f"{CRM}{kind}AttributeMetadata", "SchemaName": schema_name, **more}
+
+
+def table(schema_name="new_Widget", *attributes, kind=""):
+    name = attribute(f"{kind}String", "new_Name", MaxLength=50, IsPrimaryName=True)
+    return {
+        "@odata.type": f"{CRM}{kind}EntityMetadata",
+        "SchemaName": schema_name,
+        "DisplayName": label("Widget"),
+        "OwnershipType": "UserOwned",
+        "Attributes": [name, *attributes],
+    }
+
+
+@pytest.fixture
+def widget(crm):
+    response = crm.post("EntityDefinitions", table())
+    assert response.status == 204
+    return response.headers["OData-EntityId"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        (attribute("Integer", "new_Value", MinValue=0, MaxValue=10), 7),
+        (attribute("Decimal", "new_Value", Precision=3), Decimal("1.125")),
+        (attribute("Money", "new_Value", Precision=2), Decimal("19.99")),
+        (attribute("Memo", "new_Value", MaxLength=500), "long"),
+        (attribute("Boolean", "new_Value", DefaultValue=True), False),
+        (attribute("DateTime", "new_Value", Format="DateOnly"), "2026-11-22"),
+        (attribute("DateTime", "new_Value", Format="DateAndTime"), "2026-11-22T17:00:00Z"),
+        (attribute("Picklist", "new_Value", OptionSet={"Options": [{"Value": 5, "Label": label("Five")}]}), 5),
+    ],
+    ids=lambda value: value["@odata.type"].rpartition(".")[2] if isinstance(value, dict) else "",
+)
+def test_a_column_of_every_kind_holds_its_values(crm, widget, column, value):
+    assert crm.post(f"{widget}/Attributes", column).status == 204
+    id = crm.create("new_widgets", new_value=value)
+    assert crm.get(f"new_widgets({id})")["new_value"] == value
+
+
+def test_several_tables_come_in_one_action_or_not_at_all(crm):
+    complex_table = table("new_Gadget", attribute("ComplexInteger", "new_Count"), kind="Complex")
+    assert crm.post("CreateEntities", {"Entities": [complex_table, complex_table]}).status == 400
+    assert crm.send("GET", "EntityDefinitions(LogicalName='new_gadget')").status == 404
+    assert crm.post("CreateEntities", {"Entities": [complex_table]}).status == 204
+    crm.create("new_gadgets", new_count=1)
+
+
+@pytest.mark.usefixtures("widget")
+def test_choices_without_numbers_are_numbered(crm):
+    options = {"Options": [{"Label": label("Small")}, {"Label": label("Large")}]}
+    assert crm.post(f"{WIDGET}/Attributes", attribute("Picklist", "new_Size", OptionSet=options)).status == 204
+    id = crm.create("new_widgets", new_size=100000001)
+    row = crm.get(f"new_widgets({id})", Prefer='odata.include-annotations="*"')
+    assert row["new_size@OData.Community.Display.V1.FormattedValue"] == "Large"
+
+
+@pytest.mark.usefixtures("widget")
+def test_a_column_is_changed_and_deleted(crm):
+    column = f"{WIDGET}/Attributes(LogicalName='new_title')"
+    crm.post(f"{WIDGET}/Attributes", attribute("String", "new_Title", MaxLength=5))
+    assert crm.post("new_widgets", {"new_title": "longer"}).status == 400
+    changed = attribute("String", "new_Title", MaxLength=50)
+    assert crm.send("PUT", column, changed, MSCRM_MergeLabels="true").status == 204
+    assert crm.post("new_widgets", {"new_title": "longer"}).status == 204
+    assert crm.delete(column, If_Match="*").status == 204
+    assert crm.send("GET", column).status == 404
+    assert crm.post("new_widgets", {"new_title": "x"}).status == 400
+
+
+@pytest.mark.usefixtures("widget")
+def test_a_key_makes_upserts_possible(crm):
+    key = {"SchemaName": "new_WidgetKey", "DisplayName": label("Key"), "KeyAttributes": ["new_name"]}
+    response = crm.post(f"{WIDGET}/Keys", key)
+    for _ in range(2):
+        assert crm.patch("new_widgets(new_name='A')", {}).status == 204
+    assert len(crm.get("new_widgets")["value"]) == 1
+    assert crm.delete(response.headers["OData-EntityId"]).status == 204
+    assert crm.get(f"{WIDGET}/Keys")["value"] == []
+
+
+LOOKUP = {
+    "@odata.type": f"{CRM}OneToManyRelationshipMetadata",
+    "SchemaName": "new_account_widget",
+    "ReferencedEntity": "account",
+    "ReferencingEntity": "new_widget",
+    "CascadeConfiguration": {"Delete": "Cascade"},
+    "Lookup": attribute("Lookup", "new_AccountId", DisplayName=label("Account")),
+}
+
+
+class TestRelationships:
+    @pytest.mark.usefixtures("widget")
+    def test_a_lookup_binds_expands_and_cascades(self, crm):
+        response = crm.post("RelationshipDefinitions", LOOKUP)
+        assert re.search(r"RelationshipDefinitions\([0-9a-f-]{36}\)\Z", response.headers["OData-EntityId"])
+        account = crm.create("accounts", name="A")
+        crm.create("new_widgets", new_name="W", new_AccountId__bind=f"accounts({account})")
+        (row,) = crm.get("accounts?$select=name&$expand=new_account_widget($select=new_name)")["value"]
+        assert row["new_account_widget"][0]["new_name"] == "W"
+        assert crm.delete(f"accounts({account})").status == 204
+        assert crm.get("new_widgets")["value"] == []
+
+    @pytest.mark.usefixtures("widget")
+    def test_a_relationship_goes_with_its_lookup(self, crm):
+        relationship = crm.post("RelationshipDefinitions", LOOKUP).headers["OData-EntityId"]
+        assert crm.delete(relationship).status == 204
+        assert crm.send("GET", f"{WIDGET}/Attributes(LogicalName='new_accountid')").status == 404
+
+    @pytest.mark.usefixtures("widget")
+    def test_rows_are_linked_many_to_many(self, crm):
+        body = {
+            "@odata.type": f"{CRM}ManyToManyRelationshipMetadata",
+            "SchemaName": "new_widget_account",
+            "Entity1LogicalName": "new_widget",
+            "Entity2LogicalName": "account",
+            "IntersectEntityName": "new_widget_account",
+        }
+        relationship = crm.post("RelationshipDefinitions", body).headers["OData-EntityId"]
+        account, widget = crm.create("accounts", name="A"), crm.create("new_widgets", new_name="W")
+        members = f"new_widgets({widget})/new_widget_account"
+        assert crm.post(f"{members}/$ref", {"@odata.id": f"accounts({account})"}).status == 204
+        assert [row["name"] for row in crm.get(members)["value"]] == ["A"]
+        assert crm.delete(relationship).status == 204
+
+
+def test_a_table_is_deleted(crm, widget):
+    assert crm.delete(widget, If_Match="*").status == 204
+    assert crm.send("GET", "new_widgets").status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "EntityDefinitions", {}),
+        ("POST", "EntityDefinitions", {"SchemaName": "Widget", "Attributes": []}),
+        ("POST", "EntityDefinitions", table("account")),
+        ("POST", "EntityDefinitions", table("new_Payment")),
+        ("POST", "EntityDefinitions", table("new_Other", attribute("Nonsense", "new_X"))),
+        ("POST", "EntityDefinitions", {**table("new_Other"), "Attributes": []}),
+        ("POST", "CreateEntities", {"Entities": [1]}),
+        ("POST", "EntityDefinitions(LogicalName='account')/Attributes", attribute("String", "name")),
+        ("POST", "EntityDefinitions(LogicalName='account')/Attributes", attribute("Picklist", "new_X")),
+        ("POST", "EntityDefinitions(LogicalName='account')/Attributes", attribute("Lookup", 'new_"; DROP')),
+        ("POST", "EntityDefinitions(LogicalName='account')/Keys", {"SchemaName": "new_K", "KeyAttributes": ["x"]}),
+        ("POST", "RelationshipDefinitions", {"SchemaName": "new_r"}),
+        ("POST", "RelationshipDefinitions", {**LOOKUP, "ReferencedEntity": "nothing"}),
+        ("DELETE", "EntityDefinitions(LogicalName='account')", None),
+        ("DELETE", "EntityDefinitions(LogicalName='account')/Attributes(LogicalName='name')", None),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(crm, emulator, method, path, body):
+    before = emulator.metadata
+    assert crm.send(method, path, body).status == 400
+    assert emulator.metadata == before
