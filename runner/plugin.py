@@ -20,11 +20,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, OrganizationService
 
 __all__ = [
+    "NO_HOST",
     "Caller",
     "Configuration",
     "ExecutionHost",
@@ -147,6 +148,20 @@ class MessageOperation:
     is_offline_playback: bool = False
 
 
+class _NoHost:
+    """Stands where a plug-in would have its host, in a context that only tells what happened."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise InvalidPluginExecutionException(
+            "A parent context tells what happened; it does nothing. Use the step's own context."
+        )
+
+    trace = organization_service = service = on_rollback = _refuse
+
+
+NO_HOST: ExecutionHost = _NoHost()
+
+
 class PluginContext:
     """Everything a step is told, and what it can do. Only the three parameter collections can be changed.
 
@@ -209,6 +224,19 @@ class PluginContext:
         self.post_entity_images_collection = post_entity_images_collection
         #: 1 none, 2 sandbox.
         self.isolation_mode = isolation_mode
+
+    def attach(self, host: ExecutionHost) -> None:
+        """Let another host do what the context's methods do."""
+        self._host = host
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it says can travel to another process; the host that does things for it cannot."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "_host"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._host = NO_HOST
+        for name, value in state.items():
+            setattr(self, name, value)
 
     # --- what happened -------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from dataverse_client.types import (
     Entity,
     EntityCollection,
     EntityReference,
+    FetchExpression,
     OptionSetValue,
     OrganizationRequest,
     OrganizationResponse,
@@ -29,6 +30,9 @@ from runner.emulator.errors import (
 )
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
+from runner.emulator.query.fetchxml import fetched_entity, read_fetch
+from runner.emulator.query.fetchxml_conditions import Viewpoint
+from runner.emulator.query.fetchxml_paging import write_fetch_cookie
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine
@@ -100,10 +104,11 @@ def retrieve(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str
 
 
 def retrieve_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    entity: str = _parameter(parameters, "Query", object).entity_name  # type: ignore[attr-defined]
+    question: Any = _parameter(parameters, "Query", object)
+    entity = fetched_entity(question.query) if isinstance(question, FetchExpression) else question.entity_name
 
     def main(operation: Operation) -> dict[str, Any]:
-        return {"BusinessEntityCollection": engine.records.retrieve_multiple(operation.parameters["Query"])}
+        return {"BusinessEntityCollection": _found(engine, call, operation.parameters["Query"])}
 
     return engine.pipe(Operation("RetrieveMultiple", entity, call, parameters, main, reads=True))
 
@@ -272,6 +277,18 @@ def _parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T:
         given = "is missing" if value is None else f"is {type(value).__name__}"
         raise InvalidArgument(f"Parameter {name!r} {given}; it takes {kind.__name__}.")
     return value
+
+
+def _found(engine: Engine, call: Call, question: Any) -> EntityCollection:
+    """The rows asked for; their cookie is of the language they were asked for in."""
+    if not isinstance(question, FetchExpression):
+        return engine.records.retrieve_multiple(question)
+    viewpoint = Viewpoint(engine.clock.now(), call.user_id, call.caller.business_unit_id)
+    query = read_fetch(question.query, engine.store.metadata, viewpoint)
+    found = engine.records.retrieve_multiple(query)
+    if found.paging_cookie is not None:
+        found.paging_cookie = write_fetch_cookie(found.paging_cookie, _primary_id(engine, query.entity_name))
+    return found
 
 
 def _choice(parameters: Mapping[str, Any], name: str) -> OptionSetValue:

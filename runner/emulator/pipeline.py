@@ -166,7 +166,7 @@ class Pipeline:
         if execution.error is not None:
             raise fault_of(execution) from execution.error
         if transaction.state is State.ROLLED_BACK:
-            raise TransactionNotStarted(step)
+            raise TransactionNotStarted.after(step)
 
     # --- images --------------------------------------------------------------------------------------------
 

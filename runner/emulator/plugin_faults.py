@@ -1,9 +1,10 @@
 """What a plug-in, or running one, can answer a request with.
 
     OrganizationServiceFault
-      IsvAborted                          0x80040265  400  a plug-in refused, in its own words
-      IsvUnExpected                       0x80040224  500  a plug-in failed otherwise
-        SandboxWorkerPluginExecuteTimeout 0x80081111       it did not end in time
+      PluginFault                                          a plug-in ended with an exception
+        IsvAborted                        0x80040265  400  it refused, in its own words
+        IsvUnExpected                     0x80040224  500  it failed otherwise
+          SandboxWorkerPluginExecuteTimeout  0x80081111    it did not end in time
       SdkCorrelationTokenDepthTooHigh     0x80044182  400  plug-ins call each other without end
       TransactionNotStarted               0x80040251  400  a plug-in went on after a failed call
       ConcurrencyVersionNotProvided       0x80060883  400
@@ -21,33 +22,29 @@ from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
 
 
-class IsvAborted(OrganizationServiceFault):
+class PluginFault(OrganizationServiceFault):
+    """A plug-in ended with an exception. The attributes say which, for the Web API's error details."""
+
+    operation_status = OperationStatus.FAILED
+    sub_error_code = 0
+    step_id = ""
+    step_name = ""
+    plugin = ""
+    trace_text = ""
+
+
+class IsvAborted(PluginFault):
     """A plug-in raised InvalidPluginExecutionException. ``message`` is the plug-in's, for the person at the form."""
 
     code = 0x80040265
     http_status = 400
 
-    def __init__(
-        self, error: InvalidPluginExecutionException, *, step_id: str = "", step_name: str = "", plugin: str = ""
-    ) -> None:
-        super().__init__(redact(error.message) or "ISV code aborted the operation.")
-        self.operation_status: OperationStatus = error.status
-        self.sub_error_code: int = error.error_code
-        self.step_id = step_id
-        self.step_name = step_name
-        self.plugin = plugin
-        self.trace_text = ""
 
-
-class IsvUnExpected(OrganizationServiceFault):
+class IsvUnExpected(PluginFault):
     """A plug-in raised anything else: a bug in it, or in what it relies on."""
 
     code = 0x80040224
     http_status = 500
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.trace_text = ""
 
 
 class SandboxWorkerPluginExecuteTimeout(IsvUnExpected):
@@ -83,14 +80,18 @@ class TransactionNotStarted(OrganizationServiceFault):
     code = 0x80040251
     http_status = 400
 
-    def __init__(self, step: Step | None = None) -> None:
-        message = (
-            "There is no active transaction. This error is usually caused by custom plug-ins that ignore errors "
-            "from service calls and continue processing."
-        )
-        if step is not None:
-            message += f" Look at step {step.name!r} ({step.plugin_name}): let the exception pass, or raise your own."
+    def __init__(
+        self,
+        message: str = "There is no active transaction. This error is usually caused by custom plug-ins that ignore "
+        "errors from service calls and continue processing.",
+    ) -> None:
         super().__init__(message)
+
+    @classmethod
+    def after(cls, step: Step) -> TransactionNotStarted:
+        """The same, naming the step that went on."""
+        hint = f"Look at step {step.name!r} ({step.plugin_name}): let the exception pass, or raise your own."
+        return cls(f"{cls().message} {hint}")
 
 
 class ConcurrencyVersionNotProvided(OrganizationServiceFault):
@@ -99,10 +100,12 @@ class ConcurrencyVersionNotProvided(OrganizationServiceFault):
     code = 0x80060883
     http_status = 400
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The RowVersion property must be provided when the value of ConcurrencyBehavior is IfRowVersionMatches."
-        )
+    def __init__(
+        self,
+        message: str = "The RowVersion property must be provided when the value of ConcurrencyBehavior is "
+        "IfRowVersionMatches.",
+    ) -> None:
+        super().__init__(message)
 
 
 def fault_of(execution: Execution) -> OrganizationServiceFault:
@@ -113,14 +116,21 @@ def fault_of(execution: Execution) -> OrganizationServiceFault:
     error, step = execution.error, execution.step
     if isinstance(error, OrganizationServiceFault):
         return error
-    if isinstance(error, InvalidPluginExecutionException):
-        aborted = IsvAborted(error, step_id=step.id, step_name=step.name, plugin=step.plugin_name)
-        aborted.trace_text = "\n".join(execution.lines)
-        return aborted
+    fault = _aborted(error) if isinstance(error, InvalidPluginExecutionException) else _unexpected(error, step)
+    fault.step_id, fault.step_name, fault.plugin = step.id, step.name, step.plugin_name
+    fault.trace_text = "\n".join(execution.lines)
+    return fault
+
+
+def _aborted(error: InvalidPluginExecutionException) -> PluginFault:
+    fault = IsvAborted(redact(error.message) or "ISV code aborted the operation.")
+    fault.operation_status, fault.sub_error_code = error.status, error.error_code
+    return fault
+
+
+def _unexpected(error: Exception | None, step: Step) -> PluginFault:
     kind = SandboxWorkerPluginExecuteTimeout if isinstance(error, StepTimeoutError) else IsvUnExpected
-    fault = kind(
+    return kind(
         f"An unexpected error occurred from ISV code. Step {step.name!r} ({step.plugin_name}) raised "
         f"{redact(f'{type(error).__name__}: {error}')}"
     )
-    fault.trace_text = "\n".join(execution.lines)
-    return fault

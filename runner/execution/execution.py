@@ -13,6 +13,7 @@ from azure_bridge.redaction import redact
 from dataverse_client.types import Entity
 from runner.execution.deadline import StepTimeoutError
 from runner.execution.host import Home, StepHost
+from runner.execution.isolation import run_isolated
 from runner.execution.step import Step
 from runner.plugin import MessageOperation, PluginContext
 from runner.tracing.model import StepFinished, StepStarted, TraceSink
@@ -61,13 +62,20 @@ def run_step(
 def _run(execution: Execution, host: StepHost) -> None:
     step, started = execution.step, perf_counter()
     try:
-        with host.deadline:
-            pending = step.plugin.execute(execution.context)
-            if pending is not None:
-                _wait_for(pending, step.timeout)
+        if step.isolation == "process":
+            run_isolated(step, execution.context, host)
+        else:
+            _run_here(step, execution.context, host)
     except Exception as error:
         execution.error = error
     execution.duration = perf_counter() - started
+
+
+def _run_here(step: Step, context: PluginContext, host: StepHost) -> None:
+    with host.deadline:
+        pending = step.plugin.execute(context)
+        if pending is not None:
+            _wait_for(pending, step.timeout)
 
 
 def _run_watched(execution: Execution, host: StepHost, sink: TraceSink) -> None:

@@ -48,7 +48,7 @@ class StepHost:
         self.deadline = Deadline(step.timeout)
 
     def trace(self, message: str, *arguments: object) -> None:
-        line = redact(_formatted(message, arguments))
+        line = redact(formatted(message, arguments))
         self.lines.append(line)
         if self.sink is not None:
             at, depth = self.home.clock.now(), self.home.depth
@@ -75,7 +75,7 @@ class StepHost:
         self.home.on_rollback(action)
 
 
-def _formatted(message: str, arguments: tuple[object, ...]) -> str:
+def formatted(message: str, arguments: tuple[object, ...]) -> str:
     """A trace line must never fail a plug-in, so a template that does not fit is written as it came."""
     if not arguments:
         return message

@@ -1,0 +1,105 @@
+"""A plug-in in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from textwrap import dedent
+
+import pytest
+
+from dataverse_client.types import Entity, QueryExpression
+from runner.emulator.emulator import Emulator
+from runner.emulator.plugin_faults import IsvAborted, IsvUnExpected, SandboxWorkerPluginExecuteTimeout
+from runner.execution.step import Step
+from runner.plugin import Plugin
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """``plugin("body of execute")`` is a plug-in in a module that a child can import."""
+
+    def make(body):
+        name = f"isolated_plugins_{os.getpid()}"
+        source = dedent(
+            """
+            import os
+            from runner.plugin import InvalidPluginExecutionException, Plugin
+            from dataverse_client.types import Entity
+
+            class Isolated(Plugin):
+                def execute(self, context):
+            """
+        )
+        tmp_path.joinpath(f"{name}.py").write_text(source + "\n".join(f"        {line}" for line in body.split("; ")))
+        monkeypatch.syspath_prepend(tmp_path)
+        sys.modules.pop(name, None)
+        return importlib.import_module(name).Isolated()
+
+    return make
+
+
+def create(plugin, name="Contoso", **more):
+    """Create an account under the plug-in; answer the names of the accounts and what was traced."""
+    step = Step(plugin=plugin, message="Create", entity="account", stage=20, isolation="process", **more)
+    with Emulator([step]) as crm:
+        crm.service().create(Entity("account", None, {"name": name}))
+        rows = crm.service().retrieve_multiple(QueryExpression.of("account", "name"))
+        return [row["name"] for row in rows], crm.executions[0].lines
+
+
+def test_what_it_changes_in_target_is_written(plugin):
+    changed = plugin("context.target['name'] += '!'; context.trace('{} done', 'well')")
+    assert create(changed) == (["Contoso!"], ["well done"])
+
+
+def test_it_runs_elsewhere(plugin):
+    _, lines = create(plugin("context.trace(str(os.getpid()))"))
+    assert lines != [str(os.getpid())]
+
+
+def test_its_calls_take_part_in_the_transaction(plugin):
+    write = "context.organization.create(Entity('contact', None, {'lastname': 'Nancy'})); context.trace('written'); "
+    refuse = "raise InvalidPluginExecutionException('No.')"
+    step = Step(plugin=plugin(write + refuse), message="Create", entity="account", stage=20, isolation="process")
+    with Emulator([step]) as crm:
+        with pytest.raises(IsvAborted, match=r"^No\.$"):
+            crm.service().create(Entity("account"))
+        assert crm.executions[0].lines == ["written"]
+        assert len(crm.service().retrieve_multiple(QueryExpression.of("contact"))) == 0
+
+
+def test_it_is_killed_when_its_time_is_up(plugin):
+    with pytest.raises(SandboxWorkerPluginExecuteTimeout, match="within 2 seconds"):
+        create(plugin("import threading; threading.Event().wait()"), timeout=2.0)
+
+
+def test_its_death_is_told(plugin):
+    with pytest.raises(IsvUnExpected, match="ended by itself, exit code 3"):
+        create(plugin("os._exit(3)"))
+
+
+def test_what_it_wants_undone_is_undone_there(plugin, tmp_path):
+    mark = tmp_path / "undone"
+    register = f"context.on_rollback(lambda: open({str(mark)!r}, 'w').close())"
+
+    class Refuse(Plugin):
+        def execute(self, context):
+            raise ValueError
+
+    steps = [
+        Step(plugin=plugin(register), message="Create", entity="account", stage=20, isolation="process"),
+        Step(plugin=Refuse(), message="Create", entity="account", stage=40),
+    ]
+    with Emulator(steps) as crm, pytest.raises(IsvUnExpected):
+        crm.service().create(Entity("account"))
+    assert mark.exists()
+
+
+def test_a_plugin_that_cannot_travel_is_named():
+    class Local(Plugin):
+        def execute(self, context): ...
+
+    with pytest.raises(IsvUnExpected, match=r"Local cannot run in a process of its own"):
+        create(Local())
