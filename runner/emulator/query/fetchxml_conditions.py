@@ -1,0 +1,136 @@
+"""A FetchXML condition as a filter of the query model: operators, values, and words relative to now and the caller.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/operators
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from runner.emulator.metadata.model import AttributeType, Column
+from runner.emulator.query.date_conditions import on_spans, within
+from runner.emulator.query.fetchxml_elements import BAD_CONDITION, INVALID_OPERATOR, INVALID_VALUE, refusal, required
+from runner.emulator.query.model import ColumnRef, Condition, Filter, Operator
+from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Span, counted_span
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+
+@dataclass(frozen=True, slots=True)
+class Viewpoint:
+    """When a query is asked, and by whom: what ``today`` and ``eq-userid`` are relative to."""
+
+    now: datetime
+    user_id: str
+    business_unit_id: str
+
+
+_ALIKE = {"neq": Operator.NOT_EQUAL}
+_LISTS = frozenset({Operator.IN, Operator.NOT_IN, Operator.CONTAIN_VALUES, Operator.NOT_CONTAIN_VALUES})
+_VALUE_COUNTS = {Operator.NULL: 0, Operator.NOT_NULL: 0, Operator.BETWEEN: 2, Operator.NOT_BETWEEN: 2}
+#: In the query model, but no operators of FetchXML, which has patterns for that.
+_NOT_FETCHXML = frozenset({Operator.CONTAINS, Operator.NOT_CONTAINS})
+_OPERATORS: Mapping[str, Operator] = {
+    **{operator.value: operator for operator in Operator if operator not in _NOT_FETCHXML},
+    **_ALIKE,
+}
+_COMPARING_COLUMNS = frozenset(
+    {
+        Operator.EQUAL,
+        Operator.NOT_EQUAL,
+        Operator.GREATER_THAN,
+        Operator.GREATER_EQUAL,
+        Operator.LESS_THAN,
+        Operator.LESS_EQUAL,
+    }
+)
+_IDENTITIES = {
+    "eq-userid": (Operator.EQUAL, "user_id"),
+    "ne-userid": (Operator.NOT_EQUAL, "user_id"),
+    "eq-businessid": (Operator.EQUAL, "business_unit_id"),
+    "ne-businessid": (Operator.NOT_EQUAL, "business_unit_id"),
+}
+
+
+def _fetchxml_name(name: str) -> str:
+    """``LastXHours`` is ``last-x-hours``, ``OlderThanXDays`` is ``olderthan-x-days``."""
+    name = name.replace("7", "Seven").replace("OlderThan", "Olderthan")
+    return re.sub("(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+_FIXED = {_fetchxml_name(name): name for name in FIXED_SPANS}
+_COUNTED = {_fetchxml_name(name): name for name in COUNTED_SPANS}
+_ON = {"on": "On", "on-or-before": "OnOrBefore", "on-or-after": "OnOrAfter"}
+
+
+def read_condition(
+    element: Element, ref: ColumnRef, column: Column, other: ColumnRef | None, viewpoint: Viewpoint
+) -> Filter:
+    """The filter a ``condition`` element means, on the column ``ref``; ``other`` is what its ``valueof`` names.
+
+    Raises:
+      InvalidArgument: the operator is unknown or does not fit the column, or its values are not as many as it takes.
+    """
+    name = required(element, "operator")
+    if name in _OPERATORS:
+        return _comparison(element, ref, _OPERATORS[name], other)
+    if name in _IDENTITIES:
+        operator, identity = _IDENTITIES[name]
+        return Condition(ref, operator, (getattr(viewpoint, identity),))
+    if name not in _FIXED and name not in _COUNTED and name not in _ON:
+        raise refusal(INVALID_OPERATOR, f"The condition operator '{name}' on '{ref.name}' is not supported here.")
+    if column.type is not AttributeType.DATE_TIME:
+        raise refusal(
+            INVALID_OPERATOR, f"The condition operator '{name}' needs a date; '{ref.name}' is {column.type.value}."
+        )
+    return within(ref, column, _span(element, name, ref, viewpoint.now))
+
+
+def _comparison(element: Element, ref: ColumnRef, operator: Operator, other: ColumnRef | None) -> Condition:
+    if other is not None:
+        if operator not in _COMPARING_COLUMNS:
+            raise refusal(INVALID_OPERATOR, f"The operator '{operator.value}' on '{ref.name}' cannot take valueof.")
+        return Condition(ref, operator, (other,))
+    values = _values(element)
+    wanted = _VALUE_COUNTS.get(operator, 1)
+    if operator in _LISTS:
+        if not values:
+            raise refusal(BAD_CONDITION, f"The operator '{operator.value}' on '{ref.name}' needs at least one value.")
+    elif len(values) != wanted:
+        raise refusal(
+            BAD_CONDITION,
+            f"The operator '{operator.value}' on '{ref.name}' takes {wanted} value(s), not {len(values)}.",
+        )
+    return Condition(ref, operator, values)
+
+
+def _values(element: Element) -> tuple[str, ...]:
+    own = element.get("value")
+    return (*(() if own is None else (own,)), *((child.text or "").strip() for child in element))
+
+
+def _span(element: Element, operator: str, ref: ColumnRef, now: datetime) -> Span:
+    if operator in _FIXED:
+        return FIXED_SPANS[_FIXED[operator]](now)
+    values = _values(element)
+    if len(values) != 1:
+        raise refusal(BAD_CONDITION, f"The operator '{operator}' on '{ref.name}' takes one value, not {len(values)}.")
+    try:
+        if operator in _COUNTED:
+            return counted_span(_COUNTED[operator], int(values[0]), now)
+        return on_spans(_moment(values[0]))[_ON[operator]]
+    except (ValueError, OverflowError):
+        kind = "a whole number above 0, within the calendar" if operator in _COUNTED else "a date"
+        raise refusal(
+            INVALID_VALUE, f"The operator '{operator}' on '{ref.name}' takes {kind}, not '{values[0]}'."
+        ) from None
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
