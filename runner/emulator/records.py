@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from azure_bridge.clock import Clock
@@ -42,6 +42,8 @@ from runner.emulator.seed import SYSTEM_USER_ID, seed_rows
 from runner.emulator.store import Store
 from runner.emulator.table_records import NO_SYSTEM_COLUMNS, SystemColumns, TableRecords, Write
 
+_ONE_SECOND = timedelta(seconds=1)
+
 
 class Records:
     """The rows of one environment. A database nothing was kept in before gets the rows of a fresh one."""
@@ -52,6 +54,7 @@ class Records:
         self._facts = Facts(store)
         self._tables: dict[str, TableRecords] = {}
         self._users: dict[str, EntityReference] = {}
+        self._second = self._next_second = datetime.min.replace(tzinfo=UTC)
         if not store.execute("SELECT 1 FROM organization").fetchone():
             self._seed()
 
@@ -324,7 +327,12 @@ class Records:
         return user
 
     def _now(self) -> datetime:
-        return self._clock.now().replace(microsecond=0)
+        """The present second. It is the same object as long as it lasts, so that what depends on it can be kept."""
+        now = self._clock.now()
+        if not self._second <= now < self._next_second:
+            self._second = now.replace(microsecond=0)
+            self._next_second = self._second + _ONE_SECOND
+        return self._second
 
     def _read(self, table: TableRecords, id: str, columns: tuple[str, ...] | None) -> Entity:
         sql, reader = table.read(columns)
