@@ -55,6 +55,8 @@ BATCH_SIZE = 100
 
 #: The row is not what was read: read it again.
 _READ_AGAIN = (ConcurrencyConflictError, NotFoundError, DuplicateRecordError)
+#: A deleted or rolled-back row cancels what was to collect for it. Without a row this is no news for anybody.
+_ENDED_UNPAID = frozenset({"payment_intent.canceled", "checkout.session.expired"})
 _NOTHING_NEW = "the row knows already"
 
 
@@ -198,7 +200,10 @@ class PaymentProcessor:
         event = queued.event
         table = self._orders.table_for(event)
         if table is None:
-            decisions.put_off_or_dead_letter(queued, ROW_NOT_FOUND, _not_found(event))
+            if event.event_type in _ENDED_UNPAID and decisions.is_last_attempt(queued):
+                decisions.ignored(queued, "it ended unpaid, and its row is gone")
+            else:
+                decisions.put_off_or_dead_letter(queued, ROW_NOT_FOUND, _not_found(event))
             return None
         try:
             order, told = self._orders.order(event, table)

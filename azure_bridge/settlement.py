@@ -102,10 +102,13 @@ class Decisions:
 
     def put_off_or_dead_letter(self, queued: QueuedEvent, reason: str, description: str) -> None:
         """Put off while the attempts last."""
-        if queued.message.attempt < self._retries.attempts:
-            self.put_off(queued, description)
-        else:
+        if self.is_last_attempt(queued):
             self.dead_lettered(queued.message, queued.event, reason, description)
+        else:
+            self.put_off(queued, description)
+
+    def is_last_attempt(self, queued: QueuedEvent) -> bool:
+        return queued.message.attempt >= self._retries.attempts
 
     def dead_lettered(
         self, message: ReceivedMessage, event: PaymentEvent | None, reason: str, description: str

@@ -316,6 +316,17 @@ def test_a_row_that_never_comes_makes_a_dead_letter_in_the_end(processor, queue,
     assert dead_letters(queue) == [ROW_NOT_FOUND]
 
 
+@pytest.mark.parametrize("ending", ["payment_intent.canceled", "checkout.session.expired"])
+def test_what_ended_unpaid_with_its_row_is_nobodys_work(processor, queue, clock, tell, ending):
+    """A deleted or rolled-back row takes its intent along; the news of that needs no row and no person."""
+    tell(ending, **named(new_guid()), amount_received=None)
+    for _ in range(3):
+        processor.drain(queue)
+        clock.advance(timedelta(minutes=10))
+    assert dead_letters(queue) == []
+    assert queue.counts().active == queue.counts().scheduled == 0
+
+
 def test_another_organizations_event_is_ignored(processor, queue, a_payment, tell, status_of, diary):
     row_id = a_payment()
     tell(organization_id="sandbox", **named(row_id))
