@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dataverse_client.types import Entity
+from runner.emulator.step_table import Snapshot
 from runner.execution.step import Image
 
 #: The image every asynchronous step carries without having asked for it.
@@ -24,6 +25,13 @@ def images_of(images: Iterable[Image], row: Entity | None) -> dict[str, Entity]:
 def image_collection(images: Sequence[Image], rows: Iterable[Entity | None]) -> tuple[dict[str, Entity], ...]:
     """One set of images per row of Targets, in their order; nothing when none is asked for."""
     return tuple(images_of(images, row) for row in rows) if images else ()
+
+
+def with_columns(wanted: Snapshot | None, columns: tuple[str, ...]) -> Snapshot:
+    """The same snapshot, with these columns at least."""
+    if wanted is None:
+        return Snapshot(columns)
+    return wanted if wanted.columns is None else Snapshot(tuple(dict.fromkeys(wanted.columns + columns)))
 
 
 def excerpt(row: Entity, columns: Sequence[str] | None) -> Entity:

@@ -75,7 +75,7 @@ class Operation:
         self.row_parameter = row_parameter
         #: It changes nothing, so that by itself it needs no transaction.
         self.reads = reads
-        self.id = ""
+        self.id = next(call.engine.ids)
         self.created_on = _NOT_YET
         self.outputs: dict[str, Any] = {}
         #: Lower-case columns each target came with, before any plug-in added to them.
@@ -85,7 +85,6 @@ class Operation:
 
     def views(self, plans: Plans) -> list[View]:
         """Its own message's steps first, then its counterpart's."""
-        self.id = next(self.call.engine.ids)
         self.created_on = self.call.clock.now()
         if plans.filtered:
             self.sent = [frozenset(map(str.lower, target.attributes)) for target in self.targets]
@@ -100,16 +99,6 @@ class Operation:
     def references(self) -> Iterable[EntityReference]:
         for target in self.targets:
             yield target if isinstance(target, EntityReference) else EntityReference(target.logical_name, target.id)
-
-    def facts(self) -> dict[str, Any]:
-        """What trace records of it have in common."""
-        target = self.targets[0] if len(self.targets) == 1 else None
-        return {
-            "message": self.message,
-            "entity": self.entity,
-            "entity_id": (target.id if target is not None else None) or "",
-            "depth": self.call.depth,
-        }
 
     def own_its_targets(self) -> None:
         """From now on changes to Target no longer show in the request that was made."""

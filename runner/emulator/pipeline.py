@@ -10,20 +10,20 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/event-fra
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any, Protocol
 
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
-from runner.emulator.images import PRIMARY_NAME_ALIAS, excerpt, image_collection, images_of
+from runner.emulator.images import PRIMARY_NAME_ALIAS, excerpt, image_collection, images_of, with_columns
 from runner.emulator.jobs import Job
 from runner.emulator.operation import Operation, View
+from runner.emulator.operation_trace import told_to
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted, fault_of
 from runner.emulator.step_table import Plans, Snapshot, StepTable
 from runner.emulator.transaction import State
 from runner.execution.execution import Execution, run_step
 from runner.execution.step import Mode, Stage, Step
-from runner.tracing.model import OperationFinished, OperationStarted, TraceSink
+from runner.tracing.model import TraceSink
 
 #: Calls may nest this deep; the next one is refused.
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.depth
@@ -63,35 +63,10 @@ class Pipeline:
         Raises:
           OrganizationServiceFault: a step or the platform refused; the transaction is rolled back.
         """
-        return self._watched(operation, self._sink) if self._sink else self._stages(operation)
-
-    def _watched(self, operation: Operation, sink: TraceSink) -> dict[str, Any]:
-        facts = operation.facts()
-        sink.record(
-            OperationStarted(
-                at=operation.call.clock.now(),
-                operation_id=operation.id,
-                correlation_id=operation.call.correlation_id,
-                **facts,
-            )
-        )
-        started = perf_counter()
-        error: BaseException | None = None
-        try:
+        if self._sink is None:
             return self._stages(operation)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            sink.record(
-                OperationFinished(
-                    at=operation.call.clock.now(),
-                    outcome="failed" if error else "succeeded",
-                    duration=perf_counter() - started,
-                    error=str(error) if error else None,
-                    **facts,
-                )
-            )
+        with told_to(self._sink, operation):
+            return self._stages(operation)
 
     def _stages(self, operation: Operation) -> dict[str, Any]:
         _refuse_endless_nesting(operation)
@@ -177,19 +152,13 @@ class Pipeline:
 
     def _needed_before(self, operation: Operation, plans: Plans) -> Snapshot | None:
         if plans.is_asynchronous and operation.message not in _LEAVE_A_ROW:
-            return self._with_primary_columns(operation, plans.before)
+            return with_columns(plans.before, self._platform.primary_columns(operation.entity))
         return plans.before
 
     def _needed_after(self, operation: Operation, plans: Plans) -> Snapshot | None:
         if operation.message not in _LEAVE_A_ROW:
             return None
-        return self._with_primary_columns(operation, plans.after_asynchronous)
-
-    def _with_primary_columns(self, operation: Operation, wanted: Snapshot | None) -> Snapshot:
-        if wanted is not None and wanted.columns is None:
-            return wanted
-        columns = wanted.columns or () if wanted else ()
-        return Snapshot(tuple(dict.fromkeys(columns + self._platform.primary_columns(operation.entity))))
+        return with_columns(plans.after_asynchronous, self._platform.primary_columns(operation.entity))
 
 
 def _facts(view: View, step: Step, stage: Stage) -> dict[str, Any]:

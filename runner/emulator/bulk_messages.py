@@ -1,0 +1,107 @@
+"""The messages that are about many rows, or are many requests.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/bulk-operations
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dataverse_client.types import EntityCollection, OrganizationResponse
+from runner.emulator.call import Call
+from runner.emulator.errors import NotSupported, OrganizationServiceFault
+from runner.emulator.message_parameters import (
+    existing,
+    insert,
+    requests_of,
+    resolved_for_upsert,
+    rows_of,
+    update_row,
+    upserted,
+)
+from runner.emulator.operation import Operation
+
+if TYPE_CHECKING:
+    from runner.emulator.engine import Engine
+
+
+def create_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    targets = [row.copy() for row in rows_of(parameters)]
+    for target in targets:
+        engine.records.add_defaults(target)
+
+    def main(operation: Operation) -> dict[str, Any]:
+        return {"Ids": [insert(engine, operation, target) for target in operation.targets]}
+
+    name = targets[0].logical_name
+    return engine.pipe(Operation("CreateMultiple", name, call, parameters, main, targets, "Targets"))
+
+
+def update_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    targets = [existing(engine, row) for row in rows_of(parameters)]
+
+    def main(operation: Operation) -> dict[str, Any]:
+        for target in operation.targets:
+            update_row(engine, operation, target)
+        return {}
+
+    name = targets[0].logical_name
+    return engine.pipe(Operation("UpdateMultiple", name, call, parameters, main, targets, "Targets"))
+
+
+def upsert_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The rows that are there are updated, the others created: two messages at most, in one transaction."""
+    rows = [resolved_for_upsert(engine, row) for row in rows_of(parameters)]
+    behalf = call.on_behalf_of("UpsertMultiple", parameters)
+    with call.transaction:
+        for message, wanted in (("UpdateMultiple", True), ("CreateMultiple", False)):
+            targets = [row for row, found in rows if found is wanted]
+            if targets:
+                engine.perform(behalf, message, {**parameters, "Targets": EntityCollection(targets)})
+    return {"Results": [upserted(row.logical_name, row.id, created=not found) for row, found in rows]}
+
+
+def delete_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    raise NotSupported("DeleteMultiple has not yet been implemented. Send a Delete for each row.")
+
+
+# --- many requests --------------------------------------------------------------------------------------------
+
+
+def execute_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Every request in a transaction of its own.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/execute-multiple-requests
+    """
+    settings = parameters.get("Settings") or {}
+    responses: list[dict[str, Any]] = []
+    faulted = False
+    for index, request in enumerate(requests_of(parameters)):
+        try:
+            response = engine.perform_apart(call, request)
+        except OrganizationServiceFault as fault:
+            faulted = True
+            responses.append({"RequestIndex": index, "Response": None, "Fault": fault})
+            if not settings.get("ContinueOnError", False):
+                break
+        else:
+            if settings.get("ReturnResponses", False):
+                responses.append({"RequestIndex": index, "Response": response, "Fault": None})
+    return {"Responses": responses, "IsFaulted": faulted}
+
+
+def execute_transaction(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    """All requests, or none. The fault of the one that failed carries its ``faulted_request_index``.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/use-executetransaction
+    """
+    responses: list[OrganizationResponse] = []
+    with call.transaction:
+        for index, request in enumerate(requests_of(parameters)):
+            try:
+                results = engine.perform(call, request.message_name, request.parameters)
+            except OrganizationServiceFault as fault:
+                fault.faulted_request_index = index
+                raise
+            responses.append(OrganizationResponse(request.message_name, results))
+    return {"Responses": responses if parameters.get("ReturnResponses") else []}

@@ -1,0 +1,135 @@
+"""What messages have in common: reading their parameters, finding the rows they mean, writing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dataverse_client.types import (
+    EMPTY_GUID,
+    Entity,
+    EntityCollection,
+    EntityReference,
+    OptionSetValue,
+    OrganizationRequest,
+    new_guid,
+)
+from runner.emulator.errors import EntityNotFound, InvalidArgument, RecordNotFoundByEntityKey
+from runner.emulator.operation import Operation
+from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
+
+if TYPE_CHECKING:
+    from runner.emulator.engine import Engine
+
+T = TypeVar("T")
+
+
+def parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    value = parameters.get(name)
+    if not isinstance(value, kind):
+        given = "is missing" if value is None else f"is {type(value).__name__}"
+        raise InvalidArgument(f"Parameter {name!r} {given}; it takes {kind.__name__}.")
+    return value
+
+
+def choice(parameters: Mapping[str, Any], name: str) -> OptionSetValue:
+    value = parameters.get(name)
+    return OptionSetValue(value) if isinstance(value, int) else parameter(parameters, name, OptionSetValue)
+
+
+def rows_of(parameters: Mapping[str, Any]) -> list[Entity]:
+    rows = list(parameter(parameters, "Targets", EntityCollection))
+    if not rows:
+        raise InvalidArgument("Parameter 'Targets' holds no row.")
+    names = {row.logical_name for row in rows}
+    if len(names) > 1:
+        raise InvalidArgument(f"Parameter 'Targets' mixes tables ({', '.join(sorted(names))}); send one at a time.")
+    return rows
+
+
+def requests_of(parameters: Mapping[str, Any]) -> Iterable[OrganizationRequest]:
+    requests = list(parameters.get("Requests") or ())
+    for request in requests:
+        if request.message_name.lower() in ("executemultiple", "executetransaction"):
+            raise InvalidArgument(f"{request.message_name} cannot be one of the requests of another.")
+    return requests
+
+
+def existing(engine: Engine, row: Entity) -> Entity:
+    """A copy of the row that says by its id which one it is."""
+    target = row.copy()
+    id_column = primary_id(engine, target.logical_name)
+    target.id = target.id or target.attributes.get(id_column)
+    if target.id is None or target.id == EMPTY_GUID:
+        target.id = id_by_key(engine, target)
+        target.key_attributes = {}
+    target.attributes.setdefault(id_column, target.id)
+    return target
+
+
+def resolved(engine: Engine, reference: EntityReference) -> EntityReference:
+    if reference.id != EMPTY_GUID or not reference.key_attributes:
+        return reference
+    return EntityReference(reference.logical_name, id_by_key(engine, reference), row_version=reference.row_version)
+
+
+def id_by_key(engine: Engine, row: Entity | EntityReference) -> str:
+    if not row.key_attributes:
+        raise InvalidArgument(f"The {row.logical_name} request must say which row: its id is missing.")
+    id = engine.records.resolve_key(row)
+    if id is None:
+        raise RecordNotFoundByEntityKey.in_table(row.logical_name)
+    return id
+
+
+def resolved_for_upsert(engine: Engine, row: Entity) -> tuple[Entity, bool]:
+    """The row to write, and whether it is there already.
+
+    A found row is not sent its own key again; a new one gets the key as its columns.
+    """
+    target = row.copy()
+    target.id = target.id or target.attributes.get(primary_id(engine, target.logical_name))
+    id = engine.records.resolve_key(target) if target.id or target.key_attributes else None
+    if id is None:
+        target.attributes = {**target.key_attributes, **target.attributes}
+        target.id = target.id or new_guid()
+    else:
+        target.id = id
+        for column in target.key_attributes:
+            target.attributes.pop(column, None)
+    target.key_attributes = {}
+    return target, id is not None
+
+
+def primary_id(engine: Engine, logical_name: str) -> str:
+    table = engine.store.metadata.tables.get(logical_name)
+    if table is None:
+        raise EntityNotFound.named(logical_name)
+    return table.primary_id_attribute
+
+
+# --- writing rows ---------------------------------------------------------------------------------------------
+
+
+def upserted(logical_name: str, id: str | None, *, created: bool) -> dict[str, Any]:
+    return {"RecordCreated": created, "Target": EntityReference(logical_name, id or EMPTY_GUID)}
+
+
+def insert(engine: Engine, operation: Operation, target: Entity) -> str:
+    if primary_id(engine, target.logical_name) not in target.attributes:
+        # A plug-in put a Target of its own in place of the one that was prepared.
+        engine.records.add_defaults(target)
+    return engine.records.create(target, operation.call.user_id)
+
+
+def update_row(engine: Engine, operation: Operation, target: Entity) -> None:
+    engine.records.update(target, operation.call.user_id, row_version=expected_version(operation, target))
+
+
+def expected_version(operation: Operation, target: Entity | EntityReference) -> str | None:
+    """Source: https://learn.microsoft.com/power-apps/developer/data-platform/optimistic-concurrency"""
+    if operation.parameters.get("ConcurrencyBehavior") != "IfRowVersionMatches":
+        return None
+    if target.row_version is None:
+        raise ConcurrencyVersionNotProvided
+    return target.row_version

@@ -1,0 +1,35 @@
+"""Tells a sink of an operation's beginning and end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from azure_bridge.redaction import redact
+from runner.emulator.operation import Operation
+from runner.tracing.model import OperationFinished, OperationStarted, TraceSink
+
+
+@contextmanager
+def told_to(sink: TraceSink, operation: Operation) -> Iterator[None]:
+    """What happens inside is between OperationStarted and OperationFinished."""
+    clock, started = operation.call.clock, perf_counter()
+    target = operation.targets[0] if len(operation.targets) == 1 else None
+    facts = {
+        "message": operation.message,
+        "entity": operation.entity,
+        "entity_id": target.id or "" if target is not None else "",
+        "depth": operation.call.depth,
+    }
+    ids = {"correlation_id": operation.call.correlation_id, "operation_id": operation.id}
+    sink.record(OperationStarted(at=clock.now(), **facts, **ids))
+    outcome, error = "succeeded", None
+    try:
+        yield
+    except BaseException as raised:
+        outcome, error = "failed", redact(str(raised))
+        raise
+    finally:
+        duration = perf_counter() - started
+        sink.record(OperationFinished(at=clock.now(), outcome=outcome, duration=duration, error=error, **facts))
