@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from azure_bridge.clock import Clock, SystemClock
-from azure_bridge.processor import DrainSummary, PaymentProcessor
+from azure_bridge.processor import BATCH_SIZE, DrainSummary, PaymentProcessor
 from azure_bridge.queues.embedded import EmbeddedQueue
 from azure_bridge.receiver import Accepted, Reception, StripeReceiver
 from azure_bridge.settlement import RetryPolicy
@@ -73,9 +73,9 @@ class EmbeddedEnvironment:
             self._observer.queued(reception.event)
         return reception
 
-    def drain(self) -> DrainSummary:
+    def drain(self, *, batch_size: int = BATCH_SIZE) -> DrainSummary:
         """Apply what waits on the queue to the rows."""
-        return self._processor.drain(self.queue)
+        return self._processor.drain(self.queue, batch_size=batch_size)
 
     def close(self) -> None:
         self.queue.close()
