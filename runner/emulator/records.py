@@ -167,6 +167,9 @@ class Records:
         self._check_version(table, reference.id, row_version)
         cascade(self._store, reference, delete or self.delete, self._clear)
         self._execute(table, table.delete_sql, [reference.id])
+        if table.table.change_tracking_enabled:
+            deleted = (reference.logical_name, self._store.next_version(), reference.id)
+            self._store.execute("INSERT INTO deleted_row (table_name, version, id) VALUES (?, ?, ?)", deleted)
 
     def _clear(self, row: EntityReference, column: str) -> None:
         self._change(self._table(row.logical_name), row.id, {column: None}, NO_SYSTEM_COLUMNS)
@@ -230,6 +233,23 @@ class Records:
         for reference in references:
             if self._version(self._table(reference.logical_name), reference.id) is None:
                 raise ObjectDoesNotExist.of(reference.logical_name, reference.id)
+
+    # --- change tracking --------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        """The greatest row version so far: what changes from now on has a greater one."""
+        return self._store.version
+
+    def deleted(self, logical_name: str, since: int, until: int) -> list[str]:
+        """The ids of the table's rows deleted after version ``since``, up to ``until``, and still gone."""
+        primary_id = self._table(logical_name).table.primary_id_attribute
+        sql = (
+            f'SELECT d.id FROM deleted_row AS d LEFT JOIN "{logical_name}" AS t ON t."{primary_id}" = d.id '  # noqa: S608 - names of metadata
+            f'WHERE d.table_name = ? AND d.version > ? AND d.version <= ? AND t."{primary_id}" IS NULL '
+            "GROUP BY d.id ORDER BY max(d.version)"
+        )
+        return [row[0] for row in self._store.execute(sql, (logical_name, since, until))]
 
     # --- reading --------------------------------------------------------------------------------------------
 

@@ -43,6 +43,10 @@ class Store:
             # The emulator's rows are worth a crash of the process, not the price of a power cut.
             self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
         self.execute("CREATE TABLE IF NOT EXISTS row_version (last INTEGER NOT NULL)")
+        self.execute(
+            "CREATE TABLE IF NOT EXISTS deleted_row "
+            "(table_name TEXT, version INTEGER, id TEXT, PRIMARY KEY (table_name, version)) WITHOUT ROWID"
+        )
         self.use(metadata)
 
     def use(self, metadata: Metadata) -> None:
@@ -74,6 +78,7 @@ class Store:
 
     def drop_table(self, name: str) -> None:
         self.execute(f'DROP TABLE "{name}"')
+        self.execute("DELETE FROM deleted_row WHERE table_name = ?", (name,))
 
     def drop_column(self, table: Table, column: Column) -> None:
         name = table.logical_name
@@ -136,6 +141,14 @@ class Store:
         # The rollback may have taken the reservation of row versions with it.
         self._last_reserved = 0
         self.generation += 1
+
+    @property
+    def version(self) -> int:
+        """No row is at a greater version than this one now, and every later one will be."""
+        if self._version:
+            return self._version
+        row = self.execute("SELECT last FROM row_version").fetchone()
+        return row[0] if row else 0
 
     def next_version(self) -> int:
         """A row version greater than every one before, in this database and whatever becomes of the transaction."""

@@ -5,11 +5,8 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from html import escape, unescape
 from typing import Any
-from urllib.parse import quote, unquote
 
 from dataverse_client.types import EntityCollection
 from runner.emulator.metadata.model import Table
@@ -19,13 +16,13 @@ from runner.emulator.query.odata_apply import bind_apply, parse_apply
 from runner.emulator.webapi.exchange import Exchange, json_response, text_response
 from runner.emulator.webapi.expansion import Expansion
 from runner.emulator.webapi.faults import BadRequest, NotImplementedHere
-from runner.emulator.webapi.http import MAX_PAGE_SIZE, Response
+from runner.emulator.webapi.http import Response
+from runner.emulator.webapi.paging import SkipToken
 from runner.emulator.webapi.representation import FORMATTED_VALUE, RowWriter, aliased_row
 
 #: Counts stop here. Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/count-rows
 MAX_COUNT = 5000
 
-_SKIP_TOKEN = re.compile(r'<cookie pagenumber="(\d{1,9})" pagingcookie="([^"]*)"')
 _UNSUPPORTED = ("$skip", "$search", "$format", "$compute")
 _NOT_HERE = ("fetchXml", "sql", "savedQuery", "userQuery")
 
@@ -101,17 +98,8 @@ def refuse_unsupported(parameters: Mapping[str, str]) -> None:
 
 
 def _page(exchange: Exchange, options: QueryOptions) -> Page | None:
-    if options.top is not None:
-        # With $top, Dataverse pays no heed to a page size.
-        return None
-    size = exchange.preferences.max_page_size or MAX_PAGE_SIZE
-    token = exchange.parameters.get("$skiptoken")
-    if token is None:
-        return Page(size)
-    match = _SKIP_TOKEN.match(token)
-    if match is None:
-        raise BadRequest("The $skiptoken is not one this service gave. Follow @odata.nextLink as it is.")
-    return Page(size, max(1, int(match[1])), unescape(unquote(match[2])) or None)
+    # With $top, Dataverse pays no heed to a page size.
+    return SkipToken.of(exchange).page(exchange) if options.top is None else None
 
 
 def _answer(
@@ -132,20 +120,8 @@ def _answer(
         body["@Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"] = found.total_record_count > MAX_COUNT
     body["value"] = rows
     if page is not None and found.more_records:
-        body["@odata.nextLink"] = _next_link(exchange, page, found.paging_cookie or "")
+        body["@odata.nextLink"] = SkipToken.of(exchange).next_link(exchange, found.paging_cookie)
     return json_response(body, headers=_applied(exchange))
-
-
-def _next_link(exchange: Exchange, page: Page, cookie: str) -> str:
-    token = f'<cookie pagenumber="{page.number + 1}" pagingcookie="{escape(quote(cookie))}" istracking="False" />'
-    # Clients send spaces and quotes raw; a link to follow must be a well-formed URL.
-    query = quote(exchange.address.query, safe="%$&=+,;:/?@()'*!~-._")
-    kept = [part for part in query.split("&") if part and not _is_skip_token(part)]
-    return f"{exchange.address.url}?{'&'.join([*kept, f'$skiptoken={quote(token)}'])}"
-
-
-def _is_skip_token(part: str) -> bool:
-    return unquote(part.partition("=")[0]) == "$skiptoken"
 
 
 def _applied(exchange: Exchange) -> dict[str, str]:

@@ -62,6 +62,23 @@ class PreconditionFailed(OrganizationServiceFault):
     http_status = 412
 
 
+class ChangeTrackingNotEnabled(OrganizationServiceFault):
+    """The table does not keep track of its changes."""
+
+    code = 0x80072491
+    http_status = 400
+
+
+class ExpiredVersionStamp(OrganizationServiceFault):
+    """The delta token is older than the organization keeps changes. Begin with a full synchronization."""
+
+    code = 0x80044352
+    http_status = 400
+
+    def __init__(self) -> None:
+        super().__init__("Version stamp associated with the client has expired. Please perform a full sync.")
+
+
 class Forbidden(OrganizationServiceFault):
     """The caller may not act as another user."""
 

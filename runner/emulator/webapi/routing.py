@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from runner.emulator.metadata.model import Table
-from runner.emulator.webapi import collection, definition_writes, definitions, fetchxml, functions, properties, records
+from runner.emulator.webapi import (
+    change_tracking,
+    collection,
+    definition_writes,
+    definitions,
+    fetchxml,
+    functions,
+    properties,
+    records,
+    sql,
+)
 from runner.emulator.webapi.csdl import schema_document
 from runner.emulator.webapi.exchange import Exchange, json_response
 from runner.emulator.webapi.faults import MethodNotAllowed, ResourceNotFound
@@ -74,7 +84,7 @@ def _collection_handlers(exchange: Exchange, table: Table, rest: Sequence[Segmen
             "POST": lambda: records.create(exchange, table),
         }
     if len(rest) == 1 and rest[0].name == "$count":
-        return {"GET": lambda: collection.count(exchange, table)}
+        return {"GET": lambda: _count(exchange, table)}
     if len(rest) == 1 and rest[0].operation is not None:
         return {"POST": lambda: functions.call_on_collection(exchange, table, rest[0])}
     raise ResourceNotFound.at(rest[0].name)
@@ -85,14 +95,22 @@ def _schema_document(exchange: Exchange) -> Response:
 
 
 #: The query languages other than OData, by the parameter that holds the query.
-_LANGUAGES = {"fetchXml": fetchxml.retrieve_multiple}
+_LANGUAGES = {"fetchXml": fetchxml.retrieve_multiple, "sql": sql.retrieve_multiple}
 
 
 def _retrieve_multiple(exchange: Exchange, table: Table) -> Response:
     for name, answer in _LANGUAGES.items():
         if name in exchange.parameters:
             return answer(exchange, table, exchange.parameters[name])
+    if change_tracking.is_tracked(exchange):
+        return change_tracking.retrieve_changes(exchange, table)
     return collection.retrieve_multiple(exchange, table)
+
+
+def _count(exchange: Exchange, table: Table) -> Response:
+    if change_tracking.is_tracked(exchange):
+        return change_tracking.count_changes(exchange, table)
+    return collection.count(exchange, table)
 
 
 def _service_document(exchange: Exchange) -> Response:
