@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue
+from dataverse_client.types import AliasedValue, Entity, EntityReference, Money, OptionSetValue
 from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.facts import Currency, Facts
 from runner.emulator.metadata.model import AttributeType, Column, Table
@@ -39,7 +39,7 @@ class Formats:
         formats = self._formats
         for name, value in entity.attributes.items():
             formatter = formats.get(name)
-            if formatter is not None and value is not None:
+            if formatter is not None and value is not None and type(value) is not AliasedValue:
                 text = formatter(value, entity)
                 if text is not None:
                     formatted[name] = text
@@ -56,7 +56,7 @@ class Formats:
         attributes = entity.attributes
         for column in self._lookups:
             reference = attributes.get(column)
-            if reference is not None and reference.name is None:
+            if isinstance(reference, EntityReference) and reference.name is None:
                 name = self._facts.name(reference)
                 if name is not None:
                     attributes[column] = EntityReference(reference.logical_name, reference.id, name)

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dataverse_client.types import AliasedValue, Entity, EntityCollection, EntityReference, FetchExpression
+from dataverse_client.types import Entity, EntityCollection, FetchExpression
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.fetchxml import read_fetch
 from runner.emulator.query.fetchxml_conditions import Viewpoint
 from runner.emulator.query.fetchxml_paging import paging_annotation
 from runner.emulator.query.model import Query
 from runner.emulator.webapi.exchange import Exchange, json_response
-from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.http import Response
-from runner.emulator.webapi.representation import FORMATTED_VALUE, LOOKUP_LOGICAL_NAME, RowWriter, plain
+from runner.emulator.webapi.query_languages import aliased_values, check_request
+from runner.emulator.webapi.representation import RowWriter
 
 _CRM = "Microsoft.Dynamics.CRM."
 #: Counts stop here. Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/count-rows
@@ -25,13 +25,12 @@ MAX_COUNT = 5000
 
 
 def retrieve_multiple(exchange: Exchange, table: Table, xml: str) -> Response:
-    """Raises BadRequest when the FetchXML asks another table than the URL, or what reading it raises."""
+    """Raises BadRequest when the URL is another table's or says more, or what reading the FetchXML raises."""
     # Read here for the shape of its rows; what is executed is the text, as a plug-in would see it.
     emulator = exchange.emulator
     viewpoint = Viewpoint(emulator.clock.now(), exchange.user_id, emulator.organization.business_unit_id)
     query = read_fetch(xml, exchange.schema.metadata, viewpoint)
-    if query.entity_name != table.logical_name:
-        raise BadRequest(f"The FetchXML asks for '{query.entity_name}', but the URL is that of '{table.logical_name}'.")
+    check_request(exchange, table, query, "fetchXml")
     found: EntityCollection = exchange.execute("RetrieveMultiple", Query=FetchExpression(xml))[
         "BusinessEntityCollection"
     ]
@@ -41,30 +40,14 @@ def retrieve_multiple(exchange: Exchange, table: Table, xml: str) -> Response:
 
 
 def _writer(exchange: Exchange, table: Table, query: Query) -> Callable[[Entity], dict[str, Any]]:
-    formatted = exchange.preferences.wants(FORMATTED_VALUE)
-    named = exchange.preferences.wants(LOOKUP_LOGICAL_NAME)
+    preferences = exchange.preferences
     if query.aggregates or query.group_by:
-        return lambda row: aliased_values(row, formatted=formatted, logical_names=named)
+        return lambda row: aliased_values(row, preferences)
     names = tuple(table.columns) if query.columns is None else query.columns
     if not query.distinct:
         names = tuple(dict.fromkeys((*names, table.primary_id_attribute)))
-    columns = [table.columns[name] for name in names]
-    writer = RowWriter.of(columns, exchange.schema.navigation(table), exchange.preferences)
-    return lambda row: {**writer.write(row), **aliased_values(row, formatted=formatted, logical_names=named)}
-
-
-def aliased_values(row: Entity, *, formatted: bool, logical_names: bool) -> dict[str, Any]:
-    """The aliased values of a row, under their aliases; those without a value are left out."""
-    body: dict[str, Any] = {}
-    for alias, value in row.items():
-        if not isinstance(value, AliasedValue):
-            continue
-        if formatted and alias in row.formatted_values:
-            body[f"{alias}@{FORMATTED_VALUE}"] = row.formatted_values[alias]
-        if logical_names and isinstance(value.value, EntityReference):
-            body[f"{alias}@{LOOKUP_LOGICAL_NAME}"] = value.value.logical_name
-        body[alias] = plain(value)
-    return body
+    writer = RowWriter.of([table.columns[name] for name in names], exchange.schema.navigation(table), preferences)
+    return lambda row: {**writer.write(row), **aliased_values(row, preferences)}
 
 
 def _annotations(exchange: Exchange, query: Query, found: EntityCollection) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""The conditions of a SELECT as filters of the query model.
+
+SQL knows three truths: a comparison with a column without a value is unknown, and so is its negation. Negations are
+therefore carried inwards until they are operators of their own, and none holds for a row without a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from sqlglot import exp
+
+from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Operator, Or
+from runner.emulator.query.sql_tables import Tables, allow_only, text_of, unsupported
+
+_COMPARISONS: Mapping[type[exp.Expr], Operator] = {
+    exp.EQ: Operator.EQUAL,
+    exp.NEQ: Operator.NOT_EQUAL,
+    exp.GT: Operator.GREATER_THAN,
+    exp.GTE: Operator.GREATER_EQUAL,
+    exp.LT: Operator.LESS_THAN,
+    exp.LTE: Operator.LESS_EQUAL,
+}
+_NEGATIONS = {
+    Operator.EQUAL: Operator.NOT_EQUAL,
+    Operator.GREATER_THAN: Operator.LESS_EQUAL,
+    Operator.LESS_THAN: Operator.GREATER_EQUAL,
+    Operator.LIKE: Operator.NOT_LIKE,
+    Operator.IN: Operator.NOT_IN,
+    Operator.BETWEEN: Operator.NOT_BETWEEN,
+    Operator.NULL: Operator.NOT_NULL,
+}
+_NEGATIONS |= {negative: positive for positive, negative in _NEGATIONS.items()}
+#: The same comparison with its sides changed over.
+_FLIPPED = {
+    Operator.GREATER_THAN: Operator.LESS_THAN,
+    Operator.LESS_THAN: Operator.GREATER_THAN,
+    Operator.GREATER_EQUAL: Operator.LESS_EQUAL,
+    Operator.LESS_EQUAL: Operator.GREATER_EQUAL,
+}
+#: In the query model these hold for rows without a value.
+_HOLDING_FOR_NULL = frozenset({Operator.NOT_EQUAL, Operator.NOT_LIKE, Operator.NOT_IN})
+
+
+def read_condition(node: exp.Expr, tables: Tables, *, negated: bool = False) -> Filter:
+    """The filter of a condition, or of its negation.
+
+    Raises:
+      InvalidArgument: (one of its kinds) a name is unknown, or the condition is of a kind Dataverse does not support.
+    """
+    if isinstance(node, exp.Paren):
+        return read_condition(node.this, tables, negated=negated)
+    if isinstance(node, exp.Not):
+        return read_condition(node.this, tables, negated=not negated)
+    if isinstance(node, exp.And | exp.Or):
+        parts = tuple(read_condition(part, tables, negated=negated) for part in node.flatten(unnest=False))
+        return And(parts) if isinstance(node, exp.And) is not negated else Or(parts)
+    if type(node) in _COMPARISONS:
+        return _comparison(node, tables, negated)
+    if type(node) in _READERS:
+        ref, operator, values = _READERS[type(node)](node, tables)
+        return _condition(ref, _NEGATIONS[operator] if negated else operator, values)
+    raise unsupported(text_of(node))
+
+
+def _condition(ref: ColumnRef, operator: Operator, values: tuple[str | ColumnRef, ...]) -> Filter:
+    condition = Condition(ref, operator, values)
+    if operator not in _HOLDING_FOR_NULL:
+        return condition
+    compared = (ref, *(value for value in values if isinstance(value, ColumnRef)))
+    return And((*(Condition(column, Operator.NOT_NULL) for column in compared), condition))
+
+
+def _comparison(node: exp.Expr, tables: Tables, negated: bool) -> Filter:
+    operator = _COMPARISONS[type(node)]
+    left, right = node.this, node.expression
+    if not isinstance(left, exp.Column):
+        left, right, operator = right, left, _FLIPPED.get(operator, operator)
+    ref = tables.column(left)
+    value = tables.column(right) if isinstance(right, exp.Column) else value_of(right)
+    return _condition(ref, _NEGATIONS[operator] if negated else operator, (value,))
+
+
+_Read: TypeAlias = "tuple[ColumnRef, Operator, tuple[str, ...]]"
+
+
+def _null(node: exp.Expr, tables: Tables) -> _Read:
+    if not isinstance(node.expression, exp.Null):
+        raise unsupported(text_of(node))
+    return tables.column(node.this), Operator.NULL, ()
+
+
+def _like(node: exp.Expr, tables: Tables) -> _Read:
+    operator = Operator.NOT_LIKE if node.args.get("negate") else Operator.LIKE
+    return tables.column(node.this), operator, (value_of(node.expression),)
+
+
+def _in(node: exp.Expr, tables: Tables) -> _Read:
+    if node.args.get("query"):
+        raise unsupported(f"a sub-query: {text_of(node)}")
+    allow_only(node, "this", "expressions")
+    return tables.column(node.this), Operator.IN, tuple(value_of(item) for item in node.expressions)
+
+
+def _between(node: exp.Expr, tables: Tables) -> _Read:
+    allow_only(node, "this", "low", "high")
+    return tables.column(node.this), Operator.BETWEEN, (value_of(node.args["low"]), value_of(node.args["high"]))
+
+
+_READERS: Mapping[type[exp.Expr], Callable[[exp.Expr, Tables], _Read]] = {
+    exp.Is: _null,
+    exp.Like: _like,
+    exp.In: _in,
+    exp.Between: _between,
+}
+
+
+def value_of(node: exp.Expr) -> str:
+    """A literal as text, which each column's type knows how to read. Raises InvalidArgument."""
+    if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal) and not node.this.is_string:
+        return f"-{node.this.name}"
+    if isinstance(node, exp.Null):
+        raise unsupported("a comparison with NULL, which no row satisfies; write IS NULL or IS NOT NULL")
+    if not isinstance(node, exp.Literal | exp.National):
+        raise unsupported(f"{text_of(node)} in place of a value")
+    return node.name

@@ -1,0 +1,169 @@
+"""The tables of a SELECT: what its names mean, and how it joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sqlglot import exp
+
+from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArgument
+from runner.emulator.metadata.model import Metadata, Table
+from runner.emulator.query.model import ColumnRef, Filter, Link
+
+
+def unsupported(construct: str) -> InvalidArgument:
+    """What to raise where Dataverse's SQL does not go that far."""
+    return InvalidArgument(
+        f"The SQL query is not supported: {construct}. Use SELECT of columns and of COUNT, SUM, AVG, MIN and MAX, "
+        "INNER and LEFT JOIN on equal columns, WHERE, GROUP BY, ORDER BY, TOP and OFFSET ... FETCH."
+    )
+
+
+def text_of(node: exp.Expr) -> str:
+    """The node as SQL, shortened, for people."""
+    text = node.sql(dialect="tsql")
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def allow_only(node: exp.Expr, *names: str) -> None:
+    """Raises InvalidArgument when the node says more than its parts of these names."""
+    for name, value in node.args.items():
+        if value and name not in names:
+            raise unsupported(f"{name.strip('_').upper()} in {text_of(node)}")
+
+
+@dataclass(slots=True)
+class _Source:
+    """A table under the name the query gives it. ``alias`` None is the table after FROM."""
+
+    table: Table
+    alias: str | None
+
+
+@dataclass(slots=True)
+class _Joined(_Source):
+    """``own`` is the joined table's column, ``parents`` the one it must equal."""
+
+    kind: Literal["inner", "outer"]
+    own: str
+    parent: ColumnRef
+    where: Filter | None = None
+
+
+@dataclass(slots=True)
+class Tables:
+    """The sources of one SELECT by their names. SQL's names have no case."""
+
+    metadata: Metadata
+    sources: dict[str, _Source] = field(default_factory=dict)
+    joined: list[_Joined] = field(default_factory=list)
+
+    @property
+    def root(self) -> Table:
+        return next(iter(self.sources.values())).table
+
+    def start(self, node: exp.Expr) -> None:
+        """The table after FROM."""
+        name, table = self._read(node)
+        self.sources[name] = _Source(table, None)
+
+    def join(
+        self, node: exp.Expr, kind: Literal["inner", "outer"], on: list[exp.Expr]
+    ) -> tuple[_Joined, list[exp.Expr]]:
+        """Join a table, by the first of the conditions ``on`` that makes its column equal another's.
+
+        Answers the conditions left over, whose columns may be the new table's, too.
+        """
+        name, table = self._read(node)
+        if name in self.sources:
+            raise InvalidArgument(f"The SQL query uses the table name '{name}' twice: give one of them an alias.")
+        source = self.sources[name] = _Source(table, name)
+        for position, condition in enumerate(on):
+            pair = self._pair(condition, name)
+            if pair is not None:
+                own, parent = pair
+                joined = self.sources[name] = _Joined(source.table, name, kind, own.name, parent)
+                self.joined.append(joined)
+                return joined, on[:position] + on[position + 1 :]
+        raise unsupported(
+            f"the JOIN of {name} without ON ... = ... between a column of it and one of a table before it"
+        )
+
+    def _pair(self, node: exp.Expr, name: str) -> tuple[ColumnRef, ColumnRef] | None:
+        if not isinstance(node, exp.EQ):
+            return None
+        sides = (node.this, node.expression)
+        if not all(isinstance(side, exp.Column) for side in sides):
+            return None
+        left, right = (self.column(side) for side in sides)
+        if (left.alias == name) == (right.alias == name):
+            return None
+        return (left, right) if left.alias == name else (right, left)
+
+    def _read(self, node: exp.Expr) -> tuple[str, Table]:
+        if not isinstance(node, exp.Table):
+            raise unsupported(f"{text_of(node)} in place of a table")
+        allow_only(node, "this", "db", "alias")
+        if node.db.lower() not in ("", "dbo"):
+            raise unsupported(f"the schema {node.db}")
+        logical_name = node.name.lower()
+        if logical_name not in self.metadata.tables:
+            raise EntityNotFound.named(logical_name)
+        return (node.alias or logical_name).lower(), self.metadata.tables[logical_name]
+
+    def links(self, parent: str | None = None) -> tuple[Link, ...]:
+        """The joins as a tree, each under the table it hangs on."""
+        return tuple(self._link(joined) for joined in self.joined if joined.parent.alias == parent)
+
+    def _link(self, joined: _Joined) -> Link:
+        return Link(
+            joined.table.logical_name,
+            joined.own,
+            joined.parent.name,
+            joined.alias or "",
+            joined.kind,
+            where=joined.where,
+            links=self.links(joined.alias),
+        )
+
+    def column(self, node: exp.Expr) -> ColumnRef:
+        """The column a name stands for.
+
+        Raises:
+          InvalidArgument: (one of its kinds) it is no plain name, or names nothing, or more than one column.
+        """
+        if not isinstance(node, exp.Column) or isinstance(node.this, exp.Star):
+            raise unsupported(f"{text_of(node)} in place of a column")
+        allow_only(node, "this", "table")
+        name = node.name.lower()
+        if node.table:
+            return self._qualified(node.table.lower(), name)
+        found = [source for source in self.sources.values() if name in source.table.columns]
+        if len(found) > 1:
+            raise InvalidArgument(f"Ambiguous column name '{name}': say which table's it is.")
+        if not found:
+            raise AttributeNotFound.named(self.root.logical_name, name)
+        return ColumnRef(name, found[0].alias)
+
+    def _qualified(self, source_name: str, name: str) -> ColumnRef:
+        source = self.sources.get(source_name)
+        if source is None:
+            raise InvalidArgument(f'The multi-part identifier "{source_name}.{name}" could not be bound.')
+        if name not in source.table.columns:
+            raise AttributeNotFound.named(source.table.logical_name, name)
+        return ColumnRef(name, source.alias)
+
+
+def conjuncts(node: exp.Expr | None) -> Iterator[exp.Expr]:
+    """What must all hold for the node to hold."""
+    if node is None:
+        return
+    if isinstance(node, exp.Paren):
+        yield from conjuncts(node.this)
+    elif isinstance(node, exp.And):
+        for part in node.flatten(unnest=False):
+            yield from conjuncts(part)
+    else:
+        yield node

@@ -1,0 +1,40 @@
+"""What questions in FetchXML and in SQL have in common over the Web API."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from dataverse_client.types import AliasedValue, Entity, EntityReference
+from runner.emulator.metadata.model import Table
+from runner.emulator.query.model import Query
+from runner.emulator.webapi.exchange import Exchange
+from runner.emulator.webapi.faults import BadRequest
+from runner.emulator.webapi.http import Preferences
+from runner.emulator.webapi.representation import FORMATTED_VALUE, LOOKUP_LOGICAL_NAME, plain
+
+
+def check_request(
+    exchange: Exchange, table: Table, query: Query, language: str, accepted: Collection[str] = ()
+) -> None:
+    """Raises BadRequest when the query is not of the URL's table, or has options of OData beside it."""
+    if query.entity_name != table.logical_name:
+        raise BadRequest(f"{language} asks for '{query.entity_name}', but the URL is that of '{table.logical_name}'.")
+    for name in exchange.parameters:
+        if name.startswith("$") and name not in accepted:
+            raise BadRequest(f"The query option {name} cannot be combined with {language}.")
+
+
+def aliased_values(row: Entity, preferences: Preferences) -> dict[str, Any]:
+    """The aliased values of a row, under their aliases; those without a value are left out."""
+    formatted, logical_names = preferences.wants(FORMATTED_VALUE), preferences.wants(LOOKUP_LOGICAL_NAME)
+    body: dict[str, Any] = {}
+    for alias, value in row.items():
+        if not isinstance(value, AliasedValue):
+            continue
+        if formatted and alias in row.formatted_values:
+            body[f"{alias}@{FORMATTED_VALUE}"] = row.formatted_values[alias]
+        if logical_names and isinstance(value.value, EntityReference):
+            body[f"{alias}@{LOOKUP_LOGICAL_NAME}"] = value.value.logical_name
+        body[alias] = plain(value)
+    return body
