@@ -57,8 +57,11 @@ def nested() -> list[Step]:
     ]
 
 
-def creating(registered: list[Step]) -> Callable[[], object]:
+def creating(registered: list[Step], rows: int = 0) -> Callable[[], object]:
+    """Creates a row in a table that has that many."""
     service = Emulator(registered, trace_setting=TraceSetting.OFF).service()
+    for _ in range(rows):
+        service.create(Entity("new_payment", None, COLUMNS))
     return lambda: service.create(Entity("new_payment", None, COLUMNS))
 
 
@@ -98,6 +101,7 @@ def main() -> None:
     contenders = {
         "bare sqlite3 transaction": bare_create(),
         "Create, no step": creating([]),
+        "Create, no step, 100 000 rows there": creating([], rows=100_000),
         "Create, 3 steps": creating(steps(three)),
         "Create, 3 steps, post-image of 2 columns": creating(
             steps(three, Image("after", "post", ("new_name", "new_amount")))

@@ -205,7 +205,8 @@ def _relate(engine: Engine, call: Call, parameters: dict[str, Any], message: str
         target = parameter(operation.parameters, "Target", EntityReference)
         relationship = parameter(operation.parameters, "Relationship", str)
         work = engine.records.associate if message == "Associate" else engine.records.disassociate
-        work(target, relationship, operation.parameters.get("RelatedEntities") or ())
+        related = operation.parameters.get("RelatedEntities") or ()
+        work(target, relationship, related, operation.call.user_id)
         return {}
 
     return engine.pipe(Operation(message, NO_ENTITY, call, parameters, main))
