@@ -167,6 +167,11 @@ class Emulator:
         self._engine.register_api(api)
 
     @property
+    def custom_apis(self) -> Mapping[str, CustomApi]:
+        """What is registered now, by name."""
+        return self._engine.custom_apis
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """What is registered now."""
         return tuple(self._engine.steps)

@@ -69,9 +69,10 @@ class Engine:
         self.customizations = Customizations(store, self.records.forget_tables)
         self.users = Users(store, self.records)
         self.messages: dict[str, tuple[str, Handler]] = dict(MESSAGES)
+        self.custom_apis: dict[str, CustomApi] = {}
         self.pipeline = Pipeline(self, steps, sink)
         self.jobs = JobQueue()
-        self.trace_log = TraceLog(store, self.records, organization.organization_id)
+        self.trace_log = TraceLog(store, self.records)
         self.executions: deque[Execution] = deque(maxlen=EXECUTIONS_KEPT)
         self._open: Transaction | None = None
         self._closed = False
@@ -119,6 +120,7 @@ class Engine:
         return handler(self, call, dict(parameters))
 
     def register_api(self, api: CustomApi) -> None:
+        self.custom_apis[api.name] = api
         self.messages[api.name.lower()] = (api.name, api.handle)
         step = api.step()
         if step is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from dataverse_client.types import Entity, EntityCollection, EntityReference
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import Aggregate, Query
+from runner.emulator.webapi import custom_apis
 from runner.emulator.webapi.bulk_delete import bulk_delete
 from runner.emulator.webapi.definition_writes import create_tables
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
@@ -23,14 +24,17 @@ from runner.emulator.webapi.paths import Segment
 VERSION = "9.2.0.0"
 
 
-def knows(name: str) -> bool:
+def knows(exchange: Exchange, name: str) -> bool:
     """Whether there is an unbound function or action of that name."""
-    return name in _FUNCTIONS or name in _ACTIONS
+    api = exchange.emulator.custom_apis.get(name)
+    return name in _FUNCTIONS or name in _ACTIONS or (api is not None and api.entity is None)
 
 
 def call(exchange: Exchange, segment: Segment) -> Response:
     """Call an unbound function or action. Raises MethodNotAllowed when the one is asked like the other."""
     name, method = segment.operation or segment.name, exchange.request.method.upper()
+    if name in exchange.emulator.custom_apis:
+        return custom_apis.call(exchange, exchange.emulator.custom_apis[name], segment.arguments or {})
     results: Mapping[str, Any] | None
     if method == "GET" and name in _FUNCTIONS:
         results = _FUNCTIONS[name](exchange, segment.arguments or {})
@@ -52,8 +56,11 @@ def call_on_collection(exchange: Exchange, table: Table, segment: Segment) -> Re
 
 
 def call_on_row(exchange: Exchange, table: Table, reference: EntityReference, segment: Segment) -> Response:
-    """Call an action bound to one row. Raises ResourceNotFound."""
-    raise ResourceNotFound.at(segment.name)
+    """Call a custom API bound to one row. Raises ResourceNotFound."""
+    api = exchange.emulator.custom_apis.get(segment.operation or "")
+    if api is None or api.entity != table.logical_name:
+        raise ResourceNotFound.at(segment.name)
+    return custom_apis.call(exchange, api, segment.arguments or {}, reference)
 
 
 def _who_am_i(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ def handlers(exchange: Exchange, table: Table, reference: EntityReference, rest:
     name, tail = rest[0].name, [segment.name for segment in rest[1:]]
     navigation = exchange.schema.navigation(table)
     if rest[0].operation is not None and not tail:
-        return {"POST": lambda: functions.call_on_row(exchange, table, reference, rest[0])}
+        return dict.fromkeys(("GET", "POST"), lambda: functions.call_on_row(exchange, table, reference, rest[0]))
     column = column_named(table, name)
     if column is not None and tail in ([], ["$value"]):
         return _column_handlers(exchange, table, reference, column, raw=bool(tail))

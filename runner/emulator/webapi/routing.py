@@ -43,7 +43,7 @@ def route(exchange: Exchange, segments: Sequence[Segment]) -> Response:
     table = exchange.schema.metadata.by_entity_set.get(first.name)
     if table is not None:
         return _dispatch(exchange, _table_handlers(exchange, table, segments))
-    if len(segments) == 1 and functions.knows(first.operation or first.name):
+    if len(segments) == 1 and functions.knows(exchange, first.operation or first.name):
         return functions.call(exchange, first)
     raise ResourceNotFound.at(first.name)
 

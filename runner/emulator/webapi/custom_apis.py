@@ -1,0 +1,141 @@
+"""Custom APIs as functions and actions: JSON to their parameters, their response properties to JSON.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/custom-api
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue, guid
+from runner.emulator.custom_api import CustomApi, ParameterType
+from runner.emulator.metadata.model import Table
+from runner.emulator.query.edm import instant
+from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
+from runner.emulator.webapi.faults import BadRequest, MethodNotAllowed
+from runner.emulator.webapi.http import Preferences, Response
+from runner.emulator.webapi.representation import RowWriter, plain
+
+_NAMESPACE = "Microsoft.Dynamics.CRM."
+
+
+def call(
+    exchange: Exchange, api: CustomApi, arguments: Mapping[str, Any], target: EntityReference | None = None
+) -> Response:
+    """Call ``api``: a function with the URL's ``arguments``, an action with the body.
+
+    Raises:
+      MethodNotAllowed: a function is not asked with GET, an action not with POST.
+      BadRequest: a parameter cannot be read.
+    """
+    method = exchange.request.method.upper()
+    if method != ("GET" if api.is_function else "POST"):
+        raise MethodNotAllowed.of(method, api.name)
+    given = arguments if api.is_function or not exchange.request.body else exchange.request.json_body()
+    parameters = dict(_parameter(exchange, api, name, value) for name, value in given.items() if "@" not in name)
+    if target is not None:
+        parameters["Target"] = exchange.resolve(target)
+    results = exchange.execute(api.name, **parameters)
+    if not results:
+        return NO_CONTENT
+    context = exchange.context(f"{_NAMESPACE}{api.name}Response")
+    return json_response({"@odata.context": context, **{k: _json(exchange, v) for k, v in results.items()}})
+
+
+def _parameter(exchange: Exchange, api: CustomApi, name: str, value: Any) -> tuple[str, Any]:
+    declared = api.request_parameters.get(name)
+    if declared is None or value is None:
+        # What is not declared, or missing, the API itself refuses, naming it.
+        return name, value
+    try:
+        return name, _read(exchange, declared.type, value)
+    except (ValueError, TypeError, KeyError):
+        raise BadRequest(f"{api.name}: '{value}' is no {declared.type.name} for the parameter '{name}'.") from None
+
+
+def _read(exchange: Exchange, kind: ParameterType, value: Any) -> Any:
+    if kind in _ROWS:
+        return _ROWS[kind](exchange, value)
+    return _VALUES[kind](value) if kind in _VALUES else value
+
+
+def _number(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise TypeError
+    return Decimal(value)
+
+
+def _choice(value: Any) -> OptionSetValue:
+    return OptionSetValue(int(_number(value)))
+
+
+def _moment(value: Any) -> datetime:
+    moment = instant(value, date_only=False)
+    if not isinstance(moment, datetime):
+        raise TypeError
+    return moment
+
+
+_VALUES: Mapping[ParameterType, Callable[[Any], Any]] = {
+    ParameterType.DATE_TIME: _moment,
+    ParameterType.DECIMAL: _number,
+    ParameterType.FLOAT: lambda value: float(_number(value)),
+    ParameterType.MONEY: lambda value: Money(_number(value)),
+    ParameterType.PICKLIST: _choice,
+    ParameterType.STRING_ARRAY: tuple,
+    ParameterType.GUID: guid,
+}
+
+
+def _table(exchange: Exchange, value: Any) -> Table:
+    kind = str(value.get("@odata.type")).lstrip("#").removeprefix(_NAMESPACE) if isinstance(value, dict) else ""
+    table = exchange.schema.metadata.tables.get(kind)
+    if table is None:
+        raise ValueError
+    return table
+
+
+def _entity(exchange: Exchange, value: Any) -> Entity:
+    return exchange.reader().read(_table(exchange, value), value).entity
+
+
+def _reference(exchange: Exchange, value: Any) -> EntityReference:
+    if isinstance(value, dict) and isinstance(value.get("@odata.id"), str):
+        return exchange.resolve(exchange.reader().reference(value["@odata.id"]))
+    table = _table(exchange, value)
+    return EntityReference(table.logical_name, guid(value[table.primary_id_attribute]))
+
+
+def _collection(exchange: Exchange, value: Any) -> EntityCollection:
+    return EntityCollection([_entity(exchange, each) for each in value])
+
+
+_ROWS: Mapping[ParameterType, Callable[[Exchange, Any], Any]] = {
+    ParameterType.ENTITY: _entity,
+    ParameterType.ENTITY_REFERENCE: _reference,
+    ParameterType.ENTITY_COLLECTION: _collection,
+}
+
+
+def _json(exchange: Exchange, value: Any) -> Any:
+    match value:
+        case Entity():
+            return _row(exchange, value)
+        case EntityCollection():
+            return [_row(exchange, row) for row in value]
+        case EntityReference():
+            table = exchange.schema.table(value.logical_name)
+            return {"@odata.type": f"#{_NAMESPACE}{value.logical_name}", table.primary_id_attribute: value.id}
+        case tuple():
+            return list(value)
+    return plain(value)
+
+
+def _row(exchange: Exchange, row: Entity) -> dict[str, Any]:
+    table = exchange.schema.table(row.logical_name)
+    columns = [table.columns[name] for name in row if name in table.columns]
+    writer = RowWriter.of(columns, exchange.schema.navigation(table), Preferences())
+    return {"@odata.type": f"#{_NAMESPACE}{row.logical_name}", **writer.write(row)}
