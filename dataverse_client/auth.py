@@ -87,7 +87,8 @@ class ClientCertificate:
 class EntraTokens:
     """Tokens for the environment at ``url``, by the client credentials flow; MSAL keeps them in memory.
 
-    ``timeout`` is in seconds, for each request to Entra. ``authority`` is another host in a sovereign cloud.
+    ``timeout`` is in seconds, for each request to Entra. ``authority`` is another host in a sovereign cloud, or a
+    served emulator.
     ``session`` is the requests session those go through; one that ignores proxy variables by default.
 
     Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
@@ -143,6 +144,8 @@ class EntraTokens:
                     self._client_id,
                     client_credential=self._credential.for_msal(),
                     authority=self._authority,
+                    # Who names another authority vouches for it; MSAL would ask the public cloud whether it exists.
+                    instance_discovery=None if self._authority.startswith(PUBLIC_CLOUD) else False,
                     http_client=self._http,
                 )
             return self._application

@@ -5,6 +5,7 @@ Source: https://www.uvicorn.org/settings/
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import signal
 import socket
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _MAX_HEAD = 128 * 1024
 #: Seconds an idle connection is kept.
 _KEEP_ALIVE = 65
+#: Seconds a client has to answer the end of a TLS connection.
+_GOODBYE = 1.0
 
 
 class ServerError(Exception):
@@ -102,13 +105,26 @@ class Server(uvicorn.Server):
         ``when_ready`` is called once the first request would be answered.
         """
         self._when_ready = when_ready
-        with _Termination():
-            self.run(sockets=[self._bound])
+        with _Termination(), asyncio.Runner(loop_factory=_event_loop) as runner:
+            runner.run(self.serve(sockets=[self._bound]))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._when_ready()
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """One whose servers do not wait half a minute, at their end, for idle clients to say goodbye to TLS."""
+    loop = asyncio.new_event_loop()
+    plain: Any = loop.create_server
+
+    def create_server(*arguments: Any, ssl: Any = None, **options: Any) -> Any:
+        goodbye = {"ssl_shutdown_timeout": _GOODBYE} if ssl else {}
+        return plain(*arguments, ssl=ssl, **options, **goodbye)
+
+    loop.create_server = create_server  # type: ignore[method-assign]  # uvicorn has no setting for it
+    return loop
 
 
 class _Termination:
