@@ -25,7 +25,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, OrganizationService
 
 __all__ = [
-    "NO_HOST",
+    "INERT_HOST",
     "Caller",
     "Configuration",
     "ExecutionHost",
@@ -148,7 +148,7 @@ class MessageOperation:
     is_offline_playback: bool = False
 
 
-class _NoHost:
+class _InertHost:
     """Stands where a plug-in would have its host, in a context that only tells what happened."""
 
     def _refuse(self, *_: object) -> NoReturn:
@@ -159,7 +159,7 @@ class _NoHost:
     trace = organization_service = service = on_rollback = _refuse
 
 
-NO_HOST: ExecutionHost = _NoHost()
+INERT_HOST: ExecutionHost = _InertHost()
 
 
 class PluginContext:
@@ -234,7 +234,7 @@ class PluginContext:
         return {name: getattr(self, name) for name in self.__slots__ if name != "_host"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._host = NO_HOST
+        self._host = INERT_HOST
         for name, value in state.items():
             setattr(self, name, value)
 

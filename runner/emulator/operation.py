@@ -10,9 +10,8 @@ from typing import Any
 from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference
 from runner.emulator.call import Call
 from runner.emulator.step_table import Plans, StepPlan
-from runner.execution.inert_host import INERT_HOST
 from runner.execution.step import Mode, Stage, Step
-from runner.plugin import MessageOperation, PluginContext
+from runner.plugin import INERT_HOST, MessageOperation, PluginContext
 
 #: Their stage-10 shared variables are found in the parent context from stage 20 on.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#shared-variables
@@ -112,7 +111,7 @@ class View:
     ``seen`` is what the steps of the present stage are told.
     """
 
-    __slots__ = ("bulk", "operation", "outputs", "own", "parent", "plan", "rows", "seen", "shared")
+    __slots__ = ("bulk", "operation", "own", "parent", "plan", "rows", "seen", "shared")
 
     def __init__(self, operation: Operation, plan: StepPlan, rows: range, *, bulk: bool, own: bool = False) -> None:
         self.operation = operation

@@ -12,6 +12,7 @@ from enum import IntEnum
 from azure_bridge.redaction import redact
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.records import Records
+from runner.emulator.seed import ORGANIZATION_ID
 from runner.emulator.store import Store
 from runner.execution.execution import Execution
 
@@ -19,6 +20,7 @@ from runner.execution.execution import Execution
 MAX_BYTES = 10 * 1024
 
 _PLUG_IN = 1
+_ORGANIZATION = EntityReference("organization", ORGANIZATION_ID)
 
 
 class TraceSetting(IntEnum):
@@ -32,10 +34,9 @@ class TraceSetting(IntEnum):
 class TraceLog:
     """Collects executions until somebody writes their rows down, outside the transactions they ran in."""
 
-    def __init__(self, store: Store, records: Records, organization_id: str) -> None:
+    def __init__(self, store: Store, records: Records) -> None:
         self._store = store
         self._records = records
-        self._organization = EntityReference("organization", organization_id)
         self._generation = -1
         self._setting = TraceSetting.OFF
         self.waiting: list[Execution] = []
@@ -44,7 +45,7 @@ class TraceLog:
     def setting(self) -> TraceSetting:
         """What the organization row says; read again when it may have changed."""
         if self._generation != self._store.generation:
-            row = self._records.retrieve(self._organization, ("plugintracelogsetting",), formatted=False)
+            row = self._records.retrieve(_ORGANIZATION, ("plugintracelogsetting",), formatted=False)
             self._setting = TraceSetting(row["plugintracelogsetting"].value)
             self._generation = self._store.generation
         return self._setting

@@ -21,7 +21,6 @@ from typing import Any, NoReturn
 
 from dataverse_client import exact_json
 from dataverse_client.types import EMPTY_GUID, EntityReference
-from runner.execution.inert_host import INERT_HOST
 from runner.execution.remote_errors import InvalidRemoteContextError, UnsupportedMessageFormatError
 from runner.execution.remote_values import (
     WireDateTime,
@@ -38,7 +37,7 @@ from runner.execution.remote_values import (
     encode_relationship,
     encode_value,
 )
-from runner.plugin import Caller, ExecutionHost, MessageOperation, Organization, PluginContext
+from runner.plugin import INERT_HOST, Caller, ExecutionHost, MessageOperation, Organization, PluginContext
 
 #: What Dataverse leaves out of a notification that is too long.
 TRIMMED_KEYS = ("InputParameters", "ParentContext", "PostEntityImages", "PreEntityImages")

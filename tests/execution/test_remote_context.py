@@ -13,14 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue
-from runner.execution.inert_host import INERT_HOST
 from runner.execution.remote_context import TRIMMED_KEYS, RemoteContext
 from runner.execution.remote_errors import (
     InvalidRemoteContextError,
     RemoteContextError,
     UnsupportedMessageFormatError,
 )
-from runner.plugin import Caller, InvalidPluginExecutionException, MessageOperation, Organization, PluginContext
+from runner.plugin import (
+    INERT_HOST,
+    Caller,
+    InvalidPluginExecutionException,
+    MessageOperation,
+    Organization,
+    PluginContext,
+)
 
 CAPTURES = sorted((Path(__file__).parents[3] / "shared/data/remote-execution-context").glob("*.json"))
 ROW, USER, STEP = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "123")
