@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from azure_bridge.clock import ManualClock
-from dataverse_client.types import QueryExpression
+from dataverse_client.types import FetchExpression, OrganizationRequest, QueryExpression
 from runner.emulator.emulator import Emulator
 from runner.execution.step import Step
 from runner.plugin import Plugin, PluginContext
@@ -61,3 +61,14 @@ def names(service):
         return sorted(row[column] for row in service.retrieve_multiple(QueryExpression.of(entity)))
 
     return of
+
+
+@pytest.fixture
+def fetch(service):
+    """The collection a FetchXML text asks for."""
+
+    def ask(xml):
+        request = OrganizationRequest("RetrieveMultiple", {"Query": FetchExpression(xml)})
+        return service.execute(request).results["BusinessEntityCollection"]
+
+    return ask

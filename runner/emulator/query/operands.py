@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from dataverse_client.types import EntityReference, Money, OptionSetValue, guid
@@ -30,7 +30,7 @@ def operand(table: str, column: Column, value: Any) -> int | float | str:
     """
     try:
         return _OPERANDS[column.type](column, value)
-    except (ValueError, TypeError, OverflowError, InvalidOperation):
+    except (ValueError, TypeError, ArithmeticError):
         raise InvalidArgument(
             f"'{column.logical_name}' of '{table}' ({column.type.value}) cannot be compared with {value!r}."
         ) from None

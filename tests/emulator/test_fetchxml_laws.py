@@ -1,0 +1,232 @@
+"""FetchXML and SQL against plain Python: whatever the rows and the conditions, the same ones are found."""
+
+from __future__ import annotations
+
+import fnmatch
+import operator
+from decimal import Decimal
+from xml.sax.saxutils import quoteattr
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from azure_bridge.clock import ManualClock
+from dataverse_client.types import Entity, FetchExpression, Money, OrganizationRequest
+from runner.emulator.emulator import Emulator
+from runner.emulator.query.sql import read_sql
+
+TEXTS = ("ada", "Ada", "ADA LTD", "bea", "b%a", "Éva", "éva", "o'Neil", "<&>")
+COLUMNS = ("name", "numberofemployees", "revenue")
+COMPARISONS = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+SQL_SIGNS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+names = st.sampled_from(TEXTS)
+numbers = st.integers(0, 5)
+amounts = st.decimals(0, 5, places=2)
+rows = st.lists(
+    st.fixed_dictionaries(
+        {"name": names, "numberofemployees": st.none() | numbers, "revenue": st.none() | amounts},
+    ),
+    max_size=8,
+)
+comparisons = st.sampled_from(sorted(COMPARISONS))
+conditions = st.one_of(
+    st.tuples(st.just("numberofemployees"), comparisons, st.tuples(numbers)),
+    st.tuples(st.just("revenue"), comparisons, st.tuples(amounts)),
+    st.tuples(st.just("name"), st.sampled_from(["eq", "ne"]), st.tuples(names)),
+    st.tuples(st.just("name"), st.sampled_from(["like", "not-like"]), st.tuples(st.sampled_from(["a%", "%a", "_e_"]))),
+    st.tuples(st.sampled_from(COLUMNS), st.sampled_from(["null", "not-null"]), st.just(())),
+    st.tuples(st.just("name"), st.sampled_from(["in", "not-in"]), st.lists(names, min_size=1, max_size=3)),
+    st.tuples(st.just("revenue"), st.sampled_from(["between", "not-between"]), st.tuples(amounts, amounts)),
+)
+trees = st.recursive(
+    conditions,
+    lambda inner: st.tuples(st.sampled_from(["and", "or"]), st.lists(inner, min_size=1, max_size=3)),
+    max_leaves=6,
+)
+
+
+def is_filter(tree):
+    return tree[0] in ("and", "or")
+
+
+# --- plain Python ---------------------------------------------------------------------------------------------
+
+
+def folded(value):
+    return value.casefold() if isinstance(value, str) else value
+
+
+def holds(tree, row):
+    """What FetchXML says: a negative operator holds for a row without a value."""
+    if is_filter(tree):
+        return (all if tree[0] == "and" else any)(holds(part, row) for part in tree[1])
+    column, name, values = tree
+    value = folded(row[column])
+    if name in ("null", "not-null"):
+        return (value is None) is (name == "null")
+    if value is None:
+        return name in ("ne", "not-like", "not-in")
+    return has_value(name, value, [folded(other) for other in values])
+
+
+def has_value(name, value, values):
+    if name in COMPARISONS:
+        return COMPARISONS[name](value, values[0])
+    if name.endswith("like"):
+        found = fnmatch.fnmatchcase(value, values[0].replace("%", "*").replace("_", "?"))
+    elif name.endswith("between"):
+        found = values[0] <= value <= values[1]
+    else:
+        found = value in values
+    return found is not name.startswith("not-")
+
+
+def holds_in_sql(tree, row):
+    """What SQL says: True, False, or None for what is not known."""
+    if tree[0] == "not":
+        inner = holds_in_sql(tree[1], row)
+        return None if inner is None else not inner
+    if is_filter(tree):
+        parts = [holds_in_sql(part, row) for part in tree[1]]
+        decisive = tree[0] == "or"
+        return decisive if decisive in parts else None if None in parts else not decisive
+    column, name, _ = tree
+    if row[column] is None and name not in ("null", "not-null"):
+        return None
+    return holds(tree, row)
+
+
+# --- the embedded Dataverse -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    with Emulator(clock=ManualClock()) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def nothing(emulator):
+    return emulator.snapshot()
+
+
+def fill(emulator, nothing, rows):
+    emulator.restore(nothing)
+    for index, row in enumerate(rows):
+        columns = {**row, "accountnumber": str(index)}
+        if row["revenue"] is not None:
+            columns["revenue"] = Money(row["revenue"])
+        emulator.service().create(Entity("account", None, columns))
+
+
+def element(tree):
+    if is_filter(tree):
+        return f"<filter type='{tree[0]}'>{''.join(map(element, tree[1]))}</filter>"
+    column, name, values = tree
+    inside = "".join(f"<value>{quoteattr(str(value))[1:-1]}</value>" for value in values)
+    return f"<condition attribute='{column}' operator='{name}'>{inside}</condition>"
+
+
+def ask(emulator, query):
+    request = OrganizationRequest("RetrieveMultiple", {"Query": query})
+    return emulator.execute(request).results["BusinessEntityCollection"]
+
+
+def fetched(emulator, inside, attributes=""):
+    return ask(emulator, FetchExpression(f"<fetch {attributes}><entity name='account'>{inside}</entity></fetch>"))
+
+
+checked = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@checked
+@given(rows, trees)
+def test_fetchxml_finds_what_python_finds(emulator, nothing, rows, tree):
+    fill(emulator, nothing, rows)
+    found = fetched(emulator, f"<attribute name='accountnumber'/><filter>{element(tree)}</filter>")
+    expected = {str(index) for index, row in enumerate(rows) if holds(tree, row)}
+    assert {row["accountnumber"] for row in found} == expected
+
+
+@checked
+@given(rows, st.integers(1, 3), st.booleans())
+def test_pages_hold_every_row_once_and_in_order(emulator, nothing, rows, size, descending):
+    fill(emulator, nothing, rows)
+    order = f"<attribute name='numberofemployees'/><order attribute='numberofemployees' descending='{descending}'/>"
+    seen, cookie = [], ""
+    for page in range(1, len(rows) + 2):
+        found = fetched(emulator, order, f"count='{size}' page='{page}' {cookie}")
+        seen += [row.get("numberofemployees") for row in found]
+        if not found.more_records:
+            break
+        cookie = f"paging-cookie={quoteattr(found.paging_cookie)}"
+    values = sorted(
+        (row["numberofemployees"] for row in rows), key=lambda n: -1 if n is None else n, reverse=descending
+    )
+    assert seen == values
+
+
+@checked
+@given(rows)
+def test_groups_add_up(emulator, nothing, rows):
+    fill(emulator, nothing, rows)
+    found = fetched(
+        emulator,
+        "<attribute name='numberofemployees' groupby='true' alias='n'/>"
+        "<attribute name='revenue' aggregate='sum' alias='total'/>"
+        "<attribute name='accountid' aggregate='count' alias='rows'/>",
+        "aggregate='true'",
+    )
+    told = {group["n"].value if "n" in group else None: group for group in found}
+    assert told.keys() == {row["numberofemployees"] for row in rows}
+    for number, group in told.items():
+        members = [row["revenue"] for row in rows if row["numberofemployees"] == number]
+        amounts = [amount for amount in members if amount is not None]
+        assert group["rows"].value == len(members)
+        assert (group["total"].value.value if "total" in group else None) == (
+            sum(amounts, Decimal()) if amounts else None
+        )
+
+
+SQL_WORDS = {"null": "IS NULL", "not-null": "IS NOT NULL", "like": "LIKE", "not-like": "NOT LIKE"}
+
+
+def sql(tree):
+    if tree[0] == "not":
+        return f"NOT ({sql(tree[1])})"
+    if is_filter(tree):
+        return "(" + f" {tree[0]} ".join(map(sql, tree[1])) + ")"
+    column, name, values = tree
+    texts = ["'{}'".format(v.replace("'", "''")) if isinstance(v, str) else str(v) for v in values]
+    if name in SQL_SIGNS:
+        return f"{column} {SQL_SIGNS[name]} {texts[0]}"
+    if name in SQL_WORDS:
+        return f"{column} {SQL_WORDS[name]} {' '.join(texts)}"
+    if name.endswith("between"):
+        return f"{column} {name.replace('-', ' ')} {' AND '.join(texts)}"
+    return f"{column} {name.replace('-', ' ')} ({', '.join(texts)})"
+
+
+negated = trees.flatmap(
+    lambda tree: st.sampled_from([tree, ("not", tree), ("and", [("not", tree), tree]), ("not", ("or", [tree]))])
+)
+
+
+@checked
+@given(rows, negated)
+def test_sql_finds_what_three_valued_logic_finds(emulator, nothing, rows, tree):
+    fill(emulator, nothing, rows)
+    selection = read_sql(f"SELECT accountnumber FROM account WHERE {sql(tree)}", emulator.metadata)
+    expected = {str(index) for index, row in enumerate(rows) if holds_in_sql(tree, row)}
+    assert {row["accountnumber"].value for row in ask(emulator, selection.query)} == expected
