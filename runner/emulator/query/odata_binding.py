@@ -88,6 +88,7 @@ class Ends:
 
 
 def ends_of(relationship: ManyToManyRelationship, near: str) -> Ends:
+    """The ends as seen from the table ``near``; a table linked to itself is seen from its first end."""
     first = (relationship.entity1_intersect_attribute, relationship.entity1_logical_name)
     second = (relationship.entity2_intersect_attribute, relationship.entity2_logical_name)
     here, there = (first, second) if first[1] == near else (second, first)
@@ -268,7 +269,7 @@ class Binder:
 
     def _lambda(self, expression: syntax.Lambda, scopes: Mapping[str, _Node]) -> Filter:
         parent, path = _start(expression.collection, scopes)
-        if len(path) != 1 or parent.reached.get(path[0]):
+        if len(path) != 1:
             raise ODataError(f"'{expression.collection}' is not a collection of the table itself.")
         node, through = self._collection(parent, path[0])
         where = None

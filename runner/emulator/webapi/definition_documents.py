@@ -79,7 +79,7 @@ def _table_values(table: Table) -> dict[str, Any]:
         "IsCustomEntity": table.is_custom,
         "IsPrivate": False,
         "IsActivity": False,
-        "IsIntersect": False,
+        "IsIntersect": table.is_intersect,
         "IsManaged": not table.is_custom,
         "IsLogicalEntity": False,
         "IsBPFEntity": False,
@@ -155,11 +155,13 @@ def _type_values(column: Column) -> Iterator[tuple[str, Any]]:
     match column.type:
         case AttributeType.STRING | AttributeType.MEMO:
             yield "MaxLength", column.max_length
-            yield "Format", "Text" if column.type is AttributeType.STRING else "TextArea"
+            yield "Format", column.format if column.type is AttributeType.STRING else "TextArea"
+            yield "FormatName", {"Value": column.format if column.type is AttributeType.STRING else "TextArea"}
         case AttributeType.INTEGER | AttributeType.BIG_INT | AttributeType.DECIMAL | AttributeType.DOUBLE:
             yield from (("MinValue", column.min_value), ("MaxValue", column.max_value), ("Precision", column.precision))
         case AttributeType.MONEY:
             yield from (("MinValue", column.min_value), ("MaxValue", column.max_value), ("Precision", column.precision))
+            yield "PrecisionSource", column.precision_source
             yield from (("IsBaseCurrency", column.base_of is not None), ("CalculationOf", column.base_of))
         case AttributeType.DATE_TIME:
             yield "Format", "DateOnly" if column.date_only else "DateAndTime"

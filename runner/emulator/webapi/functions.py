@@ -122,8 +122,15 @@ def _upsert_multiple(exchange: Exchange, table: Table) -> Response:
     return NO_CONTENT
 
 
+def _delete_multiple(exchange: Exchange, table: Table) -> Response:
+    # Standard tables refuse it; the message says so in the platform's words.
+    exchange.execute("DeleteMultiple", Targets=EntityCollection(entity_name=table.logical_name))
+    return NO_CONTENT
+
+
 _ON_COLLECTION: Mapping[str, Callable[[Exchange, Table], Response]] = {
     "CreateMultiple": _create_multiple,
+    "DeleteMultiple": _delete_multiple,
     "UpdateMultiple": _update_multiple,
     "UpsertMultiple": _upsert_multiple,
 }

@@ -228,6 +228,9 @@ class TestManyRows:
         rows = crm.get("new_payments?$orderby=new_stripepaymentintentid")["value"]
         assert [(row["new_stripepaymentintentid"], row["new_amount"]) for row in rows] == [("pi_1", 7), ("pi_2", 7)]
 
+    def test_delete_multiple_is_refused_as_for_every_standard_table(self, crm, error_of):
+        assert error_of(crm.post(f"{self.PATH}DeleteMultiple", {"Targets": []}))[:2] == (405, "0x80040315")
+
 
 def test_who_am_i_tells_whom_the_request_is_made_as(crm, emulator):
     assert crm.get("WhoAmI")["UserId"] == emulator.administrator_id
