@@ -64,12 +64,17 @@ class QueryOptions:
     apply: str | None = None
 
 
+_NO_OPTIONS = QueryOptions()
+
+
 def parse_options(parameters: Mapping[str, str], depth: int = 0) -> QueryOptions:
     """The system query options among ``parameters``; ``@p`` parameters are what ``@p`` stands for in them.
 
     Raises:
       ODataError: an option cannot be read, or is one Dataverse does not support.
     """
+    if not parameters:
+        return _NO_OPTIONS
     if depth > MAX_DEPTH:
         raise ODataError(f"The $expand goes deeper than {MAX_DEPTH} levels.")
     aliases = {name: value for name, value in parameters.items() if name.startswith("@")}

@@ -19,7 +19,7 @@ from runner.emulator.webapi.exchange import Exchange, json_response, text_respon
 from runner.emulator.webapi.faults import BadRequest, ChangeTrackingNotEnabled, ExpiredVersionStamp
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.paging import SkipToken, link
-from runner.emulator.webapi.representation import RowWriter
+from runner.emulator.webapi.representation import row_writer
 
 _DELTA_TOKEN = re.compile(r"(\d{1,18})!(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d)\Z")
 _DATE = "%m/%d/%Y %H:%M:%S"
@@ -111,12 +111,12 @@ def _lifetime(exchange: Exchange) -> timedelta:
 def _changed(
     exchange: Exchange, table: Table, options: QueryOptions, span: _Span, token: SkipToken | None
 ) -> EntityCollection:
-    columns = exchange.schema.selected(table, options.select)
+    writer = row_writer(exchange.schema, table, options.select, exchange.preferences)
     after = Condition(_VERSION, Operator.GREATER_THAN, (span.since,))
     before = Condition(_VERSION, Operator.LESS_EQUAL, (span.until,))
     question = Query(
         table.logical_name,
-        tuple(column.logical_name for column in columns),
+        writer.column_names,
         And((after, before)),
         (Order(_VERSION),),
         page=token.page(exchange) if token else None,
@@ -126,8 +126,7 @@ def _changed(
 
 
 def _rows(exchange: Exchange, table: Table, options: QueryOptions, found: EntityCollection) -> list[dict[str, Any]]:
-    columns = exchange.schema.selected(table, options.select)
-    writer = RowWriter.of(columns, exchange.schema.navigation(table), exchange.preferences)
+    writer = row_writer(exchange.schema, table, options.select, exchange.preferences)
     return [writer.write(row) for row in found]
 
 

@@ -18,7 +18,7 @@ from runner.emulator.webapi.expansion import Expansion
 from runner.emulator.webapi.faults import BadRequest, NotImplementedHere
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.paging import SkipToken
-from runner.emulator.webapi.representation import FORMATTED_VALUE, RowWriter, aliased_row
+from runner.emulator.webapi.representation import FORMATTED_VALUE, aliased_row, row_writer
 
 #: Counts stop here. Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/count-rows
 MAX_COUNT = 5000
@@ -35,10 +35,9 @@ def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = N
         return _aggregate(exchange, table, options.apply)
     page = _page(exchange, options)
     expansion = Expansion.of(exchange, table, options.expand)
-    columns = exchange.schema.selected(table, options.select)
-    needed = None if options.select is None else (*(c.logical_name for c in columns), *expansion.lookup_columns())
+    writer = row_writer(exchange.schema, table, options.select, exchange.preferences)
+    needed = None if options.select is None else (*writer.column_names, *expansion.lookup_columns())
     found = query(exchange, table, options, columns=needed, page=page, scope=scope)
-    writer = RowWriter.of(columns, exchange.schema.navigation(table), exchange.preferences)
     rows = [writer.write(row) for row in found]
     expansion.fill(list(zip(found, rows, strict=True)))
     return _answer(exchange, table, options, found, rows, page)

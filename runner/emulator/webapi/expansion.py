@@ -18,7 +18,7 @@ from runner.emulator.query.odata import ExpandItem, QueryOptions
 from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.webapi.exchange import Exchange
 from runner.emulator.webapi.faults import BadRequest
-from runner.emulator.webapi.representation import RowWriter
+from runner.emulator.webapi.representation import row_writer
 from runner.emulator.webapi.schema import Relationship, Schema
 
 #: Dataverse refuses more. Source: as above, "Limit the number of results"
@@ -130,17 +130,16 @@ class Expansion:
         if not ids:
             return iter(())
         exchange = self.exchange
-        columns = exchange.schema.selected(table, options.select)
+        writer = row_writer(exchange.schema, table, options.select, exchange.preferences)
         expansion = Expansion.of(exchange, table, options.expand)
         names = None
         if options.select is not None:
             own = () if through else (column,)
-            names = tuple(dict.fromkeys((*(c.logical_name for c in columns), *own, *expansion.lookup_columns())))
+            names = tuple(dict.fromkeys((*writer.column_names, *own, *expansion.lookup_columns())))
         held = Condition(ColumnRef(column, _THROUGH if through else None), Operator.IN, tuple(ids))
         question = _query(exchange, table, options, names, held, (through,) if through else ())
         found = exchange.execute("RetrieveMultiple", Query=question)
         rows: list[Entity] = list(found["BusinessEntityCollection"])
-        writer = RowWriter.of(columns, exchange.schema.navigation(table), exchange.preferences)
         bodies = [writer.write(row) for row in rows]
         expansion.fill(list(zip(rows, bodies, strict=True)))
         return zip(rows, bodies, strict=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -118,9 +119,9 @@ class Preferences:
     include_annotations: tuple[str, ...] = ()
 
     @classmethod
+    @lru_cache(maxsize=256)
     def of(cls, header: str) -> Preferences:
-        if not header:
-            return _NO_PREFERENCES
+        """What a header asks for; clients send the same few all day."""
         found = {name.lower(): (value or "").strip().strip('"') for name, value in _PREFERENCE.findall(header)}
         return cls(
             found.get("return") == "representation",
@@ -135,9 +136,6 @@ class Preferences:
         patterns = self.include_annotations
         refused = any(_covers(pattern[1:], annotation) for pattern in patterns if pattern.startswith("-"))
         return not refused and any(_covers(pattern, annotation) for pattern in patterns)
-
-
-_NO_PREFERENCES = Preferences()
 
 
 def _covers(pattern: str, annotation: str) -> bool:

@@ -17,7 +17,7 @@ from runner.emulator.webapi.expansion import Expansion
 from runner.emulator.webapi.faults import BadRequest, InvalidPayload
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.payload import Payload
-from runner.emulator.webapi.representation import RowWriter, entity_url, etag
+from runner.emulator.webapi.representation import entity_url, etag, row_writer
 from runner.emulator.webapi.schema import Relationship, far_end
 
 _ROW_VERSION_MATCHES = "IfRowVersionMatches"
@@ -81,13 +81,12 @@ def associate(
 
 def retrieve(exchange: Exchange, table: Table, reference: EntityReference) -> Response:
     options = parse_options(exchange.parameters)
-    columns = exchange.schema.selected(table, options.select)
+    writer = row_writer(exchange.schema, table, options.select, exchange.preferences)
     expansion = Expansion.of(exchange, table, options.expand)
-    needed = None if options.select is None else (*(c.logical_name for c in columns), *expansion.lookup_columns())
+    needed = None if options.select is None else (*writer.column_names, *expansion.lookup_columns())
     row = exchange.retrieve(reference, needed)
     if row.row_version is not None and exchange.request.header("if-none-match") == etag(row):
         return Response(304)
-    writer = RowWriter.of(columns, exchange.schema.navigation(table), exchange.preferences)
     body = writer.write(row)
     expansion.fill([(row, body)])
     selected = f"({','.join(options.select)})" if options.select else ""

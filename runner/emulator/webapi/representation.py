@@ -14,11 +14,14 @@ from dataverse_client.types import AliasedValue, Entity, EntityReference, Money,
 from runner.emulator.metadata.model import Column, Table
 from runner.emulator.query.edm import property_name
 from runner.emulator.webapi.http import Preferences
-from runner.emulator.webapi.schema import Navigation
+from runner.emulator.webapi.schema import Navigation, Schema
 
 FORMATTED_VALUE = "OData.Community.Display.V1.FormattedValue"
 LOOKUP_LOGICAL_NAME = "Microsoft.Dynamics.CRM.lookuplogicalname"
 ASSOCIATED_NAVIGATION_PROPERTY = "Microsoft.Dynamics.CRM.associatednavigationproperty"
+
+#: Clients choose what to select, so there is no end to the ways of asking.
+MAX_WRITERS_KEPT = 500
 
 _PLAIN: Mapping[type, Callable[[Any], Any]] = {
     Money: lambda money: money.value,
@@ -51,6 +54,11 @@ class RowWriter:
     formatted: bool
     logical_names: bool
     associated: bool
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The logical names of the columns it writes, which a row must therefore be read with."""
+        return tuple(name for name, _ in self.columns)
 
     @classmethod
     def of(cls, columns: Iterable[Column], navigation: Navigation, preferences: Preferences) -> RowWriter:
@@ -89,6 +97,18 @@ class RowWriter:
                 row[f"{name}@{LOOKUP_LOGICAL_NAME}"] = value.logical_name
         if self.formatted and text is not None:
             row[f"{name}@{FORMATTED_VALUE}"] = text
+
+
+def row_writer(schema: Schema, table: Table, select: tuple[str, ...] | None, preferences: Preferences) -> RowWriter:
+    """The writer of the columns a ``$select`` names, made once for each way of asking. Raises ODataError."""
+    key = (table.logical_name, select, preferences.include_annotations)
+    writer: RowWriter | None = schema.row_writers.get(key)
+    if writer is None:
+        if len(schema.row_writers) >= MAX_WRITERS_KEPT:
+            schema.row_writers.clear()
+        writer = RowWriter.of(schema.selected(table, select), schema.navigation(table), preferences)
+        schema.row_writers[key] = writer
+    return writer
 
 
 def aliased_row(entity: Entity, *, formatted: bool) -> dict[str, Any]:

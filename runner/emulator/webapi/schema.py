@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from runner.emulator.metadata.model import Column, ManyToManyRelationship, Metadata, OneToManyRelationship, Table
 from runner.emulator.query.edm import column_named, unknown_property
@@ -60,6 +60,8 @@ class Schema:
     def __init__(self, metadata: Metadata) -> None:
         self.metadata = metadata
         self._navigation: dict[str, Navigation] = {}
+        #: What ``representation.row_writer`` made for this schema.
+        self.row_writers: dict[Any, Any] = {}
 
     def table(self, logical_name: str) -> Table:
         return self.metadata.tables[logical_name]
