@@ -52,10 +52,12 @@ def send(crm):
     return execute
 
 
+@pytest.mark.behaviour("Messages", "A custom API's plug-in is its main operation, stage 30", "custom-api")
 def test_its_plugin_is_the_main_operation(send):
     assert send("new_Add", A=1, B=2) == {"Sum": 3}
 
 
+@pytest.mark.behaviour("Messages", "A step at stage 40 may change what a custom API answers", "custom-api")
 def test_a_step_after_it_may_change_the_answer(send, on):
     @on("new_Add", 40, entity=None)
     def round_up(context):
@@ -64,6 +66,7 @@ def test_a_step_after_it_may_change_the_answer(send, on):
     assert send("new_Add", A=1, B=2) == {"Sum": 10}
 
 
+@pytest.mark.behaviour("Messages", "A step at stage 20 may change what a custom API is asked", "custom-api")
 def test_a_step_before_it_may_change_the_question(send, on):
     @on("new_Add", 20, entity=None)
     def double(context):
@@ -72,6 +75,9 @@ def test_a_step_before_it_may_change_the_question(send, on):
     assert send("new_Add", A=1) == {"Sum": 2}
 
 
+@pytest.mark.behaviour(
+    "Messages", "A custom API takes the request parameters it declares, of their types", "custom-api"
+)
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
@@ -86,12 +92,14 @@ def test_parameters_are_those_declared(send, parameters, said):
         send("new_Add", **parameters)
 
 
+@pytest.mark.behaviour("Messages", "A custom API bound to a table takes the row as its Target", "custom-api")
 def test_one_bound_to_a_table_is_about_a_row(send, service, names):
     id = service.create(Entity("account", None, {"name": "Contoso"}))
     assert send("new_Rename", Target=EntityReference("account", id)) == {}
     assert names() == ["Renamed"]
 
 
+@pytest.mark.behaviour("Transactions", "A custom API's plug-in runs inside the transaction", "custom-api")
 def test_its_plugin_runs_in_the_transaction(send, service, names):
     id = service.create(Entity("account", None, {"name": "Contoso"}))
     with pytest.raises(IsvAborted, match="Told to"):
@@ -99,6 +107,9 @@ def test_its_plugin_runs_in_the_transaction(send, service, names):
     assert names() == ["Contoso"]
 
 
+@pytest.mark.behaviour(
+    "Messages", "A custom API without a plug-in is an event that steps are registered on", "custom-api"
+)
 def test_without_a_plugin_it_is_an_event_to_register_on(crm, on):
     ran = []
     crm.register_api(CustomApi(name="new_Event", request_parameters={"What": RequestParameter(ParameterType.STRING)}))

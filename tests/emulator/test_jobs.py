@@ -44,6 +44,11 @@ def retry(context):
     raise InvalidPluginExecutionException("Busy.", status=OperationStatus.RETRY)
 
 
+@pytest.mark.behaviour(
+    "Asynchronous jobs",
+    "An asynchronous step runs later, outside the transaction: mode 1, stage 40, IsInTransaction false",
+    "observed",
+)
 def test_an_asynchronous_step_waits_until_jobs_are_run(crm, service, later):
     ran = []
     later("Create")(lambda context: ran.append((context.mode, context.stage, context.is_in_transaction)))
@@ -53,6 +58,9 @@ def test_an_asynchronous_step_waits_until_jobs_are_run(crm, service, later):
     assert ran == [(1, 40, False)]
 
 
+@pytest.mark.behaviour(
+    "Asynchronous jobs", "A job is an asyncoperation row, Ready (0/0) and then Succeeded (3/30)", "asynchronous-service"
+)
 def test_the_job_is_a_row_with_dataverses_states(crm, service, later, job_row):
     later("Create", name="Tell somebody")(lambda context: None)
     id = service.create(account())
@@ -63,6 +71,11 @@ def test_the_job_is_a_row_with_dataverses_states(crm, service, later, job_row):
     assert job_row()["completedon"] == job_row()["startedon"]
 
 
+@pytest.mark.behaviour(
+    "Asynchronous jobs",
+    "A job that throws is Failed (3/31) with message and error code, and cancels nothing",
+    "asynchronous-service",
+)
 def test_a_job_that_fails_keeps_its_message_and_cancels_nothing(crm, service, later, job_row, names):
     later("Create")(fail)
     service.create(account())
@@ -80,6 +93,11 @@ def test_an_unexpected_failure_names_the_step(crm, service, later, job_row):
     assert "ZeroDivisionError" in job_row()["message"]
 
 
+@pytest.mark.behaviour(
+    "Asynchronous jobs",
+    "OperationStatus.Retry runs a step up to four times in all, then it is Failed",
+    "https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.operationstatus",
+)
 def test_a_step_that_asks_for_it_is_run_four_times_in_all(crm, service, later, job_row):
     attempts = []
 
@@ -95,6 +113,11 @@ def test_a_step_that_asks_for_it_is_run_four_times_in_all(crm, service, later, j
     assert (state(job_row()), job_row()["retrycount"]) == ((3, 31), 3)
 
 
+@pytest.mark.behaviour(
+    "Asynchronous jobs",
+    "A retried step may succeed",
+    "https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.operationstatus",
+)
 def test_a_retried_step_may_succeed(crm, service, later, job_row):
     attempts = []
 
@@ -109,6 +132,7 @@ def test_a_retried_step_may_succeed(crm, service, later, job_row):
     assert state(job_row()) == (3, 30)
 
 
+@pytest.mark.behaviour("Asynchronous jobs", "No job is left of an operation that was rolled back", "common")
 def test_no_job_is_left_of_an_operation_that_was_rolled_back(crm, service, on, later):
     later("Create")(lambda context: None)
     on("Create", 40)(fail)
@@ -118,6 +142,11 @@ def test_no_job_is_left_of_an_operation_that_was_rolled_back(crm, service, on, l
     assert len(service.retrieve_multiple(QueryExpression.of("asyncoperation"))) == 0
 
 
+@pytest.mark.behaviour(
+    "Asynchronous jobs",
+    "Jobs run in the order they were written, which Dataverse tries and does not promise",
+    "asynchronous-service",
+)
 def test_jobs_run_in_the_order_they_were_written(crm, service, later):
     ran = []
     later("Create")(lambda context: ran.append(context.target["name"]))
@@ -127,6 +156,7 @@ def test_jobs_run_in_the_order_they_were_written(crm, service, later):
     assert ran == ["A", "B", "C"]
 
 
+@pytest.mark.behaviour("Asynchronous jobs", "What a job writes may set further jobs in motion", "asynchronous-service")
 def test_a_job_may_set_further_jobs_in_motion(crm, service, later, names):
     @later("Create")
     def once_more(context):
@@ -138,6 +168,11 @@ def test_a_job_may_set_further_jobs_in_motion(crm, service, later, names):
     assert names() == ["Depth 1", "Depth 2", "Depth 3"]
 
 
+@pytest.mark.behaviour(
+    "Depth",
+    "Depth is counted through asynchronous steps, so that a chain of jobs ends at eight",
+    "https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.depth",
+)
 def test_depth_is_counted_through_jobs(crm, service, later, names, job_row):
     later("Create")(lambda context: context.organization.create(account()))
     service.create(account())
@@ -145,6 +180,9 @@ def test_depth_is_counted_through_jobs(crm, service, later, names, job_row):
     assert len(names()) == 8
 
 
+@pytest.mark.behaviour(
+    "Asynchronous jobs", "Each call an asynchronous step makes is a transaction of its own", "event-framework"
+)
 def test_each_call_of_a_job_is_a_transaction_of_its_own(crm, service, later, names):
     @later("Create", entity="contact")
     def write_then_fail(context):
@@ -172,6 +210,9 @@ def test_compensation_runs_when_the_job_fails(crm, service, later):
 # --- what the job is told -------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Images", "Images of an asynchronous step are those of the operation, not of the time it runs", "common"
+)
 def test_images_are_those_of_the_operation_not_of_the_run(crm, service, later):
     seen = []
     later("Create", images=(Image("after", "post", ("name",)),))(
@@ -183,6 +224,7 @@ def test_images_are_those_of_the_operation_not_of_the_run(crm, service, later):
     assert seen[0].attributes == {"name": "Contoso"}
 
 
+@pytest.mark.behaviour("Images", "Post-images of asynchronous steps are taken after the synchronous steps", "decided")
 def test_asynchronous_images_are_taken_after_the_synchronous_steps(crm, service, on, later):
     seen = []
     on("Create", 40)(lambda context: context.organization.update(account("Other", context.primary_entity_id)))
@@ -194,6 +236,9 @@ def test_asynchronous_images_are_taken_after_the_synchronous_steps(crm, service,
     assert seen[0]["name"] == "Other"
 
 
+@pytest.mark.behaviour(
+    "Images", "Asynchronous steps carry the image AsynchronousStepPrimaryName with primary id and name", "observed"
+)
 @pytest.mark.parametrize(("message", "collection"), [("Update", "post_entity_images"), ("Delete", "pre_entity_images")])
 def test_an_image_of_the_primary_name_comes_unasked(crm, service, later, message, collection):
     seen = []
@@ -205,6 +250,7 @@ def test_an_image_of_the_primary_name_comes_unasked(crm, service, later, message
     assert image.attributes == {"accountid": id, "name": "Other" if message == "Update" else "Contoso"}
 
 
+@pytest.mark.behaviour("Shared variables", "Asynchronous steps see a copy of what the operation shared", "common")
 def test_what_the_operation_shared_is_there_and_its_own(crm, service, on, later):
     seen = []
 
@@ -218,6 +264,9 @@ def test_what_the_operation_shared_is_there_and_its_own(crm, service, on, later)
     assert seen == [{"key": "value"}]
 
 
+@pytest.mark.behaviour(
+    "Asynchronous jobs", "OperationId of an asynchronous step is its job's and differs from RequestId", "observed"
+)
 def test_the_operation_id_is_the_jobs(crm, service, later, job_row):
     seen = []
     later("Create")(lambda context: seen.append((context.operation_id, context.request_id)))
@@ -230,6 +279,7 @@ def test_the_operation_id_is_the_jobs(crm, service, later, job_row):
 # --- the queue ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour("Asynchronous jobs", "A job somebody canceled is not run", "asynchronous-service")
 def test_a_job_somebody_canceled_is_not_run(crm, service, later, job_row):
     ran = []
     later("Create")(lambda context: ran.append(1))
@@ -241,6 +291,7 @@ def test_a_job_somebody_canceled_is_not_run(crm, service, later, job_row):
     assert state(job_row()) == (3, 32)
 
 
+@pytest.mark.behaviour("Asynchronous jobs", "AsyncAutoDelete deletes the job once it has succeeded", "register-plug-in")
 def test_a_succeeded_job_is_deleted_when_the_step_says_so(crm, service, later):
     later("Create", async_auto_delete=True)(lambda context: None)
     service.create(account())

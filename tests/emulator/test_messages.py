@@ -54,17 +54,20 @@ def ran(on):
 # --- one row --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour("Messages", "Create keeps the id the caller chose and answers it as `id`", "observed")
 def test_create_answers_the_id_it_was_given(service):
     id = "33333333-3333-3333-3333-333333333333"
     assert service.create(account(id=id)) == id
 
 
+@pytest.mark.behaviour("Messages", "Update finds its row by alternate key", "define-alternate-keys-entity")
 def test_update_finds_its_row_by_alternate_key(service):
     id = service.create(Entity("new_payment", None, KEY))
     service.update(Entity("new_payment", None, {"new_name": "Found"}, key_attributes=KEY))
     assert service.retrieve("new_payment", id)["new_name"] == "Found"
 
 
+@pytest.mark.behaviour("Messages", "An alternate key that finds no row is refused with 0x80060891", "common")
 def test_an_alternate_key_that_finds_nothing_is_said_so(service):
     with pytest.raises(RecordNotFoundByEntityKey):
         service.update(Entity("new_payment", None, {"new_name": "Found"}, key_attributes=KEY))
@@ -75,12 +78,18 @@ def test_update_without_an_id_is_refused(service):
         service.update(account())
 
 
+@pytest.mark.behaviour("Messages", "Retrieve finds its row by alternate key", "define-alternate-keys-entity")
 def test_retrieve_by_alternate_key(service, send):
     id = service.create(Entity("new_payment", None, KEY))
     reference = EntityReference("new_payment", key_attributes=KEY)
     assert send("Retrieve", Target=reference, ColumnSet=())["BusinessEntity"].id == id
 
 
+@pytest.mark.behaviour(
+    "Messages",
+    "Update and Delete with IfRowVersionMatches refuse a row changed meanwhile, 0x80060882",
+    "optimistic-concurrency",
+)
 @pytest.mark.parametrize("message", ["Update", "Delete"])
 def test_a_row_changed_since_it_was_read_is_not_written(service, send, message):
     id = service.create(account())
@@ -93,6 +102,9 @@ def test_a_row_changed_since_it_was_read_is_not_written(service, send, message):
         send(message, Target=target, ConcurrencyBehavior="IfRowVersionMatches")
 
 
+@pytest.mark.behaviour(
+    "Messages", "Update with IfRowVersionMatches takes the version that was read last", "optimistic-concurrency"
+)
 def test_a_row_read_last_is_written(service, send):
     id = service.create(account())
     version = service.retrieve("account", id).row_version
@@ -101,6 +113,9 @@ def test_a_row_read_last_is_written(service, send):
     assert service.retrieve("account", id)["name"] == "Mine"
 
 
+@pytest.mark.behaviour(
+    "Messages", "IfRowVersionMatches without a RowVersion is refused with 0x80060883", "optimistic-concurrency"
+)
 def test_a_condition_without_a_version_is_refused(service, send):
     id = service.create(account())
     with pytest.raises(ConcurrencyVersionNotProvided):
@@ -110,6 +125,11 @@ def test_a_condition_without_a_version_is_refused(service, send):
 # --- Upsert ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Messages",
+    "Upsert of a row that is not there copies the key columns into Target and raises Create, not Upsert",
+    "use-upsert-insert-update-record",
+)
 def test_upsert_creates_what_is_not_there(service, send, ran):
     labels = ran("Create", "new_payment")
     target = Entity("new_payment", None, {"new_name": "New"}, key_attributes=KEY)
@@ -120,6 +140,11 @@ def test_upsert_creates_what_is_not_there(service, send, ran):
     assert labels == ["Create"]
 
 
+@pytest.mark.behaviour(
+    "Messages",
+    "Upsert of a row that is there drops the key columns from Target and raises Update",
+    "use-upsert-insert-update-record",
+)
 def test_upsert_updates_what_is_there_without_its_key(service, send, on):
     id = service.create(Entity("new_payment", None, KEY))
     seen = []
@@ -129,12 +154,20 @@ def test_upsert_updates_what_is_there_without_its_key(service, send, on):
     assert seen == [{"new_paymentid", "new_name"}]
 
 
+@pytest.mark.behaviour(
+    "Messages", "Upsert by an id nobody has creates the row with that id", "use-upsert-insert-update-record"
+)
 def test_upsert_by_an_id_nobody_has_creates_that_row(service, send):
     id = "33333333-3333-3333-3333-333333333333"
     assert send("Upsert", Target=account(id=id))["RecordCreated"] is True
     assert service.retrieve("account", id)["name"] == "Contoso"
 
 
+@pytest.mark.behaviour(
+    "Context",
+    "The parent of the Create or Update an Upsert comes down to tells of the Upsert, at the same depth",
+    "common",
+)
 def test_the_parent_of_what_upsert_does_is_the_upsert(send, on):
     seen = []
     on("Create", 20)(lambda context: seen.append((context.parent_context.message_name, context.depth)))
@@ -145,6 +178,9 @@ def test_the_parent_of_what_upsert_does_is_the_upsert(send, on):
 # --- specialized updates --------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Messages", "Assign changes the owner and raises Update too", "special-update-operation-behavior"
+)
 def test_assign_changes_the_owner_and_raises_update(service, send, ran):
     id = service.create(account())
     ran("Assign")
@@ -155,6 +191,9 @@ def test_assign_changes_the_owner_and_raises_update(service, send, ran):
     assert labels == ["Assign", "Update"]
 
 
+@pytest.mark.behaviour(
+    "Messages", "SetState and SetStateDynamicEntity change state and status reason, and raise Update", "observed"
+)
 @pytest.mark.parametrize("message", ["SetState", "SetStateDynamicEntity"])
 def test_set_state_changes_both_codes_and_raises_update(service, send, ran, message):
     id = service.create(account())
@@ -168,6 +207,7 @@ def test_set_state_changes_both_codes_and_raises_update(service, send, ran, mess
 # --- many rows ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour("Messages", "One bad row undoes all of a CreateMultiple", "bulk-operations")
 def test_one_bad_row_undoes_all_of_a_create_multiple(send, names):
     rows = EntityCollection([account("A"), Entity("account", None, {"no_such_column": 1})])
     with pytest.raises(InvalidArgument, match="no_such_column"):
@@ -175,6 +215,7 @@ def test_one_bad_row_undoes_all_of_a_create_multiple(send, names):
     assert names() == []
 
 
+@pytest.mark.behaviour("Messages", "One missing row undoes all of an UpdateMultiple", "bulk-operations")
 def test_one_missing_row_undoes_all_of_an_update_multiple(service, send, names):
     id = service.create(account("A"))
     rows = EntityCollection([account("B", id), account("C", "11111111-1111-1111-1111-111111111111")])
@@ -183,6 +224,9 @@ def test_one_missing_row_undoes_all_of_an_update_multiple(service, send, names):
     assert names() == ["A"]
 
 
+@pytest.mark.behaviour(
+    "Messages", "UpsertMultiple answers in the order of its rows what became of each", "bulk-operations"
+)
 def test_upsert_multiple_answers_in_the_order_of_the_rows(service, send, names):
     id = service.create(account("A"))
     rows = EntityCollection([account("New"), account("Changed", id)])
@@ -192,12 +236,18 @@ def test_upsert_multiple_answers_in_the_order_of_the_rows(service, send, names):
     assert names() == ["Changed", "New"]
 
 
+@pytest.mark.behaviour("Messages", "Rows of one *Multiple request are of one table", "bulk-operations")
 def test_tables_are_not_mixed(send):
     rows = EntityCollection([account(), Entity("contact")])
     with pytest.raises(InvalidArgument, match="account, contact"):
         send("CreateMultiple", Targets=rows)
 
 
+@pytest.mark.behaviour(
+    "Messages",
+    'DeleteMultiple of standard tables is refused: "DeleteMultiple has not yet been implemented."',
+    "bulk-operations",
+)
 def test_delete_multiple_is_refused_as_dataverse_does(send):
     with pytest.raises(NotSupported, match="has not yet been implemented"):
         send("DeleteMultiple", Targets=EntityCollection())
@@ -239,6 +289,11 @@ def test_execute_multiple_answers_every_response_when_asked(send):
     assert results["IsFaulted"] is False
 
 
+@pytest.mark.behaviour(
+    "Messages",
+    "ExecuteTransaction keeps all or nothing; its fault says which request it was",
+    "org-service/use-executetransaction",
+)
 @pytest.mark.usefixtures("refusing")
 def test_execute_transaction_keeps_all_or_nothing(send, names):
     with pytest.raises(IsvAborted) as raised:
@@ -247,6 +302,9 @@ def test_execute_transaction_keeps_all_or_nothing(send, names):
     assert names() == []
 
 
+@pytest.mark.behaviour(
+    "Transactions", "Stage 10 of a request of ExecuteTransaction is inside the transaction", "event-framework"
+)
 def test_in_execute_transaction_stage_10_is_inside(send, on):
     seen = []
     on("Create", 10)(lambda context: seen.append(context.is_in_transaction))
@@ -255,12 +313,18 @@ def test_in_execute_transaction_stage_10_is_inside(send, on):
     assert len(results["Responses"]) == 2
 
 
+@pytest.mark.behaviour(
+    "Messages",
+    "ExecuteMultiple and ExecuteTransaction cannot be requests of each other",
+    "org-service/execute-multiple-requests",
+)
 @pytest.mark.parametrize("message", ["ExecuteMultiple", "ExecuteTransaction"])
 def test_requests_of_many_requests_do_not_nest(send, message):
     with pytest.raises(InvalidArgument, match="ExecuteMultiple"):
         send(message, Requests=[OrganizationRequest("ExecuteMultiple")])
 
 
+@pytest.mark.behaviour("Transactions", "Asynchronous steps of a transaction wait for its end", "common")
 def test_jobs_of_a_transaction_wait_for_its_end(crm, service, on):
     on("Create", 40, mode=1)(lambda context: None)
     with crm.transaction():
@@ -272,6 +336,7 @@ def test_jobs_of_a_transaction_wait_for_its_end(crm, service, on):
 # --- others ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour("Messages", "WhoAmI answers user, business unit and organization", "org-service/use-messages")
 def test_who_am_i(crm, send):
     assert send("WhoAmI") == {
         "UserId": crm.administrator_id,

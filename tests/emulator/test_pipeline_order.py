@@ -27,6 +27,7 @@ def ran(on):
     return register
 
 
+@pytest.mark.behaviour("Order and filtering", "Stages run in the order 10, 20, 40", "event-framework")
 def test_stages_run_in_order_however_they_were_registered(service, ran):
     for stage in (40, 10, 20):
         labels = ran("Create", stage, stage)
@@ -34,6 +35,9 @@ def test_stages_run_in_order_however_they_were_registered(service, ran):
     assert labels == [10, 20, 40]
 
 
+@pytest.mark.behaviour(
+    "Order and filtering", "Within a stage the rank decides; steps of equal rank run by name", "decided"
+)
 def test_within_a_stage_the_rank_decides_then_the_name(service, ran):
     for rank, label in ((2, "a"), (1, "c"), (1, "b"), (-1, "z")):
         labels = ran("Create", 20, label, rank=rank)
@@ -41,6 +45,7 @@ def test_within_a_stage_the_rank_decides_then_the_name(service, ran):
     assert labels == ["z", "b", "c", "a"]
 
 
+@pytest.mark.behaviour("Order and filtering", "A step without a table runs for every table", "register-plug-in")
 def test_a_step_without_a_table_runs_for_every_table(service, ran):
     labels = ran("Create", 20, "any", entity=None)
     service.create(account())
@@ -57,6 +62,11 @@ def test_messages_are_named_whatever_their_case(service, ran):
 # --- filtering attributes -------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Order and filtering",
+    "Filtering attributes match columns the request carries, changed or not, in any case",
+    "best-practices/business-logic/include-filtering-attributes-plugin-registration",
+)
 @pytest.mark.parametrize(
     ("sent", "runs"),
     [
@@ -72,6 +82,7 @@ def test_an_update_step_listens_to_columns_that_are_sent(service, ran, sent, run
     assert bool(labels) is runs
 
 
+@pytest.mark.behaviour("Order and filtering", "Columns that a plug-in adds to Target wake no further step", "decided")
 def test_columns_a_plugin_adds_wake_no_further_step(service, on, ran):
     id = service.create(account())
 
@@ -85,6 +96,7 @@ def test_columns_a_plugin_adds_wake_no_further_step(service, on, ran):
     assert service.retrieve("account", id)["telephone1"] == "1"
 
 
+@pytest.mark.behaviour("Order and filtering", "A step filtered by the primary key runs on every Update", "common")
 def test_listening_to_the_primary_key_is_listening_to_every_update(service, ran):
     id = service.create(account())
     labels = ran("Update", 20, "ran", filtering_attributes=frozenset({"accountid"}))
@@ -92,6 +104,7 @@ def test_listening_to_the_primary_key_is_listening_to_every_update(service, ran)
     assert labels == ["ran"]
 
 
+@pytest.mark.behaviour("Order and filtering", "Filtering attributes filter Update only", "register-plug-in")
 def test_only_update_steps_are_filtered(service, ran):
     labels = ran("Create", 20, "ran", filtering_attributes=frozenset({"telephone1"}))
     service.create(account())
@@ -101,6 +114,11 @@ def test_only_update_steps_are_filtered(service, ran):
 # --- single and multiple --------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Order and filtering",
+    "A single Create raises CreateMultiple steps with one row in Targets",
+    "write-plugin-multiple-operation",
+)
 def test_a_single_create_raises_the_multiple_steps_after_its_own(service, on, ran):
     labels = ran("Create", 20, "single")
 
@@ -113,6 +131,9 @@ def test_a_single_create_raises_the_multiple_steps_after_its_own(service, on, ra
     assert labels == ["single", ("multiple", "Contoso")]
 
 
+@pytest.mark.behaviour(
+    "Order and filtering", "CreateMultiple raises Create steps for each of its rows", "write-plugin-multiple-operation"
+)
 def test_a_multiple_create_raises_the_single_steps_for_each_row(crm, service, on, ran):
     labels = ran("CreateMultiple", 20, "multiple")
     on("Create", 20)(lambda context: labels.append(context.target["name"]))
@@ -122,6 +143,11 @@ def test_a_multiple_create_raises_the_single_steps_for_each_row(crm, service, on
     assert [service.retrieve("account", id)["name"] for id in ids] == ["A", "B"]
 
 
+@pytest.mark.behaviour(
+    "Order and filtering",
+    "What a CreateMultiple step changes in Targets is written, also for a single Create",
+    "write-plugin-multiple-operation",
+)
 def test_what_a_multiple_step_changes_in_a_target_is_written(service, on, names):
     @on("CreateMultiple", 20)
     def rename(context):
@@ -132,6 +158,9 @@ def test_what_a_multiple_step_changes_in_a_target_is_written(service, on, names)
     assert names() == ["Contoso!"]
 
 
+@pytest.mark.behaviour(
+    "Context", "OutputParameters hold `id` for Create steps, `Ids` for CreateMultiple steps", "bulk-operations"
+)
 def test_the_ids_are_in_the_outputs_of_both(service, on):
     outputs = []
     on("Create", 40)(lambda context: outputs.append(dict(context.output_parameters)))
@@ -140,6 +169,11 @@ def test_the_ids_are_in_the_outputs_of_both(service, on):
     assert outputs == [{"id": id}, {"Ids": [id]}]
 
 
+@pytest.mark.behaviour(
+    "Images",
+    "*Multiple steps get image collections in the order of Targets",
+    "https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.ipluginexecutioncontext4",
+)
 def test_multiple_steps_get_a_collection_of_images(crm, service, on):
     ids = [service.create(account(name)) for name in ("A", "B")]
     seen = []
@@ -159,6 +193,11 @@ def test_multiple_steps_get_a_collection_of_images(crm, service, on):
 # --- depth ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Depth",
+    "Eight levels of calls run; the first has depth 1",
+    "https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.depth",
+)
 def test_eight_levels_run(service, on):
     depths = []
 
@@ -172,6 +211,11 @@ def test_eight_levels_run(service, on):
     assert depths == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
+@pytest.mark.behaviour(
+    "Depth",
+    "The ninth level is refused with 0x80044182, and everything is undone",
+    "https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.depth",
+)
 def test_the_ninth_level_is_refused_and_everything_undone(service, on, names):
     on("Create", 40)(lambda context: context.organization.create(account()))
     with pytest.raises(SdkCorrelationTokenDepthTooHigh) as raised:
@@ -183,6 +227,9 @@ def test_the_ninth_level_is_refused_and_everything_undone(service, on, names):
 # --- the same row again ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Order and filtering", "Updating the same row at stage 40 raises Update again", "event-framework"
+)
 def test_updating_the_same_row_after_the_operation_raises_update(service, on, ran):
     labels = ran("Update", 20, "update")
 
@@ -195,6 +242,11 @@ def test_updating_the_same_row_after_the_operation_raises_update(service, on, ra
     assert service.retrieve("account", id)["telephone1"] == "1"
 
 
+@pytest.mark.behaviour(
+    "Order and filtering",
+    "Deleting the row at stage 20 of its Update fails the Update and brings the row back",
+    "common",
+)
 def test_deleting_the_row_before_its_update_fails_the_update(service, on, names):
     id = service.create(account())
     on("Update", 20)(lambda context: context.organization.delete("account", context.primary_entity_id))
@@ -203,6 +255,9 @@ def test_deleting_the_row_before_its_update_fails_the_update(service, on, names)
     assert names() == ["Contoso"]
 
 
+@pytest.mark.behaviour(
+    "Order and filtering", "Changing Target at stage 40 changes no row", "understand-the-data-context"
+)
 def test_changing_target_after_the_operation_changes_no_row(service, on, names):
     @on("Create", 40)
     def too_late(context):
@@ -212,6 +267,11 @@ def test_changing_target_after_the_operation_changes_no_row(service, on, names):
     assert names() == ["Contoso"]
 
 
+@pytest.mark.behaviour(
+    "Order and filtering",
+    "A Target put in place of the first at stage 20 is what gets written",
+    "understand-the-data-context",
+)
 def test_a_target_put_in_place_of_the_first_is_written(service, on, names):
     @on("Create", 20)
     def replace(context):
@@ -234,6 +294,11 @@ def test_the_callers_entity_is_left_alone(service, on):
 # --- reading --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Order and filtering",
+    "What a step at stage 40 changes in BusinessEntity is what the caller of Retrieve gets",
+    "understand-the-data-context",
+)
 def test_a_step_after_retrieve_changes_what_the_caller_gets(service, on):
     id = service.create(account())
 
@@ -244,6 +309,11 @@ def test_a_step_after_retrieve_changes_what_the_caller_gets(service, on):
     assert service.retrieve("account", id, ["name"])["name"] == "***"
 
 
+@pytest.mark.behaviour(
+    "Order and filtering",
+    "What a step before RetrieveMultiple changes in Query is what is asked",
+    "understand-the-data-context",
+)
 def test_a_step_before_retrieve_multiple_changes_the_question(service, on):
     for name in ("A", "B"):
         service.create(account(name))
@@ -258,6 +328,7 @@ def test_a_step_before_retrieve_multiple_changes_the_question(service, on):
 # --- bypassing ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour("Bypassing", "CustomSync leaves out synchronous steps only", "bypass-custom-business-logic")
 def test_bypassing_synchronous_steps_leaves_asynchronous_ones(crm, ran):
     labels = ran("Create", 20, "sync")
     ran("Create", 40, "async", mode=1)
@@ -266,6 +337,7 @@ def test_bypassing_synchronous_steps_leaves_asynchronous_ones(crm, ran):
     assert labels == ["async"]
 
 
+@pytest.mark.behaviour("Bypassing", "CustomAsync leaves out asynchronous steps only", "bypass-custom-business-logic")
 def test_bypassing_asynchronous_steps_leaves_synchronous_ones(crm, ran):
     labels = ran("Create", 20, "sync")
     ran("Create", 40, "async", mode=1)
@@ -274,6 +346,7 @@ def test_bypassing_asynchronous_steps_leaves_synchronous_ones(crm, ran):
     assert labels == ["sync"]
 
 
+@pytest.mark.behaviour("Bypassing", "Steps can be left out by their ids", "bypass-custom-business-logic")
 def test_bypassing_one_step_by_its_id(crm, ran):
     id = "22222222-2222-2222-2222-222222222222"
     labels = ran("Create", 20, "bypassed", id=id)

@@ -37,6 +37,9 @@ def seen(on):
 # --- Target ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Context", "Before stage 30 Target has what was sent, the id and default choices, no system columns", "observed"
+)
 @pytest.mark.parametrize("stage", [10, 20])
 def test_before_the_operation_target_has_what_was_sent_and_the_id(service, seen, stage):
     context = seen("Create", stage)
@@ -46,6 +49,9 @@ def test_before_the_operation_target_has_what_was_sent_and_the_id(service, seen,
     assert not {"createdon", "ownerid", "statecode", "modifiedby"} & set(target.keys())
 
 
+@pytest.mark.behaviour(
+    "Context", "At stage 40 of Create Target has the columns the platform set, `_base` amounts too", "observed"
+)
 def test_after_a_create_target_has_the_columns_the_platform_set(service, seen):
     context = seen("Create", 40)
     service.create(account(revenue=Money(Decimal("10"))))
@@ -62,6 +68,9 @@ def test_after_a_create_target_has_the_columns_the_platform_set(service, seen):
     assert {"transactioncurrencyid", "exchangerate", "revenue_base"} <= columns
 
 
+@pytest.mark.behaviour(
+    "Context", "At stage 40 of Update Target has what was sent and the columns of the modification", "observed"
+)
 def test_after_an_update_target_has_only_what_changed(service, seen):
     id = service.create(account(telephone1="1"))
     context = seen("Update", 40)
@@ -69,6 +78,7 @@ def test_after_an_update_target_has_only_what_changed(service, seen):
     assert set(context().target.keys()) == {"accountid", "name", "modifiedon", "modifiedby", "modifiedonbehalfby"}
 
 
+@pytest.mark.behaviour("Context", "The parent's Target stays what the request sent", "observed")
 def test_what_the_platform_set_never_shows_in_the_parents_target(service, seen):
     context = seen("Create", 40)
     service.create(account())
@@ -77,6 +87,7 @@ def test_what_the_platform_set_never_shows_in_the_parents_target(service, seen):
     assert parents["name"] == "Contoso"
 
 
+@pytest.mark.behaviour("Context", "Delete carries a reference as its Target", "org-service/use-messages")
 def test_delete_carries_a_reference(service, seen):
     context = seen("Delete", 20)
     id = service.create(account())
@@ -88,6 +99,7 @@ def test_delete_carries_a_reference(service, seen):
 # --- outputs --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour("Context", "OutputParameters are empty before stage 40", "understand-the-data-context")
 @pytest.mark.parametrize(("stage", "outputs"), [(10, []), (20, []), (40, ["id"])])
 def test_outputs_are_there_after_the_operation_only(service, seen, stage, outputs):
     context = seen("Create", stage)
@@ -98,12 +110,18 @@ def test_outputs_are_there_after_the_operation_only(service, seen, stage, output
 # --- the parent -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour("Context", "Stage 10 of a call from outside has no ParentContext", "observed")
 def test_stage_10_of_a_call_from_outside_has_no_parent(service, seen):
     context = seen("Create", 10)
     service.create(account())
     assert context().parent_context is None
 
 
+@pytest.mark.behaviour(
+    "Context",
+    'From stage 20 on ParentContext is the request itself at stage 30, by "ObjectModel Implementation"',
+    "observed",
+)
 @pytest.mark.parametrize("stage", [20, 40])
 def test_from_stage_20_on_the_parent_is_the_request_itself(service, seen, stage):
     context = seen("Create", stage)
@@ -115,6 +133,9 @@ def test_from_stage_20_on_the_parent_is_the_request_itself(service, seen, stage)
     assert parent.parent_context is None
 
 
+@pytest.mark.behaviour(
+    "Context", "The parent of a nested call is the step that made it, one less deep", "understand-the-data-context"
+)
 def test_the_parent_of_a_nested_call_is_the_step_that_made_it(service, on, seen):
     context = seen("Create", 10, entity="contact")
 
@@ -127,6 +148,9 @@ def test_the_parent_of_a_nested_call_is_the_step_that_made_it(service, on, seen)
     assert (parent.owning_extension.name, parent.stage, context().depth) == ("Outer", 40, 2)
 
 
+@pytest.mark.behaviour(
+    "Context", "The parent of the Update a SetState raises holds the SetState's parameters", "observed"
+)
 def test_the_parent_of_a_state_change_holds_the_set_state_request(crm, service, seen):
     id = service.create(account())
     context = seen("Update", 20)
@@ -143,6 +167,11 @@ def test_the_parent_of_a_state_change_holds_the_set_state_request(crm, service, 
 # --- shared variables -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Shared variables",
+    "What stage 10 of Create, Update and Delete shares is read through ParentContext at 20 and 40",
+    "understand-the-data-context",
+)
 def test_what_stage_10_shares_is_read_through_the_parent(service, on, seen):
     @on("Create", 10)
     def share(context):
@@ -154,6 +183,7 @@ def test_what_stage_10_shares_is_read_through_the_parent(service, on, seen):
     assert context().parent_context.shared_variables == {"key": "value"}
 
 
+@pytest.mark.behaviour("Shared variables", "Stages 20 and 40 share one collection", "understand-the-data-context")
 def test_stages_20_to_40_share_one_collection(service, on, seen):
     @on("Create", 20)
     def share(context):
@@ -164,6 +194,7 @@ def test_stages_20_to_40_share_one_collection(service, on, seen):
     assert context().shared_variables == {"key": "value"}
 
 
+@pytest.mark.behaviour("Shared variables", "For other messages stage 10 shares directly", "understand-the-data-context")
 def test_for_other_messages_stage_10_shares_directly(service, on, seen):
     @on("Retrieve", 10)
     def share(context):
@@ -174,6 +205,7 @@ def test_for_other_messages_stage_10_shares_directly(service, on, seen):
     assert context().shared_variables == {"key": "value"}
 
 
+@pytest.mark.behaviour("Shared variables", "A request's `tag` is a shared variable", "optional-parameters")
 def test_the_tag_of_the_request_is_a_shared_variable(crm, seen):
     context = seen("Create", 20)
     crm.execute(OrganizationRequest("Create", {"Target": account()}), tag="import")
@@ -183,6 +215,9 @@ def test_the_tag_of_the_request_is_a_shared_variable(crm, seen):
 # --- images ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Images", "A pre-image holds the row before, a post-image after the operation; the id is always set", "observed"
+)
 def test_images_hold_the_row_before_and_after(service, seen):
     id = service.create(account())
     context = seen("Update", 40, images=(Image("row", "both", ("name",)),))
@@ -192,6 +227,9 @@ def test_images_hold_the_row_before_and_after(service, seen):
     assert context().post_image("row").id == id
 
 
+@pytest.mark.behaviour(
+    "Images", "An image registered without columns has every column that has a value", "understand-the-data-context"
+)
 def test_an_image_without_columns_has_all_that_have_a_value(service, seen):
     id = service.create(account(telephone1="1"))
     context = seen("Update", 20, images=(Image("before"),))
@@ -202,6 +240,7 @@ def test_an_image_without_columns_has_all_that_have_a_value(service, seen):
     assert "createdon" in before
 
 
+@pytest.mark.behaviour("Images", "A column without a value is not in an image", "common")
 def test_a_column_without_a_value_is_not_in_the_image(service, seen):
     id = service.create(account())
     context = seen("Update", 20, images=(Image("before", "pre", ("name", "telephone1")),))
@@ -209,6 +248,7 @@ def test_a_column_without_a_value_is_not_in_the_image(service, seen):
     assert list(context().pre_image("before").keys()) == ["name"]
 
 
+@pytest.mark.behaviour("Images", "Images carry formatted values and the names of lookups", "observed")
 def test_images_name_lookups_and_format_values(service, seen):
     id = service.create(account())
     context = seen("Update", 20, images=(Image("before", "pre", ("ownerid", "statecode")),))
@@ -218,6 +258,7 @@ def test_images_name_lookups_and_format_values(service, seen):
     assert before.formatted_values["statecode"] == "Active"
 
 
+@pytest.mark.behaviour("Images", "Images are snapshots: changing one changes nothing else", "common")
 def test_changing_an_image_changes_nobody_elses(service, on, seen):
     id = service.create(account())
 
@@ -230,6 +271,9 @@ def test_changing_an_image_changes_nobody_elses(service, on, seen):
     assert context().pre_image("before")["name"] == "Contoso"
 
 
+@pytest.mark.behaviour(
+    "Images", "A nested update of the row shows in the post-image and not in the pre-image", "common"
+)
 def test_an_image_taken_before_a_nested_update_does_not_follow_it(service, on, seen):
     id = service.create(account())
 
@@ -243,6 +287,7 @@ def test_an_image_taken_before_a_nested_update_does_not_follow_it(service, on, s
     assert context().post_image("row")["telephone1"] == "1"
 
 
+@pytest.mark.behaviour("Images", "There is a pre-image at stage 10 too", "common")
 def test_a_pre_image_is_there_at_stage_10_too(service, seen):
     id = service.create(account())
     context = seen("Update", 10, images=(Image("before", "pre", ("name",)),))
@@ -260,6 +305,9 @@ def test_the_administrator_calls_unless_somebody_else_does(service, seen):
     assert context().business_unit_id == ROOT_BUSINESS_UNIT_ID
 
 
+@pytest.mark.behaviour(
+    "Context", "A step that impersonates has its own UserId and keeps InitiatingUserId", "impersonate-a-user"
+)
 def test_a_step_that_impersonates_keeps_the_initiating_user(crm, service, seen):
     context = seen("Create", 20, run_as=INTEGRATION_USER_ID)
     service.create(account())
@@ -267,6 +315,7 @@ def test_a_step_that_impersonates_keeps_the_initiating_user(crm, service, seen):
     assert context().initiating_user_id == ADMINISTRATOR_ID
 
 
+@pytest.mark.behaviour("Context", "Calls act as the step's user, as any other user, or as SYSTEM", "impersonate-a-user")
 @pytest.mark.parametrize(
     ("organization", "creator"),
     [
@@ -296,6 +345,9 @@ def test_an_unknown_user_cannot_call(crm):
 # --- ids ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Context", "CorrelationId is one for everything a call sets in motion, asynchronous steps included", "observed"
+)
 def test_the_correlation_is_one_for_everything_a_call_sets_in_motion(crm, service, on, seen):
     outer, nested = seen("Create", 40), seen("Create", 20, entity="contact")
     later = seen("Create", 40, entity="contact", mode=1)
@@ -309,6 +361,7 @@ def test_the_correlation_is_one_for_everything_a_call_sets_in_motion(crm, servic
     assert outer().correlation_id == nested().correlation_id == later().correlation_id
 
 
+@pytest.mark.behaviour("Context", "OperationId equals RequestId in synchronous steps", "observed")
 def test_each_operation_has_an_id_that_is_its_request_id_too(service, seen):
     context = seen("Create", 40)
     service.create(account())
@@ -317,6 +370,11 @@ def test_each_operation_has_an_id_that_is_its_request_id_too(service, seen):
     assert context().operation_id == context().request_id != first
 
 
+@pytest.mark.behaviour(
+    "Context",
+    "OperationCreatedOn is the time of the operation",
+    "https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.operationcreatedon",
+)
 def test_the_clock_says_when_the_operation_was_created(service, seen, clock):
     context = seen("Create", 40)
     service.create(account())

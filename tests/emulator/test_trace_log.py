@@ -23,6 +23,9 @@ def log(service):
     return lambda: list(service.retrieve_multiple(QueryExpression.of("plugintracelog")))
 
 
+@pytest.mark.behaviour(
+    "Trace log", "Each execution leaves a plugintracelog row; one call of Trace is one line", "logging-tracing"
+)
 def test_an_execution_leaves_a_row(service, on, log):
     @on("Create", 20)
     def trace(context):
@@ -37,6 +40,9 @@ def test_an_execution_leaves_a_row(service, on, log):
     assert "exceptiondetails" not in row
 
 
+@pytest.mark.behaviour(
+    "Trace log", "Rows of the trace log survive the rollback and hold the exception", "logging-tracing"
+)
 def test_the_row_survives_the_rollback_and_shows_the_plugins_own_frames(service, on, log):
     on("Create", 20)(refuse)
     with pytest.raises(IsvAborted):
@@ -47,6 +53,9 @@ def test_the_row_survives_the_rollback_and_shows_the_plugins_own_frames(service,
     assert "in _execute" not in row["exceptiondetails"]
 
 
+@pytest.mark.behaviour(
+    "Trace log", "PluginTraceLogSetting Off, Exception or All decides what leaves a row", "logging-tracing"
+)
 @pytest.mark.parametrize(
     ("setting", "rows"), [(TraceSetting.OFF, 0), (TraceSetting.EXCEPTION, 1), (TraceSetting.ALL, 2)]
 )
@@ -68,6 +77,7 @@ def test_the_setting_given_to_the_emulator_is_the_organizations():
         assert organization["plugintracelogsetting"] == OptionSetValue(1)
 
 
+@pytest.mark.behaviour("Trace log", "Rows of asynchronous executions have mode 1", "reference/entities/plugintracelog")
 def test_asynchronous_executions_are_logged_as_such(crm, service, on, log):
     on("Create", 40, mode=1)(lambda context: None)
     service.create(ACCOUNT)

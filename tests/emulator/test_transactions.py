@@ -52,6 +52,9 @@ def test_a_refusal_in_a_nested_call_takes_the_outer_row_along(service, on, names
     assert names() == names("contact", "lastname") == []
 
 
+@pytest.mark.behaviour(
+    "Transactions", "An exception of a synchronous step undoes what other steps wrote", "event-framework"
+)
 @pytest.mark.parametrize("stage", [20, 40])
 def test_a_refusal_takes_along_what_other_steps_wrote(service, on, names, stage):
     @on("Create", 20)
@@ -64,6 +67,9 @@ def test_a_refusal_takes_along_what_other_steps_wrote(service, on, names, stage)
     assert names("contact", "lastname") == []
 
 
+@pytest.mark.behaviour(
+    "Transactions", "An exception after Update or Delete leaves the row as it was", "event-framework"
+)
 @pytest.mark.parametrize("message", ["Update", "Delete"])
 def test_a_refused_change_leaves_the_row_as_it_was(service, on, names, message):
     id = service.create(account())
@@ -75,6 +81,9 @@ def test_a_refused_change_leaves_the_row_as_it_was(service, on, names, message):
     assert names() == ["Contoso"]
 
 
+@pytest.mark.behaviour(
+    "Transactions", "What stage 10 of a call from outside wrote stays when a later stage refuses", "event-framework"
+)
 def test_what_stage_10_of_an_outside_call_wrote_stays(service, on, names):
     """PreValidation runs before the transaction, so its own calls commit on their own."""
 
@@ -88,6 +97,11 @@ def test_what_stage_10_of_an_outside_call_wrote_stays(service, on, names):
     assert names("contact", "lastname") == ["Nancy"]
 
 
+@pytest.mark.behaviour(
+    "Transactions",
+    "Stage 10 of a call from outside is outside the transaction, of a nested call inside",
+    "event-framework",
+)
 def test_stage_10_is_inside_the_transaction_of_a_nested_call_only(service, on):
     seen = []
 
@@ -101,6 +115,11 @@ def test_stage_10_is_inside_the_transaction_of_a_nested_call_only(service, on):
     assert seen == [("outer", False), ("nested", True)]
 
 
+@pytest.mark.behaviour(
+    "Transactions",
+    'A plug-in that swallows the error of a call fails: "There is no active transaction."',
+    "bulk-operations",
+)
 @pytest.mark.parametrize("stage", [20, 40])
 def test_a_swallowed_failure_still_ends_the_transaction(service, on, names, stage):
     @on("Create", stage, name="Careless")
@@ -114,6 +133,9 @@ def test_a_swallowed_failure_still_ends_the_transaction(service, on, names, stag
     assert names() == []
 
 
+@pytest.mark.behaviour(
+    "Transactions", "Swallowing the exception of a nested plug-in undoes everything all the same", "bulk-operations"
+)
 def test_a_nested_refusal_that_is_swallowed_ends_the_transaction_too(service, on, names):
     @on("Create", 40)
     def swallow(context):
@@ -126,6 +148,9 @@ def test_a_nested_refusal_that_is_swallowed_ends_the_transaction_too(service, on
     assert names() == []
 
 
+@pytest.mark.behaviour(
+    "Transactions", "After a swallowed error every further call of the plug-in is refused", "bulk-operations"
+)
 def test_calls_after_a_swallowed_failure_are_refused(service, on):
     answers = []
 
@@ -142,6 +167,7 @@ def test_calls_after_a_swallowed_failure_are_refused(service, on):
     assert answers == ["EntityNotFound", "TransactionNotStarted"]
 
 
+@pytest.mark.behaviour("Transactions", "Stage 10 outside the transaction may swallow the error of a call", "common")
 def test_stage_10_outside_the_transaction_may_swallow_a_failure(service, on, names):
     @on("Create", 10)
     def swallow(context):
@@ -152,6 +178,7 @@ def test_stage_10_outside_the_transaction_may_swallow_a_failure(service, on, nam
     assert names() == ["Contoso"]
 
 
+@pytest.mark.behaviour("Errors", "Any other exception answers 0x80040224", "handle-exceptions")
 def test_an_unexpected_exception_names_step_and_plugin(service, on):
     @on("Create", 20, name="Work out the ratio")
     def divide(context):
@@ -162,12 +189,18 @@ def test_an_unexpected_exception_names_step_and_plugin(service, on):
     assert raised.value.code == 0x80040224
 
 
+@pytest.mark.behaviour("Errors", "A fault of the platform that a plug-in lets pass keeps its code and words", "common")
 def test_what_the_platform_refuses_under_a_plugin_keeps_its_code(service, on):
     on("Create", 20)(lambda context: context.organization.delete("contact", NOBODY))
     with pytest.raises(ObjectDoesNotExist, match=f"contact With Id = {NOBODY} Does Not Exist"):
         service.create(account())
 
 
+@pytest.mark.behaviour(
+    "Transactions",
+    "Several requests in one transaction count together or not at all",
+    "org-service/use-executetransaction",
+)
 def test_requests_in_one_transaction_count_together(crm, on, names):
     on("Create", 40, entity="contact")(refuse)
 
@@ -267,6 +300,9 @@ def test_compensation_is_forgotten_once_committed(crm, service, on):
     assert done == []
 
 
+@pytest.mark.behaviour(
+    "Errors", "A step that does not end in time answers 0x80081111, and everything is undone", "event-framework"
+)
 def test_a_step_that_does_not_end_is_ended_and_undone(service, on, names):
     @on("Create", 40, name="Endless", timeout=0.05)
     def write_on(context):

@@ -59,6 +59,9 @@ def test_it_runs_elsewhere(plugin):
     assert lines != [str(os.getpid())]
 
 
+@pytest.mark.behaviour(
+    "Transactions", "A plug-in in a process of its own takes part in the transaction", "event-framework"
+)
 def test_its_calls_take_part_in_the_transaction(plugin):
     write = "context.organization.create(Entity('contact', None, {'lastname': 'Nancy'})); context.trace('written'); "
     refuse = "raise InvalidPluginExecutionException('No.')"
@@ -70,6 +73,9 @@ def test_its_calls_take_part_in_the_transaction(plugin):
         assert len(crm.service().retrieve_multiple(QueryExpression.of("contact"))) == 0
 
 
+@pytest.mark.behaviour(
+    "Errors", "A plug-in stuck outside Python is killed when its time is up, in a process of its own", "decided"
+)
 def test_it_is_killed_when_its_time_is_up(plugin):
     with pytest.raises(SandboxWorkerPluginExecuteTimeout, match="within 2 seconds"):
         create(plugin("import threading; threading.Event().wait()"), timeout=2.0)

@@ -39,6 +39,7 @@ def test_an_image_of_both_kinds_is_taken_before_and_after():
     assert [image.alias for image in registered.post_images] == ["post", "both"]
 
 
+@pytest.mark.behaviour("Registration", "Steps registered in code obey the same rules", "register-plug-in")
 @pytest.mark.parametrize(
     ("registration", "said"),
     [

@@ -49,6 +49,11 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     sys.modules.pop(name, None)
 
 
+@pytest.mark.behaviour(
+    "Registration",
+    "A plug-in's constructor takes nothing, the configuration, or that and the secure configuration",
+    "write-plug-in",
+)
 def test_a_constructor_gets_as_many_configurations_as_it_takes(module: str) -> None:
     bare, configured, secured = (
         load_plugin(f"{module}:{name}", {"collect": "intent"}, {"key": "k"})
@@ -63,6 +68,9 @@ def test_configuration_may_be_text(module: str) -> None:
     assert load_plugin(f"{module}:Secured", "collect=intent").configuration == "collect=intent"
 
 
+@pytest.mark.behaviour(
+    "Registration", "A plug-in's instance is shared by its executions, so nothing can be kept on it", "write-plug-in"
+)
 def test_an_instance_cannot_be_changed(module: str) -> None:
     plugin = load_plugin(f"{module}:Bare")
     with pytest.raises(AttributeError, match="shared"):

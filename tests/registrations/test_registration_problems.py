@@ -141,6 +141,11 @@ WRONG_STEPS = {
 }
 
 
+@pytest.mark.behaviour(
+    "Registration",
+    "Wrong stages, modes, images, filters and tables of steps are refused, each with its code",
+    "reference/web-service-error-codes",
+)
 @pytest.mark.parametrize(("keys", "said", "code"), WRONG_STEPS.values(), ids=WRONG_STEPS.keys())
 def test_a_wrong_step_is_refused(keys: dict[str, str], said: str, code: int | None) -> None:
     (problem,) = problems(step(**keys))
@@ -241,6 +246,7 @@ def test_a_status_number_means_one_thing() -> None:
     assert (first.path, second.path) == ("bridge.tables[0].statuses.Failed", "bridge.tables[0].statuses.Draft")
 
 
+@pytest.mark.behaviour("Registration", "A step registered twice is refused", "common")
 def test_two_steps_that_would_do_the_same_twice_are_refused() -> None:
     twin = STEP.replace("name: A", "name: B").removeprefix("steps:\n")
     said = only_problem(STEP + twin)

@@ -94,6 +94,7 @@ def test_what_is_left_is_told(protect, clock):
     }
 
 
+@pytest.mark.behaviour("Web API", "More than 6,000 requests in 300 seconds answer 429 with Retry-After", "api-limits")
 def test_a_client_in_a_hurry_is_answered_with_429(site, clock):
     http = site(limits=Limits(requests=2, window=timedelta(seconds=30)))
     first = http.who_am_i()

@@ -19,6 +19,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ADMINISTRATOR = EntityReference("systemuser", ADMINISTRATOR_ID)
 
 
+@pytest.mark.behaviour("Rows", "A new row gets an id and the default values of its choices before stage 20", "observed")
 def test_before_stage_20_a_target_has_an_id_and_default_choices_and_nothing_more(crm):
     target = Entity("new_payment", None, {"new_name": "Invoice 7"})
     crm.records.add_defaults(target)
@@ -51,21 +52,29 @@ def test_an_id_that_is_no_guid_is_refused(crm):
         crm.create("account", "x")
 
 
+@pytest.mark.behaviour("Rows", "A default does not replace a column sent as null", "common")
 def test_a_default_does_not_replace_an_explicit_nothing(crm):
     payment = crm.create("new_payment", new_paymentstatus=None)
     assert "new_paymentstatus" not in crm.read(payment)
 
 
+@pytest.mark.behaviour(
+    "Rows", "Columns that are business required are required by forms, not by the platform", "common"
+)
 def test_a_name_is_not_enforced_although_forms_require_it(crm):
     assert "new_name" not in crm.read(crm.create("new_payment"))
 
 
+@pytest.mark.behaviour("Rows", "`overriddencreatedon` becomes the creation date", "common")
 def test_an_imported_row_keeps_its_own_creation_date(crm):
     then = NOON - timedelta(days=400)
     row = crm.read(crm.create("account", overriddencreatedon=then))
     assert (row["createdon"], row["overriddencreatedon"], row["modifiedon"]) == (then, NOON, NOON)
 
 
+@pytest.mark.behaviour(
+    "Rows", "An update changes modifiedon and modifiedby and leaves createdon and createdby", "common"
+)
 def test_an_update_signs_the_row_and_leaves_its_creation_alone(crm):
     account = crm.create("account", name="Contoso")
     crm.clock.advance(timedelta(hours=1))
@@ -82,6 +91,7 @@ def test_an_updates_target_holds_the_changes_and_the_modification(crm):
     assert target.keys() == {"name", "accountid", "modifiedon", "modifiedby", "modifiedonbehalfby"}
 
 
+@pytest.mark.behaviour("Rows", "Columns only the platform writes are ignored in a request", "common")
 @pytest.mark.parametrize(
     "column", ["createdby", "modifiedon", "versionnumber", "owningbusinessunit", "new_amount_base"]
 )
@@ -101,6 +111,7 @@ def test_columns_of_the_platform_are_ignored_in_a_request(crm, money, column):
         assert row[column] == plain[column]
 
 
+@pytest.mark.behaviour("Rows", "A row can be owned by a team", "common")
 def test_a_row_can_be_given_to_a_team(crm):
     unit = EntityReference("businessunit", ROOT_BUSINESS_UNIT_ID)
     team = crm.create("team", name="Collections", businessunitid=unit)
@@ -109,6 +120,7 @@ def test_a_row_can_be_given_to_a_team(crm):
     assert "owninguser" not in row
 
 
+@pytest.mark.behaviour("Rows", "A new owner brings the owner's business unit", "common")
 def test_a_new_owner_takes_the_row_along(crm):
     account = crm.create("account")
     crm.update(account, ownerid=EntityReference("systemuser", SYSTEM_USER_ID))
@@ -127,11 +139,13 @@ def test_a_row_is_never_without_owner_state_and_reason(crm, column):
         crm.update(crm.create("account"), **{column: None})
 
 
+@pytest.mark.behaviour("Rows", "Rows of tables the organization owns have no owner", "common")
 def test_the_organizations_rows_have_no_owner(crm):
     row = crm.read(crm.create("transactioncurrency", currencyname="Dollar", exchangerate=2, currencyprecision=2))
     assert "ownerid" not in row
 
 
+@pytest.mark.behaviour("Rows", "A contact's fullname follows its parts", "observed")
 def test_a_contacts_full_name_follows_its_parts(crm):
     contact = crm.create("contact", firstname="Ada", lastname="Byron")
     assert crm.read(contact, "fullname")["fullname"] == "Ada Byron"
@@ -139,6 +153,7 @@ def test_a_contacts_full_name_follows_its_parts(crm):
     assert target["fullname"] == crm.read(contact, "fullname")["fullname"] == "Ada Lovelace"
 
 
+@pytest.mark.behaviour("Rows", "A new state brings its default status reason", "common")
 def test_a_state_brings_its_first_status_reason(crm):
     order = crm.create("salesorder")
     crm.update(order, statecode=OptionSetValue(3))
@@ -151,6 +166,9 @@ def test_a_status_reason_of_the_present_state_is_taken(crm):
     assert crm.read(order, "statecode")["statecode"] == OptionSetValue(0)
 
 
+@pytest.mark.behaviour(
+    "Rows", "A status reason of another state is refused with 0x80048408", "reference/web-service-error-codes"
+)
 @pytest.mark.parametrize(
     ("state", "status"),
     [(None, 4), (2, 1), (0, 100003), (9, 1), (9, None)],
@@ -166,6 +184,7 @@ def test_a_status_reason_of_another_state_is_refused(crm, state, status):
         crm.create("salesorder", **given)
 
 
+@pytest.mark.behaviour("Rows", "A row can be created inactive", "common")
 def test_a_row_can_be_created_inactive(crm):
     row = crm.read(crm.create("account", statecode=OptionSetValue(1)))
     assert row["statuscode"] == OptionSetValue(2)

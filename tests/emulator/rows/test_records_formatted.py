@@ -11,6 +11,7 @@ from dataverse_client.types import Entity, OptionSetValue
 from runner.emulator.seed import ADMINISTRATOR_ID
 
 
+@pytest.mark.behaviour("Rows", "Formatted values read as on a form", "observed")
 @pytest.mark.parametrize(
     ("column", "value", "text"),
     [
@@ -28,6 +29,7 @@ def test_a_value_reads_as_on_a_form(samples, column, value, text):
     assert samples.read(samples.create("new_sample", **{column: value})).formatted_values[column] == text
 
 
+@pytest.mark.behaviour("Rows", "The formatted value of an amount has its currency's symbol and places", "observed")
 @pytest.mark.parametrize(
     ("code", "amount", "text"),
     [("USD", "1234.5", "$1,234.50"), ("EUR", "-0.1", "-€0.10"), ("JPY", "500", "¥500"), ("KWD", "5.124", "KD5.124")],
@@ -42,6 +44,7 @@ def test_a_base_value_reads_in_the_base_currency(crm, currency, money):
     assert crm.read(order).formatted_values["totalamount_base"] == "$10.00"
 
 
+@pytest.mark.behaviour("Rows", "Lookups bring the name of their row", "observed")
 def test_lookups_bring_the_name_of_their_row(crm):
     account = crm.create("account", name="Contoso")
     row = crm.read(crm.create("salesorder", customerid=account))

@@ -23,6 +23,7 @@ def by_intent(intent):
     return EntityReference("new_payment", key_attributes={"new_stripepaymentintentid": intent})
 
 
+@pytest.mark.behaviour("Rows", "Alternate keys compare text without regard to case", "define-alternate-keys-entity")
 def test_a_row_is_found_by_its_alternate_key_without_regard_to_case(crm):
     payment = crm.create("new_payment", new_stripepaymentintentid="pi_Abc")
     assert crm.records.resolve_key(by_intent("PI_ABC")) == payment.id
@@ -66,6 +67,9 @@ def test_neither_id_nor_key_means_no_row(crm):
         crm.records.resolve_key(Entity("account"))
 
 
+@pytest.mark.behaviour(
+    "Rows", "A second row with the same alternate key is refused with 0x80060892", "reference/web-service-error-codes"
+)
 @pytest.mark.parametrize("intent", ["pi_1", "PI_1"])
 def test_an_alternate_key_is_given_once(crm, intent):
     crm.create("new_payment", new_stripepaymentintentid="pi_1")
@@ -76,11 +80,17 @@ def test_an_alternate_key_is_given_once(crm, intent):
         crm.update(crm.create("new_payment"), new_stripepaymentintentid=intent)
 
 
+@pytest.mark.behaviour(
+    "Rows", "Rows whose key columns are empty do not violate the key", "define-alternate-keys-entity"
+)
 def test_many_rows_may_have_no_key(crm):
     crm.create("new_payment")
     crm.create("new_payment")
 
 
+@pytest.mark.behaviour(
+    "Rows", "A second row with the same id is refused with 0x80040237", "reference/web-service-error-codes"
+)
 def test_an_id_is_given_once(crm):
     account = crm.create("account")
     with pytest.raises(DuplicateRecord) as fault:
@@ -95,6 +105,9 @@ def test_an_update_of_the_version_that_was_read_is_taken(crm, written):
     assert crm.read(account)["name"] == "Fabrikam"
 
 
+@pytest.mark.behaviour(
+    "Rows", "A row's version grows with every change; an update of an older one is refused", "optimistic-concurrency"
+)
 def test_an_update_of_a_version_that_is_past_is_refused(crm):
     account = crm.create("account", name="Contoso")
     read = crm.read(account).row_version

@@ -11,18 +11,25 @@ from runner.emulator.errors import IncorrectAttributeValueType, ObjectDoesNotExi
 from runner.emulator.seed import ADMINISTRATOR_ID
 
 
+@pytest.mark.behaviour(
+    "Rows", "A row with an amount and no currency gets the default currency", "transaction-currency-currency-entity"
+)
 def test_a_row_without_currency_gets_the_base_currency(crm, currency, money):
     row = crm.read(crm.create("new_payment", new_amount=money("10")))
     assert row["transactioncurrencyid"] == currency("USD")
     assert (row["exchangerate"], row["new_amount_base"]) == (1, money("10"))
 
 
+@pytest.mark.behaviour("Rows", "A user's own default currency comes first", "transaction-currency-currency-entity")
 def test_a_user_may_have_a_currency_of_their_own(crm, currency, money):
     crm.update(EntityReference("systemuser", ADMINISTRATOR_ID), transactioncurrencyid=currency("EUR"))
     row = crm.read(crm.create("new_payment", new_amount=money("10")))
     assert row["transactioncurrencyid"] == currency("EUR")
 
 
+@pytest.mark.behaviour(
+    "Rows", "A `_base` amount is the amount divided by the exchange rate", "transaction-currency-currency-entity"
+)
 def test_the_base_value_is_the_amount_divided_by_the_rate(crm, currency, money):
     row = crm.read(crm.create("new_payment", new_amount=money("10"), transactioncurrencyid=currency("EUR")))
     assert (row["exchangerate"], row["new_amount_base"]) == (Decimal("0.8"), money("12.5"))
@@ -33,6 +40,9 @@ def test_the_base_value_has_the_places_of_the_base_currency(crm, currency, money
     assert row["totalamount_base"] == money("6.67")
 
 
+@pytest.mark.behaviour(
+    "Rows", "An amount has the places its column or currency says", "transaction-currency-currency-entity"
+)
 @pytest.mark.parametrize(
     ("code", "given", "kept"),
     [("USD", "1.005", "1.01"), ("USD", "-1.005", "-1.01"), ("JPY", "99.5", "100"), ("KWD", "1.2345", "1.235")],
@@ -54,6 +64,11 @@ def test_a_new_amount_gets_a_new_base_value(crm, currency, money):
     assert target["new_amount_base"] == crm.read(payment)["new_amount_base"] == money("25")
 
 
+@pytest.mark.behaviour(
+    "Rows",
+    "A new currency brings its rate and new `_base` amounts for the whole row",
+    "transaction-currency-currency-entity",
+)
 def test_a_new_currency_reprices_every_amount_of_the_row(crm, currency, money):
     payment = crm.create("new_payment", new_amount=money("10"), new_amountreceived=money("4"))
     crm.update(payment, transactioncurrencyid=currency("EUR"))
@@ -61,6 +76,9 @@ def test_a_new_currency_reprices_every_amount_of_the_row(crm, currency, money):
     assert (row["new_amount_base"], row["new_amountreceived_base"]) == (money("12.5"), money("5"))
 
 
+@pytest.mark.behaviour(
+    "Rows", "A new exchange rate counts for a row when its money changes next", "transaction-currency-currency-entity"
+)
 def test_a_new_rate_reprices_a_row_when_its_money_changes_next(crm, currency, money):
     payment = crm.create("new_payment", new_amount=money("10"), transactioncurrencyid=currency("EUR"))
     crm.update(currency("EUR"), exchangerate=Decimal("0.5"))

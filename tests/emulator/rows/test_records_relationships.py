@@ -23,6 +23,11 @@ def is_there(crm, row):
     return crm.records.resolve_key(row) is not None
 
 
+@pytest.mark.behaviour(
+    "Rows",
+    "Remove Link: deleting a row clears the lookups that refer to it",
+    "configure-entity-relationship-cascading-behavior",
+)
 def test_a_deleted_order_is_taken_off_its_payments(crm):
     order = crm.create("salesorder")
     payment = crm.create("new_payment", new_salesorderid=order)
@@ -33,6 +38,11 @@ def test_a_deleted_order_is_taken_off_its_payments(crm):
     assert row.row_version != before
 
 
+@pytest.mark.behaviour(
+    "Rows",
+    "Restrict: a row others refer to cannot be deleted, 0x80040227",
+    "configure-entity-relationship-cascading-behavior",
+)
 def test_an_account_with_orders_cannot_be_deleted(crm):
     account = crm.create("account")
     order = crm.create("salesorder", customerid=account)
@@ -42,6 +52,11 @@ def test_an_account_with_orders_cannot_be_deleted(crm):
     assert is_there(crm, account)
 
 
+@pytest.mark.behaviour(
+    "Rows",
+    "A deletion that one relationship restricts has done nothing for the others",
+    "configure-entity-relationship-cascading-behavior",
+)
 def test_a_refused_deletion_has_changed_nothing(crm):
     account = crm.create("account")
     contact = crm.create("contact", parentcustomerid=account)
@@ -51,6 +66,11 @@ def test_a_refused_deletion_has_changed_nothing(crm):
     assert crm.read(contact)["parentcustomerid"] == account
 
 
+@pytest.mark.behaviour(
+    "Rows",
+    "Cascade: deleting a row deletes the rows that refer to it",
+    "configure-entity-relationship-cascading-behavior",
+)
 def test_an_accounts_contacts_go_with_it(crm):
     account = crm.create("account")
     contact = crm.create("contact", parentcustomerid=account)
@@ -80,6 +100,11 @@ def test_a_currency_in_use_cannot_be_deleted(crm, currency):
         crm.delete(currency("EUR"))
 
 
+@pytest.mark.behaviour(
+    "Rows",
+    "Associate sets the lookup of a one-to-many relationship, Disassociate clears it",
+    "org-service/use-messages",
+)
 def test_a_lookup_is_set_and_cleared_by_association(crm):
     account, contact = crm.create("account"), crm.create("contact")
     crm.write(crm.records.associate, account, "contact_customer_accounts", [contact])
@@ -107,6 +132,7 @@ def members(crm, team):
     return [row.id for row in found if row["m.teamid"].value == team.id]
 
 
+@pytest.mark.behaviour("Rows", "Associate and Disassociate link rows many-to-many", "org-service/use-messages")
 def test_a_team_has_members_until_they_leave(crm, team):
     crm.write(crm.records.associate, team, MEMBERSHIP, [USER])
     assert members(crm, team) == [USER.id]
@@ -114,6 +140,7 @@ def test_a_team_has_members_until_they_leave(crm, team):
     assert members(crm, team) == []
 
 
+@pytest.mark.behaviour("Rows", "Associating rows that are associated already is refused with 0x80040237", "common")
 def test_nobody_is_a_member_twice(crm, team):
     crm.write(crm.records.associate, team, MEMBERSHIP, [USER])
     with pytest.raises(DuplicateRecord) as fault:

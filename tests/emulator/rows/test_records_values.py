@@ -69,6 +69,11 @@ def test_a_value_is_kept_as_dataverse_keeps_it(samples, column, value, kept):
     assert samples.read(row, column).get(column) == kept
 
 
+@pytest.mark.behaviour(
+    "Rows",
+    "A value of another type than its column's is refused with 0x80044354 or its kin",
+    "reference/web-service-error-codes",
+)
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -92,6 +97,9 @@ def test_a_value_of_another_type_is_refused_by_name(samples, column, value):
     assert (fault.value.code, fault.value.http_status) == (0x80044354, 400)
 
 
+@pytest.mark.behaviour(
+    "Rows", "A number or date out of its column's range is refused", "reference/web-service-error-codes"
+)
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -113,12 +121,16 @@ def test_a_value_out_of_range_is_refused_by_name(samples, column, value):
     assert (fault.value.code, fault.value.http_status) == (0x80044330, 400)
 
 
+@pytest.mark.behaviour("Rows", "A choice that does not exist is refused, and those that do are named", "common")
 def test_a_choice_that_is_none_is_refused_with_those_there_are(crm):
     with pytest.raises(ValueOutOfRange, match="100000099.*Accepted Values: 100000000,100000001") as fault:  # noqa: RUF043
         crm.create("new_payment", new_paymentstatus=OptionSetValue(100000099))
     assert "new_paymentstatus" in fault.value.message
 
 
+@pytest.mark.behaviour(
+    "Rows", "A text longer than its column is refused with 0x80044331", "reference/web-service-error-codes"
+)
 def test_a_text_may_be_as_long_as_its_column_and_no_longer(samples):
     samples.create("new_sample", new_name="x" * 10)
     with pytest.raises(StringLengthTooLong, match="'new_name'.*'new_sample'.*'10'") as fault:  # noqa: RUF043
@@ -126,6 +138,7 @@ def test_a_text_may_be_as_long_as_its_column_and_no_longer(samples):
     assert fault.value.code == 0x80044331
 
 
+@pytest.mark.behaviour("Rows", "A column nobody knows is refused with 0x80041103", "reference/web-service-error-codes")
 def test_a_column_nobody_knows_is_refused_by_name(crm):
     with pytest.raises(AttributeNotFound, match="'account'.*'new_nmae'"):  # noqa: RUF043
         crm.create("account", new_nmae="Contoso")
@@ -138,6 +151,7 @@ def test_a_table_nobody_knows_is_refused_by_name(crm):
         crm.create("new_acount", name="Contoso")
 
 
+@pytest.mark.behaviour("Rows", "A lookup must refer to a row that is there: 0x80040217", "common")
 def test_a_lookup_must_refer_to_a_row_that_is_there(crm):
     nobody = EntityReference("account", "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11")
     with pytest.raises(ObjectDoesNotExist, match="account With Id = 6f1b8c1e") as fault:
@@ -145,6 +159,7 @@ def test_a_lookup_must_refer_to_a_row_that_is_there(crm):
     assert (fault.value.code, fault.value.http_status) == (0x80040217, 404)
 
 
+@pytest.mark.behaviour("Rows", "A lookup must refer to one of its tables", "common")
 def test_a_lookup_must_refer_to_one_of_its_tables(crm, currency):
     with pytest.raises(InvalidArgument, match="new_customerid.*account or contact.*transactioncurrency"):  # noqa: RUF043
         crm.create("new_payment", new_customerid=currency("EUR"))

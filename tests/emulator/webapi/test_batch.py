@@ -66,6 +66,11 @@ def test_independent_requests_are_answered_in_their_order(crm, batch):
     assert names(crm) == ["B"]
 
 
+@pytest.mark.behaviour(
+    "Web API",
+    "A batch stops at the first failure unless told to continue",
+    "webapi/execute-batch-operations-using-web-api",
+)
 def test_without_continue_on_error_it_stops_at_the_first_failure_with_its_status(crm, batch):
     response, statuses = batch(
         request("POST", "accounts", {"name": "A"}), request("GET", "x"), request("GET", "accounts")
@@ -86,6 +91,9 @@ def test_with_continue_on_error_every_request_has_its_own_result(crm, batch):
 
 
 class TestChangeSets:
+    @pytest.mark.behaviour(
+        "Web API", "A change set is one transaction", "webapi/execute-batch-operations-using-web-api"
+    )
     def test_count_together(self, crm, batch):
         response, statuses = batch(
             change_set(
@@ -110,6 +118,11 @@ class TestChangeSets:
         assert (response.status, statuses) == (200, [400, 204])
         assert names(crm) == ["C"]
 
+    @pytest.mark.behaviour(
+        "Web API",
+        "Requests of a change set refer to rows of earlier ones by `$n`",
+        "webapi/execute-batch-operations-using-web-api",
+    )
     def test_refer_to_their_own_rows_in_urls_and_bodies(self, crm, batch):
         _, statuses = batch(
             change_set(

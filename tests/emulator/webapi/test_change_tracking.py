@@ -45,6 +45,11 @@ def test_nothing_new_is_an_empty_answer_with_another_link(crm):
     assert "@odata.deltaLink" in answer
 
 
+@pytest.mark.behaviour(
+    "Web API",
+    "A delta link tells of new, changed and deleted rows once",
+    "use-change-tracking-synchronize-data-external-systems",
+)
 def test_new_changed_and_deleted_rows_are_told_of_once(crm, accounts):
     page = first(crm)
     crm.create("accounts", name="D")

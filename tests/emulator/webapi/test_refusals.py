@@ -18,6 +18,11 @@ from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plug
 MISSING = "00000000-0000-0000-0000-00000000dead"
 
 
+@pytest.mark.behaviour(
+    "Web API",
+    "Mistakes are answered with Dataverse's status, code and words",
+    "webapi/compose-http-requests-handle-errors",
+)
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code", "words"),
     [
@@ -71,6 +76,9 @@ def test_a_duplicate_id_and_a_duplicate_key_are_told_apart(crm, error_of):
     assert error_of(crm.post("new_payments", {"new_stripepaymentintentid": "pi_1"}))[:2] == (412, "0x80060892")
 
 
+@pytest.mark.behaviour(
+    "Web API", "Impersonating nobody answers 403 with code 0x8004a110", "webapi/impersonate-another-user-web-api"
+)
 def test_an_unknown_caller_is_refused(crm, error_of):
     assert error_of(crm.send("GET", "WhoAmI", MSCRMCallerID=MISSING))[:2] == (403, "0x8004a110")
     assert error_of(crm.send("GET", "WhoAmI", CallerObjectId="nobody"))[:2] == (403, "0x8004a110")
@@ -97,12 +105,22 @@ def refused_by(plugin, headers=None):
         return WebApi(emulator).handle(Request("POST", "/api/data/v9.2/accounts", headers, b'{"name":"A"}'))
 
 
+@pytest.mark.behaviour(
+    "Web API",
+    "InvalidPluginExecutionException answers 400 with code 0x80040265 and the plug-in's message",
+    "webapi/compose-http-requests-handle-errors",
+)
 def test_a_plugins_refusal_is_a_400_in_its_own_words():
     response = refused_by(Refuse())
     assert response.status == 400
     assert response.json() == {"error": {"code": "0x80040265", "message": "Not today."}}
 
 
+@pytest.mark.behaviour(
+    "Web API",
+    "With annotations the error carries OperationStatus, SubErrorCode and the trace text",
+    "webapi/compose-http-requests-handle-errors",
+)
 def test_with_all_annotations_the_error_tells_what_else_the_plugin_said():
     error = refused_by(Refuse(), {"Prefer": 'odata.include-annotations="*"'}).json()["error"]
     assert error["@Microsoft.PowerApps.CDS.ErrorDetails.OperationStatus"] == "1"
@@ -110,6 +128,7 @@ def test_with_all_annotations_the_error_tells_what_else_the_plugin_said():
     assert "thinking" in error["@Microsoft.PowerApps.CDS.TraceText"]
 
 
+@pytest.mark.behaviour("Web API", "MSCRM.Bypass* headers leave out steps", "bypass-custom-business-logic")
 @pytest.mark.parametrize(
     ("header", "value", "status"),
     [
@@ -124,6 +143,7 @@ def test_a_bypassed_plugin_refuses_nothing(header, value, status):
     assert refused_by(Refuse(), {header: value}).status == status
 
 
+@pytest.mark.behaviour("Web API", "Any other exception of a plug-in answers 500 with code 0x80040224", "common")
 def test_a_broken_plugin_is_an_isv_error():
     response = refused_by(Break())
     assert (response.status, response.json()["error"]["code"]) == (500, "0x80040224")

@@ -23,6 +23,9 @@ def test_create_keeps_the_id_the_client_chose(crm):
     assert crm.create("accounts", accountid=chosen.upper(), name="Contoso") == chosen
 
 
+@pytest.mark.behaviour(
+    "Web API", "Prefer: return=representation answers the row", "webapi/compose-http-requests-handle-errors"
+)
 def test_create_can_answer_the_row(crm):
     response = crm.post("accounts?$select=name", {"name": "Contoso"}, Prefer="return=representation")
     row = response.json()
@@ -89,21 +92,37 @@ def test_one_kind_of_annotation_alone(crm):
 
 
 class TestPatch:
+    @pytest.mark.behaviour(
+        "Web API", "PATCH creates a row that is not there", "webapi/perform-conditional-operations-using-web-api"
+    )
     def test_creates_a_row_that_is_not_there(self, crm):
         response = crm.patch(f"accounts({MISSING})", {"name": "Contoso"})
         assert response.status == 204
         assert crm.get(f"accounts({MISSING})")["name"] == "Contoso"
 
+    @pytest.mark.behaviour(
+        "Web API", "PATCH with If-Match: * does not create: 404", "webapi/perform-conditional-operations-using-web-api"
+    )
     def test_with_if_match_does_not_create(self, crm, error_of):
         response = crm.patch(f"accounts({MISSING})", {"name": "Contoso"}, If_Match="*")
         assert error_of(response)[:2] == (404, "0x80040217")
 
+    @pytest.mark.behaviour(
+        "Web API",
+        "PATCH with If-None-Match: * does not update: 412",
+        "webapi/perform-conditional-operations-using-web-api",
+    )
     def test_with_if_none_match_does_not_update(self, crm, error_of):
         account = crm.create("accounts", name="Contoso")
         response = crm.patch(f"accounts({account})", {"name": "Fabrikam"}, If_None_Match="*")
         assert error_of(response)[:2] == (412, "0x80040237")
         assert crm.get(f"accounts({account})")["name"] == "Contoso"
 
+    @pytest.mark.behaviour(
+        "Web API",
+        "PATCH with an ETag updates that version of the row only: 412 with 0x80060882",
+        "webapi/perform-conditional-operations-using-web-api",
+    )
     def test_with_the_current_etag_updates_and_with_an_old_one_does_not(self, crm, error_of):
         account = crm.create("accounts", name="Contoso")
         etag = crm.get(f"accounts({account})")["@odata.etag"]
@@ -129,6 +148,11 @@ class TestGet:
         payment = crm.create("new_payments", new_stripepaymentintentid="pi_1")
         assert crm.get(KEY)["new_paymentid"] == payment
 
+    @pytest.mark.behaviour(
+        "Web API",
+        "GET with the current ETag in If-None-Match answers 304",
+        "webapi/perform-conditional-operations-using-web-api",
+    )
     def test_with_the_current_etag_answers_not_modified(self, crm):
         account = crm.create("accounts", name="Contoso")
         etag = crm.get(f"accounts({account})")["@odata.etag"]
@@ -237,6 +261,9 @@ def test_who_am_i_tells_whom_the_request_is_made_as(crm, emulator):
     assert crm.get("WhoAmI()", MSCRMCallerID=INTEGRATION_USER_ID)["UserId"] == INTEGRATION_USER_ID
 
 
+@pytest.mark.behaviour(
+    "Web API", "MSCRMCallerID makes the request as another user", "webapi/impersonate-another-user-web-api"
+)
 def test_a_row_belongs_to_the_user_it_is_created_as(crm):
     response = crm.post("accounts", {"name": "A"}, Prefer="return=representation", MSCRMCallerID=INTEGRATION_USER_ID)
     assert response.json()["_createdby_value"] == INTEGRATION_USER_ID
