@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-@pytest.fixture
-def start_broker() -> Iterator[Callable[..., Broker]]:
-    """Starts stand-ins that stop after the test. Skips where they cannot run, except in CI."""
+@pytest.fixture(scope="session")
+def broker_class() -> type[Broker]:
+    """The stand-in. Skips where it cannot run, except in CI."""
     try:
         from service_bus_broker.broker import Broker
     except ImportError as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"the Service Bus stand-in needs python-qpid-proton, built with a C compiler: {error}")
+    return Broker
+
+
+@pytest.fixture
+def start_broker(broker_class: type[Broker]) -> Iterator[Callable[..., Broker]]:
+    """Starts stand-ins that stop after the test."""
     with ExitStack() as running:
 
         def start(**settings: Any) -> Broker:
-            return running.enter_context(Broker(**settings))
+            return running.enter_context(broker_class(**settings))
 
         yield start
 

@@ -24,6 +24,10 @@ class QueueUnavailableError(QueueError):
     """The queue cannot be reached or is busy: nothing was stored, try again later."""
 
 
+class QueueAccessError(QueueUnavailableError):
+    """There is no such queue, or it is not ours to use: nothing was stored; set its name or our rights right."""
+
+
 class MessageLockLostError(QueueError):
     """The lock ran out before the message was settled: it is done already or will come again. Do not undo."""
 
@@ -80,7 +84,7 @@ class ReceivedMessage:
 
 @dataclass(frozen=True, slots=True)
 class PeekedMessage:
-    """A message seen without a lock, for people and tools."""
+    """A message seen without a lock, for people and tools. An engine that cannot see locks has no ``locked_until``."""
 
     message: QueueMessage
     sequence_number: int
@@ -140,12 +144,16 @@ class MessageQueue(Protocol):
     ) -> list[PeekedMessage]:
         """Look without locking, in sequence order."""
 
-    def resubmit(self, sequence_number: int) -> None:
-        """Send a dead letter again as its :func:`resubmission`. Raises LookupError: no such dead letter."""
+    def resubmit(self, *sequence_numbers: int) -> None:
+        """Send dead letters again, each as its :func:`resubmission`.
 
-    def discard(self, sequence_number: int) -> None:
-        """Remove a dead letter for good. Raises LookupError: no such dead letter."""
+        Raises LookupError naming those that are no dead letters; the others are sent.
+        """
 
-    def counts(self) -> QueueCounts: ...
+    def discard(self, *sequence_numbers: int) -> None:
+        """Remove dead letters for good. Raises LookupError naming those that are none; the others are removed."""
+
+    def counts(self) -> QueueCounts:
+        """How many messages there are, by state. An engine that cannot see locks counts locked ones as active."""
 
     def close(self) -> None: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import filterfalse
@@ -259,24 +259,32 @@ class EmbeddedQueue:
         now = self._now()
         return [peeked(row, now) for row in rows]
 
-    def resubmit(self, sequence_number: int) -> None:
-        """Send a dead letter again, with fresh counts. Raises LookupError: no such dead letter."""
+    def resubmit(self, *sequence_numbers: int) -> None:
+        """Send dead letters again, with fresh counts. Raises LookupError naming those that are none."""
         with self._file.transaction() as connection:
-            message = self._remove_dead(connection, sequence_number)
-            self._insert_unknown(connection, [resubmission(message)])
+            removed = self._remove_dead(connection, sequence_numbers)
+            self._insert_unknown(connection, [resubmission(message) for message in removed.values()])
         self._wake_receivers()
+        self._require_all(sequence_numbers, removed)
 
-    def discard(self, sequence_number: int) -> None:
-        """Remove a dead letter for good. Raises LookupError: no such dead letter."""
+    def discard(self, *sequence_numbers: int) -> None:
+        """Remove dead letters for good. Raises LookupError naming those that are none."""
         with self._file.transaction() as connection:
-            self._remove_dead(connection, sequence_number)
+            removed = self._remove_dead(connection, sequence_numbers)
+        self._require_all(sequence_numbers, removed)
 
-    def _remove_dead(self, connection: sqlite3.Connection, sequence_number: int) -> QueueMessage:
-        removed = {"queue": self._id, "sequence_number": sequence_number}
-        row = connection.execute(_REMOVE_DEAD, removed).fetchone()
-        if row is None:
-            raise LookupError(f"Queue {self.name} has no dead letter {sequence_number}: peek at its dead letters.")
-        return message_of(row)
+    def _remove_dead(self, connection: sqlite3.Connection, sequence_numbers: Sequence[int]) -> dict[int, QueueMessage]:
+        removed = {}
+        for number in sequence_numbers:
+            dead = {"queue": self._id, "sequence_number": number}
+            row = connection.execute(_REMOVE_DEAD, dead).fetchone()
+            if row is not None:
+                removed[number] = message_of(row)
+        return removed
+
+    def _require_all(self, asked: Sequence[int], found: Collection[int]) -> None:
+        if missing := ", ".join(str(number) for number in asked if number not in found):
+            raise LookupError(f"Queue {self.name} has no dead letter {missing}: peek at its dead letters.")
 
     def counts(self) -> QueueCounts:
         """How many messages there are, by state. Costs nothing that grows with the number of waiting messages."""

@@ -1,0 +1,108 @@
+"""Messages as the Azure SDK has them, and back.
+
+A message that is put off travels as a scheduled copy. Duplicate detection would drop a copy with a known id, so the
+copy's own id says which attempt it is, and two properties lead back: they never reach the receiver's message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
+from azure.servicebus.amqp import AmqpMessageBodyType
+
+from azure_bridge.queues.contract import PeekedMessage, QueueMessage, ReceivedMessage
+
+_ATTEMPT = "RetryAttempt"
+_ATTEMPT_OF = "RetryOf"
+_DEAD_LETTER_REASON = "DeadLetterReason"
+_DEAD_LETTER_DESCRIPTION = "DeadLetterErrorDescription"
+_OURS = frozenset({_ATTEMPT, _ATTEMPT_OF, _DEAD_LETTER_REASON, _DEAD_LETTER_DESCRIPTION})
+
+
+def outgoing(message: QueueMessage) -> ServiceBusMessage:
+    return _outgoing(message, message.message_id, message.application_properties)
+
+
+def put_off(message: QueueMessage, attempt: int, visible_at: datetime) -> ServiceBusMessage:
+    """The copy to schedule. Two copies of the same attempt have the same id, and one of them is dropped."""
+    trail = {_ATTEMPT: str(attempt), _ATTEMPT_OF: message.message_id}
+    copy_id = f"{message.message_id}:attempt-{attempt}"
+    copy = _outgoing(message, copy_id, {**message.application_properties, **trail})
+    copy.scheduled_enqueue_time_utc = visible_at
+    return copy
+
+
+def _outgoing(message: QueueMessage, message_id: str, properties: Mapping[str, str]) -> ServiceBusMessage:
+    return ServiceBusMessage(
+        message.body,
+        message_id=message_id,
+        correlation_id=message.correlation_id,
+        subject=message.subject,
+        session_id=message.session_id,
+        content_type=message.content_type,
+        application_properties=dict(properties) or None,  # type: ignore[arg-type]  # str is among what it takes
+    )
+
+
+def received(message: ServiceBusReceivedMessage) -> ReceivedMessage:
+    properties = _properties(message)
+    return ReceivedMessage(
+        message=_message(message, properties),
+        lock_token=str(message.lock_token),
+        sequence_number=message.sequence_number or 0,
+        enqueued_at=_utc(message.enqueued_time_utc),
+        locked_until=_utc(message.locked_until_utc),
+        # The SDK counts deliveries from 0, and says None where the header is silent.
+        delivery_count=(message.delivery_count or 0) + 1,
+        attempt=int(properties.get(_ATTEMPT, "0")),
+    )
+
+
+def peeked(message: ServiceBusReceivedMessage) -> PeekedMessage:
+    properties = _properties(message)
+    scheduled_for = message.scheduled_enqueue_time_utc
+    return PeekedMessage(
+        message=_message(message, properties),
+        sequence_number=message.sequence_number or 0,
+        enqueued_at=_utc(message.enqueued_time_utc),
+        delivery_count=message.delivery_count or 0,
+        attempt=int(properties.get(_ATTEMPT, "0")),
+        scheduled_for=None if scheduled_for is None else _utc(scheduled_for),
+        dead_letter_reason=properties.get(_DEAD_LETTER_REASON),
+        dead_letter_description=properties.get(_DEAD_LETTER_DESCRIPTION),
+    )
+
+
+def _message(message: ServiceBusReceivedMessage, properties: Mapping[str, str]) -> QueueMessage:
+    return QueueMessage(
+        body=_body(message),
+        # Other senders may leave the id out.
+        message_id=properties.get(_ATTEMPT_OF) or message.message_id or f"sequence-{message.sequence_number}",
+        correlation_id=message.correlation_id,
+        subject=message.subject,
+        session_id=message.session_id,
+        content_type=message.content_type or "application/json",
+        application_properties={name: value for name, value in properties.items() if name not in _OURS},
+    )
+
+
+def _properties(message: ServiceBusReceivedMessage) -> dict[str, str]:
+    return {_text(name): _text(value) for name, value in (message.application_properties or {}).items()}
+
+
+def _text(value: Any) -> str:
+    """The SDK hands strings out as bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _body(message: ServiceBusReceivedMessage) -> bytes:
+    if message.body_type is AmqpMessageBodyType.DATA:
+        return b"".join(message.body)
+    return _text(message.body).encode()
+
+
+def _utc(time: datetime | None) -> datetime:
+    return (time or datetime.fromtimestamp(0, UTC)).astimezone(UTC)
