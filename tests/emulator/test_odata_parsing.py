@@ -73,6 +73,11 @@ def test_a_query_function_takes_a_json_array_with_any_punctuation():
     assert call == QueryFunction("In", {"PropertyName": "c", "PropertyValues": ["a'b", "),("]})
 
 
+def test_the_values_of_a_query_function_may_be_quoted_as_odata_quotes():
+    call = parse_filter("Microsoft.Dynamics.CRM.In(PropertyName='c',PropertyValues=[ 'a''b' , '),(' ])")
+    assert call == QueryFunction("In", {"PropertyName": "c", "PropertyValues": ["a'b", "),("]})
+
+
 def test_lambda_with_and_without_a_body():
     assert parse_filter("contacts/any()") == Lambda(Property(("contacts",)), "any")
     body = Comparison("eq", Property(("c", "lastname")), Literal("x", "Edm.String"))

@@ -110,6 +110,7 @@ _TOKEN = re.compile(
     | (?P<date>\d{4}-\d\d-\d\d(?![\w-]))
     | (?P<number>-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?(?![\w.]))
     | (?P<name>[@$]?[^\W\d][\w.]*)
+    | (?P<strings>\[\s*'(?:[^']|'')*'(?:\s*,\s*'(?:[^']|'')*')*\s*\])
     | (?P<json>(?=[\[{]))
     | (?P<mark>[(),/:=*;])
     | (?P<end>\Z)
@@ -117,6 +118,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _CONSTANTS = {"null": (None, None), "true": (True, "Edm.Boolean"), "false": (False, "Edm.Boolean")}
+_QUOTED = re.compile(r"'(?:[^']|'')*'")
 _JSON = json.JSONDecoder(parse_float=Decimal)
 
 
@@ -179,12 +181,18 @@ def _unquote(text: str) -> str:
     return text[1:-1].replace("''", "'")
 
 
+def _read_strings(text: str) -> list[str]:
+    """Values as OData quotes them, which Dataverse takes as well as JSON's."""
+    return [_unquote(quoted) for quoted in _QUOTED.findall(text)]
+
+
 def _as_written(text: str) -> str:
     return text
 
 
 _READERS: Mapping[str, Any] = {
     "string": _unquote,
+    "strings": _read_strings,
     "guid": guid,
     "datetime": read_datetime,
     "date": date.fromisoformat,
@@ -199,6 +207,7 @@ _EDM_TYPES = {
     "datetime": "Edm.DateTimeOffset",
     "date": "Edm.Date",
     "json": "Collection",
+    "strings": "Collection",
 }
 
 
