@@ -36,6 +36,7 @@ from runner.emulator.job_runner import run_job
 from runner.emulator.jobs import Job
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.metadata.model import Metadata
+from runner.emulator.notifications import Notifier, SenderFactory
 from runner.emulator.records import Records
 from runner.emulator.seed import (
     ADMINISTRATOR_ID,
@@ -44,7 +45,6 @@ from runner.emulator.seed import (
     ROOT_BUSINESS_UNIT_ID,
     SYSTEM_USER_ID,
 )
-from runner.emulator.step_table import StepTable
 from runner.emulator.store import Store
 from runner.emulator.trace_log import TraceSetting
 from runner.emulator.transaction import Transaction
@@ -73,6 +73,7 @@ class Emulator:
 
     ``database`` None keeps everything in memory. ``services`` are what plug-ins get from ``context.service``, by
     type: an object, or a function that makes one when first asked. ``sink`` hears of everything that runs.
+    ``service_bus_senders`` finds what takes the messages of a Service Bus endpoint, for instance a queue of one's own.
     """
 
     system_user_id = SYSTEM_USER_ID
@@ -89,17 +90,20 @@ class Emulator:
         sink: TraceSink | None = None,
         organization: Organization = _EMBEDDED,
         trace_setting: TraceSetting = TraceSetting.ALL,
+        service_bus_senders: SenderFactory | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.organization = organization
         self._engine = Engine(
             Store(metadata or load_metadata(), database),
             self.clock,
-            StepTable(steps),
+            Notifier(f"{organization.organization_name}.dataverse.local", service_bus_senders),
             Services(services or {}),
             organization,
             sink,
         )
+        for step in steps:
+            self._engine.steps.add(step)
         self._worker: JobWorker | None = None
         self._set_up_tracing(trace_setting)
 
@@ -160,7 +164,8 @@ class Emulator:
     # --- steps ---------------------------------------------------------------------------------------------
 
     def register(self, step: Step) -> None:
-        self._engine.steps.add(step)
+        with self._engine.turn:
+            self._engine.steps.add(step)
 
     def register_api(self, api: CustomApi) -> None:
         """Make a message of one's own known, with its plug-in."""
@@ -174,7 +179,8 @@ class Emulator:
     @property
     def steps(self) -> tuple[Step, ...]:
         """What is registered now."""
-        return tuple(self._engine.steps)
+        with self._engine.turn:
+            return tuple(self._engine.steps)
 
     @property
     def executions(self) -> tuple[Execution, ...]:
@@ -219,6 +225,7 @@ class Emulator:
             self._engine.trace_log.take()
             self._engine.store.restore(snapshot.rows)
             self._engine.customizations.reload()
+            self._engine.steps.reconcile()
             self._engine.jobs.replace(snapshot.jobs)
             self._engine.executions.clear()
 

@@ -18,12 +18,13 @@ from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNot
 from runner.emulator.job_queue import JobQueue
 from runner.emulator.jobs import Job
 from runner.emulator.messages import MESSAGES, Handler
+from runner.emulator.notifications import Notification, Notifier
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.pipeline import Pipeline
 from runner.emulator.records import Records
+from runner.emulator.registration_tables import RegisteredSteps
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.sequential_guids import sequential_guids
-from runner.emulator.step_table import StepTable
 from runner.emulator.store import Store
 from runner.emulator.trace_log import TraceLog
 from runner.emulator.transaction import Transaction
@@ -52,25 +53,26 @@ class Engine:
         self,
         store: Store,
         clock: Clock,
-        steps: StepTable,
+        notifier: Notifier,
         services: Services,
         organization: Organization,
         sink: TraceSink | None,
     ) -> None:
         self.store = store
         self.clock = clock
-        self.steps = steps
         self.services = services
         self.organization = organization
         self.sink = sink
         self.turn = threading.RLock()
         self.ids = sequential_guids()
         self.records = Records(store, clock)
-        self.customizations = Customizations(store, self.records.forget_tables)
+        self.steps = RegisteredSteps(store, self.records, notifier)
+        self.customizations = Customizations(store, self._use_metadata)
+        self.steps.reconcile()
         self.users = Users(store, self.records)
         self.messages: dict[str, tuple[str, Handler]] = dict(MESSAGES)
         self.custom_apis: dict[str, CustomApi] = {}
-        self.pipeline = Pipeline(self, steps, sink)
+        self.pipeline = Pipeline(self, self.steps, sink)
         self.jobs = JobQueue()
         self.trace_log = TraceLog(store, self.records)
         self.executions: deque[Execution] = deque(maxlen=EXECUTIONS_KEPT)
@@ -122,9 +124,14 @@ class Engine:
     def register_api(self, api: CustomApi) -> None:
         self.custom_apis[api.name] = api
         self.messages[api.name.lower()] = (api.name, api.handle)
+        self.steps.message(api.name)
         step = api.step()
         if step is not None:
-            self.steps.add(step)
+            self.steps.add_internal(step)
+
+    def _use_metadata(self) -> None:
+        self.records.forget_tables()
+        self.steps.follow_metadata()
 
     def pipe(self, operation: Operation) -> dict[str, Any]:
         return self.pipeline.run(operation)
@@ -229,7 +236,8 @@ class Engine:
 
     def ended(self, execution: Execution) -> None:
         self.executions.append(execution)
-        self.trace_log.add(execution)
+        if not isinstance(execution.step.plugin, Notification):
+            self.trace_log.add(execution)
 
     def close(self) -> None:
         if not self._closed:

@@ -9,8 +9,21 @@ from dataverse_client.types import EntityReference
 from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.store import Store
 
-#: Tables whose rows are kept here.
-KEPT_TABLES = frozenset({"transactioncurrency", "systemuser", "team", "businessunit", "organization"})
+#: Tables whose rows somebody keeps in memory: a write to one of them starts a new generation.
+KEPT_TABLES = frozenset(
+    {
+        "transactioncurrency",
+        "systemuser",
+        "team",
+        "businessunit",
+        "organization",
+        # What steps are made from (runner.emulator.registration_tables).
+        "sdkmessageprocessingstep",
+        "sdkmessageprocessingstepimage",
+        "sdkmessageprocessingstepsecureconfig",
+        "serviceendpoint",
+    }
+)
 
 _RATE_SCALE = 10
 

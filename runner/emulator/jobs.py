@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, OptionSetValue, new_guid
+from runner.emulator.notification_faults import ServiceBusPostPostponed
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, MessageOperation, OperationStatus
 
@@ -82,7 +83,7 @@ def failure(error: Exception | None) -> dict[str, OptionSetValue]:
 
 
 def _status(error: Exception | None) -> OperationStatus | None:
-    return error.status if isinstance(error, InvalidPluginExecutionException) else None
+    return error.status if isinstance(error, InvalidPluginExecutionException | ServiceBusPostPostponed) else None
 
 
 def _copied(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -119,11 +119,13 @@ def insert(engine: Engine, operation: Operation, target: Entity) -> str:
     if primary_id(engine, target.logical_name) not in target.attributes:
         # A plug-in put a Target of its own in place of the one that was prepared.
         engine.records.add_defaults(target)
-    return engine.records.create(target, operation.call.user_id)
+    with engine.steps.writing(target):
+        return engine.records.create(target, operation.call.user_id)
 
 
 def update_row(engine: Engine, operation: Operation, target: Entity) -> None:
-    engine.records.update(target, operation.call.user_id, row_version=expected_version(operation, target))
+    with engine.steps.writing(target):
+        engine.records.update(target, operation.call.user_id, row_version=expected_version(operation, target))
 
 
 def expected_version(operation: Operation, target: Entity | EntityReference) -> str | None:

@@ -19,7 +19,7 @@ from runner.emulator.jobs import Job
 from runner.emulator.operation import Operation, View
 from runner.emulator.operation_trace import told_to
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted, fault_of
-from runner.emulator.step_table import Plans, Snapshot, StepTable
+from runner.emulator.step_table import Plans, Snapshot, Steps
 from runner.emulator.transaction import State
 from runner.execution.execution import Execution, run_step
 from runner.execution.step import Mode, Stage, Step
@@ -52,7 +52,7 @@ class Platform(Protocol):
 class Pipeline:
     """Takes operations through their stages. ``sink`` hears of every step; None costs nothing."""
 
-    def __init__(self, platform: Platform, steps: StepTable, sink: TraceSink | None = None) -> None:
+    def __init__(self, platform: Platform, steps: Steps, sink: TraceSink | None = None) -> None:
         self._platform = platform
         self._steps = steps
         self._sink = sink

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from runner.execution.step import Image, Mode, Stage, Step
 
@@ -108,6 +109,13 @@ def _snapshot(steps: Iterable[Step], images_of: Callable[[Step], tuple[Image, ..
             return Snapshot(None)
         columns.update(image.columns)
     return Snapshot(tuple(sorted(columns)))
+
+
+class Steps(Protocol):
+    """What the pipeline asks."""
+
+    def plans(self, message: str, entity: str) -> Plans | None:
+        """None when no step is registered, directly or through the counterpart."""
 
 
 class StepTable:

@@ -1,0 +1,234 @@
+"""Sends notifications as Dataverse does: the step of a service endpoint is a plug-in that posts its context.
+
+Sources: https://learn.microsoft.com/power-apps/developer/data-platform/use-webhooks
+  https://learn.microsoft.com/power-apps/developer/data-platform/azure-integration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import requests
+from defusedxml import DefusedXmlException, ElementTree
+
+from azure_bridge.queues.contract import (
+    MessageTooLargeError,
+    QueueError,
+    QueueMessage,
+    QueueUnavailableError,
+)
+from azure_bridge.redaction import redact, register_secret
+from runner.emulator.notification_faults import (
+    NotificationFailed,
+    ServiceBusMaxSizeExceeded,
+    ServiceBusPostFailed,
+    ServiceBusPostPostponed,
+    WebhooksHttpRequestTimedOut,
+    WebhooksInvalidHttpHeaders,
+    WebhooksInvalidHttpQueryParams,
+    WebhooksMaxSizeExceeded,
+    WebhooksNonSuccessHttpResponse,
+    WebhooksPostRequestFailed,
+)
+from runner.emulator.service_endpoints import AuthType, MessageSender, ServiceEndpoint, is_loopback
+from runner.execution.remote_context import RemoteContext
+from runner.execution.remote_errors import UnknownValueTypeError
+from runner.plugin import Plugin, PluginContext
+
+#: Seconds an endpoint has to answer.
+WEBHOOK_TIMEOUT = 60.0
+#: Bytes of a body from which on parameters, images and parent context are left out.
+WEBHOOK_LIMIT = 256 * 1024
+SERVICE_BUS_LIMIT = 192 * 1024
+
+#: What a gateway answers whose server is away for a moment; these are tried once more, and nothing else is.
+_TRIED_AGAIN = frozenset({502, 503, 504})
+_CLAIMS = "http://schemas.microsoft.com/xrm/2011/Claims/"
+#: Notifications are not sent from the sandbox.
+_ISOLATION_NONE = 1
+_SAID_AT_MOST = 500
+
+SenderFactory: TypeAlias = Callable[[ServiceEndpoint], MessageSender]
+
+
+class Notification(Plugin):
+    """A step's handler that is no plug-in of anybody's: it leaves no row in the plug-in trace log."""
+
+
+class WebhookNotification(Notification):
+    """Posts the context. Anything but 2xx fails the step."""
+
+    def __init__(self, endpoint: ServiceEndpoint, organization_host: str, timeout: float = WEBHOOK_TIMEOUT) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._organization_host = organization_host
+        self._timeout = timeout
+        self._session = requests.Session()
+        # What a proxy of this machine's surroundings would do with its own addresses is anybody's guess.
+        self._session.trust_env = not is_loopback(urlsplit(endpoint.url).hostname)
+
+    def execute(self, context: PluginContext) -> None:
+        body, exceeded = _fitted(context, WEBHOOK_LIMIT, WebhooksMaxSizeExceeded)
+        headers = _headers(context, self._organization_host)
+        if exceeded:
+            headers["x-ms-dynamics-msg-size-exceeded"] = "true"
+        own_headers, query = _authentication(self._endpoint)
+        context.trace("POST {}: {} bytes", self._endpoint.address, len(body))
+        answer = self._post(body, headers | own_headers, query)
+        if answer.status_code in _TRIED_AGAIN:
+            context.trace("{} answered {}; once more", self._endpoint.address, answer.status_code)
+            answer = self._post(body, headers | own_headers, query)
+        context.trace("{} answered {}", self._endpoint.address, answer.status_code)
+        if not 200 <= answer.status_code < 300:
+            raise WebhooksNonSuccessHttpResponse.of(self._endpoint.address, answer.status_code, _said(answer))
+
+    def _post(self, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]) -> requests.Response:
+        """What requests says of a failure may hold the query, and with it the key: only its kind is told."""
+        address = self._endpoint.address
+        try:
+            return self._session.post(
+                self._endpoint.url,
+                data=body,
+                headers=headers,
+                params=query,
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except requests.Timeout:
+            raise WebhooksHttpRequestTimedOut.of(address, self._timeout) from None
+        except requests.exceptions.InvalidHeader:
+            raise WebhooksInvalidHttpHeaders(f"A header in the authvalue of {address} is not one of HTTP.") from None
+        except requests.RequestException as error:
+            raise WebhooksPostRequestFailed.of(address, type(error).__name__) from None
+
+
+class ServiceBusNotification(Notification):
+    """Hands the context to a queue or topic, as a message that carries the claims in its properties."""
+
+    def __init__(self, endpoint: ServiceEndpoint, organization_host: str, senders: SenderFactory | None) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._organization_host = organization_host
+        self._senders = senders
+
+    def execute(self, context: PluginContext) -> None:
+        message = self._message(context)
+        context.trace("{}: {} bytes", self._endpoint.address, len(message.body))
+        try:
+            self._sender().send([message])
+        except QueueUnavailableError as error:
+            raise ServiceBusPostPostponed(self._failed(error)) from None
+        except MessageTooLargeError as error:
+            raise ServiceBusMaxSizeExceeded(self._failed(error)) from None
+        except QueueError as error:
+            raise ServiceBusPostFailed(self._failed(error)) from None
+
+    def _sender(self) -> MessageSender:
+        if self._senders is None:
+            raise ServiceBusPostFailed(
+                f"There is nothing to send to {self._endpoint.address} with. Give the emulator service_bus_senders."
+            )
+        return self._senders(self._endpoint)
+
+    def _message(self, context: PluginContext) -> QueueMessage:
+        body, exceeded = _fitted(context, SERVICE_BUS_LIMIT, ServiceBusMaxSizeExceeded)
+        properties = _claims(context, self._organization_host)
+        if exceeded:
+            properties["MessageMaxSizeExceeded"] = "true"
+        return QueueMessage(
+            body,
+            message_id=f"{context.operation_id}:{context.owning_extension.id}",
+            correlation_id=context.correlation_id,
+            application_properties=properties,
+        )
+
+    def _failed(self, error: QueueError) -> str:
+        return redact(f"The message could not be sent to {self._endpoint.address}: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class Notifier:
+    """Makes the notification of an endpoint. ``senders`` finds the way to a queue or topic."""
+
+    organization_host: str
+    senders: SenderFactory | None = None
+
+    def notification(self, endpoint: ServiceEndpoint) -> Notification:
+        for secret in (endpoint.auth_value, endpoint.sas_key, endpoint.sas_token):
+            register_secret(secret)
+        if endpoint.is_webhook:
+            return WebhookNotification(endpoint, self.organization_host)
+        return ServiceBusNotification(endpoint, self.organization_host, self.senders)
+
+
+# --- what is sent ---------------------------------------------------------------------------------------------
+
+
+def _fitted(context: PluginContext, limit: int, too_large: type[NotificationFailed]) -> tuple[bytes, bool]:
+    """The body, and whether what makes it long had to be left out."""
+    try:
+        remote = RemoteContext.of(context, isolation_mode=_ISOLATION_NONE)
+    except UnknownValueTypeError as error:
+        raise WebhooksPostRequestFailed(f"The notification cannot be written: {error}") from None
+    body = remote.encode()
+    if len(body) <= limit:
+        return body, False
+    body = remote.trimmed().encode()
+    if len(body) > limit:
+        raise too_large(
+            f"The notification has {len(body)} bytes even without parameters and images; {limit} are allowed."
+        )
+    return body, True
+
+
+def _headers(context: PluginContext, organization_host: str) -> dict[str, str]:
+    return {
+        "Content-Type": "application/json",
+        "x-ms-dynamics-organization": organization_host,
+        "x-ms-dynamics-entity-name": context.primary_entity_name,
+        "x-ms-dynamics-request-name": context.message_name,
+        "x-ms-correlation-request-id": context.correlation_id,
+    }
+
+
+def _claims(context: PluginContext, organization_host: str) -> dict[str, str]:
+    claims = {
+        "Organization": organization_host,
+        "User": context.user_id,
+        "InitiatingUser": context.initiating_user_id,
+        "EntityLogicalName": context.primary_entity_name,
+        "RequestName": context.message_name,
+        "InitiatingUserAgent": context.initiating_user_agent,
+    }
+    return {f"{_CLAIMS}{name}": value for name, value in claims.items()}
+
+
+def _authentication(endpoint: ServiceEndpoint) -> tuple[dict[str, str], dict[str, str]]:
+    """Headers and query parameters that prove who sends."""
+    if endpoint.auth_type is AuthType.WEBHOOK_KEY:
+        return {}, {"code": endpoint.auth_value} if endpoint.auth_value else {}
+    if endpoint.auth_type is AuthType.HTTP_HEADER:
+        return _settings(endpoint, WebhooksInvalidHttpHeaders), {}
+    return {}, _settings(endpoint, WebhooksInvalidHttpQueryParams)
+
+
+def _settings(endpoint: ServiceEndpoint, invalid: type[NotificationFailed]) -> dict[str, str]:
+    """``<settings><setting name="X-Key" value="v" /></settings>`` as a mapping."""
+    try:
+        root = ElementTree.fromstring(endpoint.auth_value or "<settings/>")
+        settings = {setting.attrib["name"]: setting.attrib["value"] for setting in root.iter("setting")}
+    except (ElementTree.ParseError, DefusedXmlException, KeyError):
+        raise invalid(
+            f"The authvalue of {endpoint.address} cannot be read. Write it as "
+            '<settings><setting name="..." value="..." /></settings>.'
+        ) from None
+    for value in settings.values():
+        register_secret(value)
+    return settings
+
+
+def _said(answer: requests.Response) -> str:
+    return redact(answer.text[:_SAID_AT_MOST].strip())

@@ -1,0 +1,327 @@
+"""The registration tables take effect: which steps run is what ``sdkmessageprocessingsteps`` says at that moment.
+
+Steps given to the emulator are written there, as managed; whatever is created, changed, disabled or deleted there
+counts from then on, inside the transaction at once, and not at all once that is rolled back.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-plug-in
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, QueryExpression
+from runner.emulator.errors import InvalidArgument, OrganizationServiceFault
+from runner.emulator.metadata.load import stable_id
+from runner.emulator.notifications import Notifier
+from runner.emulator.records import Records
+from runner.emulator.sdk_messages import SdkMessages
+from runner.emulator.seed import SYSTEM_USER_ID
+from runner.emulator.service_endpoints import ServiceEndpoint
+from runner.emulator.step_rows import (
+    ENDPOINT,
+    IMAGE,
+    SECURE_CONFIG,
+    STEP,
+    assembly_row,
+    check_image,
+    check_step,
+    image_rows,
+    images,
+    names,
+    number,
+    runs_on_server,
+    step_row,
+    type_row,
+)
+from runner.emulator.step_table import Plans, StepTable
+from runner.emulator.store import Store
+from runner.emulator.transaction import Transaction
+from runner.emulator.write_only import WriteOnlyColumns
+from runner.execution.step import DEFAULT_TIMEOUT, Mode, Step, StepError
+from runner.plugin import Plugin
+from runner.registrations.plugins import PluginLoadError, load_plugin
+
+_log = logging.getLogger(__name__)
+
+#: A webhook may be waited for twice.
+_NOTIFICATION_TIMEOUT = DEFAULT_TIMEOUT + 20.0
+_NOTHING = nullcontext()
+
+#: A step's rows: as long as all their versions are the same, it is the same step.
+_VERSIONS = f"""
+    SELECT step.{STEP}id, step.versionnumber, endpoint.versionnumber, secure.versionnumber, image.versionnumber
+    FROM {STEP} AS step
+    LEFT JOIN {ENDPOINT} AS endpoint ON endpoint.{ENDPOINT}id = step.eventhandler
+    LEFT JOIN {SECURE_CONFIG} AS secure ON secure.{SECURE_CONFIG}id = step.{SECURE_CONFIG}id
+    LEFT JOIN {IMAGE} AS image ON image.{STEP}id = step.{STEP}id
+    WHERE step.statecode = 0 ORDER BY image.versionnumber
+"""  # noqa: S608 - names of ours
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A step, and the versions of the rows it was made from. None is one that cannot run."""
+
+    versions: tuple[Any, ...]
+    step: Step | None
+
+
+class RegisteredSteps:
+    """Answers what to run, as :class:`StepTable` does, from rows that may have changed since the last answer."""
+
+    def __init__(self, store: Store, records: Records, notifier: Notifier) -> None:
+        self._store = store
+        self._records = records
+        self._notifier = notifier
+        self._messages = SdkMessages(store)
+        self._secrets = WriteOnlyColumns(store)
+        #: With plug-in instances, which rows cannot hold.
+        self._given: dict[str, Step] = {}
+        #: The platform's own: they have no rows.
+        self._internal: list[Step] = []
+        self._made: dict[str, _Made] = {}
+        self._table = StepTable()
+        #: What it was made from.
+        self._compiled: dict[str, tuple[Any, ...]] = {}
+        self._generation = -1
+
+    # --- what to run ----------------------------------------------------------------------------------------
+
+    def plans(self, message: str, entity: str) -> Plans | None:
+        """None when no step is registered, directly or through the counterpart."""
+        if self._generation != self._store.generation:
+            self._refresh()
+        return self._table.plans(message, entity)
+
+    def __iter__(self) -> Iterator[Step]:
+        self._refresh()
+        return iter(self._table)
+
+    def _refresh(self) -> None:
+        self._generation = self._store.generation
+        versions = self._versions()
+        if versions == self._compiled:
+            return
+        self._made = {id: self._made_from(id, rows) for id, rows in versions.items()}
+        self._table = StepTable([*self._internal, *(made.step for made in self._made.values() if made.step)])
+        self._compiled = versions
+
+    def _made_from(self, id: str, versions: tuple[Any, ...]) -> _Made:
+        made = self._made.get(id)
+        return made if made and made.versions == versions else _Made(versions, self._usable(id))
+
+    def _versions(self) -> dict[str, tuple[Any, ...]]:
+        versions: dict[str, tuple[Any, ...]] = {}
+        for id, *rows in self._store.execute(_VERSIONS):
+            versions[id] = (*versions[id], rows[-1]) if id in versions else tuple(rows)
+        return versions
+
+    def _usable(self, id: str) -> Step | None:
+        """The step a row stands for; None for one that cannot run any more, as when its plug-in is gone."""
+        try:
+            row = self._row(STEP, id)
+            return self._step(row) if runs_on_server(row) else None
+        except OrganizationServiceFault as fault:
+            _log.warning("Step %s does not run: %s", id, fault.message)
+            return None
+
+    # --- steps that come with their plug-ins ------------------------------------------------------------------
+
+    def add(self, step: Step) -> None:
+        """Register a step under its id, or under another where a step of that id is registered already."""
+        while step.id in self._given:
+            step = replace(step, id=stable_id(step.id, "again"))
+        self._given[step.id] = step
+        with self._transaction():
+            self._write(step)
+
+    def add_internal(self, step: Step) -> None:
+        """Register a step of the platform's own."""
+        self._internal.append(step)
+        self._table.add(step)
+
+    def message(self, name: str) -> None:
+        """Let steps be registered on a message of one's own."""
+        self._messages.message(name)
+
+    def follow_metadata(self) -> None:
+        """Have message filters for the tables there are now."""
+        with self._transaction():
+            self._messages.follow_metadata()
+        self._generation = -1
+
+    def reconcile(self) -> None:
+        """After other rows have taken the place of those there were: have the given steps among them, and no others."""
+        held = {row[0] for row in self._store.execute(f"SELECT {STEP}id FROM {STEP}")}  # noqa: S608
+        with self._transaction():
+            self._messages.follow_metadata()
+            self._forget_earlier()
+            for step in self._given.values():
+                if step.id not in held:
+                    self._write(step)
+        self._generation = -1
+
+    def _forget_earlier(self) -> None:
+        """Managed steps whose plug-ins nobody gave this time."""
+        managed = self._store.execute(f"SELECT {STEP}id FROM {STEP} WHERE ismanaged = 1").fetchall()  # noqa: S608
+        for (id,) in managed:
+            if id not in self._given:
+                self._records.delete(EntityReference(STEP, id))
+
+    def _write(self, step: Step) -> None:
+        assembly = assembly_row(step)
+        handler = type_row(step, assembly)
+        message = self._messages.message(step.message)
+        message_filter = self._messages.filter(step.message, step.entity) if step.entity else None
+        row = step_row(step, handler.to_entity_reference(), message, message_filter)
+        if step.run_as and self._exists(EntityReference("systemuser", step.run_as)):
+            row["impersonatinguserid"] = EntityReference("systemuser", step.run_as)
+        if self._exists(EntityReference(STEP, step.id)):
+            self._records.delete(EntityReference(STEP, step.id))
+        for each in (assembly, handler):
+            if not self._exists(each.to_entity_reference()):
+                self._records.create(each, SYSTEM_USER_ID)
+        for each in (row, *image_rows(step)):
+            self._records.create(each, SYSTEM_USER_ID)
+        self._store.execute(f"UPDATE {STEP} SET ismanaged = 1 WHERE {STEP}id = ?", (step.id,))  # noqa: S608
+        self._keep(step)
+
+    def _keep(self, step: Step) -> None:
+        self._made[step.id] = _Made(self._versions()[step.id], step)
+        self._generation = -1
+
+    def _transaction(self) -> AbstractContextManager[Any]:
+        return _NOTHING if self._store.in_transaction else Transaction(self._store)
+
+    # --- writes of others -------------------------------------------------------------------------------------
+
+    def writing(self, target: Entity) -> AbstractContextManager[Any]:
+        """Surrounds every write of a row: what the registration tables hold must be something that can run.
+
+        Leaving it raises InvalidArgument, with the platform's code, when it is not.
+        """
+        return self._checked(target) if target.logical_name in _CHECKED else _NOTHING
+
+    @contextmanager
+    def _checked(self, target: Entity) -> Iterator[None]:
+        taken = self._secrets.take(target)
+        yield
+        id = target.id or EMPTY_GUID
+        self._secrets.keep(id, taken)
+        if target.logical_name == ENDPOINT:
+            self._endpoint(id)
+        for step in self._concerned(target.logical_name, id):
+            self._step(self._row(STEP, step))
+
+    def _concerned(self, table: str, id: str) -> Iterable[str]:
+        """The steps to which a row of ``table`` belongs."""
+        if table == IMAGE:
+            return [self._row(IMAGE, id)[f"{STEP}id"].id]
+        column = {STEP: f"{STEP}id", ENDPOINT: "eventhandler"}[table]
+        sql = f"SELECT {STEP}id FROM {STEP} WHERE {column} = ?"  # noqa: S608
+        return [row[0] for row in self._store.execute(sql, (id,)).fetchall()]
+
+    # --- rows -> step -----------------------------------------------------------------------------------------
+
+    def _step(self, row: Entity) -> Step:
+        """The step a row stands for. Raises InvalidArgument when there can be no such step."""
+        id = row.id or EMPTY_GUID
+        message, entity, allowed = self._listens_to(row)
+        table = self._store.metadata.tables.get(entity) if entity else None
+        check_step(row, message, table, allowed=allowed)
+        image_list = self._image_rows(id)
+        for image in image_list:
+            check_image(image, message, number(row, "stage"), table)
+        facts: dict[str, Any] = {
+            "message": message,
+            "entity": entity,
+            "stage": number(row, "stage"),
+            "mode": number(row, "mode"),
+            "rank": row.get("rank", 1),
+            "filtering_attributes": frozenset(names(row, "filteringattributes")),
+            "images": images(image_list),
+            "run_as": row["impersonatinguserid"].id if row.get("impersonatinguserid") else None,
+            "name": row.get("name", ""),
+            "async_auto_delete": row.get("asyncautodelete", False),
+        }
+        try:
+            return self._with_handler(row, facts)
+        except (StepError, PluginLoadError) as error:
+            raise InvalidArgument(str(error)) from error
+
+    def _with_handler(self, row: Entity, facts: dict[str, Any]) -> Step:
+        handler = row.get("eventhandler") or row.get("plugintypeid")
+        if handler is None:
+            raise InvalidArgument(f"Step {row.get('name')!r} has no eventhandler: neither plug-in type nor endpoint.")
+        if handler.logical_name == ENDPOINT:
+            plugin = self._notification(handler.id, facts)
+            return Step(plugin=plugin, id=row.id or "", timeout=_NOTIFICATION_TIMEOUT, **facts)
+        given = self._given.get(row.id or "")
+        if given is not None and row.get("configuration") is None:
+            return replace(given, **facts)
+        return Step(plugin=self._plugin(handler, row), id=row.id or "", **facts)
+
+    def _notification(self, endpoint_id: str, facts: dict[str, Any]) -> Plugin:
+        endpoint = self._endpoint(endpoint_id)
+        if not endpoint.is_webhook and facts["mode"] != Mode.ASYNCHRONOUS:
+            raise InvalidArgument(
+                f"Step {facts['name']!r}: only asynchronous steps can send to a queue or topic. Set mode to 1."
+            )
+        return self._notifier.notification(endpoint)
+
+    def _endpoint(self, id: str) -> ServiceEndpoint:
+        return ServiceEndpoint.of(self._row(ENDPOINT, id), self._secrets.values(id))
+
+    def _plugin(self, handler: EntityReference, row: Entity) -> Plugin:
+        secure = row.get(f"{SECURE_CONFIG}id")
+        secure_text = self._row(SECURE_CONFIG, secure.id).get("secureconfig") if secure else None
+        type_name = self._row("plugintype", handler.id)["typename"]
+        return load_plugin(type_name, _configuration(row.get("configuration")), _configuration(secure_text))
+
+    def _listens_to(self, row: Entity) -> tuple[str, str | None, bool]:
+        """Message, table (None for every table), and whether custom steps may listen to it."""
+        message, message_filter = row.get("sdkmessageid"), None
+        if row.get("sdkmessagefilterid") is not None:
+            message_filter = self._row("sdkmessagefilter", row["sdkmessagefilterid"].id)
+            of_filter = message_filter["sdkmessageid"]
+            if message is not None and message != of_filter:
+                raise InvalidArgument(
+                    f"Step {row.get('name')!r}: sdkmessagefilterid is not a filter of the message sdkmessageid names."
+                )
+            message = of_filter
+        if message is None:
+            raise InvalidArgument(f"Step {row.get('name')!r} names no message: set sdkmessageid.")
+        name: str = self._row("sdkmessage", message.id)["name"]
+        if message_filter is None:
+            return name, None, True
+        return name, message_filter["primaryobjecttypecode"], message_filter["iscustomprocessingstepallowed"]
+
+    def _image_rows(self, step_id: str) -> list[Entity]:
+        found = self._records.retrieve_multiple(
+            QueryExpression.of(IMAGE, where={f"{STEP}id": step_id}), formatted=False
+        )
+        return found.entities
+
+    def _row(self, table: str, id: str) -> Entity:
+        return self._records.retrieve(EntityReference(table, id), formatted=False)
+
+    def _exists(self, reference: EntityReference) -> bool:
+        return self._records.resolve_key(reference) is not None
+
+
+_CHECKED = frozenset({STEP, IMAGE, ENDPOINT})
+
+
+def _configuration(text: str | None) -> dict[str, Any] | str | None:
+    """A JSON object as what it says, anything else as the text it is."""
+    try:
+        value = json.loads(text or "")
+    except ValueError:
+        return text
+    return value if isinstance(value, dict) else text

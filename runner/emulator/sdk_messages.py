@@ -1,0 +1,141 @@
+"""``sdkmessage`` and ``sdkmessagefilter``: which messages there are, and for which tables steps listen to them.
+
+Ids are the same in every environment: the platform's own where they are known, derived from the names otherwise.
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessagefilter
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from runner.emulator.metadata.load import stable_id
+from runner.emulator.metadata.model import Metadata, Ownership, Table
+from runner.emulator.store import Store
+from runner.registrations.messages import MESSAGES, WITHOUT_STEPS
+
+_PLATFORM_SUFFIX = "-ea3e-db11-86a7-000a3a5473e8"
+_PLATFORM_IDS = {
+    "create": "9ebdbb1b",
+    "delete": "a1bdbb1b",
+    "execute": "a6bdbb1b",
+    "setstate": "1cbebb1b",
+    "setstatedynamicentity": "1dbebb1b",
+    "update": "20bebb1b",
+    "create/account": "c2c5bb1b",
+}
+
+_EVERY_TABLE = ("Create", "Update", "Delete", "Retrieve", "RetrieveMultiple", "CreateMultiple", "UpdateMultiple")
+_WITH_OWNER = ("Assign",)
+_WITH_STATE = ("SetState", "SetStateDynamicEntity")
+#: On standard tables these raise Create and Update, and no step of their own.
+_WITHOUT_CUSTOM_STEPS = ("Upsert", "UpsertMultiple")
+
+#: Tables the platform keeps its own steps and traces in.
+_CLOSED_TABLES = frozenset(
+    {
+        "plugintracelog",
+        "pluginassembly",
+        "plugintype",
+        "sdkmessage",
+        "sdkmessagefilter",
+        "sdkmessageprocessingstep",
+        "sdkmessageprocessingstepimage",
+        "sdkmessageprocessingstepsecureconfig",
+        "serviceendpoint",
+    }
+)
+
+
+def message_id(name: str) -> str:
+    """The ``sdkmessageid`` of a message, however its name is capitalized."""
+    return _id("sdkmessage", name.lower())
+
+
+def filter_id(message: str, table: str) -> str:
+    """The ``sdkmessagefilterid`` of a message on a table."""
+    return _id("sdkmessagefilter", f"{message.lower()}/{table}")
+
+
+def _id(kind: str, name: str) -> str:
+    known = _PLATFORM_IDS.get(name)
+    return f"{known}{_PLATFORM_SUFFIX}" if known else stable_id(kind, name)
+
+
+class SdkMessages:
+    """The rows of both tables. They are the platform's, so that they are written without pipeline or rules."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def follow_metadata(self) -> None:
+        """Have a row for every message and, for every table, a filter for each of its messages."""
+        self._add_messages(MESSAGES)
+        metadata = self._store.metadata
+        self._add_filters(row for table in metadata.tables.values() for row in _filters(table))
+        self._forget_tables_but(metadata)
+
+    def message(self, name: str) -> str:
+        """The id of a message's row, made when there is none: a custom API's."""
+        self._add_messages((name,))
+        return message_id(name)
+
+    def filter(self, message: str, table: str) -> str:
+        """The id of a filter's row, made when there is none: a message that few tables have."""
+        self._add_messages((message,))
+        self._add_filters([(message, table, True)])
+        return filter_id(message, table)
+
+    def _add_messages(self, names: Iterable[str]) -> None:
+        """What is there already is left alone."""
+        for name in names:
+            self._insert(
+                "sdkmessage", message_id(name), {"name": name, "isactive": 1, "isprivate": 0, "autotransact": 1}
+            )
+
+    def _add_filters(self, filters: Iterable[tuple[str, str, bool]]) -> None:
+        for message, table, allowed in filters:
+            columns: dict[str, str | int] = {
+                "sdkmessageid": message_id(message),
+                "primaryobjecttypecode": table,
+                "secondaryobjecttypecode": "none",
+                "iscustomprocessingstepallowed": int(allowed),
+                "isvisible": int(allowed),
+            }
+            self._insert("sdkmessagefilter", filter_id(message, table), columns)
+
+    def _insert(self, table: str, id: str, columns: dict[str, str | int]) -> None:
+        names = ", ".join((f"{table}id", *columns, "availability", "customizationlevel", "versionnumber"))
+        marks = ", ".join("?" * (len(columns) + 1))
+        sql = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks}, 0, 0, ?)"  # noqa: S608 - names of ours
+        self._store.execute(sql, (id, *columns.values(), self._store.next_version()))
+
+    def _forget_tables_but(self, metadata: Metadata) -> None:
+        """Filters of a table that was deleted go, and with them the steps that listened to it."""
+        tables = {row[0] for row in self._store.execute("SELECT DISTINCT primaryobjecttypecode FROM sdkmessagefilter")}
+        for gone in tables - metadata.tables.keys():
+            filters = "SELECT sdkmessagefilterid FROM sdkmessagefilter WHERE primaryobjecttypecode = ?"
+            self._store.execute(
+                f"DELETE FROM sdkmessageprocessingstep WHERE sdkmessagefilterid IN ({filters})",  # noqa: S608
+                (gone,),
+            )
+            self._store.execute("DELETE FROM sdkmessagefilter WHERE primaryobjecttypecode = ?", (gone,))
+
+
+def _filters(table: Table) -> Iterator[tuple[str, str, bool]]:
+    """Message, table, and whether custom steps may listen."""
+    if table.is_intersect:
+        return
+    name, is_open = table.logical_name, table.logical_name not in _CLOSED_TABLES
+    messages = [*_EVERY_TABLE]
+    messages += _WITH_OWNER if table.ownership is Ownership.USER else ()
+    messages += _WITH_STATE if "statecode" in table.columns else ()
+    yield from ((message, name, is_open) for message in messages)
+    yield from ((message, name, False) for message in _WITHOUT_CUSTOM_STEPS)
+
+
+def allows_steps(message: str) -> bool:
+    """Whether a custom step may listen to the message at all."""
+    return message.lower() not in _NEVER
+
+
+_NEVER = frozenset(name.lower() for name in (*WITHOUT_STEPS, *_WITHOUT_CUSTOM_STEPS))

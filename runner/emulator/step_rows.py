@@ -1,0 +1,181 @@
+"""Steps as rows of the registration tables: what a registered step looks like there, and which step a row stands for.
+
+Sources: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessageprocessingstep
+  https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessageprocessingstepimage
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+from dataverse_client.types import Entity, EntityReference, OptionSetValue
+from runner.emulator.errors import AttributeNotFound, InvalidArgument
+from runner.emulator.metadata.load import stable_id
+from runner.emulator.metadata.model import Table
+from runner.emulator.sdk_messages import allows_steps
+from runner.execution.step import Image, Mode, Stage, Step
+from runner.registrations.messages import IMAGES
+
+STEP = "sdkmessageprocessingstep"
+IMAGE = "sdkmessageprocessingstepimage"
+ENDPOINT = "serviceendpoint"
+SECURE_CONFIG = "sdkmessageprocessingstepsecureconfig"
+
+STAGE_NOT_ALLOWED = 0x80044184
+STEP_NOT_ALLOWED = 0x80044187
+SECURE_CONFIG_NOT_ON_SERVER = 0x80044185
+PROPERTY_NOT_VALID = 0x8004416B
+IMAGES_NOT_SUPPORTED = 0x80044189
+IMAGE_TYPE_NOT_SUPPORTED = 0x8004416D
+POST_IMAGE_TOO_EARLY = 0x8004416E
+
+_KINDS: tuple[Literal["pre", "post", "both"], ...] = ("pre", "post", "both")
+_OUTLOOK_ONLY = 1
+_NAME_LENGTH = 256
+_STAGES = (Stage.PRE_VALIDATION, Stage.PRE_OPERATION, Stage.POST_OPERATION)
+
+#: Message -> the parameters an image may hang on; the first is the usual one.
+_IMAGE_PROPERTIES: Mapping[str, tuple[str, ...]] = {
+    "create": ("Id", "Target"),
+    "createmultiple": ("Targets", "Ids"),
+    "updatemultiple": ("Targets",),
+    "setstate": ("EntityMoniker",),
+    "setstatedynamicentity": ("EntityMoniker",),
+    "merge": ("Target", "SubordinateId"),
+    "send": ("EmailId", "FaxId", "TemplateId"),
+    "deliverincoming": ("EmailId",),
+    "deliverpromote": ("EmailId",),
+}
+_TARGET = ("Target",)
+_IMAGES = {message.lower(): kinds for message, kinds in IMAGES.items()}
+
+
+# --- a step as rows -------------------------------------------------------------------------------------------
+
+
+def assembly_row(step: Step) -> Entity:
+    """The top-level package the plug-in's class is in."""
+    name = step.plugin_name.partition(":")[0].partition(".")[0]
+    columns = {"name": name, "version": "1.0.0.0", "culture": "neutral"}
+    return Entity("pluginassembly", stable_id("pluginassembly", name), columns)
+
+
+def type_row(step: Step, assembly: Entity) -> Entity:
+    """The plug-in's class, as ``module:Class``."""
+    name = step.plugin_name
+    columns = {"typename": name, "name": name, "friendlyname": name, "assemblyname": assembly["name"]}
+    columns["pluginassemblyid"] = assembly.to_entity_reference()
+    return Entity("plugintype", stable_id("plugintype", name), columns)
+
+
+def step_row(step: Step, handler: EntityReference, message: str, message_filter: str | None) -> Entity:
+    """``message`` and ``message_filter`` are the ids of the rows that say what the step listens to."""
+    columns = {
+        "name": str(step.name)[:_NAME_LENGTH],
+        "stage": OptionSetValue(step.stage),
+        "mode": OptionSetValue(step.mode),
+        "rank": step.rank,
+        "asyncautodelete": step.async_auto_delete,
+        "filteringattributes": ",".join(sorted(step.filtering_attributes)) or None,
+        "eventhandler": handler,
+        "plugintypeid": handler,
+        "sdkmessageid": EntityReference("sdkmessage", message),
+        "sdkmessagefilterid": message_filter and EntityReference("sdkmessagefilter", message_filter),
+    }
+    return Entity(STEP, step.id, columns)
+
+
+def image_rows(step: Step) -> Iterator[Entity]:
+    for number, image in enumerate(step.images):
+        columns = {
+            "name": image.alias,
+            "entityalias": image.alias,
+            "imagetype": OptionSetValue(_KINDS.index(image.kind)),
+            "messagepropertyname": image_properties(step.message)[0],
+            "attributes": None if image.columns is None else ",".join(image.columns),
+            "sdkmessageprocessingstepid": step.reference,
+        }
+        yield Entity(IMAGE, stable_id(step.id, "images", str(number)), columns)
+
+
+def image_properties(message: str) -> tuple[str, ...]:
+    return _IMAGE_PROPERTIES.get(message.lower(), _TARGET)
+
+
+# --- a row as a step ------------------------------------------------------------------------------------------
+
+
+def runs_on_server(row: Entity) -> bool:
+    deployment = row.get("supporteddeployment")
+    return deployment is None or deployment.value != _OUTLOOK_ONLY
+
+
+def number(row: Entity, column: str) -> int:
+    """A choice the row must have. Raises InvalidArgument."""
+    value = row.get(column)
+    if value is None:
+        raise InvalidArgument(f"{row.logical_name} {row.get('name')!r} has no {column}.")
+    chosen: int = value.value
+    return chosen
+
+
+def names(row: Entity, column: str) -> tuple[str, ...]:
+    """A comma-separated list of columns, in lower case."""
+    listed = (name.strip().lower() for name in (row.get(column) or "").split(","))
+    return tuple(name for name in listed if name)
+
+
+def images(rows: Iterable[Entity]) -> tuple[Image, ...]:
+    return tuple(
+        Image(row.get("entityalias", ""), _KINDS[number(row, "imagetype")], names(row, "attributes") or None)
+        for row in rows
+    )
+
+
+def check_step(row: Entity, message: str, table: Table | None, *, allowed: bool) -> None:
+    """Refuse what Dataverse refuses to register. ``allowed`` is what the message filter says of custom steps.
+
+    Raises:
+      InvalidArgument: with the platform's code.
+    """
+    step = f"Step {row.get('name')!r}"
+    stage, mode = number(row, "stage"), number(row, "mode")
+    if stage not in _STAGES:
+        raise InvalidArgument(f"{step}: stage {stage} is the platform's. Use 10, 20 or 40.", code=STAGE_NOT_ALLOWED)
+    if mode == Mode.ASYNCHRONOUS and stage != Stage.POST_OPERATION:
+        raise InvalidArgument(f"{step}: an asynchronous step takes stage 40.", code=STAGE_NOT_ALLOWED)
+    if not allowed or not allows_steps(message):
+        of_table = f" of {table.logical_name}" if table else ""
+        raise InvalidArgument(f"{step}: custom steps cannot listen to {message}{of_table}.", code=STEP_NOT_ALLOWED)
+    if not runs_on_server(row) and row.get("sdkmessageprocessingstepsecureconfigid") is not None:
+        raise InvalidArgument(
+            f"{step}: a secure configuration needs supporteddeployment 0.", code=SECURE_CONFIG_NOT_ON_SERVER
+        )
+    _check_columns(table, names(row, "filteringattributes"))
+
+
+def check_image(row: Entity, message: str, stage: int, table: Table | None) -> None:
+    """Refuse an image the step's message or stage has not. Raises InvalidArgument with the platform's code."""
+    image, kind = f"Image {row.get('entityalias')!r}", _KINDS[number(row, "imagetype")]
+    kinds = _IMAGES.get(message.lower())
+    if kinds is None:
+        raise InvalidArgument(f"{image}: {message} supports no images.", code=IMAGES_NOT_SUPPORTED)
+    if kind not in kinds and not (kind == "both" and len(kinds) > 1):
+        raise InvalidArgument(f"{image}: {message} has no {kind}-image.", code=IMAGE_TYPE_NOT_SUPPORTED)
+    if kind != "pre" and stage != Stage.POST_OPERATION:
+        raise InvalidArgument(f"{image}: there is no post-image before stage 40.", code=POST_IMAGE_TOO_EARLY)
+    properties = image_properties(message)
+    if str(row.get("messagepropertyname")).lower() not in map(str.lower, properties):
+        expected = " or ".join(properties)
+        raise InvalidArgument(
+            f"{image}: messagepropertyname of {message} is {expected}, not {row.get('messagepropertyname')}.",
+            code=PROPERTY_NOT_VALID,
+        )
+    _check_columns(table, names(row, "attributes"))
+
+
+def _check_columns(table: Table | None, columns: Iterable[str]) -> None:
+    for column in columns:
+        if table is not None and column not in table.columns:
+            raise AttributeNotFound.named(table.logical_name, column)
