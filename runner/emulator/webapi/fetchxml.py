@@ -16,7 +16,7 @@ from runner.emulator.query.fetchxml_paging import paging_annotation
 from runner.emulator.query.model import Query
 from runner.emulator.webapi.exchange import Exchange, json_response
 from runner.emulator.webapi.http import Response
-from runner.emulator.webapi.query_languages import aliased_values, check_request
+from runner.emulator.webapi.query_languages import aliased_values, aliases_of, check_request
 from runner.emulator.webapi.representation import RowWriter
 
 _CRM = "Microsoft.Dynamics.CRM."
@@ -42,12 +42,12 @@ def retrieve_multiple(exchange: Exchange, table: Table, xml: str) -> Response:
 def _writer(exchange: Exchange, table: Table, query: Query) -> Callable[[Entity], dict[str, Any]]:
     preferences = exchange.preferences
     if query.aggregates or query.group_by:
-        return lambda row: aliased_values(row, preferences)
+        return lambda row: aliased_values(row, aliases_of(row), preferences)
     names = tuple(table.columns) if query.columns is None else query.columns
     if not query.distinct:
         names = tuple(dict.fromkeys((*names, table.primary_id_attribute)))
     writer = RowWriter.of([table.columns[name] for name in names], exchange.schema.navigation(table), preferences)
-    return lambda row: {**writer.write(row), **aliased_values(row, preferences)}
+    return lambda row: {**writer.write(row), **aliased_values(row, aliases_of(row), preferences)}
 
 
 def _annotations(exchange: Exchange, query: Query, found: EntityCollection) -> dict[str, Any]:

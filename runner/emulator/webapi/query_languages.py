@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from dataverse_client.types import AliasedValue, Entity, EntityReference
@@ -25,16 +25,20 @@ def check_request(
             raise BadRequest(f"The query option {name} cannot be combined with {language}.")
 
 
-def aliased_values(row: Entity, preferences: Preferences) -> dict[str, Any]:
-    """The aliased values of a row, under their aliases; those without a value are left out."""
+def aliases_of(row: Entity) -> list[str]:
+    """Those of the row's aliased values."""
+    return [name for name, value in row.items() if isinstance(value, AliasedValue)]
+
+
+def aliased_values(row: Entity, aliases: Iterable[str], preferences: Preferences) -> dict[str, Any]:
+    """The aliased values of a row as JSON, with the annotations asked for. One without a value is ``null``."""
     formatted, logical_names = preferences.wants(FORMATTED_VALUE), preferences.wants(LOOKUP_LOGICAL_NAME)
     body: dict[str, Any] = {}
-    for alias, value in row.items():
-        if not isinstance(value, AliasedValue):
-            continue
+    for alias in aliases:
+        value = row.get(alias)
         if formatted and alias in row.formatted_values:
             body[f"{alias}@{FORMATTED_VALUE}"] = row.formatted_values[alias]
-        if logical_names and isinstance(value.value, EntityReference):
+        if logical_names and value is not None and isinstance(value.value, EntityReference):
             body[f"{alias}@{LOOKUP_LOGICAL_NAME}"] = value.value.logical_name
         body[alias] = plain(value)
     return body

@@ -29,7 +29,7 @@ def retrieve_multiple(exchange: Exchange, table: Table, text: str) -> Response:
     found: EntityCollection = exchange.execute("RetrieveMultiple", Query=replace(query, page=page))[
         "BusinessEntityCollection"
     ]
-    rows = [{**dict.fromkeys(selection.names), **aliased_values(row, exchange.preferences)} for row in found]
+    rows = [aliased_values(row, selection.names, exchange.preferences) for row in found]
     body: dict[str, Any] = {"@odata.context": exchange.context(table.entity_set_name), "value": rows}
     if found.more_records:
         body["@odata.nextLink"] = token.next_link(exchange, found.paging_cookie)

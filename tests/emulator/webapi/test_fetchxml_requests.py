@@ -1,0 +1,170 @@
+"""``GET set?fetchXml=``: the shape of its answers, and the cookies clients follow."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, quote_plus, unquote
+
+import pytest
+from defusedxml import ElementTree
+
+ANNOTATIONS = "Microsoft.Dynamics.CRM."
+FORMATTED = "OData.Community.Display.V1.FormattedValue"
+EVERYTHING = 'odata.include-annotations="*"'
+
+
+@pytest.fixture
+def accounts(crm):
+    contact = crm.create("contacts", firstname="Ann", lastname="Lee")
+    bind = {"primarycontactid__bind": f"/contacts({contact})"}
+    return [crm.create("accounts", name=f"A{index}", revenue=index, **bind) for index in range(5)]
+
+
+def url(xml, entity_set="accounts"):
+    return f"{entity_set}?fetchXml={quote(xml)}"
+
+
+def account(inside, attributes=""):
+    return url(f"<fetch {attributes}><entity name='account'>{inside}</entity></fetch>")
+
+
+NAME = "<attribute name='name'/><order attribute='name'/>"
+CONTACT = "<link-entity name='contact' from='contactid' to='primarycontactid' alias='c'>{}</link-entity>"
+
+
+def test_rows_are_written_as_odata_writes_them(crm, accounts):
+    row = crm.get(account(f"{NAME}<attribute name='primarycontactid'/>"))["value"][0]
+    assert row.keys() == {"@odata.etag", "name", "_primarycontactid_value", "accountid"}
+    assert (row["name"], row["accountid"]) == ("A0", accounts[0])
+
+
+def test_linked_columns_are_called_after_the_alias(crm, accounts):
+    link = CONTACT.format("<attribute name='fullname'/><attribute name='ownerid'/>")
+    row = crm.get(account(NAME + link))["value"][0]
+    assert row["c.fullname"] == "Ann Lee"
+    assert not [key for key in row if key.startswith("c.ownerid@")]
+
+
+def test_annotations_come_when_asked_for(crm, accounts):
+    link = CONTACT.format("<attribute name='ownerid'/>")
+    row = crm.get(account(f"{NAME}<attribute name='revenue' alias='r'/>{link}"), Prefer=EVERYTHING)["value"][1]
+    assert row[f"r@{FORMATTED}"] == "$1.00"
+    assert row[f"c.ownerid@{FORMATTED}"] == "Ada Administrator"
+    assert row[f"c.ownerid@{ANNOTATIONS}lookuplogicalname"] == "systemuser"
+
+
+def test_a_column_without_a_value_is_null_and_a_linked_one_is_left_out(crm, accounts):
+    link = CONTACT.format("<attribute name='jobtitle'/>")
+    row = crm.get(account(f"<attribute name='telephone1'/>{link}"))["value"][0]
+    assert row["telephone1"] is None
+    assert "c.jobtitle" not in row
+
+
+def test_groups_are_written_by_alias(crm, accounts):
+    inside = (
+        "<attribute name='statecode' groupby='true' alias='state'/>"
+        "<attribute name='revenue' aggregate='sum' alias='total'/>"
+    )
+    answer = crm.get(account(inside, "aggregate='true'"), Prefer=EVERYTHING)
+    [group] = answer["value"]
+    assert group == {
+        f"state@{FORMATTED}": "Active",
+        "state": 0,
+        f"total@{FORMATTED}": "$10.00",
+        "total": 10,
+    }
+
+
+def test_an_alias_may_be_the_name_of_another_column(crm, accounts):
+    row = crm.get(account("<attribute name='name' alias='numberofemployees'/>"), Prefer=EVERYTHING)["value"][0]
+    assert row["numberofemployees"].startswith("A")
+
+
+# --- pages ------------------------------------------------------------------------------------------------------
+
+
+def next_fetch(xml, answer):
+    """The next page's FetchXML, made as Microsoft's Python client makes it."""
+    wrapper = ElementTree.fromstring(answer[f"@{ANNOTATIONS}fetchxmlpagingcookie"])
+    fetch = ElementTree.fromstring(xml)
+    fetch.set("paging-cookie", unquote(unquote(wrapper.get("pagingcookie"))))
+    fetch.set("page", wrapper.get("pagenumber"))
+    return ElementTree.tostring(fetch, encoding="unicode")
+
+
+def test_clients_follow_the_cookie_to_the_end(crm, accounts):
+    xml = f"<fetch count='2'><entity name='account'>{NAME}</entity></fetch>"
+    pages = []
+    while xml:
+        answer = crm.get(f"accounts?fetchXml={quote_plus(xml)}", Prefer=EVERYTHING)
+        pages.append([row["name"] for row in answer["value"]])
+        xml = next_fetch(xml, answer) if answer.get(f"@{ANNOTATIONS}morerecords") is True else None
+    assert pages == [["A0", "A1"], ["A2", "A3"], ["A4"]]
+    assert f"@{ANNOTATIONS}fetchxmlpagingcookie" not in answer
+
+
+def test_the_cookie_has_the_form_other_clients_match(crm, accounts):
+    """The inner cookie carries the page that ends with it, and no quote or angle that needs care."""
+    answer = crm.get(account(NAME, "count='2'"), Prefer=EVERYTHING)
+    decoded = unquote(unquote(answer[f"@{ANNOTATIONS}fetchxmlpagingcookie"]))
+    inner = re.search(r'pagingcookie="(<cookie page="(\d+)".+</cookie>)', decoded)
+    assert inner[2] == "1"
+    assert re.fullmatch(r'<cookie page="1"><accountid last="[\w=-]+" /></cookie>', inner[1])
+
+
+def test_paging_is_not_spoken_of_unasked(crm, accounts):
+    assert crm.get(account(NAME, "count='2'")).keys() == {"@odata.context", "value"}
+
+
+def test_a_total_is_told_when_the_query_and_the_client_ask(crm, accounts):
+    answer = crm.get(account(NAME, "count='2' returntotalrecordcount='true'"), Prefer=EVERYTHING)
+    assert answer[f"@{ANNOTATIONS}totalrecordcount"] == 5
+    assert answer[f"@{ANNOTATIONS}totalrecordcountlimitexceeded"] is False
+
+
+# --- requests -----------------------------------------------------------------------------------------------------
+
+
+def test_a_long_question_comes_in_a_batch(crm, accounts):
+    body = _batch(account(NAME, "top='1'"))
+    response = crm.send("POST", "$batch", body, Content_Type="multipart/mixed;boundary=b")
+    assert response.status == 200
+    assert b'"name":"A0"' in response.body
+
+
+def _batch(path):
+    lines = [
+        "--b",
+        "Content-Type: application/http",
+        "Content-Transfer-Encoding: binary",
+        "",
+        f"GET /api/data/v9.2/{path} HTTP/1.1",
+        "",
+        "",
+        "--b--",
+        "",
+    ]
+    return "\r\n".join(lines).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "named"),
+    [
+        (account("<attribute name='nme'/>"), "0x80041103", "nme"),
+        (url("<fetch><entity name='contact'/></fetch>"), "0x80060888", "contact"),
+        (account(NAME) + "&$top=1", "0x80060888", "$top"),
+        ("accounts?fetchXml=", "0x80041124", "empty"),
+        (url("<fetch><entity name='account'>"), "0x80040203", "Invalid XML"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_bad_request(crm, error_of, path, code, named):
+    status, found, message = error_of(crm.send("GET", path))
+    assert (status, found) == (400, code)
+    assert named in message
+
+
+@pytest.mark.parametrize("option", ["savedQuery", "userQuery"])
+def test_stored_queries_are_said_not_to_be_here(crm, error_of, option):
+    status, _, message = error_of(crm.send("GET", f"accounts?{option}=00000000-0000-0000-0000-000000000001"))
+    assert status == 501
+    assert option in message
