@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from runner.registrations.load import Examination
     from runner.registrations.model import Registrations, StepRegistration
+    from runner.registrations.plugins import PluginConfiguration, PluginLoadError
     from runner.registrations.problems import Finding, Problem
     from runner.registrations.rules import Part, View
 
@@ -43,20 +44,33 @@ def check(file: Path | None, as_json: bool, schema: bool) -> None:
 
 
 def plugin_can_be_loaded(step: Part[StepRegistration], view: View) -> Iterator[Finding]:
-    """A rule of this command: the class is there and can be made.
+    """A rule of this command: the step's class is there and can be made."""
+    for problem in _not_loaded(step.value.plugin, step.value.configuration, step.value.secure_configuration):
+        yield step.wrong(problem.message, problem.hint, "plugin")
 
-    A configuration with references is left for the machine that has the secrets.
-    """
+
+def custom_api_can_be_loaded(view: View) -> Iterator[Finding]:
+    """The same for custom APIs that have a plug-in."""
+    from runner.registrations.problems import Finding
+
+    for name, api in view.custom_apis.items():
+        for problem in _not_loaded(api.plugin, api.configuration, api.secure_configuration) if api.plugin else ():
+            yield Finding(path=("custom_apis", name, "plugin"), message=problem.message, hint=problem.hint)
+
+
+def _not_loaded(
+    plugin: str, configuration: PluginConfiguration, secure_configuration: PluginConfiguration
+) -> Iterator[PluginLoadError]:
+    """Why it cannot be had. A configuration with references is left for the machine that has the secrets."""
     from runner.registrations.plugins import PluginLoadError, load_plugin, plugin_class
 
-    it = step.value
     try:
-        if _has_references(it.configuration) or _has_references(it.secure_configuration):
-            plugin_class(it.plugin)
+        if _has_references(configuration) or _has_references(secure_configuration):
+            plugin_class(plugin)
         else:
-            load_plugin(it.plugin, it.configuration, it.secure_configuration)
+            load_plugin(plugin, configuration, secure_configuration)
     except PluginLoadError as error:
-        yield step.wrong(error.message, error.hint, "plugin")
+        yield error
 
 
 def _has_references(configuration: object) -> bool:
@@ -83,7 +97,7 @@ def _examine(file: Path) -> Examination:
 
     plugins = StepRule(plugin_can_be_loaded, frozenset({"plugin", "configuration", "secure_configuration"}))
     try:
-        return examine(read_text(file), str(file), [plugins])
+        return examine(read_text(file), str(file), [plugins], [custom_api_can_be_loaded])
     except RegistrationError as error:
         return Examination(None, error.problems)
     except OSError as error:

@@ -18,9 +18,12 @@ from runner.emulator.errors import InvalidArgument
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.execution.step import Stage, Step
 from runner.plugin import Plugin
+from runner.registrations.plugins import load_plugin
 
 if TYPE_CHECKING:
+    from azure_bridge.secrets import Secrets
     from runner.emulator.engine import Engine
+    from runner.registrations.model import CustomApiRegistration, Registrations
 
 
 class ParameterType(Enum):
@@ -47,6 +50,10 @@ class ParameterType(Enum):
     def accepts(self, value: object) -> bool:
         """``bool`` is no number here, though Python has it as one."""
         return isinstance(value, self.python_type) and (self is ParameterType.BOOLEAN or not isinstance(value, bool))
+
+
+#: By Dataverse's own names, as registrations.yaml writes them.
+_TYPES = {"".join(word.title() for word in kind.name.split("_")): kind for kind in ParameterType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +115,35 @@ class CustomApi:
             raise InvalidArgument(
                 f"{self.name}: {what} {name!r} takes {expected.python_type.__name__}, not {type(value).__name__}."
             )
+
+
+def custom_apis_from(registrations: Registrations, secrets: Secrets) -> list[CustomApi]:
+    """The custom APIs of a registrations file, each with its plug-in made and its references resolved.
+
+    Raises:
+      PluginLoadError: a plug-in cannot be found or made.
+      SecretError: a reference cannot be resolved.
+    """
+    return [_custom_api(name, each, registrations, secrets) for name, each in registrations.custom_apis.items()]
+
+
+def _custom_api(
+    name: str, registration: CustomApiRegistration, registrations: Registrations, secrets: Secrets
+) -> CustomApi:
+    return CustomApi(
+        name=name,
+        plugin=load_plugin(
+            registration.plugin,
+            secrets.resolve(registration.configuration),
+            secrets.resolve(registration.secure_configuration),
+        )
+        if registration.plugin
+        else None,
+        entity=registrations.logical_name(registration.entity) if registration.entity else None,
+        request_parameters={
+            key: RequestParameter(_TYPES[parameter.type], parameter.optional)
+            for key, parameter in registration.request_parameters.items()
+        },
+        response_properties={key: _TYPES[kind] for key, kind in registration.response_properties.items()},
+        is_function=registration.is_function,
+    )

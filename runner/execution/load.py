@@ -40,6 +40,8 @@ def _step(registrations: Registrations, registration: StepRegistration, secrets:
         filtering_attributes=frozenset(registration.filtering_attributes),
         images=tuple(_image(each) for each in registration.images),
         run_as=secrets.resolve(registration.run_as),
+        timeout=registration.timeout,
+        isolation=registration.isolation,
     )
 
 

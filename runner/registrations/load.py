@@ -13,7 +13,7 @@ from azure_bridge.redaction import find_secrets, redact
 from runner.registrations.document import Document, YamlSyntaxError
 from runner.registrations.model import Registrations
 from runner.registrations.problems import Finding, Problem, RegistrationError, dotted
-from runner.registrations.rules import STEP_RULES, StepRule, apply_rules
+from runner.registrations.rules import FILE_RULES, STEP_RULES, FileRule, StepRule, apply_rules
 from runner.registrations.structure import structure, view
 
 __all__ = ["Examination", "Problem", "RegistrationError", "examine", "load", "parse"]
@@ -66,8 +66,10 @@ def read_text(file: Path) -> str:
         ) from None
 
 
-def examine(text: str, file: str, more_rules: Sequence[StepRule] = ()) -> Examination:
-    """Read a text and find everything that is wrong with it, by Dataverse's rules and by ``more_rules``."""
+def examine(
+    text: str, file: str, more_rules: Sequence[StepRule] = (), more_file_rules: Sequence[FileRule] = ()
+) -> Examination:
+    """Read a text and find everything that is wrong with it, by Dataverse's rules and by those given."""
     try:
         document = Document(text)
     except YamlSyntaxError as error:
@@ -78,7 +80,8 @@ def examine(text: str, file: str, more_rules: Sequence[StepRule] = ()) -> Examin
         return Examination(None, (problem,))
     registrations, findings = structure(document.data)
     findings += document.findings
-    findings += apply_rules(view(document.data, registrations), (*STEP_RULES, *more_rules))
+    seen = view(document.data, registrations)
+    findings += apply_rules(seen, (*STEP_RULES, *more_rules), (*FILE_RULES, *more_file_rules))
     problems = tuple(sorted({*_secrets(text, document, file), *_located(findings, document, file)}, key=_order))
     return Examination(None if problems else registrations, problems)
 

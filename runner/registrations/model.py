@@ -129,6 +129,61 @@ class StepRegistration(Section):
         return self.mode == ASYNCHRONOUS
 
 
+CustomApiType: TypeAlias = Literal[
+    "Boolean",
+    "DateTime",
+    "Decimal",
+    "Entity",
+    "EntityCollection",
+    "EntityReference",
+    "Float",
+    "Guid",
+    "Integer",
+    "Money",
+    "Picklist",
+    "String",
+    "StringArray",
+]
+
+
+class RequestParameterRegistration(Section):
+    """What a caller passes to a custom API."""
+
+    type: CustomApiType
+    """Its type, by Dataverse's name."""
+
+    optional: bool = False
+    """Whether a call may leave it out."""
+
+
+class CustomApiRegistration(Section):
+    """A message of one's own. Its main operation is a plug-in; other steps may be registered on it.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/custom-api
+    """
+
+    plugin: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    """``module:Class`` that does its work at stage 30; leave out for an event that only sets steps in motion."""
+
+    entity: LogicalName | None = None
+    """The table it is bound to, by logical name or alias; its Target is then a reference to a row."""
+
+    is_function: bool = False
+    """Called with GET, as a function, and not with POST, as an action."""
+
+    request_parameters: dict[str, RequestParameterRegistration] = {}
+    """Name -> what a caller passes."""
+
+    response_properties: dict[str, CustomApiType] = {}
+    """Name -> type of what a caller gets back."""
+
+    configuration: dict[str, Any] | str | None = None
+    """Handed to the plug-in's ``__init__``."""
+
+    secure_configuration: dict[str, Any] | str | None = None
+    """The same for secrets; write them as ``${env:NAME}`` or ``${keyvault:NAME}``."""
+
+
 class WebhookKey(Section):
     """The key is appended to the address as ``?code=``."""
 
@@ -288,6 +343,9 @@ class Registrations(Section):
 
     steps: tuple[StepRegistration, ...] = ()
     """Which plug-in runs when."""
+
+    custom_apis: dict[str, CustomApiRegistration] = {}
+    """Messages of your own: unique name -> what they take, do and give back."""
 
     endpoints: dict[str, EndpointRegistration] = {}
     """Through what a remote environment reaches the runner: name -> webhook or Service Bus queue or topic."""

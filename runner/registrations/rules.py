@@ -10,6 +10,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from dataverse_client.types import is_guid
 from runner.registrations.messages import FILTERED, IMAGES, MESSAGES, WITHOUT_STEPS, WITHOUT_TABLE, message_exists
 from runner.registrations.model import (
     BridgeRegistration,
+    CustomApiRegistration,
     EndpointRegistration,
     StepRegistration,
     WebhookEndpoint,
@@ -33,12 +35,15 @@ LEARN = "https://learn.microsoft.com/power-apps/developer/data-platform"
 REGISTER = f"{LEARN}/register-plug-in"
 WEBHOOKS = f"{LEARN}/use-webhooks"
 AZURE = f"{LEARN}/azure-integration"
+CUSTOM_API = f"{LEARN}/customapi-tables"
 
 STAGE_NOT_ALLOWED = 0x80044184
 STEP_NOT_ALLOWED = 0x80044187
 NO_IMAGES = 0x80044189
 IMAGE_TYPE_NOT_ALLOWED = 0x8004416D
 POST_IMAGE_TOO_EARLY = 0x8004416E
+
+_UNIQUE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{1,7}_[A-Za-z0-9_]+\Z")
 
 T = TypeVar("T")
 Wrong: TypeAlias = Iterator[Finding]
@@ -58,12 +63,14 @@ class Part(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The file as far as it can be read. ``endpoints`` has the sound ones; ``endpoint_names`` all."""
+    """The file as far as it can be read. ``endpoints`` and ``custom_apis`` have the sound ones; their names all."""
 
     entities: Mapping[str, str] = field(default_factory=dict)
     steps: Sequence[Part[StepRegistration]] = ()
     endpoints: Mapping[str, EndpointRegistration] = field(default_factory=dict)
     endpoint_names: frozenset[str] = frozenset()
+    custom_apis: Mapping[str, CustomApiRegistration] = field(default_factory=dict)
+    custom_api_names: frozenset[str] = frozenset()
     bridge: Part[BridgeRegistration] | None = None
 
     def logical_name(self, entity: str | None) -> str | None:
@@ -82,7 +89,7 @@ class StepRule:
 
 def message_is_known(step: Part[StepRegistration], view: View) -> Wrong:
     message = step.value.message
-    if not message_exists(message):
+    if message not in view.custom_api_names and not message_exists(message):
         match = nearest(message, MESSAGES)
         hint = f"Did you mean {match}?" if match else "Custom APIs carry a publisher's prefix: new_CapturePayment."
         yield step.wrong(f"Dataverse has no message {message!r}.", hint, "message")
@@ -249,6 +256,17 @@ def _secret_values(endpoint: EndpointRegistration) -> Iterator[tuple[Path, str]]
         yield from ((("auth", "values", key), value) for key, value in endpoint.auth.values.items())
 
 
+def custom_apis_are_messages(view: View) -> Wrong:
+    """A unique name carries its publisher's prefix; a function has something to answer."""
+    for name, api in view.custom_apis.items():
+        if not _UNIQUE_NAME.match(name):
+            hint = "Begin it with a publisher's prefix: new_QuotePayment."
+            yield Finding(path=("custom_apis", name), message=f"{name!r} is no unique name.", hint=hint, url=CUSTOM_API)
+        if api.is_function and not api.response_properties:
+            hint = "Give it response_properties, or make it an action: is_function: false."
+            yield Finding(path=("custom_apis", name), message="A function answers nothing.", hint=hint, url=CUSTOM_API)
+
+
 def webhooks_can_be_reached(view: View) -> Wrong:
     """Dataverse posts to ports 80 and 443 only; a served emulator on this machine is not so particular."""
     for name, endpoint in view.endpoints.items():
@@ -323,10 +341,13 @@ def statuses_differ(view: View) -> Wrong:
                 yield view.bridge.wrong(message, hint, "tables", index, "statuses", status.value)
 
 
-FILE_RULES: tuple[Callable[[View], Wrong], ...] = (
+FileRule: TypeAlias = Callable[[View], Wrong]
+
+FILE_RULES: tuple[FileRule, ...] = (
     steps_differ,
     step_names_differ,
     endpoints_keep_secrets,
+    custom_apis_are_messages,
     webhooks_can_be_reached,
     events_are_applied,
     organization_is_an_id,
@@ -335,11 +356,13 @@ FILE_RULES: tuple[Callable[[View], Wrong], ...] = (
 )
 
 
-def apply_rules(view: View, step_rules: Sequence[StepRule] = STEP_RULES) -> Wrong:
+def apply_rules(
+    view: View, step_rules: Sequence[StepRule] = STEP_RULES, file_rules: Sequence[FileRule] = FILE_RULES
+) -> Wrong:
     """Everything the rules find wrong."""
     for step in view.steps:
         yield from _apply(step_rules, step, view)
-    for check in FILE_RULES:
+    for check in file_rules:
         yield from check(view)
 
 

@@ -101,6 +101,8 @@ def view(data: Any, registrations: Registrations | None) -> View:
         steps=[Part(("steps", index), step) for index, step in enumerate(registrations.steps)],
         endpoints=registrations.endpoints,
         endpoint_names=frozenset(registrations.endpoints),
+        custom_apis=registrations.custom_apis,
+        custom_api_names=frozenset(registrations.custom_apis),
         bridge=None if bridge is None else Part(("bridge",), bridge),
     )
 
@@ -110,6 +112,8 @@ def _salvaged(data: Mapping[str, Any]) -> View:
     endpoints = data.get("endpoints")
     bridge = data.get("bridge")
     names = endpoints if isinstance(endpoints, dict) else {}
+    apis = data.get("custom_apis")
+    api_names = apis if isinstance(apis, dict) else {}
     return View(
         entities=_sound_section("entities", data.get("entities")),
         steps=[
@@ -117,14 +121,17 @@ def _salvaged(data: Mapping[str, Any]) -> View:
             for index, raw in enumerate(steps if isinstance(steps, list) else ())
             if isinstance(raw, dict)
         ],
-        endpoints={
-            name: endpoint
-            for name, raw in names.items()
-            for endpoint in _sound_section("endpoints", {name: raw}).values()
-        },
+        endpoints=_sound_entries("endpoints", names),
         endpoint_names=frozenset(names),
+        custom_apis=_sound_entries("custom_apis", api_names),
+        custom_api_names=frozenset(api_names),
         bridge=_salvage(BridgeRegistration, bridge, ("bridge",)) if isinstance(bridge, dict) else None,
     )
+
+
+def _sound_entries(section: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Those entries of a section that are sound on their own."""
+    return {name: sound for name, raw in entries.items() for sound in _sound_section(section, {name: raw}).values()}
 
 
 def _sound_section(name: str, raw: Any) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from azure_bridge.secrets import Secrets
 from azure_bridge.tables import BridgeConfiguration
 from dataverse_client.client import DataverseClient
 from dataverse_client.types import new_guid
+from runner.emulator.custom_api import custom_apis_from
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.metadata.model import Metadata, Table
 from runner.execution.load import steps_from
@@ -109,6 +110,7 @@ class Simulation:
                 services={stripe.StripeClient: side.client},
                 clock=self._clock,
                 sink=sink,
+                custom_apis=custom_apis_from(self._registrations, self._secrets),
                 keep_rows=self._request.keep is not None,
             )
             cleanup.callback(world.close)

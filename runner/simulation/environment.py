@@ -21,6 +21,7 @@ from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
 from dataverse_client.retry import RetrySettings
 from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.custom_api import CustomApi
 from runner.emulator.emulator import Emulator
 from runner.emulator.webapi import WebApi
 from runner.execution.step import Step
@@ -49,6 +50,7 @@ class EmbeddedEnvironment:
         services: Mapping[type, Any],
         clock: Clock | None = None,
         sink: TraceSink | None = None,
+        custom_apis: Iterable[CustomApi] = (),
         keep_rows: bool = False,
         back_off: bool = True,
     ) -> None:
@@ -57,6 +59,8 @@ class EmbeddedEnvironment:
         sink = sink or Recorder()
         database = directory / CRM_FILE if keep_rows else None
         self.crm = Emulator(steps, database=database, clock=clock, services=services, sink=sink)
+        for api in custom_apis:
+            self.crm.register_api(api)
         self.client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=back_off))
         self.client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(self.crm)))
         self.queue = EmbeddedQueue(directory / QUEUE_FILE, "payment-events", clock=clock)

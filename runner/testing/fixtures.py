@@ -61,6 +61,7 @@ def embedded_environment(
     import stripe
 
     from azure_bridge.secrets import Secrets
+    from runner.emulator.custom_api import custom_apis_from
     from runner.execution.load import steps_from
     from runner.simulation.environment import EmbeddedEnvironment
 
@@ -72,6 +73,7 @@ def embedded_environment(
         directory=tmp_path,
         webhook_secret=stripe_simulator.webhook_secret,
         services={stripe.StripeClient: stripe_simulator.client(max_network_retries=2)},
+        custom_apis=custom_apis_from(registered, secrets),
         clock=clock,
         back_off=back_off,
     )

@@ -319,3 +319,35 @@ def test_a_webhook_key_in_plain_text_is_refused_and_never_printed(auth: str) -> 
     said = only_problem(f"endpoints:\n  x:\n    type: webhook\n    auth: {auth}\n")
     assert "A secret stands here as text. Write a reference" in said
     assert "hunter2" not in said
+
+
+# --- custom APIs ---------------------------------------------------------------------------------------------
+
+
+CUSTOM_API = """
+custom_apis:
+  new_QuotePayment:
+    request_parameters:
+      Amount: { type: Money }
+    response_properties: { Quote: Money }
+"""
+
+
+def test_a_step_may_run_on_a_custom_api_of_the_file() -> None:
+    steps = STEP.replace("message: Update", "message: new_QuotePayment")
+    assert len(parse(steps + CUSTOM_API).custom_apis) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (CUSTOM_API.replace("new_QuotePayment", "Quote"), "no unique name"),
+        (CUSTOM_API.replace("type: Money", "type: Cash"), "is not allowed here"),
+        ("custom_apis:\n  new_Ask: { is_function: true }\n", "A function answers nothing"),
+    ],
+    ids=["name without a prefix", "unknown type", "a function without an answer"],
+)
+def test_what_dataverse_would_not_take_as_a_custom_api(text: str, said: str) -> None:
+    with pytest.raises(RegistrationError) as refused:
+        parse(text, "r.yaml")
+    assert said in str(refused.value)
