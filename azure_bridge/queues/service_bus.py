@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiver, ServiceBusSubQueue
-from azure.servicebus.exceptions import OperationTimeoutError
+from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusConnectionError
 
 from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.queues.contract import (
@@ -36,7 +36,7 @@ from azure_bridge.queues.service_bus_messages import outgoing, peeked, put_off, 
 from azure_bridge.queues.service_bus_outbox import Outbox
 
 #: A receiver that waits lets others have its connection this often, to settle what they hold.
-_SLICE_SECONDS = 1.0
+_SLICE_SECONDS = 0.25
 _RECONNECTIONS = 3
 #: What the service returns at most for one peek is its own affair; more than this it never does.
 _PEEK_PAGE = 250
@@ -154,7 +154,7 @@ class ServiceBusQueue:
             with self._live.use() as receiver:
                 try:
                     return receiver.receive_messages(max_messages, max_wait_time=seconds)
-                except OperationTimeoutError:
+                except (OperationTimeoutError, ServiceBusConnectionError):
                     continue
         raise QueueUnavailableError(f"Queue {self.name} lost its connection {_RECONNECTIONS} times. Try again later.")
 

@@ -61,7 +61,7 @@ class Broker(Handler):
         self.clock = clock or SystemClock()
         self.faults = Faults()
         self.port = port or _free_port()
-        self.connections_seen = 0
+        self.transfers_seen = 0
         self._entities: dict[str, Entity] = {}
         self._topics: dict[str, list[Entity]] = {}
         self._connections: list[Connection] = []
@@ -143,7 +143,6 @@ class Broker(Handler):
         self._container.schedule(_TICK, self)
 
     def on_connection_remote_open(self, event: Event) -> None:
-        self.connections_seen += 1
         self._connections.append(event.connection)
         event.connection.container = "stand-in"
         event.connection.open()
@@ -250,6 +249,7 @@ class Broker(Handler):
             responder.send(response)
 
     def _store(self, link: Link, delivery: Delivery, payload: bytes) -> None:
+        self.transfers_seen += 1
         if self.faults.take("busy_sends"):
             _reject(delivery, "com.microsoft:server-busy", "The stand-in is busy. Wait and retry.")
         elif self.faults.take("released_sends"):
