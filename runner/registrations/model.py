@@ -121,6 +121,12 @@ class StepRegistration(Section):
     endpoint: str | None = None
     """The name under ``endpoints`` through which a remote environment reaches it."""
 
+    timeout: Annotated[float, Field(gt=0, le=120)] = 120
+    """Seconds until the plug-in is stopped and the operation fails; 120 is Dataverse's limit."""
+
+    isolation: Literal["thread", "process"] = "thread"
+    """``thread`` stops Python code when the time is up; ``process`` kills the plug-in whatever it does."""
+
     enabled: StrictBool = True
     """``false`` keeps the step registered and does not run it."""
 
