@@ -93,6 +93,10 @@ class RemoteContext:
         """What a plug-in run by ``host`` is given: with collections of its own, so that it may change them."""
         return _read(self.document, host)
 
+    def operation(self) -> MessageOperation:
+        """The message it tells of, with collections of its own."""
+        return _read_operation(_Members(self.document, ""))
+
     def trimmed(self) -> RemoteContext:
         """The notification without what makes it long: those members are null, as .NET writes what is not there."""
         return RemoteContext({**self.document, **dict.fromkeys(TRIMMED_KEYS)}, self.context, is_trimmed=True)

@@ -12,6 +12,7 @@ from azure_bridge.redaction import redact
 from runner.tracing.model import (
     Compensated,
     EventTraced,
+    NotificationTraced,
     OperationFinished,
     OperationStarted,
     StepFinished,
@@ -19,6 +20,7 @@ from runner.tracing.model import (
     StepTraced,
     StripeCalled,
     TraceRecord,
+    WrittenBack,
 )
 
 STAGES = {10: "PreValidation", 20: "PreOperation", 30: "MainOperation", 40: "PostOperation"}
@@ -79,6 +81,10 @@ class ConsoleTimeline:
                 self._stripe_called(record)
             case EventTraced():
                 self._event_traced(record)
+            case NotificationTraced():
+                self._notification_traced(record)
+            case WrittenBack():
+                self._written_back(record)
 
     def heading(self, text: str) -> None:
         """A new part of the story."""
@@ -160,6 +166,17 @@ class ConsoleTimeline:
         self._line(self._paint(f"{self._paint(f'{record.station:<9}', fg=colour)} {event}{detail}", dim=dim))
         for column, value in self._visible(record.changes or {}):
             self._line(f"  {column}: {self._format(record.table or '', column, value)}")
+
+    def _notification_traced(self, record: NotificationTraced) -> None:
+        colour = {"handled": "green", "dead-lettered": "red", "vetoed": "red", "put off": "yellow"}.get(record.station)
+        detail = f"  {record.detail}" if record.detail else ""
+        what = f"{record.message} {record.entity} {record.entity_id}"
+        self._line(f"{self._paint(f'{record.station:<9}', fg=colour)} {what}  (by {record.source}){detail}")
+
+    def _written_back(self, record: WrittenBack) -> None:
+        self._line(f"{self._paint('← written back', fg='green')} {record.entity} {record.entity_id}")
+        for column, value in self._visible(record.changes):
+            self._line(f"  {column}: {self._format(record.entity, column, value)}")
 
     def _visible(self, changes: Mapping[str, T]) -> list[tuple[str, T]]:
         return [(column, value) for column, value in changes.items() if column not in self._hidden]

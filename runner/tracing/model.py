@@ -1,7 +1,8 @@
 """What happened, as small frozen records in the order it happened. Renderers and stores read these.
 
-One record differs from the next in what it is about: a message operation, a step of it, a call to Stripe, or
-an event on its way back. All carry ``at`` (aware UTC); durations are in seconds.
+One record differs from the next in what it is about: a message operation, a step of it, a call to Stripe, an
+event on its way back, or a notification from a Dataverse elsewhere. All carry ``at`` (aware UTC); durations are in
+seconds.
 """
 
 from __future__ import annotations
@@ -121,6 +122,35 @@ class EventTraced:
     changes: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationTraced:
+    """What Dataverse told us, at one station of its way: queued, ignored, vetoed, handled, put off, dead-lettered.
+
+    ``source`` is how we came to know: notification, or poll for what was found by looking.
+    """
+
+    at: datetime
+    station: str
+    source: str
+    message: str
+    entity: str
+    entity_id: str
+    operation_id: str
+    correlation_id: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenBack:
+    """What a step changed in Target away from the transaction is on the row."""
+
+    at: datetime
+    step: str
+    entity: str
+    entity_id: str
+    changes: Mapping[str, Any]
+
+
 TraceRecord: TypeAlias = (
     OperationStarted
     | OperationFinished
@@ -130,6 +160,8 @@ TraceRecord: TypeAlias = (
     | Compensated
     | StripeCalled
     | EventTraced
+    | NotificationTraced
+    | WrittenBack
 )
 
 

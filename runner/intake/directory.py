@@ -1,0 +1,69 @@
+"""Which of the registered steps a notification is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dataverse_client.types import Entity
+from runner.execution.load import steps_from
+from runner.execution.step import Mode, Step
+from runner.plugin import PluginContext
+
+if TYPE_CHECKING:
+    from azure_bridge.secrets import Secrets
+    from runner.registrations.model import Registrations
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStep:
+    """A step and how a remote environment reaches it. ``inline``: inside its transaction, as a synchronous webhook."""
+
+    step: Step
+    inline: bool = False
+
+
+class StepDirectory:
+    """The registered steps. A notification that names none of them is for all it fits."""
+
+    def __init__(self, steps: Iterable[RemoteStep]) -> None:
+        self._steps = sorted(steps, key=lambda each: (each.step.stage, each.step.rank))
+        self._by_id = {each.step.id: each for each in self._steps}
+        self._by_name = {each.step.name: each for each in self._steps}
+
+    @classmethod
+    def of(cls, registrations: Registrations, secrets: Secrets) -> StepDirectory:
+        """Raises PluginLoadError, SecretError, StepError."""
+        enabled = [each for each in registrations.steps if each.enabled]
+        steps = steps_from(registrations, secrets)
+        return cls(RemoteStep(step, each.delivery == "inline") for step, each in zip(steps, enabled, strict=True))
+
+    def __getitem__(self, step_id: str) -> RemoteStep:
+        """Raises KeyError when there is no such step, or no longer."""
+        return self._by_id[step_id]
+
+    def matching(self, context: PluginContext) -> tuple[RemoteStep, ...]:
+        """The step its OwningExtension names; else, when it was registered by hand, those it fits, in order."""
+        extension = context.owning_extension
+        # The usual name of a remote step: <handler>: <Message> of <table>.
+        handler = (extension.name or "").removesuffix(f": {context.message_name} of {context.primary_entity_name}")
+        named = self._by_id.get(extension.id) or self._by_name.get(handler)
+        if named is not None:
+            return (named,)
+        fitting = [each for each in self._steps if _fits(each.step, context)]
+        inline = [each for each in fitting if each.inline and _is_at(each.step, context)]
+        return tuple(inline or [each for each in fitting if not each.inline])
+
+
+def _fits(step: Step, context: PluginContext) -> bool:
+    if step.message.lower() != context.message_name.lower():
+        return False
+    if step.entity not in (None, context.primary_entity_name):
+        return False
+    target = context.input_parameters.get("Target")
+    return not (isinstance(target, Entity) and step.skips(target.keys()))
+
+
+def _is_at(step: Step, context: PluginContext) -> bool:
+    return context.mode == Mode.SYNCHRONOUS and step.stage == context.stage

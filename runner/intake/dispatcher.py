@@ -1,0 +1,147 @@
+"""From a message of the queue "dataverse-events" to what its steps do, and to how the message ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from azure_bridge.queues.contract import ReceivedMessage
+from azure_bridge.redaction import redact
+from azure_bridge.settlement import Complete, DeadLetter, RetryLater, RetryPolicy, Settlement
+from dataverse_client.errors import (
+    AuthenticationError,
+    ConcurrencyConflictError,
+    DataverseError,
+    ThrottledError,
+    UnexpectedResponseError,
+)
+from runner.execution.remote_context import RemoteContext
+from runner.execution.remote_errors import RemoteContextError
+from runner.intake.deferred import DeferredSteps
+from runner.intake.directory import StepDirectory
+from runner.intake.errors import NotYetError, TooDeepError
+from runner.intake.inline import InlineSteps
+from runner.intake.messages import AfterCommit, read_message
+from runner.intake.origin import Origin
+from runner.intake.running import Surroundings
+from runner.intake.telling import Teller
+from runner.plugin import InvalidPluginExecutionException, OperationStatus
+
+#: Dead-letter reasons. Each says what a person has to look at.
+INVALID_NOTIFICATION = "InvalidNotification"
+REFUSED_BY_PLUGIN = "RefusedByPlugin"
+PLUGIN_FAILED = "PluginFailed"
+REJECTED_BY_CRM = "RejectedByCrm"
+ROW_NOT_READY = "RowNotReady"
+TOO_DEEP = "TooDeep"
+STEP_GONE = "StepGone"
+
+NO_STEP = "no step is registered for it"
+
+
+class Patience(Enum):
+    """How often a message comes back for one reason."""
+
+    NONE = "set aside at once"
+    SOME = "set aside after the attempts of the retry policy"
+    ENDLESS = "comes back until it passes"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    reason: str
+    patience: Patience
+
+
+class Dispatcher:
+    """Handles messages, one at a time and on any thread. What it decides, the caller settles."""
+
+    def __init__(
+        self,
+        directory: StepDirectory,
+        deferred: DeferredSteps,
+        inline: InlineSteps,
+        around: Surroundings,
+        *,
+        retries: RetryPolicy | None = None,
+    ) -> None:
+        self._directory = directory
+        self._deferred = deferred
+        self._inline = inline
+        self._clock = around.clock
+        self._teller = Teller(around.sink, around.clock)
+        self._retries = retries or RetryPolicy()
+
+    def handle(self, message: ReceivedMessage) -> Settlement:
+        """Run the steps a message is for, and decide how it ends. Never raises."""
+        told: RemoteContext | None = None
+        try:
+            read = read_message(message.message)
+            told = read.remote if isinstance(read, AfterCommit) else read
+            note = self._finish(read, message) if isinstance(read, AfterCommit) else self._run_steps(read)
+        except Exception as error:
+            return self._failed(message, told, error)
+        self._teller.tell("handled", told, note)
+        return Complete(message)
+
+    def _run_steps(self, remote: RemoteContext) -> str:
+        origin = Origin.of(remote.context)
+        steps = [each.step for each in self._directory.matching(remote.context)]
+        if not steps:
+            return NO_STEP
+        notes = [self._deferred.run(step, remote) for step in steps if step.id != origin.written_back_by]
+        return ", ".join(dict.fromkeys(notes)) or "our own write-back"
+
+    def _finish(self, after: AfterCommit, message: ReceivedMessage) -> str:
+        try:
+            step = self._directory[after.step_id].step
+        except KeyError:
+            raise _StepGoneError(
+                f"Step {after.step_id} ran inside a transaction and is no longer registered, so its changes can be "
+                "neither written nor undone. Register it again and resubmit this message."
+            ) from None
+        return self._inline.finish(step, after, self._clock.now() - message.enqueued_at)
+
+    def _failed(self, message: ReceivedMessage, told: RemoteContext | None, error: Exception) -> Settlement:
+        verdict, description = judge(error), redact(str(error) or type(error).__name__)
+        is_spent = verdict.patience is Patience.SOME and message.attempt >= self._retries.attempts
+        if verdict.patience is Patience.NONE or is_spent:
+            self._teller.tell("dead-lettered", told, f"{verdict.reason}: {description}")
+            return DeadLetter(message, verdict.reason, description)
+        delay = self._retries.delay(message.attempt, at_least=_delay_asked(error))
+        self._teller.tell("put off", told, f"{description} Again in {delay.total_seconds():.1f} s.")
+        return RetryLater(message, delay, description)
+
+
+class _StepGoneError(Exception):
+    pass
+
+
+_VERDICTS: tuple[tuple[type[Exception], Verdict], ...] = (
+    (RemoteContextError, Verdict(INVALID_NOTIFICATION, Patience.NONE)),
+    (TooDeepError, Verdict(TOO_DEEP, Patience.NONE)),
+    (_StepGoneError, Verdict(STEP_GONE, Patience.NONE)),
+    (NotYetError, Verdict(ROW_NOT_READY, Patience.SOME)),
+    (AuthenticationError, Verdict(REJECTED_BY_CRM, Patience.ENDLESS)),
+    (ConcurrencyConflictError, Verdict(REJECTED_BY_CRM, Patience.SOME)),
+    (UnexpectedResponseError, Verdict(REJECTED_BY_CRM, Patience.SOME)),
+    (DataverseError, Verdict(REJECTED_BY_CRM, Patience.NONE)),
+)
+
+
+def judge(error: Exception) -> Verdict:
+    """What an error means for the message. A plug-in that crashed may do better next time; one that refused won't."""
+    if isinstance(error, InvalidPluginExecutionException):
+        again = error.status is OperationStatus.RETRY
+        return Verdict(REFUSED_BY_PLUGIN, Patience.SOME if again else Patience.NONE)
+    if isinstance(error, DataverseError) and error.is_transient:
+        return Verdict(REJECTED_BY_CRM, Patience.ENDLESS)
+    for kind, verdict in _VERDICTS:
+        if isinstance(error, kind):
+            return verdict
+    return Verdict(PLUGIN_FAILED, Patience.SOME)
+
+
+def _delay_asked(error: Exception) -> timedelta:
+    return timedelta(seconds=(error.retry_after or 0) if isinstance(error, ThrottledError) else 0)

@@ -1,0 +1,20 @@
+"""What keeps a notification from being handled, beside what plug-ins and Dataverse raise.
+
+IntakeError
+  NotYetError    what it is about is not to be seen yet, or keeps changing: again later
+  TooDeepError   our own writes keep setting off our own steps
+"""
+
+from __future__ import annotations
+
+
+class IntakeError(Exception):
+    """Root of what the intake raises."""
+
+
+class NotYetError(IntakeError):
+    """The row is not there yet, or somebody else is changing it: the notification comes again later."""
+
+
+class TooDeepError(IntakeError):
+    """Steps and their write-backs set each other off without end. Dataverse stops its own plug-ins the same way."""

@@ -1,0 +1,115 @@
+"""Inline delivery: a step that runs inside Dataverse's transaction, while the caller waits for our answer.
+
+It can veto. What it does outside CRM and what it changes in Target cannot be part of the transaction, so both wait on
+the queue for the transaction's end. When that shows on the row, the changes are written. When it does not, the step is
+run once more, on the same context, and what that run registers with ``on_rollback`` is done: a plug-in that does
+everything once, however often asked, then undoes what the first run did. So undoing outlives this process, and a
+plug-in need not say it in any other way than for the embedded Dataverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from azure_bridge.queues.contract import MessageQueue
+from dataverse_client.errors import ConcurrencyConflictError
+from dataverse_client.types import Entity
+from runner.execution.remote_context import RemoteContext
+from runner.execution.step import Step
+from runner.intake.deferred import WRITTEN_BACK, DeferredSteps
+from runner.intake.errors import NotYetError
+from runner.intake.messages import AfterCommit, after_commit_message
+from runner.intake.rows import Rows, carries
+from runner.intake.running import Run, StepRunner
+
+#: Dataverse ends a transaction that takes longer than two minutes.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/analyze-performance
+PATIENCE = timedelta(minutes=5)
+
+ROLLED_BACK = "undone, because the transaction was rolled back"
+
+
+class InlineSteps:
+    """Runs steps while Dataverse waits, and does after the commit what has to be done then."""
+
+    def __init__(
+        self,
+        runner: StepRunner,
+        rows: Rows,
+        deferred: DeferredSteps,
+        queue: MessageQueue,
+        *,
+        patience: timedelta = PATIENCE,
+    ) -> None:
+        self._runner = runner
+        self._rows = rows
+        self._deferred = deferred
+        self._queue = queue
+        self._patience = patience
+
+    def answer(self, steps: Sequence[Step], remote: RemoteContext) -> None:
+        """Run the steps; returns when the operation may go on, and what it leaves to be done is on the queue.
+
+        Raises:
+          InvalidPluginExecutionException: a plug-in vetoes.
+          Exception: a plug-in failed, or the queue is away. What the steps did is undone.
+        """
+        runs: list[tuple[Step, Run]] = []
+        try:
+            for step in steps:
+                runs.append((step, self._runner.run(step, remote, in_transaction=True).or_raise()))
+            left = [
+                after_commit_message(AfterCommit(remote, step.id, run.changes))
+                for step, run in runs
+                if run.changes or run.home.can_undo
+            ]
+            if left:
+                self._queue.send(left)
+        except Exception:
+            for _, run in reversed(runs):
+                run.home.undo()
+            raise
+
+    def finish(self, step: Step, after: AfterCommit, waited: timedelta) -> str:
+        """Write the changes of a step that ran inside a transaction, or undo what it did.
+
+        ``waited`` is how long ago that was. Returns what came of it, for the trace.
+
+        Raises:
+          NotYetError: the transaction may still be open.
+          DataverseError: the changes cannot be written.
+          Exception: whatever the plug-in raised, undoing.
+        """
+        row = self._rows.read(after.remote.context, None)
+        if row is not None and _is_committed(after.remote, row):
+            return self._write(step, after, row)
+        if waited < self._patience:
+            raise NotYetError("What the transaction writes is not on the row yet.")
+        self._compensate(step, after.remote)
+        if row is not None:
+            # Perhaps it was committed and somebody changed the row since: then the row as it is decides.
+            self._deferred.run(step, after.remote)
+        return ROLLED_BACK
+
+    def _write(self, step: Step, after: AfterCommit, row: Entity) -> str:
+        if not carries(row, after.changes):
+            try:
+                self._rows.write_back(step, after.remote.context, row, after.changes)
+            except ConcurrencyConflictError as error:
+                raise NotYetError("Somebody else is changing the row.") from error
+        return WRITTEN_BACK
+
+    def _compensate(self, step: Step, remote: RemoteContext) -> None:
+        run = self._runner.run(step, remote, in_transaction=True)
+        run.home.undo()
+        if run.execution.error is not None:
+            raise run.execution.error
+
+
+def _is_committed(remote: RemoteContext, row: Entity) -> bool:
+    """A created row is there; an updated one says what the request sent."""
+    target = remote.context.input_parameters.get("Target")
+    if remote.context.message_name != "Update" or not isinstance(target, Entity):
+        return True
+    return all(row.get(column) == value for column, value in target.items())

@@ -1,0 +1,83 @@
+"""The messages of the queue "dataverse-events": a notification, or what a synchronous step leaves to be done.
+
+Both are RemoteExecutionContext documents. A notification is the body as Dataverse sent it, whether it came through our
+webhook or Dataverse put it on the queue itself. An after-commit message is one with a member of our own: the step that
+has run inside the transaction, and the changes to Target that the row has yet to get.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from azure_bridge.queues.contract import QueueMessage
+from dataverse_client import exact_json
+from dataverse_client.types import EMPTY_GUID
+from runner.execution.remote_context import RemoteContext
+from runner.execution.remote_errors import InvalidRemoteContextError
+from runner.execution.remote_values import decode_pairs, decode_value, encode_pairs, encode_value
+from runner.plugin import PluginContext
+
+#: What Dataverse sets on a Service Bus message that it had to trim.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/azure-integration
+SIZE_EXCEEDED = "MessageMaxSizeExceeded"
+
+_AFTER_COMMIT = "RunnerAfterCommit"
+
+
+@dataclass(frozen=True, slots=True)
+class AfterCommit:
+    """``step_id`` ran inside the transaction that ``remote`` tells of; ``changes`` are to be written if it commits."""
+
+    remote: RemoteContext
+    step_id: str
+    changes: Mapping[str, Any]
+
+
+def notification_message(body: bytes, remote: RemoteContext) -> QueueMessage:
+    """The message that carries a notification: a repetition of it has the same id."""
+    properties = {SIZE_EXCEEDED: "true"} if remote.is_trimmed else {}
+    return _message(body, remote.context, _identity(body, remote.context), properties)
+
+
+def after_commit_message(after: AfterCommit) -> QueueMessage:
+    """The message that outlives us until the transaction is over."""
+    member = {"StepId": after.step_id, "Changes": encode_pairs(after.changes, encode_value)}
+    body = exact_json.dumps({**after.remote.document, _AFTER_COMMIT: member})
+    identity = f"{_identity(body, after.remote.context)}:after:{after.step_id}"
+    return _message(body, after.remote.context, identity, {})
+
+
+def read_message(message: QueueMessage) -> RemoteContext | AfterCommit:
+    """Raises RemoteContextError: the body is neither."""
+    size_exceeded = SIZE_EXCEEDED in message.application_properties
+    remote = RemoteContext.decode(message.body, size_exceeded=size_exceeded)
+    member = remote.document.get(_AFTER_COMMIT)
+    return remote if member is None else _after_commit(remote, member)
+
+
+def _after_commit(remote: RemoteContext, member: Any) -> AfterCommit:
+    if not isinstance(member, dict) or not isinstance(member.get("StepId"), str):
+        raise InvalidRemoteContextError(f"{_AFTER_COMMIT} names no step.")
+    changes = decode_pairs(member.get("Changes"), f"{_AFTER_COMMIT}.Changes", decode_value)
+    return AfterCommit(remote, member["StepId"], changes)
+
+
+def _identity(body: bytes, context: PluginContext) -> str:
+    """Dataverse gives an operation one id, however often it tells a step of it."""
+    if context.operation_id == EMPTY_GUID:
+        return hashlib.sha256(body).hexdigest()
+    return f"{context.operation_id}:{context.owning_extension.id}"
+
+
+def _message(body: bytes, context: PluginContext, identity: str, properties: Mapping[str, str]) -> QueueMessage:
+    return QueueMessage(
+        body=body,
+        message_id=identity,
+        correlation_id=context.correlation_id,
+        subject=f"{context.message_name} of {context.primary_entity_name}"[:128],
+        session_id=f"{context.primary_entity_name}:{context.primary_entity_id}"[:128],
+        application_properties=dict(properties),
+    )

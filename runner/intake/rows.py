@@ -1,0 +1,61 @@
+"""Rows as the intake reads and writes them: to see whether they are there, and to write changes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dataverse_client.errors import NotFoundError
+from dataverse_client.options import RequestOptions
+from dataverse_client.types import Entity
+from runner.execution.step import Step
+from runner.intake.origin import Origin
+from runner.intake.running import Surroundings
+from runner.plugin import PluginContext
+from runner.tracing.model import WrittenBack
+
+
+class Rows:
+    """The application user's view of the rows that notifications are about."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    def read(self, context: PluginContext, columns: Sequence[str] | None = ()) -> Entity | None:
+        """The row ``context`` is about, with its row version; ``columns`` None means all. None: there is none."""
+        try:
+            return self._around.client.retrieve(context.primary_entity_name, context.primary_entity_id, columns)
+        except NotFoundError:
+            return None
+
+    def write_back(self, step: Step, context: PluginContext, row: Entity, changes: Mapping[str, Any]) -> None:
+        """Write ``changes`` on the row as it was read, in a request that is known as the step's own.
+
+        Raises:
+          ConcurrencyConflictError: the row is another by now.
+          NotFoundError: it was deleted.
+        """
+        origin = Origin(Origin.of(context).depth + 1, step.id)
+        options = RequestOptions(tag=origin.tag(), correlation_id=context.correlation_id)
+        client = self._around.client.with_options(options)
+        client.update(Entity(row.logical_name, row.id, changes), if_match=row.row_version)
+        self._around.sink.record(
+            WrittenBack(
+                at=self._around.clock.now(),
+                step=step.name,
+                entity=row.logical_name,
+                entity_id=row.id or "",
+                changes=changes,
+            )
+        )
+
+
+def carries(row: Entity | None, changes: Mapping[str, Any]) -> bool:
+    """Whether the row says what a run wanted it to say, because that run or a twin of it has written already.
+
+    Ids and addresses decide, where there are any: a status may have moved on since.
+    """
+    if row is None:
+        return False
+    texts = {column: value for column, value in changes.items() if isinstance(value, str)}
+    return all(row.get(column) == value for column, value in (texts or changes).items())

@@ -1,0 +1,168 @@
+"""Runs a step on a notification: the same execution as in the embedded Dataverse, with another home around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from azure_bridge.clock import Clock
+from dataverse_client.client import DataverseClient
+from dataverse_client.options import RequestOptions
+from dataverse_client.types import (
+    EMPTY_GUID,
+    Entity,
+    EntityReference,
+    OrganizationRequest,
+    OrganizationResponse,
+    OrganizationService,
+)
+from runner.execution.execution import Execution, run_step
+from runner.execution.remote_context import RemoteContext
+from runner.execution.service import MessageService
+from runner.execution.services import Services
+from runner.execution.step import Stage, Step
+from runner.intake.origin import Origin
+from runner.plugin import MessageOperation, PluginContext
+from runner.tracing.model import Compensated, TraceSink
+
+T = TypeVar("T")
+
+#: The pipeline's names for what the SDK's responses call otherwise.
+_PIPELINE_NAMES = {"Entity": "BusinessEntity", "EntityCollection": "BusinessEntityCollection"}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every run has around it: CRM as the application user, services by type, time, and who watches."""
+
+    client: DataverseClient
+    services: Services
+    clock: Clock
+    sink: TraceSink
+
+
+class RemoteHome:
+    """A step's home when Dataverse is elsewhere: CRM over the Web API, and undoing kept here."""
+
+    def __init__(self, around: Surroundings, depth: int, correlation_id: str) -> None:
+        self.clock = around.clock
+        self.depth = depth
+        self._around = around
+        self._correlation_id = correlation_id
+        self._undoing: list[Callable[[], object]] = []
+
+    def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
+        """CRM as that user; as the application user for SYSTEM, and where the notification names nobody."""
+        options = RequestOptions(
+            tag=Origin(self.depth + 1).tag(),
+            caller_id=None if user_id in (None, EMPTY_GUID) else user_id,
+            correlation_id=self._correlation_id,
+        )
+        return MessageService(partial(_execute, self._around.client.with_options(options)))
+
+    def service(self, kind: type[T]) -> T:
+        return self._around.services.provide(kind)
+
+    def on_rollback(self, action: Callable[[], object]) -> None:
+        self._undoing.append(action)
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._undoing)
+
+    def undo(self) -> None:
+        """Run what was registered, last first. What fails is traced, and does not keep the rest from being undone."""
+        while self._undoing:
+            action = self._undoing.pop()
+            try:
+                action()
+            except Exception as error:
+                self._traced(str(error) or type(error).__name__)
+            else:
+                self._traced(None)
+
+    def _traced(self, error: str | None) -> None:
+        self._around.sink.record(Compensated(at=self.clock.now(), depth=self.depth, error=error))
+
+
+def _execute(client: DataverseClient, request: OrganizationRequest) -> OrganizationResponse:
+    results = client.execute(request).results
+    return OrganizationResponse(
+        request.message_name, {_PIPELINE_NAMES.get(name, name): value for name, value in results.items()}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a step on a notification. ``changes`` is what the plug-in changed in Target."""
+
+    execution: Execution
+    changes: Mapping[str, Any]
+    home: RemoteHome
+
+    def or_raise(self) -> Run:
+        """Itself; what the plug-in raised, with everything undone, when it did not get to its end."""
+        if self.execution.error is not None:
+            self.home.undo()
+            raise self.execution.error
+        return self
+
+
+class StepRunner:
+    """Runs steps on notifications. Threads may share it."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    def run(self, step: Step, remote: RemoteContext, *, row: Entity | None = None, in_transaction: bool = False) -> Run:
+        """Run ``step`` at its own stage. ``row`` stands in for a Target that was too long to be sent.
+
+        Raises:
+          TooDeepError: our own writes set it off, again and again.
+        """
+        operation = remote.operation()
+        operation.depth = Origin.of(remote.context).depth
+        if remote.is_trimmed:
+            operation.input_parameters["Target"] = _target(step, operation, row)
+        before = _columns(operation)
+        home = RemoteHome(self._around, operation.depth, operation.correlation_id)
+        execution = run_step(step, operation, _facts(step, remote, in_transaction), home, self._around.sink)
+        changes = {
+            column: value
+            for column, value in _columns(operation).items()
+            if column not in before or before[column] != value
+        }
+        return Run(execution, changes if step.stage < Stage.POST_OPERATION else {}, home)
+
+
+def _facts(step: Step, remote: RemoteContext, in_transaction: bool) -> dict[str, Any]:
+    """What belongs to the step. It is replayed as registered, whatever the notification was registered as."""
+    told = remote.context
+    return {
+        "stage": step.stage,
+        "mode": step.mode,
+        "owning_extension": step.reference,
+        "user_id": step.run_as or told.user_id,
+        "is_in_transaction": in_transaction,
+        "shared_variables": dict(told.shared_variables),
+        "parent_context": told.parent_context,
+        "pre_entity_images": {alias: image.copy() for alias, image in told.pre_entity_images.items()},
+        "post_entity_images": {alias: image.copy() for alias, image in told.post_entity_images.items()},
+        "isolation_mode": told.isolation_mode,
+    }
+
+
+def _target(step: Step, operation: MessageOperation, row: Entity | None) -> Entity | EntityReference:
+    """A trimmed Update does not say what it changed: what the step listens to may have been."""
+    if row is None:
+        return EntityReference(operation.primary_entity_name, operation.primary_entity_id)
+    listens_to = step.filtering_attributes or row.keys()
+    chosen = listens_to if operation.message_name == "Update" else row.keys()
+    return Entity(row.logical_name, row.id, {column: row[column] for column in chosen if column in row})
+
+
+def _columns(operation: MessageOperation) -> dict[str, Any]:
+    target = operation.input_parameters.get("Target")
+    return dict(target.attributes) if isinstance(target, Entity) else {}

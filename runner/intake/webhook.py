@@ -1,0 +1,127 @@
+"""From the bytes Dataverse posts to a message on the queue, or to the answer a synchronous step gives.
+
+    notice = intake.read(body)        # cheap: may be done on an event loop
+    if notice.inline: intake.answer(notice)     # runs the plug-ins
+    else: intake.store(notice)                  # waits for the disk
+
+Dataverse looks at the status code alone: 2xx lets the operation, or the system job, succeed; it tries once more after
+502, 503 and 504; everything else fails it.
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-webhooks
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueUnavailableError
+from azure_bridge.redaction import redact
+from runner.execution.remote_context import RemoteContext
+from runner.execution.remote_errors import RemoteContextError
+from runner.intake.directory import RemoteStep, StepDirectory
+from runner.intake.errors import TooDeepError
+from runner.intake.inline import InlineSteps
+from runner.intake.messages import notification_message
+from runner.intake.telling import Teller
+from runner.plugin import InvalidPluginExecutionException, OperationStatus
+
+#: Bytes. Dataverse sends at most 256 KB.
+MAX_BODY = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to answer: an HTTP status, and a text for whoever reads the log of the failed operation."""
+
+    status: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notification and the steps it is for."""
+
+    body: bytes
+    remote: RemoteContext
+    steps: tuple[RemoteStep, ...]
+
+    @property
+    def inline(self) -> bool:
+        """Whether Dataverse waits for what the steps say."""
+        return any(each.inline for each in self.steps)
+
+
+class WebhookIntake:
+    """Takes notifications. Threads may share it. ``strict`` refuses those that no step is registered for."""
+
+    def __init__(
+        self,
+        directory: StepDirectory,
+        inline: InlineSteps,
+        queue: MessageQueue,
+        teller: Teller,
+        *,
+        strict: bool = False,
+    ) -> None:
+        self._directory = directory
+        self._inline = inline
+        self._queue = queue
+        self._teller = teller
+        self._strict = strict
+
+    def read(self, body: bytes, *, size_exceeded: bool = False) -> Notice | Reply:
+        """What a request says; a reply when that is the end of it."""
+        try:
+            remote = RemoteContext.decode(body, size_exceeded=size_exceeded)
+        except RemoteContextError as error:
+            return Reply(400, str(error))
+        steps = self._directory.matching(remote.context)
+        return Notice(body, remote, steps) if steps else self._unknown(remote)
+
+    def _unknown(self, remote: RemoteContext) -> Reply:
+        context = remote.context
+        text = (
+            f"No step is registered for {context.message_name} of {context.primary_entity_name}: add one to the "
+            f"registrations, or remove step {context.owning_extension.id} from the environment."
+        )
+        self._teller.tell("ignored", remote, text)
+        return Reply(404 if self._strict else 202, text)
+
+    def store(self, notice: Notice) -> Reply:
+        """Put the notification on the queue; 2xx when it is durable there."""
+        message = notification_message(notice.body, notice.remote)
+        try:
+            self._queue.send([message])
+        except MessageTooLargeError:
+            return self._store_trimmed(notice)
+        except QueueUnavailableError as error:
+            return Reply(503, f"The queue is away: {redact(str(error))}")
+        self._teller.tell("queued", notice.remote)
+        return Reply(202)
+
+    def _store_trimmed(self, notice: Notice) -> Reply:
+        trimmed = notice.remote.trimmed()
+        body = trimmed.encode()
+        if notice.remote.is_trimmed or len(body) >= len(notice.body):
+            return Reply(413, "The notification is too long for the queue, even without Target and images.")
+        return self.store(Notice(body, trimmed, notice.steps))
+
+    def answer(self, notice: Notice) -> Reply:
+        """Run the steps Dataverse waits for. 400 is a veto: it rolls the operation back."""
+        try:
+            self._inline.answer([each.step for each in notice.steps if each.inline], notice.remote)
+        except InvalidPluginExecutionException as refusal:
+            status = 503 if refusal.status is OperationStatus.RETRY else 400
+            return self._veto(notice, status, refusal.message)
+        except QueueUnavailableError as error:
+            return self._veto(notice, 503, f"The queue is away: {error}")
+        except TooDeepError as error:
+            return self._veto(notice, 400, str(error))
+        except Exception as error:
+            name = notice.steps[0].step.plugin_name
+            return self._veto(notice, 400, f"Plug-in {name} failed: {type(error).__name__}: {error}")
+        self._teller.tell("answered", notice.remote)
+        return Reply(200)
+
+    def _veto(self, notice: Notice, status: int, text: str) -> Reply:
+        self._teller.tell("vetoed", notice.remote, redact(text))
+        return Reply(status, redact(text))

@@ -1,0 +1,205 @@
+"""Steps that run while Dataverse waits: they veto, and what they leave is done after the commit, or undone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from dataverse_client.types import Entity, EntityReference, Money, new_guid
+from plugins.payment_intents import CreatePaymentIntent, UpdatePaymentIntent
+from runner.execution.remote_context import RemoteContext
+from runner.execution.step import Image, Step
+from runner.intake.directory import RemoteStep, StepDirectory
+from runner.intake.telling import Teller
+from runner.intake.webhook import Notice, WebhookIntake
+from runner.plugin import (
+    INERT_HOST,
+    Caller,
+    InvalidPluginExecutionException,
+    MessageOperation,
+    OperationStatus,
+    Organization,
+    Plugin,
+    PluginContext,
+)
+
+CREATE = RemoteStep(
+    Step(plugin=CreatePaymentIntent(), message="Create", entity="new_payment", stage=20, name="create"), inline=True
+)
+UPDATE = RemoteStep(
+    Step(
+        plugin=UpdatePaymentIntent(),
+        message="Update",
+        entity="new_payment",
+        stage=20,
+        name="update",
+        images=(Image("before"),),
+    ),
+    inline=True,
+)
+
+
+class Fail(Plugin):
+    def __init__(self, error):
+        super().__init__()
+        object.__setattr__(self, "_error", error)
+
+    def execute(self, context):
+        raise self._error
+
+
+@pytest.fixture
+def intake(elsewhere):
+    elsewhere.has_steps(CREATE, UPDATE)
+
+    def made(*steps, **options):
+        directory = StepDirectory(steps or (CREATE, UPDATE))
+        return WebhookIntake(
+            directory, elsewhere.inline, elsewhere.queue, Teller(elsewhere.traces, elsewhere.clock), **options
+        )
+
+    return made
+
+
+def told_inside(elsewhere, message, row: Entity, before: Entity | None = None) -> bytes:
+    """What a synchronous webhook at stage 20 is told, the transaction being open."""
+    operation = MessageOperation(
+        organization=Organization(
+            organization_id=elsewhere.crm.organization.organization_id, organization_name="contoso"
+        ),
+        caller=Caller(initiating_user_id=elsewhere.crm.administrator_id),
+        message_name=message,
+        primary_entity_name=row.logical_name,
+        primary_entity_id=row.id,
+        input_parameters={"Target": row},
+        operation_id=new_guid(),
+        correlation_id=new_guid(),
+    )
+    context = PluginContext(
+        operation,
+        INERT_HOST,
+        stage=20,
+        mode=0,
+        owning_extension=EntityReference("sdkmessageprocessingstep", new_guid()),
+        user_id=elsewhere.crm.administrator_id,
+        is_in_transaction=True,
+        shared_variables={},
+        pre_entity_images={"before": before} if before else {},
+    )
+    return RemoteContext.of(context).encode()
+
+
+def a_payment(elsewhere, amount="19.99") -> Entity:
+    usd = elsewhere.client.retrieve_multiple(_usd())[0].to_entity_reference()
+    columns = {"new_name": "Invoice 7", "new_amount": Money(Decimal(amount)), "transactioncurrencyid": usd}
+    return Entity("new_payment", new_guid(), columns)
+
+
+def _usd():
+    from dataverse_client.types import QueryExpression
+
+    return QueryExpression.of("transactioncurrency", "isocurrencycode", where={"isocurrencycode": "USD"})
+
+
+def answer(intake, body):
+    notice = intake.read(body)
+    assert isinstance(notice, Notice)
+    assert notice.inline
+    return intake.answer(notice)
+
+
+def test_the_changes_to_target_are_written_once_the_row_is_there(elsewhere, intake) -> None:
+    row = a_payment(elsewhere)
+    reply = answer(intake(), told_inside(elsewhere, "Create", row))
+    elsewhere.client.create(row)
+    elsewhere.work()
+    assert reply.status == 200
+    assert [intent["id"] for intent in elsewhere.open_intents()] == [
+        elsewhere.payment(row.id)["new_stripepaymentintentid"]
+    ]
+
+
+def test_a_transaction_that_takes_its_time_is_waited_for(elsewhere, intake) -> None:
+    row = a_payment(elsewhere)
+    answer(intake(), told_inside(elsewhere, "Create", row))
+    elsewhere.work()
+    elsewhere.client.create(row)
+    elsewhere.clock.advance(timedelta(minutes=1))
+    elsewhere.work()
+    assert len(elsewhere.open_intents()) == 1
+    assert elsewhere.stations() == ["answered", "put off", "handled"]
+
+
+def test_a_row_that_never_appears_leaves_no_intent(elsewhere, intake) -> None:
+    """Nothing of the process that answered is needed: the message alone leads to the undoing."""
+    answer(intake(), told_inside(elsewhere, "Create", a_payment(elsewhere)))
+    for _ in range(4):
+        elsewhere.work()
+        elsewhere.clock.advance(timedelta(minutes=2))
+    assert [intent["status"] for intent in elsewhere.stripe.payment_intents.values()] == ["canceled"]
+    assert elsewhere.queue.counts().active == elsewhere.queue.counts().scheduled == 0
+
+
+def test_a_written_change_is_not_written_again_when_the_message_comes_twice(elsewhere, intake) -> None:
+    row = a_payment(elsewhere)
+    answer(intake(), told_inside(elsewhere, "Create", row))
+    elsewhere.client.create(row)
+    [message] = elsewhere.queue.receive(1)
+    elsewhere.dispatcher.handle(message)
+    elsewhere.update(row.id, new_paymentstatus=None)
+    elsewhere.dispatcher.handle(message)
+    assert elsewhere.payment(row.id).get("new_paymentstatus") is None
+
+
+def test_an_update_rolled_back_leaves_the_amount_as_it_was(elsewhere, intake) -> None:
+    row = a_payment(elsewhere, "19.99")
+    answer(intake(), told_inside(elsewhere, "Create", row))
+    elsewhere.client.create(row)
+    elsewhere.work()
+    raised = Entity("new_payment", row.id, {"new_amount": Money(Decimal("25.00"))})
+    answer(intake(), told_inside(elsewhere, "Update", raised, elsewhere.payment(row.id)))
+    assert elsewhere.open_intents()[0]["amount"] == 2500
+    for _ in range(4):
+        elsewhere.work()
+        elsewhere.clock.advance(timedelta(minutes=2))
+    assert [intent["amount"] for intent in elsewhere.open_intents()] == [1999]
+
+
+def test_a_veto_is_a_400_in_the_plugins_own_words(elsewhere, intake) -> None:
+    reply = answer(intake(), told_inside(elsewhere, "Create", a_payment(elsewhere, "0.10")))
+    assert reply.status == 400
+    assert "0.50" in reply.text
+    assert elsewhere.queue.counts().active == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InvalidPluginExecutionException("Busy.", status=OperationStatus.RETRY), 503),
+        (RuntimeError("A bug."), 400),
+    ],
+)
+def test_dataverse_is_asked_to_try_again_only_when_that_may_help(elsewhere, intake, error, status) -> None:
+    step = RemoteStep(Step(plugin=Fail(error), message="Create", entity="new_payment", stage=20), inline=True)
+    assert answer(intake(step), told_inside(elsewhere, "Create", a_payment(elsewhere))).status == status
+
+
+def test_a_veto_undoes_what_the_steps_before_it_did(elsewhere, intake) -> None:
+    veto = Fail(InvalidPluginExecutionException("No."))
+    last = RemoteStep(Step(plugin=veto, message="Create", entity="new_payment", stage=20, rank=2), inline=True)
+    reply = answer(intake(CREATE, last), told_inside(elsewhere, "Create", a_payment(elsewhere)))
+    assert (reply.status, reply.text) == (400, "No.")
+    assert [intent["status"] for intent in elsewhere.stripe.payment_intents.values()] == ["canceled"]
+
+
+def test_without_a_queue_nothing_is_let_through_and_nothing_remains(elsewhere, intake, monkeypatch) -> None:
+    from azure_bridge.queues.contract import QueueUnavailableError
+
+    def away(_):
+        raise QueueUnavailableError("The disk is full.")
+
+    monkeypatch.setattr(elsewhere.queue, "send", away)
+    assert answer(intake(), told_inside(elsewhere, "Create", a_payment(elsewhere))).status == 503
+    assert elsewhere.open_intents() == []
