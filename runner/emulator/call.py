@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure_bridge.clock import Clock
 from dataverse_client.types import OrganizationService
+from runner.emulator.errors import InvalidArgument
 from runner.emulator.transaction import Transaction
 from runner.execution.service import MessageService
 from runner.execution.step import Mode, Step
@@ -19,10 +20,26 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Parameters that every request may carry besides its own.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/optional-parameters
+OPTIONAL_PARAMETERS = frozenset(
+    {
+        "BypassBusinessLogicExecution",
+        "BypassBusinessLogicExecutionStepIds",
+        "BypassCustomPluginExecution",
+        "PartitionId",
+        "SolutionUniqueName",
+        "SuppressCallbackRegistrationExpanderJob",
+        "SuppressDuplicateDetection",
+        "tag",
+    }
+)
+_MODES = frozenset({"customsync", "customasync"})
+
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """Which steps a request asks not to run. It holds for that request, not for what it sets in motion.
+    """Which steps a request asks not to run. It holds for that request, not for the calls of plug-ins.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/bypass-custom-business-logic
     """
@@ -31,9 +48,31 @@ class Bypass:
     custom_async: bool = False
     step_ids: frozenset[str] = frozenset()
 
+    @classmethod
+    def asked_for(cls, parameters: Mapping[str, Any]) -> Bypass | None:
+        """What the optional parameters of a request ask to skip; None when they ask for nothing.
+
+        Raises:
+          InvalidArgument: BypassBusinessLogicExecution names something else than CustomSync and CustomAsync.
+        """
+        modes = _words(parameters.get("BypassBusinessLogicExecution"))
+        step_ids = _words(parameters.get("BypassBusinessLogicExecutionStepIds"))
+        old_way = parameters.get("BypassCustomPluginExecution") is True
+        if not modes <= _MODES:
+            raise InvalidArgument(
+                "BypassBusinessLogicExecution takes CustomSync, CustomAsync or both, comma-separated."
+            )
+        if not (modes or step_ids or old_way):
+            return None
+        return cls(old_way or "customsync" in modes, "customasync" in modes, step_ids)
+
     def skips(self, step: Step) -> bool:
         by_mode = self.custom_sync if step.mode == Mode.SYNCHRONOUS else self.custom_async
         return by_mode or step.id in self.step_ids
+
+
+def _words(text: str | None) -> frozenset[str]:
+    return frozenset(word.strip().lower() for word in (text or "").split(",") if word.strip())
 
 
 class Call:
@@ -96,6 +135,15 @@ class Call:
         """The same call, for the operation that ``message`` comes down to."""
         twin = self.apart(self.transaction)
         twin.origin = self.origin or (message, parameters)
+        return twin
+
+    def with_options(self, parameters: Mapping[str, Any]) -> Call:
+        """The same call, as the optional parameters of a request want it."""
+        if OPTIONAL_PARAMETERS.isdisjoint(parameters):
+            return self
+        twin = self.apart(self.transaction)
+        twin.tag = parameters.get("tag", self.tag)
+        twin.bypass = Bypass.asked_for(parameters) or self.bypass
         return twin
 
     def apart(self, transaction: Transaction) -> Call:

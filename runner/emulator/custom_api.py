@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue
-from runner.emulator.call import Call
+from runner.emulator.call import OPTIONAL_PARAMETERS, Call
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.execution.step import Stage, Step
@@ -94,7 +94,7 @@ class CustomApi:
         if self.entity:
             declared["Target"] = RequestParameter(ParameterType.ENTITY_REFERENCE)
         for name in parameters:
-            if name not in declared:
+            if name not in declared and name not in OPTIONAL_PARAMETERS:
                 raise InvalidArgument(f"{self.name} has no request parameter {name!r}.")
         for name, parameter in declared.items():
             value = parameters.get(name)

@@ -119,7 +119,7 @@ class Engine:
             raise NotSupported(
                 f"The message {message!r} is not known here. Register a custom API of that name, or send another."
             ) from None
-        return handler(self, call, dict(parameters))
+        return handler(self, call.with_options(parameters), dict(parameters))
 
     def register_api(self, api: CustomApi) -> None:
         self.custom_apis[api.name] = api

@@ -92,6 +92,10 @@ def test_parameters_are_those_declared(send, parameters, said):
         send("new_Add", **parameters)
 
 
+def test_optional_parameters_need_no_declaration(send):
+    assert send("new_Add", A=1, tag="import") == {"Sum": 1}
+
+
 @pytest.mark.behaviour("Messages", "A custom API bound to a table takes the row as its Target", "custom-api")
 def test_one_bound_to_a_table_is_about_a_row(send, service, names):
     id = service.create(Entity("account", None, {"name": "Contoso"}))

@@ -26,6 +26,10 @@ from runner.plugin import InvalidPluginExecutionException
 KEY = {"new_stripepaymentintentid": "pi_1"}
 
 
+def refuse(context):
+    raise InvalidPluginExecutionException("No.")
+
+
 def account(name="Contoso", id=None):
     return Entity("account", id, {"name": name})
 
@@ -204,6 +208,63 @@ def test_set_state_changes_both_codes_and_raises_update(service, send, ran, mess
     assert labels == ["Update"]
 
 
+# --- relationships --------------------------------------------------------------------------------------------
+
+ACCOUNTS_CONTACT = "account_primary_contact"
+
+
+@pytest.fixture
+def pair(service):
+    """An account and a contact."""
+    person = service.create(Entity("contact", None, {"lastname": "Nancy"}))
+    return EntityReference("account", service.create(account())), EntityReference("contact", person)
+
+
+@pytest.mark.behaviour("Messages", "Steps of Associate and Disassociate are registered without a table", "common")
+@pytest.mark.parametrize("message", ["Associate", "Disassociate"])
+def test_association_raises_its_steps_without_a_table(send, on, pair, message):
+    seen = []
+    on(message, 20, entity=None)(lambda context: seen.append((context.primary_entity_name, context.input_parameters)))
+    company, person = pair
+    parameters = {"Target": person, "Relationship": ACCOUNTS_CONTACT, "RelatedEntities": (company,)}
+    send(message, **parameters)
+    assert seen == [("none", parameters)]
+
+
+@pytest.mark.behaviour("Messages", "What Associate changes is changed by the caller", "common")
+def test_association_is_the_callers_doing(crm, service, pair):
+    company, person = pair
+    parameters = {"Target": person, "Relationship": ACCOUNTS_CONTACT, "RelatedEntities": (company,)}
+    crm.execute(OrganizationRequest("Associate", parameters), user_id=INTEGRATION_USER_ID)
+    assert service.retrieve("account", company.id)["modifiedby"].id == INTEGRATION_USER_ID
+
+
+@pytest.fixture
+def employed(service, pair):
+    """The contact is the account's."""
+    company, person = pair
+    service.update(Entity("contact", person.id, {"parentcustomerid": company}))
+    return pair
+
+
+@pytest.mark.behaviour("Messages", "Rows that a deletion takes along run their own Delete steps", "common")
+def test_rows_taken_along_run_their_delete_steps(send, ran, employed):
+    ran("Delete")
+    labels = ran("Delete", "contact")
+    send("Delete", Target=employed[0])
+    assert labels == ["Delete", "Delete"]
+
+
+@pytest.mark.behaviour(
+    "Transactions", "A Delete step of a row taken along that throws undoes the deletion", "event-framework"
+)
+def test_a_row_that_must_stay_keeps_the_row_it_refers_to(service, send, on, employed):
+    on("Delete", 40, entity="contact")(refuse)
+    with pytest.raises(IsvAborted):
+        send("Delete", Target=employed[0])
+    assert service.retrieve("contact", employed[1].id)["parentcustomerid"] == employed[0]
+
+
 # --- many rows ------------------------------------------------------------------------------------------------
 
 
@@ -234,6 +295,25 @@ def test_upsert_multiple_answers_in_the_order_of_the_rows(service, send, names):
     assert [result["RecordCreated"] for result in results] == [True, False]
     assert results[1]["Target"].id == id
     assert names() == ["Changed", "New"]
+
+
+@pytest.mark.behaviour("Messages", "One bad row undoes all of an UpsertMultiple", "bulk-operations")
+def test_one_bad_row_undoes_all_of_an_upsert_multiple(service, send, names):
+    id = service.create(account("A"))
+    rows = EntityCollection([account("Changed", id), Entity("account", None, {"no_such_column": 1})])
+    with pytest.raises(InvalidArgument, match="no_such_column"):
+        send("UpsertMultiple", Targets=rows)
+    assert names() == ["A"]
+
+
+@pytest.mark.behaviour(
+    "Messages", "A Create step that refuses one row of a CreateMultiple undoes all of it", "bulk-operations"
+)
+@pytest.mark.usefixtures("refusing")
+def test_a_step_that_refuses_one_row_undoes_all(send, names):
+    with pytest.raises(IsvAborted, match="Bad name"):
+        send("CreateMultiple", Targets=EntityCollection([account("A"), account("Bad")]))
+    assert names() == []
 
 
 @pytest.mark.behaviour("Messages", "Rows of one *Multiple request are of one table", "bulk-operations")
@@ -270,23 +350,42 @@ def refusing(on):
             raise InvalidPluginExecutionException("Bad name.")
 
 
-@pytest.mark.parametrize(
-    ("go_on", "left"), [pytest.param(False, ["A"], id="stop"), pytest.param(True, ["A", "C"], id="continue")]
+#: Whether to continue on errors, whether to return responses -> what is answered by index, and the rows left.
+SETTINGS = {
+    (False, False): ({1: "Fault"}, ["A"]),
+    (False, True): ({0: "Response", 1: "Fault"}, ["A"]),
+    (True, False): ({1: "Fault"}, ["A", "C"]),
+    (True, True): ({0: "Response", 1: "Fault", 2: "Response"}, ["A", "C"]),
+}
+
+
+@pytest.mark.behaviour(
+    "Messages",
+    "ExecuteMultiple keeps what succeeded; ContinueOnError and ReturnResponses decide what is tried and answered",
+    "org-service/execute-multiple-requests",
 )
+@pytest.mark.parametrize("go_on", [False, True])
+@pytest.mark.parametrize("answer_all", [False, True])
 @pytest.mark.usefixtures("refusing")
-def test_execute_multiple_keeps_what_succeeded(send, names, go_on, left):
-    requests = creating(account("A"), account("Bad"), account("C"))
-    results = send("ExecuteMultiple", Requests=requests, Settings={"ContinueOnError": go_on})
+def test_execute_multiple_answers_what_it_is_told_to(send, names, go_on, answer_all):
+    settings = {"ContinueOnError": go_on, "ReturnResponses": answer_all}
+    results = send("ExecuteMultiple", Requests=creating(account("A"), account("Bad"), account("C")), Settings=settings)
+    answered = {
+        each["RequestIndex"]: next(kind for kind in ("Fault", "Response") if each[kind])
+        for each in results["Responses"]
+    }
+    assert (answered, names()) == SETTINGS[go_on, answer_all]
     assert results["IsFaulted"] is True
-    ((index, fault),) = [(each["RequestIndex"], each["Fault"]) for each in results["Responses"]]
-    assert (index, fault.message) == (1, "Bad name.")
-    assert names() == left
 
 
-def test_execute_multiple_answers_every_response_when_asked(send):
-    results = send("ExecuteMultiple", Requests=creating(account("A")), Settings={"ReturnResponses": True})
-    assert results["Responses"][0]["Response"].results["id"]
-    assert results["IsFaulted"] is False
+def test_execute_multiple_says_why_a_request_failed(send, on):
+    on("Create", 40)(refuse)
+    (only,) = send("ExecuteMultiple", Requests=creating(account()))["Responses"]
+    assert (only["Fault"].code, only["Fault"].message) == (0x80040265, "No.")
+
+
+def test_execute_multiple_without_a_failure_is_not_faulted(send):
+    assert send("ExecuteMultiple", Requests=creating(account())) == {"Responses": [], "IsFaulted": False}
 
 
 @pytest.mark.behaviour(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from dataverse_client.types import Entity, EntityCollection, OrganizationRequest, QueryExpression
+from dataverse_client.types import Entity, EntityCollection, EntityReference, OrganizationRequest, QueryExpression
 from runner.emulator.call import Bypass
 from runner.emulator.errors import ObjectDoesNotExist
-from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh
+from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted
 from runner.execution.step import Image
 
 
@@ -256,6 +258,69 @@ def test_deleting_the_row_before_its_update_fails_the_update(service, on, names)
 
 
 @pytest.mark.behaviour(
+    "Order and filtering",
+    "Updating the same row at stage 40 of its Update runs filtered steps for what is sent",
+    "event-framework",
+)
+def test_updating_the_same_row_after_its_update_runs_the_steps_it_concerns(service, on, ran):
+    id = service.create(account())
+    labels = ran("Update", 20, "of the telephone", filtering_attributes=frozenset({"telephone1"}))
+    depths = []
+
+    @on("Update", 40, filtering_attributes=frozenset({"name"}))
+    def again(context):
+        depths.append(context.depth)
+        context.organization.update(Entity("account", id, {"telephone1": "1"}))
+
+    service.update(account("Other", id))
+    row = service.retrieve("account", id)
+    assert (row["name"], row["telephone1"]) == ("Other", "1")
+    assert (depths, labels) == ([1], ["of the telephone"])
+
+
+@pytest.mark.behaviour("Depth", "A step that updates its own row without end is refused, and the row stays", "common")
+def test_a_step_that_wakes_itself_without_end_is_refused(service, on, names):
+    id = service.create(account())
+    on("Update", 40)(lambda context: context.organization.update(account("Again", id)))
+    with pytest.raises(SdkCorrelationTokenDepthTooHigh):
+        service.update(account("Other", id))
+    assert names() == ["Contoso"]
+
+
+@pytest.mark.behaviour("Depth", "Swallowing the depth error ends the transaction as any other", "bulk-operations")
+def test_the_depth_error_cannot_be_swallowed(service, on, names):
+    @on("Create", 40)
+    def nest(context):
+        with contextlib.suppress(SdkCorrelationTokenDepthTooHigh):
+            context.organization.create(account())
+
+    with pytest.raises(TransactionNotStarted):
+        service.create(account())
+    assert names() == []
+
+
+@pytest.mark.behaviour("Order and filtering", "Deleting the row at stage 20 of its Delete fails the Delete", "common")
+def test_deleting_the_row_before_its_deletion_fails_the_deletion(service, on, names):
+    id = service.create(account())
+
+    @on("Delete", 20)
+    def hurry(context):
+        if context.depth == 1:
+            context.organization.delete("account", id)
+
+    with pytest.raises(ObjectDoesNotExist):
+        service.delete("account", id)
+    assert names() == ["Contoso"]
+
+
+@pytest.mark.behaviour("Order and filtering", "Deleting the row at stage 40 of its Create leaves no row", "common")
+def test_deleting_the_row_after_its_creation_leaves_none(service, on, names):
+    on("Create", 40)(lambda context: context.organization.delete("account", context.primary_entity_id))
+    service.create(account())
+    assert names() == []
+
+
+@pytest.mark.behaviour(
     "Order and filtering", "Changing Target at stage 40 changes no row", "understand-the-data-context"
 )
 def test_changing_target_after_the_operation_changes_no_row(service, on, names):
@@ -354,3 +419,52 @@ def test_bypassing_one_step_by_its_id(crm, ran):
     request = OrganizationRequest("Create", {"Target": account()})
     crm.execute(request, bypass=Bypass(step_ids=frozenset({id})))
     assert labels == ["other"]
+
+
+@pytest.mark.behaviour(
+    "Bypassing", "What is bypassed is bypassed for rows a deletion takes along, too", "bypass-custom-business-logic"
+)
+def test_bypassing_holds_for_what_the_platform_sets_in_motion(crm, service, ran):
+    company = service.create(account())
+    service.create(Entity("contact", None, {"parentcustomerid": EntityReference("account", company)}))
+    labels = ran("Delete", 20, "contact deleted", entity="contact")
+    request = OrganizationRequest("Delete", {"Target": EntityReference("account", company)})
+    crm.execute(request, bypass=Bypass(custom_sync=True))
+    assert labels == []
+
+
+@pytest.mark.behaviour("Bypassing", "What is bypassed is not bypassed for the calls of a plug-in", "decided")
+def test_bypassing_ends_where_a_plugin_calls(crm, on, ran):
+    labels = ran("Create", 20, "contact created", entity="contact")
+
+    @on("Create", 40, mode=1)
+    def nest(context):
+        context.organization.create(Entity("contact"))
+
+    crm.execute(OrganizationRequest("Create", {"Target": account()}), bypass=Bypass(custom_sync=True))
+    crm.run_jobs()
+    assert labels == ["contact created"]
+
+
+PARAMETERS = {
+    "custom sync": ({"BypassBusinessLogicExecution": "CustomSync"}, ["async"]),
+    "custom async": ({"BypassBusinessLogicExecution": "CustomAsync"}, ["sync"]),
+    "both": ({"BypassBusinessLogicExecution": "CustomSync,CustomAsync"}, []),
+    "a step": ({"BypassBusinessLogicExecutionStepIds": "22222222-2222-2222-2222-222222222222"}, ["async"]),
+    "the old way": ({"BypassCustomPluginExecution": True}, ["async"]),
+}
+
+
+@pytest.mark.behaviour("Bypassing", "A plug-in bypasses by optional parameters of its request", "optional-parameters")
+@pytest.mark.parametrize(("optional", "left"), PARAMETERS.values(), ids=PARAMETERS)
+def test_bypassing_is_a_parameter_of_the_request(crm, on, ran, optional, left):
+    labels = ran("Create", 20, "sync", entity="contact", id="22222222-2222-2222-2222-222222222222")
+    ran("Create", 40, "async", entity="contact", mode=1)
+
+    @on("Create", 40)
+    def nest(context):
+        context.organization.execute(OrganizationRequest("Create", {"Target": Entity("contact"), **optional}))
+
+    crm.service().create(account())
+    crm.run_jobs()
+    assert labels == left

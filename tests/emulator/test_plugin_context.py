@@ -212,6 +212,18 @@ def test_the_tag_of_the_request_is_a_shared_variable(crm, seen):
     assert context().shared_variables == {"tag": "import"}
 
 
+@pytest.mark.behaviour("Shared variables", "A plug-in tags its calls by the parameter `tag`", "optional-parameters")
+def test_a_plugin_tags_its_calls(service, on, seen):
+    context = seen("Create", 20, entity="contact")
+
+    @on("Create", 40)
+    def nest(context):
+        context.organization.execute(OrganizationRequest("Create", {"Target": Entity("contact"), "tag": "mine"}))
+
+    service.create(account())
+    assert context().shared_variables == {"tag": "mine"}
+
+
 # --- images ---------------------------------------------------------------------------------------------------
 
 

@@ -6,13 +6,17 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/bypass-cu
 
 from __future__ import annotations
 
+from typing import Any
+
 from dataverse_client.types import OrganizationRequest, guid, is_guid
 from runner.emulator.call import Bypass
 from runner.emulator.emulator import Emulator
 from runner.emulator.query.model import ColumnRef, Condition, Operator, Query
-from runner.emulator.webapi.faults import BadRequest, Forbidden
+from runner.emulator.webapi.faults import Forbidden
 from runner.emulator.webapi.http import Request
 
+_BYPASS_PARAMETERS = ("BypassBusinessLogicExecution", "BypassBusinessLogicExecutionStepIds")
+_OLD_WAY = "BypassCustomPluginExecution"
 _CALLER_HEADERS = (("callerobjectid", "azureactivedirectoryobjectid"), ("mscrmcallerid", "systemuserid"))
 
 
@@ -43,18 +47,8 @@ def bypass_of(request: Request) -> Bypass | None:
     """The steps the request's headers ask to skip; None is none.
 
     Raises:
-      BadRequest: a header says what it cannot say.
+      InvalidArgument: a header says what it cannot say.
     """
-    modes = _words(request.header("mscrm.bypassbusinesslogicexecution"))
-    unknown = modes - {"customsync", "customasync"}
-    if unknown:
-        raise BadRequest("MSCRM.BypassBusinessLogicExecution takes CustomSync, CustomAsync or both, comma-separated.")
-    step_ids = _words(request.header("mscrm.bypassbusinesslogicexecutionstepids"))
-    old_header = (request.header("mscrm.bypasscustompluginexecution") or "").lower() == "true"
-    if not (modes or step_ids or old_header):
-        return None
-    return Bypass(old_header or "customsync" in modes, "customasync" in modes, frozenset(step_ids))
-
-
-def _words(header: str | None) -> set[str]:
-    return {word.strip().lower() for word in (header or "").split(",") if word.strip()}
+    parameters: dict[str, Any] = {name: request.header(f"mscrm.{name.lower()}") for name in _BYPASS_PARAMETERS}
+    parameters[_OLD_WAY] = (request.header(f"mscrm.{_OLD_WAY.lower()}") or "").lower() == "true"
+    return Bypass.asked_for(parameters)
