@@ -184,6 +184,28 @@ def test_distinct_rows_have_no_id(fetch, accounts):
     assert [row.attributes for row in rows] == [{"statecode": OptionSetValue(0)}]
 
 
+@pytest.mark.parametrize(("more", "codes"), [("", [1, 2, 3, 12, 7]), ("useraworderby='true'", [1, 2, 3, 7, 12])])
+def test_choices_are_ordered_by_label_unless_their_values_are_asked_for(fetch, service, more, codes):
+    """Given the customer types Competitor, Consultant, Customer, Press (7) and Other (12)."""
+    for code in (12, 3, 1, 7, 2):
+        service.create(Entity("account", None, {"name": "x", "customertypecode": OptionSetValue(code)}))
+    inside = "<attribute name='customertypecode'/><order attribute='customertypecode'/>"
+    rows = fetch(f"<fetch {more}><entity name='account'>{inside}</entity></fetch>")
+    assert [row["customertypecode"].value for row in rows] == codes
+
+
+def test_lookups_are_ordered_by_the_name_of_their_row_page_by_page(fetch, service):
+    """Given parents whose ids have no order, when their children are paged by parent, they come by its name."""
+    for name in ("b", "C", "a"):
+        above = service.create(Entity("account", None, {"name": name}))
+        service.create(
+            Entity("account", None, {"name": f"of {name}", "parentaccountid": EntityReference("account", above)})
+        )
+    order = "<order attribute='parentaccountid' descending='true'/>"
+    pages = paged(fetch, f"<fetch {{}}><entity name='account'>{NAME}{order}</entity></fetch>")
+    assert [row["name"] for page in pages for row in page][:3] == ["of C", "of b", "of a"]
+
+
 # --- links --------------------------------------------------------------------------------------------------
 
 

@@ -343,8 +343,10 @@ class _Reader:
     # --- order and page ------------------------------------------------------------------------------------
 
     def _orders(self, element: Element) -> Iterator[Order]:
+        """Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/order-rows"""
+        by_label = not flag(self._fetch, "useraworderby")
         for order in element.findall("order"):
-            yield Order(self._ordered(order, element), flag(order, "descending"))
+            yield Order(self._ordered(order, element), flag(order, "descending"), by_label)
 
     def _ordered(self, order: Element, within: Element) -> ColumnRef:
         alias = order.get("alias")

@@ -113,8 +113,11 @@ Filter: TypeAlias = "And | Or | Not | Condition | Exists"
 
 @dataclass(frozen=True, slots=True)
 class Order:
+    """``by_label`` sorts a choice by its label, and a lookup by the name of the row it refers to."""
+
     column: ColumnRef
     descending: bool = False
+    by_label: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from runner.emulator.query.paging import (
     write_cookie,
 )
 from runner.emulator.query.scope import Scope
+from runner.emulator.query.sorting import sort_sql
 from runner.emulator.reader import Reader
 from runner.emulator.store import Store
 
@@ -55,7 +56,7 @@ class _Plan:
         self._reader = Reader(store, table, query.columns, source, keyed=not query.distinct)
         self._aliased = [_AliasedColumn(self._scope, aliased) for aliased in _aliased_columns(query)]
         self._counted_off = query.distinct or any(_multiplies(store.metadata, link) for link in _all_links(query.links))
-        self._keys = [SortKey(self._scope.column(order.column)[2], order.descending) for order in query.orders]
+        self._keys = [SortKey(sort_sql(self._scope, order), order.descending) for order in query.orders]
         if not query.distinct:
             # The order of creation settles ties, in the direction of the last order: one index serves both.
             descending = bool(self._keys) and self._keys[-1].descending
