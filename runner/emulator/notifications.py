@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -21,6 +21,7 @@ from azure_bridge.queues.contract import (
     QueueUnavailableError,
 )
 from azure_bridge.redaction import redact, register_secret
+from dataverse_client.types import OrderExpression, OrderType, QueryExpression
 from runner.emulator.notification_faults import (
     NotificationFailed,
     ServiceBusMaxSizeExceeded,
@@ -33,9 +34,11 @@ from runner.emulator.notification_faults import (
     WebhooksNonSuccessHttpResponse,
     WebhooksPostRequestFailed,
 )
+from runner.emulator.query.model import Query
 from runner.emulator.service_endpoints import AuthType, MessageSender, ServiceEndpoint, is_loopback
 from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import UnknownValueTypeError
+from runner.execution.remote_values import encode_value
 from runner.plugin import Plugin, PluginContext
 
 #: Seconds an endpoint has to answer.
@@ -162,6 +165,19 @@ class Notifier:
         if endpoint.is_webhook:
             return WebhookNotification(endpoint, self.organization_host)
         return ServiceBusNotification(endpoint, self.organization_host, self.senders)
+
+
+@encode_value.register
+def _(query: Query) -> dict[str, Any]:
+    """What a QueryExpression can say of it; conditions and joins stay untold."""
+    orders = tuple(
+        OrderExpression(order.column.name, OrderType.DESCENDING if order.descending else OrderType.ASCENDING)
+        for order in query.orders
+    )
+    told: dict[str, Any] = encode_value(
+        QueryExpression(query.entity_name, query.columns, orders=orders, top_count=query.top)
+    )
+    return told
 
 
 # --- what is sent ---------------------------------------------------------------------------------------------

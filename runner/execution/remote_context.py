@@ -13,7 +13,7 @@ Sources: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.remoteexecutio
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -30,6 +30,7 @@ from runner.execution.remote_values import (
     decode_pairs,
     decode_reference,
     decode_value,
+    encode_column_set,
     encode_entity,
     encode_moment,
     encode_pairs,
@@ -320,11 +321,18 @@ def _write_parent(parent: PluginContext, child: Mapping[str, Any], isolation_mod
 
 
 def _write_parameters(context: PluginContext) -> list[dict[str, Any]]:
-    parameters = {name: encode_value(value) for name, value in context.input_parameters.items()}
-    relationship = parameters.get("Relationship")
-    if isinstance(relationship, str) and context.message_name in ("Associate", "Disassociate"):
-        parameters["Relationship"] = encode_relationship(relationship)
-    return encode_pairs(parameters, lambda value: value)
+    return [
+        {"key": name, "value": _PARAMETERS.get((context.message_name, name), encode_value)(value)}
+        for name, value in context.input_parameters.items()
+    ]
+
+
+#: What plug-ins are given as a name or names, and the wire has as an object.
+_PARAMETERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
+    ("Associate", "Relationship"): encode_relationship,
+    ("Disassociate", "Relationship"): encode_relationship,
+    ("Retrieve", "ColumnSet"): encode_column_set,
+}
 
 
 def _write_created_on(context: PluginContext) -> str:

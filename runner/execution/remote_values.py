@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import singledispatch
@@ -20,12 +20,15 @@ from dataverse_client.types import (
     Entity,
     EntityCollection,
     EntityReference,
+    FetchExpression,
     Money,
     OptionSetValue,
+    QueryExpression,
     guid,
     is_guid,
 )
 from runner.execution.remote_errors import InvalidRemoteContextError, UnknownValueTypeError
+from runner.execution.remote_queries import encode_columns, encode_query
 
 T = TypeVar("T")
 
@@ -252,9 +255,13 @@ def encode_value(value: Any) -> Any:
 @encode_value.register(str)
 @encode_value.register(int)
 @encode_value.register(Decimal)
-@encode_value.register(dict)
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+@encode_value.register
+def _(value: dict) -> dict[str, Any]:  # type: ignore[type-arg]  # singledispatch takes no parameters
+    return {name: encode_value(member) for name, member in value.items()}
 
 
 @encode_value.register
@@ -314,8 +321,22 @@ def _(value: AliasedValue) -> dict[str, Any]:
     return _typed("AliasedValue", members)
 
 
+@encode_value.register
+def _(query: QueryExpression) -> dict[str, Any]:
+    return _typed("QueryExpression", encode_query(query, encode_value))
+
+
+@encode_value.register
+def _(query: FetchExpression) -> dict[str, Any]:
+    return _typed("FetchExpression", {"Query": query.query})
+
+
 def _typed(name: str, members: dict[str, Any]) -> dict[str, Any]:
     return {"__type": f"{name}:{_NAMESPACE}", **members}
+
+
+def encode_column_set(columns: Sequence[str] | None) -> dict[str, Any]:
+    return _typed("ColumnSet", encode_columns(columns))
 
 
 def encode_relationship(schema_name: str) -> dict[str, Any]:
