@@ -14,7 +14,7 @@ from dataverse_client.types import (
     OrganizationRequest,
     QueryExpression,
 )
-from runner.emulator.errors import OrganizationServiceFault
+from runner.emulator.errors import OrganizationServiceFault, StringLengthTooLong
 from runner.emulator.plugin_faults import IsvAborted, IsvUnExpected, TransactionNotStarted
 from runner.emulator.seed import INTEGRATION_USER_ID
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
@@ -77,6 +77,18 @@ def test_a_refusal_carries_message_status_and_code(service, on, stage):
 def test_a_synchronous_step_that_throws(act, on, thrown_at, error, fault):
     on("Create", **MOMENTS[thrown_at])(error)
     assert act() == (fault, [], [], [])
+
+
+@pytest.mark.behaviour(
+    "Transactions", "A refusal of the platform at stage 30 undoes what steps wrote", "event-framework"
+)
+def test_an_operation_the_platform_refuses(act, on):
+    @on("Create", 20)
+    def write_and_spoil(context):
+        context.organization.create(Entity("contact", None, {"lastname": "Nancy"}))
+        context.target["name"] = "x" * 161
+
+    assert act() == (StringLengthTooLong, [], [], [])
 
 
 @pytest.mark.behaviour("Transactions", "An exception of an asynchronous step leaves everything", "event-framework")

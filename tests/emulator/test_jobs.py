@@ -8,7 +8,9 @@ import pytest
 
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
+from runner.emulator.job_runner import signed
 from runner.emulator.plugin_faults import IsvAborted
+from runner.emulator.seed import INTEGRATION_USER_ID
 from runner.execution.step import Image, Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin
 
@@ -130,6 +132,97 @@ def test_a_retried_step_may_succeed(crm, service, later, job_row):
     service.create(account())
     crm.run_jobs()
     assert state(job_row()) == (3, 30)
+
+
+@pytest.mark.behaviour("Asynchronous jobs", "OperationStatus.Canceled ends a job as Canceled (3/32)", "decided")
+def test_a_step_may_cancel_its_job(crm, service, later, job_row):
+    @later("Create")
+    def cancel(context):
+        raise InvalidPluginExecutionException("Never mind.", status=OperationStatus.CANCELED)
+
+    service.create(account())
+    crm.run_jobs()
+    assert (state(job_row()), job_row()["message"]) == ((3, 32), "Never mind.")
+
+
+@pytest.mark.behaviour(
+    "Asynchronous jobs", "A job at work is InProgress (2/20) and counts its retries", "asynchronous-service"
+)
+def test_a_job_sees_itself_at_work(crm, service, later):
+    seen = []
+
+    @later("Create")
+    def look(context):
+        row = context.organization.retrieve("asyncoperation", context.operation_id)
+        seen.append((state(row), row["retrycount"]))
+        if len(seen) == 1:
+            retry(context)
+
+    service.create(account())
+    crm.run_jobs()
+    assert seen == [((2, 20), 0), ((2, 20), 1)]
+
+
+@pytest.mark.behaviour("Asynchronous jobs", "A job tells its step, correlation and depth", "asynchronous-service")
+def test_a_job_says_what_it_is_about(crm, service, later, job_row):
+    seen = []
+    later("Create")(seen.append)
+    service.create(account())
+    crm.run_jobs()
+    (context,), row = seen, job_row()
+    assert row["owningextensionid"] == context.owning_extension.id
+    assert (row["correlationid"], row["depth"], row["messagename"]) == (context.correlation_id, 1, "Create")
+
+
+@pytest.mark.behaviour(
+    "Asynchronous jobs", "An asynchronous step that does not end in time is Failed", "event-framework"
+)
+def test_a_job_that_does_not_end_is_ended(crm, service, later, job_row):
+    @later("Create", timeout=0.05)
+    def endless(context):
+        while True:
+            pass
+
+    service.create(account())
+    crm.run_jobs()
+    assert (state(job_row()), job_row()["errorcode"]) == ((3, 31), signed(0x80081111))
+
+
+@pytest.mark.behaviour(
+    "Asynchronous jobs", "An asynchronous step that impersonates acts as its user", "impersonate-a-user"
+)
+def test_a_job_acts_as_its_steps_user(crm, service, later):
+    made = []
+
+    @later("Create", run_as=INTEGRATION_USER_ID)
+    def write(context):
+        made.append(context.organization.create(Entity("contact")))
+
+    service.create(account())
+    crm.run_jobs()
+    assert service.retrieve("contact", made[0])["createdby"].id == INTEGRATION_USER_ID
+
+
+@pytest.mark.behaviour(
+    "Transactions", "Stage 10 of a call that an asynchronous step makes is outside the transaction", "event-framework"
+)
+def test_a_call_of_a_job_begins_outside_a_transaction(crm, service, on, later):
+    seen = []
+    on("Create", 10, entity="contact")(lambda context: seen.append((context.depth, context.is_in_transaction)))
+    later("Create")(lambda context: context.organization.create(Entity("contact")))
+    service.create(account())
+    crm.run_jobs()
+    assert seen == [(2, False)]
+
+
+@pytest.mark.behaviour("Asynchronous jobs", "A job knows Target as it was, whatever becomes of the row", "common")
+def test_a_job_knows_the_row_of_its_operation(crm, service, later):
+    seen = []
+    later("Create")(lambda context: seen.append(context.target["name"]))
+    id = service.create(account())
+    service.delete("account", id)
+    crm.run_jobs()
+    assert seen == ["Contoso"]
 
 
 @pytest.mark.behaviour("Asynchronous jobs", "No job is left of an operation that was rolled back", "common")

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from dataverse_client.types import (
+    EMPTY_GUID,
     Entity,
     EntityReference,
     Money,
@@ -94,6 +95,62 @@ def test_delete_carries_a_reference(service, seen):
     service.delete("account", id)
     assert context().input_parameters["Target"] == EntityReference("account", id)
     assert context().primary_entity_id == id
+
+
+@pytest.mark.behaviour(
+    "Context", "What stage 10 or 20 changes in Target is what later steps see", "understand-the-data-context"
+)
+@pytest.mark.parametrize("stage", [10, 20])
+def test_later_steps_see_what_earlier_ones_changed(service, on, seen, stage):
+    @on("Create", stage)
+    def change(context):
+        context.target["telephone1"] = "1"
+
+    context = seen("Create", 40)
+    service.create(account())
+    assert context().target["telephone1"] == "1"
+
+
+# --- where ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.behaviour(
+    "Context",
+    "IsInTransaction is false at stage 10 from outside and in asynchronous steps, true at 20 and 40",
+    "observed",
+)
+@pytest.mark.parametrize(
+    ("moment", "inside"),
+    [({"stage": 10}, False), ({"stage": 20}, True), ({"stage": 40}, True), ({"stage": 40, "mode": 1}, False)],
+)
+def test_whether_a_step_is_in_the_transaction(crm, service, on, moment, inside):
+    seen = []
+    on("Create", **moment)(lambda context: seen.append(context.is_in_transaction))
+    service.create(account())
+    crm.run_jobs()
+    assert seen == [inside]
+
+
+@pytest.mark.behaviour("Context", "IsolationMode of a plug-in is 2, sandbox", "observed")
+def test_plugins_run_in_the_sandbox(service, seen):
+    context = seen("Create", 20)
+    service.create(account())
+    assert context().isolation_mode == 2
+
+
+@pytest.mark.behaviour("Context", 'A message about no table has the primary entity "none" and no id', "observed")
+def test_a_message_about_no_table(crm, seen):
+    context = seen("WhoAmI", 20, entity=None)
+    crm.execute(OrganizationRequest("WhoAmI"))
+    assert (context().primary_entity_name, context().secondary_entity_name) == ("none", "none")
+    assert context().primary_entity_id == EMPTY_GUID
+
+
+@pytest.mark.behaviour("Context", "ParentContext carries the optional parameters of the request", "observed")
+def test_the_parent_knows_the_optional_parameters(crm, seen):
+    context = seen("Create", 40)
+    crm.execute(OrganizationRequest("Create", {"Target": account(), "SuppressDuplicateDetection": True}))
+    assert context().parent_context.input_parameters["SuppressDuplicateDetection"] is True
 
 
 # --- outputs --------------------------------------------------------------------------------------------------
@@ -205,6 +262,57 @@ def test_for_other_messages_stage_10_shares_directly(service, on, seen):
     assert context().shared_variables == {"key": "value"}
 
 
+@pytest.mark.behaviour(
+    "Shared variables",
+    "Stage 40 reads what stage 20 put in place of what it found there",
+    "understand-the-data-context",
+)
+def test_a_later_step_sees_what_an_earlier_one_made_of_a_variable(service, on, seen):
+    @on("Create", 20, rank=1)
+    def share(context):
+        context.shared_variables["steps"] = ["first"]
+
+    @on("Create", 20, rank=2)
+    def share_more(context):
+        context.shared_variables["steps"] += ["second"]
+
+    context = seen("Create", 40)
+    service.create(account())
+    assert context().shared_variables == {"steps": ["first", "second"]}
+
+
+@pytest.mark.behaviour(
+    "Shared variables", "A nested call shares nothing with its caller but through the parents", "common"
+)
+def test_a_nested_call_reads_its_callers_variables_through_its_parents(service, on, seen):
+    @on("Create", 40)
+    def share(context):
+        context.shared_variables["key"] = "value"
+        context.organization.create(Entity("contact"))
+
+    context = seen("Create", 20, entity="contact")
+    service.create(account())
+    request = context().parent_context
+    assert (context().shared_variables, request.shared_variables) == ({}, {})
+    assert request.parent_context.shared_variables == {"key": "value"}
+
+
+@pytest.mark.behaviour(
+    "Shared variables",
+    "Asynchronous steps read what stage 10 shared through ParentContext",
+    "understand-the-data-context",
+)
+def test_what_stage_10_shares_reaches_asynchronous_steps(crm, service, on, seen):
+    @on("Create", 10)
+    def share(context):
+        context.shared_variables["key"] = "value"
+
+    context = seen("Create", 40, mode=1)
+    service.create(account())
+    crm.run_jobs()
+    assert context().parent_context.shared_variables == {"key": "value"}
+
+
 @pytest.mark.behaviour("Shared variables", "A request's `tag` is a shared variable", "optional-parameters")
 def test_the_tag_of_the_request_is_a_shared_variable(crm, seen):
     context = seen("Create", 20)
@@ -305,6 +413,33 @@ def test_a_pre_image_is_there_at_stage_10_too(service, seen):
     context = seen("Update", 10, images=(Image("before", "pre", ("name",)),))
     service.update(account("Other", id))
     assert context().pre_image("before")["name"] == "Contoso"
+
+
+@pytest.mark.behaviour("Images", "Assign and SetState have pre-images, and post-images at stage 40", "register-plug-in")
+@pytest.mark.parametrize("message", ["Assign", "SetState"])
+def test_specialized_updates_have_images(crm, service, seen, message):
+    id = service.create(account())
+    context = seen(message, 40, images=(Image("row", "both", ("ownerid", "statecode")),))
+    row = EntityReference("account", id)
+    parameters = {
+        "Assign": {"Target": row, "Assignee": EntityReference("systemuser", INTEGRATION_USER_ID)},
+        "SetState": {"EntityMoniker": row, "State": OptionSetValue(1), "Status": OptionSetValue(2)},
+    }
+    crm.execute(OrganizationRequest(message, parameters[message]))
+    column, before, after = {
+        "Assign": ("ownerid", EntityReference("systemuser", ADMINISTRATOR_ID), parameters["Assign"]["Assignee"]),
+        "SetState": ("statecode", OptionSetValue(0), OptionSetValue(1)),
+    }[message]
+    assert (context().pre_image("row")[column], context().post_image("row")[column]) == (before, after)
+
+
+@pytest.mark.behaviour("Images", "Create has a post-image at stage 40, Delete a pre-image", "register-plug-in")
+def test_the_only_image_of_a_new_row_and_of_a_deleted_one(service, seen):
+    created = seen("Create", 40, images=(Image("row", "post", ("name",)),))
+    deleted = seen("Delete", 40, images=(Image("row", "pre", ("name",)),))
+    id = service.create(account())
+    service.delete("account", id)
+    assert created().post_image("row") == deleted().pre_image("row") == Entity("account", id, {"name": "Contoso"})
 
 
 # --- who ------------------------------------------------------------------------------------------------------

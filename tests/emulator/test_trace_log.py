@@ -85,6 +85,46 @@ def test_asynchronous_executions_are_logged_as_such(crm, service, on, log):
     assert [row["mode"].value for row in log()] == [1]
 
 
+@pytest.mark.behaviour("Trace log", "10 KB of trace are kept; the oldest lines are dropped first", "logging-tracing")
+def test_of_a_long_trace_the_newest_lines_are_kept(service, on, log):
+    lines = [f"{number:03} {'x' * 95}" for number in range(200)]
+
+    @on("Create", 20)
+    def tell(context):
+        for line in lines:
+            context.trace(line)
+
+    service.create(ACCOUNT)
+    kept = log()[0]["messageblock"].split("\n")
+    assert kept == lines[-102:]
+
+
+@pytest.mark.behaviour(
+    "Trace log",
+    "A row says when its execution began and how many milliseconds it took",
+    "reference/entities/plugintracelog",
+)
+def test_a_row_says_when_and_how_long(service, on, log, clock):
+    on("Create", 20)(lambda context: None)
+    service.create(ACCOUNT)
+    (row,) = log()
+    assert row["performanceexecutionstarttime"] == clock.now()
+    assert row["performanceexecutionduration"] >= 0
+
+
+@pytest.mark.behaviour(
+    "Trace log",
+    "A row tells the step, the request and the correlation it belongs to",
+    "reference/entities/plugintracelog",
+)
+def test_a_row_says_what_it_belongs_to(crm, service, on, log):
+    on("Create", 20)(lambda context: None)
+    service.create(ACCOUNT)
+    (row,), (ran,) = log(), crm.executions
+    assert (row["pluginstepid"], row["requestid"]) == (ran.step.id, ran.context.request_id)
+    assert (row["correlationid"], row["operationtype"].value) == (ran.context.correlation_id, 1)
+
+
 def test_ten_kilobytes_are_kept_and_the_oldest_lines_dropped():
     lines = [f"{number:03} {'x' * 95}" for number in range(200)]
     kept = newest_lines(lines).split("\n")

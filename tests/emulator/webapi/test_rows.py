@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 
 from runner.emulator.seed import INTEGRATION_USER_ID, currency_id
+from runner.execution.step import Step
+from runner.plugin import Plugin
 
 MISSING = "00000000-0000-0000-0000-00000000dead"
 KEY = "new_payments(new_stripepaymentintentid='pi_1')"
@@ -267,6 +269,30 @@ def test_who_am_i_tells_whom_the_request_is_made_as(crm, emulator):
 def test_a_row_belongs_to_the_user_it_is_created_as(crm):
     response = crm.post("accounts", {"name": "A"}, Prefer="return=representation", MSCRMCallerID=INTEGRATION_USER_ID)
     assert response.json()["_createdby_value"] == INTEGRATION_USER_ID
+
+
+@pytest.mark.behaviour(
+    "Web API",
+    "CallerObjectId makes the request as the user with that Entra object id",
+    "webapi/impersonate-another-user-web-api",
+)
+def test_a_caller_is_known_by_an_entra_object_id(crm):
+    object_id = "aaaaaaaa-0000-0000-0000-000000000001"
+    user = crm.create("systemusers", firstname="Nancy", azureactivedirectoryobjectid=object_id)
+    assert crm.get("WhoAmI", CallerObjectId=object_id)["UserId"] == user
+
+
+@pytest.mark.behaviour("Web API", "The query parameter tag becomes the shared variable `tag`", "optional-parameters")
+def test_a_request_can_be_tagged(crm, emulator):
+    seen = []
+
+    class Look(Plugin):
+        def execute(self, context):
+            seen.append(context.shared_variables)
+
+    emulator.register(Step(plugin=Look(), message="Create", entity="account", stage=20))
+    assert crm.post("accounts?tag=import", {"name": "A"}).status == 204
+    assert seen == [{"tag": "import"}]
 
 
 def test_every_answer_says_which_request_it_answers(crm):
