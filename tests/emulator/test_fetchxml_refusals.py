@@ -10,6 +10,9 @@ ACCOUNT = "<fetch><entity name='account'>{}</entity></fetch>"
 AGGREGATE = "<fetch aggregate='true'><entity name='account'>{}</entity></fetch>"
 LINK = "<link-entity name='account' from='accountid' to='parentaccountid' {}/>"
 
+EXISTS = "<link-entity name='account' from='parentaccountid' to='accountid' link-type='exists'>{}</link-entity>"
+INNER = "<link-entity name='account' from='accountid' to='accountid'><attribute name='name'/></link-entity>"
+
 
 def condition(attribute, operator, *values, **more):
     attributes = "".join(f" {name}='{value}'" for name, value in more.items())
@@ -55,6 +58,8 @@ def filtered(condition, kind="and"):
         (ACCOUNT.format(LINK.format("link-type='sideways'")), 0x80041117, "sideways"),
         (ACCOUNT.format(LINK.format("link-type='any'")), 0x80041117, "any"),
         (ACCOUNT.format(LINK.format("alias='p'") * 2), 0x80040203, "'p'"),
+        (ACCOUNT.format(EXISTS.format("<attribute name='name'/>")), 0x8004111C, "attribute"),
+        (ACCOUNT.format(EXISTS.format(INNER)), 0x8004111C, "attribute"),
         (ACCOUNT.format("<link-entity name='contact' to='accountid'/>"), 0x80041123, "from"),
         (ACCOUNT.format(filtered(condition("name", "null")) * 501), 0x8004430C, "conditions"),
         (ACCOUNT.format(LINK.format("") * 16), 0x8004430D, "link entities"),
@@ -76,6 +81,7 @@ def test_a_question_without_meaning_is_refused(fetch, xml, code, named):
         ("<attribute name='name'/>", 0x80041107),
         ("<attribute name='name' groupby='true'/>", 0x8004110B),
         ("<attribute name='name' aggregate='median' alias='m'/>", 0x8004111A),
+        ("<attribute name='revenue' aggregate='sum' groupby='true' alias='m'/>", 0x8004111A),
         ("<attribute name='name' aggregate='sum' alias='s'/>", 0x80040203),
         (
             "<attribute name='name' groupby='true' alias='n'/><attribute name='name' groupby='true' alias='n'/>",

@@ -9,25 +9,18 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArgument
-from runner.emulator.metadata.model import Column, Metadata, Table
+from runner.emulator.errors import InvalidArgument
+from runner.emulator.metadata.model import Metadata
+from runner.emulator.query.fetchxml_attributes import Attributes
 from runner.emulator.query.fetchxml_conditions import Viewpoint, read_condition
 from runner.emulator.query.fetchxml_elements import (
     ALIAS_DOES_NOT_EXIST,
-    ATTRIBUTE_WITH_AGGREGATE,
     ELEMENT_NOT_FOUND,
-    INVALID_AGGREGATE,
-    INVALID_ALIAS,
     INVALID_FILTER_TYPE,
     INVALID_LINK_TYPE,
     INVALID_NODE,
-    LINK_FOR_ORDER_NOT_FOUND,
-    NO_ALIAS,
-    alias_of,
     check_children,
     choice,
     flag,
@@ -37,21 +30,8 @@ from runner.emulator.query.fetchxml_elements import (
     required,
 )
 from runner.emulator.query.fetchxml_paging import read_fetch_cookie
-from runner.emulator.query.model import (
-    Aggregate,
-    AliasedColumn,
-    And,
-    ColumnRef,
-    Exists,
-    Filter,
-    GroupBy,
-    Link,
-    Not,
-    Or,
-    Order,
-    Page,
-    Query,
-)
+from runner.emulator.query.fetchxml_sources import FILTER_LINKS, JOINS, SEMI_JOINS, Source, Sources, link_type
+from runner.emulator.query.model import And, ColumnRef, Exists, Filter, Link, Not, Or, Page, Query
 from runner.emulator.query.paging import MAX_PAGE
 
 if TYPE_CHECKING:
@@ -63,12 +43,6 @@ MAX_CONDITIONS = 500
 MAX_LINKS = 15
 _TOO_MANY_CONDITIONS = 0x8004430C
 _TOO_MANY_LINKS = 0x8004430D
-
-_AGGREGATES = frozenset({"sum", "avg", "min", "max", "count", "countcolumn"})
-_DATE_GROUPINGS = frozenset({"day", "week", "month", "quarter", "year"})
-_JOINS = frozenset({"inner", "outer"})
-_SEMI_JOINS = frozenset({"exists", "in"})
-_FILTER_LINKS = frozenset({"any", "not any", "all", "not all"})
 
 
 def read_fetch(xml: str, metadata: Metadata, viewpoint: Viewpoint) -> Query:
@@ -106,142 +80,33 @@ def _check_limits(fetch: Element) -> None:
         raise refusal(_TOO_MANY_CONDITIONS, "Number of conditions in query exceeded maximum limit.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What an ``entity`` or ``link-entity`` element stands for. ``alias`` None is the query's own table."""
-
-    table: Table
-    alias: str | None
-
-
 class _Reader:
-    """Reads one ``fetch`` element. Its sources are known before anything that may name them is read."""
+    """Reads one ``fetch`` element."""
 
     def __init__(self, fetch: Element, entity: Element, metadata: Metadata, viewpoint: Viewpoint) -> None:
         self._fetch = fetch
         self._entity = entity
-        self._metadata = metadata
         self._viewpoint = viewpoint
-        self._is_aggregate = flag(fetch, "aggregate")
-        self._sources = {entity: _Source(self._table(entity), None)}
-        self._named: dict[str, _Source] = {}
-        for position, link in enumerate(entity.iter("link-entity"), 1):
-            self._declare(link, position)
-
-    def _table(self, element: Element) -> Table:
-        name = required(element, "name")
-        if name not in self._metadata.tables:
-            raise EntityNotFound.named(name)
-        return self._metadata.tables[name]
-
-    def _declare(self, link: Element, position: int) -> None:
-        table = self._table(link)
-        alias = alias_of(link)
-        source = self._sources[link] = _Source(table, alias or f"{table.logical_name}{position}")
-        # An alias goes before a table's name, whichever comes first.
-        if alias:
-            self._named[alias] = source
-        else:
-            self._named.setdefault(table.logical_name, source)
+        self._sources = Sources(entity, metadata)
+        self._attributes = Attributes(self._sources, flag(fetch, "aggregate"), not flag(fetch, "useraworderby"))
 
     def query(self) -> Query:
+        self._attributes.check()
         links, semi_joins = self._links(self._entity)
-        sources = list(self._joined())
-        self._check_attributes(sources)
         return Query(
-            self._sources[self._entity].table.logical_name,
-            self._columns(self._entity),
-            self._where(self._entity, semi_joins),
-            tuple(order for element in sources for order in self._orders(element)),
-            links,
-            tuple(a for element in sources for a in self._aggregates(element)),
-            tuple(g for element in sources for g in self._groups(element)),
-            flag(self._fetch, "distinct"),
-            number(self._fetch, "top"),
-            self._page(),
-            flag(self._fetch, "returntotalrecordcount"),
-            tuple(a for element in sources for a in self._aliased(element)),
+            self._sources.of(self._entity).table.logical_name,
+            columns=self._attributes.columns(self._entity),
+            where=self._where(self._entity, semi_joins),
+            orders=tuple(self._attributes.orders()),
+            links=links,
+            aggregates=tuple(self._attributes.aggregates()),
+            group_by=tuple(self._attributes.groups()),
+            distinct=flag(self._fetch, "distinct"),
+            top=number(self._fetch, "top"),
+            page=self._page(),
+            count=flag(self._fetch, "returntotalrecordcount"),
+            aliased=tuple(self._attributes.aliased()),
         )
-
-    def _joined(self) -> Iterator[Element]:
-        """The entity and its joined tables, each before those that hang on it."""
-        waiting = [self._entity]
-        while waiting:
-            element = waiting.pop()
-            yield element
-            waiting += reversed([link for link in element.findall("link-entity") if _link_type(link) in _JOINS])
-
-    # --- columns -------------------------------------------------------------------------------------------
-
-    def _columns(self, element: Element) -> tuple[str, ...] | None:
-        """The columns that keep their names; None for all of them."""
-        if self._is_aggregate:
-            return ()
-        attributes = element.findall("attribute")
-        is_everything = not attributes and element is self._entity and element.find("no-attrs") is None
-        if is_everything or element.find("all-attributes") is not None:
-            return None
-        named = [self._ref(attribute, element).name for attribute in attributes if not alias_of(attribute)]
-        return tuple(dict.fromkeys(named))
-
-    def _aliased(self, element: Element) -> Iterator[AliasedColumn]:
-        for attribute in element.findall("attribute"):
-            alias = alias_of(attribute)
-            if alias and not self._is_aggregate:
-                yield AliasedColumn(self._ref(attribute, element), alias)
-
-    def _groups(self, element: Element) -> Iterator[GroupBy]:
-        for attribute in element.findall("attribute"):
-            if flag(attribute, "groupby"):
-                grouping: Any = None
-                if attribute.get("dategrouping"):
-                    grouping = choice(attribute, "dategrouping", "", _DATE_GROUPINGS, INVALID_AGGREGATE)
-                yield GroupBy(self._ref(attribute, element), alias_of(attribute), grouping)
-
-    def _aggregates(self, element: Element) -> Iterator[Aggregate]:
-        for attribute in element.findall("attribute"):
-            if attribute.get("aggregate"):
-                function: Any = choice(attribute, "aggregate", "", _AGGREGATES, INVALID_AGGREGATE)
-                ref = self._ref(attribute, element)
-                counted = None if function == "count" else ref
-                yield Aggregate(function, counted, alias_of(attribute), flag(attribute, "distinct"))
-
-    def _check_attributes(self, sources: list[Element]) -> None:
-        """Raises InvalidArgument unless every attribute fits the kind of query this is, under an alias of its own."""
-        attributes = [attribute for element in sources for attribute in element.findall("attribute")]
-        if self._is_aggregate and not attributes:
-            raise refusal(INVALID_AGGREGATE, "An aggregate query needs an attribute to aggregate.")
-        taken: set[str] = set()
-        for attribute in attributes:
-            alias = self._checked_alias(attribute)
-            if alias in taken:
-                raise refusal(INVALID_ALIAS, f"The alias '{alias}' is used by more than one attribute.")
-            if alias:
-                taken.add(alias)
-
-    def _checked_alias(self, attribute: Element) -> str:
-        name, alias = required(attribute, "name"), alias_of(attribute)
-        aggregates = bool(attribute.get("aggregate")) or flag(attribute, "groupby")
-        if aggregates and not self._is_aggregate:
-            raise refusal(INVALID_AGGREGATE, f"'{name}' is aggregated or grouped: say aggregate='true' in fetch.")
-        if self._is_aggregate and not aggregates:
-            raise refusal(
-                ATTRIBUTE_WITH_AGGREGATE,
-                f"Attribute can not be specified if an aggregate operation is requested: '{name}'.",
-            )
-        if self._is_aggregate and not alias:
-            raise refusal(NO_ALIAS, f"'{name}' needs an alias when it is aggregated or grouped.")
-        return alias
-
-    def _ref(self, element: Element, within: Element) -> ColumnRef:
-        source = self._sources[within]
-        return ColumnRef(self._column(required(element, "name"), source).logical_name, source.alias)
-
-    def _column(self, name: str, source: _Source) -> Column:
-        column = source.table.columns.get(name)
-        if column is None:
-            raise AttributeNotFound.named(source.table.logical_name, name)
-        return column
 
     # --- links ---------------------------------------------------------------------------------------------
 
@@ -250,10 +115,10 @@ class _Reader:
         joined: list[Link] = []
         conditions: list[Filter] = []
         for child in element.findall("link-entity"):
-            kind = _link_type(child)
-            if kind in _JOINS:
+            kind = link_type(child)
+            if kind in JOINS:
                 joined.append(self._link(child, kind))
-            elif kind in _SEMI_JOINS:
+            elif kind in SEMI_JOINS:
                 conditions.append(self._exists(child))
             else:
                 raise refusal(
@@ -262,26 +127,25 @@ class _Reader:
         return tuple(joined), conditions
 
     def _link(self, element: Element, kind: Any) -> Link:
-        source = self._sources[element]
+        source = self._sources.of(element)
         links, semi_joins = self._links(element)
-        columns = self._columns(element)
         return Link(
             source.table.logical_name,
             required(element, "from"),
             required(element, "to"),
             source.alias or "",
             kind,
-            tuple(source.table.columns) if columns is None else columns,
+            self._attributes.columns(element),
             self._where(element, semi_joins),
             links,
         )
 
     def _exists(self, element: Element) -> Exists:
         for child in ("attribute", "all-attributes", "order"):
-            if element.find(child) is not None:
+            if next(element.iter(child), None) is not None:
                 raise refusal(
                     INVALID_NODE,
-                    f"A link-entity of link-type '{_link_type(element)}' returns no rows, so it cannot have {child}.",
+                    f"A link-entity of link-type '{link_type(element)}' returns no rows, so it cannot have {child}.",
                 )
         return Exists(self._link(element, "inner"))
 
@@ -302,28 +166,28 @@ class _Reader:
         return self._condition(element, within) if element.tag == "condition" else self._filter_link(element)
 
     def _condition(self, element: Element, within: Element) -> Filter:
-        source = self._sources[within]
+        source = self._sources.of(within)
         if element.get("entityname"):
-            source = self._source_named(required(element, "entityname"), ALIAS_DOES_NOT_EXIST)
-        column = self._column(required(element, "attribute"), source)
+            source = self._sources.named(required(element, "entityname"), ALIAS_DOES_NOT_EXIST)
+        column = source.column(required(element, "attribute"))
         ref = ColumnRef(column.logical_name, source.alias)
         return read_condition(element, ref, column, self._other_column(element, source), self._viewpoint)
 
-    def _other_column(self, element: Element, source: _Source) -> ColumnRef | None:
+    def _other_column(self, element: Element, source: Source) -> ColumnRef | None:
         """The column ``valueof`` names: one of the same table, or ``alias.column``."""
         text = element.get("valueof")
         if text is None:
             return None
         alias, dot, name = text.rpartition(".")
         if dot:
-            source = self._source_named(alias, ALIAS_DOES_NOT_EXIST)
-        return ColumnRef(self._column(name, source).logical_name, source.alias)
+            source = self._sources.named(alias, ALIAS_DOES_NOT_EXIST)
+        return source.ref(name)
 
     def _filter_link(self, element: Element) -> Filter:
         """Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/filter-rows#filter-on-values-in-related-records"""
-        kind = _link_type(element)
-        if kind not in _FILTER_LINKS:
-            raise refusal(INVALID_LINK_TYPE, f"In a filter, link-type is one of {', '.join(sorted(_FILTER_LINKS))}.")
+        kind = link_type(element)
+        if kind not in FILTER_LINKS:
+            raise refusal(INVALID_LINK_TYPE, f"In a filter, link-type is one of {', '.join(sorted(FILTER_LINKS))}.")
         matching = self._exists(element)
         if kind in ("any", "not all"):
             return matching
@@ -334,43 +198,6 @@ class _Reader:
         related = Exists(Link(link.entity_name, link.from_column, link.to_column, link.alias))
         return And((related, Not(matching)))
 
-    def _source_named(self, name: str, code: int) -> _Source:
-        source = self._named.get(name)
-        if source is None:
-            raise refusal(code, f"No link-entity of the query has the name or alias '{name}'.")
-        return source
-
-    # --- order and page ------------------------------------------------------------------------------------
-
-    def _orders(self, element: Element) -> Iterator[Order]:
-        """Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/order-rows"""
-        by_label = not flag(self._fetch, "useraworderby")
-        for order in element.findall("order"):
-            yield Order(self._ordered(order, element), flag(order, "descending"), by_label)
-
-    def _ordered(self, order: Element, within: Element) -> ColumnRef:
-        alias = order.get("alias")
-        if self._is_aggregate:
-            if not alias:
-                raise refusal(
-                    ATTRIBUTE_WITH_AGGREGATE,
-                    f"An aggregate query is ordered by alias, not by attribute '{order.get('attribute')}'.",
-                )
-            return ColumnRef(alias)
-        if alias:
-            return self._aliased_as(alias)
-        source = self._sources[within]
-        if order.get("entityname"):
-            source = self._source_named(required(order, "entityname"), LINK_FOR_ORDER_NOT_FOUND)
-        return ColumnRef(self._column(required(order, "attribute"), source).logical_name, source.alias)
-
-    def _aliased_as(self, alias: str) -> ColumnRef:
-        for element in self._joined():
-            for aliased in self._aliased(element):
-                if aliased.alias == alias:
-                    return aliased.column
-        raise refusal(ALIAS_DOES_NOT_EXIST, f"No attribute of the query has the alias '{alias}' to order by.")
-
     def _page(self) -> Page | None:
         size, page = number(self._fetch, "count"), number(self._fetch, "page")
         if self._fetch.get("top") is not None:
@@ -379,7 +206,3 @@ class _Reader:
             return None
         cookie = self._fetch.get("paging-cookie")
         return Page(size or MAX_PAGE, page or 1, read_fetch_cookie(cookie, page) if cookie else None)
-
-
-def _link_type(element: Element) -> str:
-    return choice(element, "link-type", "inner", _JOINS | _SEMI_JOINS | _FILTER_LINKS, INVALID_LINK_TYPE)

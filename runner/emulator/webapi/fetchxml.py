@@ -43,7 +43,7 @@ def _writer(exchange: Exchange, table: Table, query: Query) -> Callable[[Entity]
     preferences = exchange.preferences
     if query.aggregates or query.group_by:
         return lambda row: aliased_values(row, aliases_of(row), preferences)
-    names = tuple(table.columns) if query.columns is None else query.columns
+    names = query.columns or ()
     if not query.distinct:
         names = tuple(dict.fromkeys((*names, table.primary_id_attribute)))
     writer = RowWriter.of([table.columns[name] for name in names], exchange.schema.navigation(table), preferences)

@@ -1,0 +1,88 @@
+"""The tables a FetchXML query speaks of, and the columns its names mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.emulator.errors import AttributeNotFound, EntityNotFound
+from runner.emulator.metadata.model import Column, Metadata, Table
+from runner.emulator.query.fetchxml_elements import INVALID_LINK_TYPE, alias_of, choice, refusal, required
+from runner.emulator.query.model import ColumnRef
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+#: Link types that join a table, that ask for a row of it, and that do so in a filter.
+JOINS = frozenset({"inner", "outer"})
+SEMI_JOINS = frozenset({"exists", "in"})
+FILTER_LINKS = frozenset({"any", "not any", "all", "not all"})
+
+
+def link_type(element: Element) -> str:
+    return choice(element, "link-type", "inner", JOINS | SEMI_JOINS | FILTER_LINKS, INVALID_LINK_TYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an ``entity`` or ``link-entity`` element stands for. ``alias`` None is the query's own table."""
+
+    table: Table
+    alias: str | None
+
+    def column(self, name: str) -> Column:
+        """Raises AttributeNotFound."""
+        column = self.table.columns.get(name)
+        if column is None:
+            raise AttributeNotFound.named(self.table.logical_name, name)
+        return column
+
+    def ref(self, name: str) -> ColumnRef:
+        """Raises AttributeNotFound."""
+        return ColumnRef(self.column(name).logical_name, self.alias)
+
+
+class Sources:
+    """Every source of one query: they are known before anything that may name them is read."""
+
+    def __init__(self, entity: Element, metadata: Metadata) -> None:
+        self.entity = entity
+        self._metadata = metadata
+        self._sources = {entity: Source(self._table(entity), None)}
+        self._named: dict[str, Source] = {}
+        for position, link in enumerate(entity.iter("link-entity"), 1):
+            self._declare(link, position)
+
+    def _table(self, element: Element) -> Table:
+        name = required(element, "name")
+        if name not in self._metadata.tables:
+            raise EntityNotFound.named(name)
+        return self._metadata.tables[name]
+
+    def _declare(self, link: Element, position: int) -> None:
+        table, alias = self._table(link), alias_of(link)
+        source = self._sources[link] = Source(table, alias or f"{table.logical_name}{position}")
+        # An alias goes before a table's name, whichever comes first.
+        if alias:
+            self._named[alias] = source
+        else:
+            self._named.setdefault(table.logical_name, source)
+
+    def of(self, element: Element) -> Source:
+        return self._sources[element]
+
+    def named(self, name: str, code: int) -> Source:
+        """The link of that alias or table. Raises InvalidArgument with ``code``."""
+        source = self._named.get(name)
+        if source is None:
+            raise refusal(code, f"No link-entity of the query has the name or alias '{name}'.")
+        return source
+
+    def joined(self) -> Iterator[Element]:
+        """The entity and its joined tables, each before those that hang on it."""
+        waiting = [self.entity]
+        while waiting:
+            element = waiting.pop()
+            yield element
+            waiting += reversed([link for link in element.findall("link-entity") if link_type(link) in JOINS])
