@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help simulate test check format lock clean
+.PHONY: help simulate test check format docs lock clean
 
 help:  ## Show what there is to run
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -38,6 +38,9 @@ check: $(VENV)/.dev  ## Lint, format, types and the doors between packages
 format: $(VENV)/.dev  ## Let the formatter and the safe lint fixes run
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev  ## Write the compatibility table from the tests
+	@$(BIN)/python tests/compatibility/table.py
 
 lock: $(VENV)/.dev  ## Pin dependencies again, with hashes and without registry addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

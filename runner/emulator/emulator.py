@@ -10,6 +10,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/event-fra
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -17,9 +18,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure_bridge.clock import Clock, SystemClock
+from azure_bridge.secrets import Secrets
 from dataverse_client.types import (
     Entity,
     OptionSetValue,
@@ -28,7 +30,7 @@ from dataverse_client.types import (
     OrganizationService,
 )
 from runner.emulator.call import Bypass
-from runner.emulator.custom_api import CustomApi
+from runner.emulator.custom_api import CustomApi, custom_apis_from
 from runner.emulator.customizations import Customizations
 from runner.emulator.engine import Engine
 from runner.emulator.job_queue import JobWorker
@@ -49,11 +51,15 @@ from runner.emulator.store import Store
 from runner.emulator.trace_log import TraceSetting
 from runner.emulator.transaction import Transaction
 from runner.execution.execution import Execution
+from runner.execution.load import steps_from
 from runner.execution.service import MessageService
 from runner.execution.services import Services
 from runner.execution.step import Step
 from runner.plugin import Organization
 from runner.tracing.model import TraceSink
+
+if TYPE_CHECKING:
+    from runner.registrations.model import Registrations
 
 _EMBEDDED = Organization(
     organization_id=ORGANIZATION_ID, organization_name=ORGANIZATION_NAME, business_unit_id=ROOT_BUSINESS_UNIT_ID
@@ -175,6 +181,22 @@ class Emulator:
     def custom_apis(self) -> Mapping[str, CustomApi]:
         """What is registered now, by name."""
         return self._engine.custom_apis
+
+    def register_from(self, registrations: Registrations, secrets: Secrets | None = None) -> None:
+        """Register the steps and custom APIs of a registrations file.
+
+        ``secrets`` resolves its references; None: those to environment variables.
+
+        Raises:
+          PluginLoadError: a plug-in cannot be found or made.
+          SecretError: a reference cannot be resolved.
+          StepError: Dataverse would refuse a step.
+        """
+        secrets = secrets or Secrets.from_environment(os.environ)
+        for step in steps_from(registrations, secrets):
+            self.register(step)
+        for api in custom_apis_from(registrations, secrets):
+            self.register_api(api)
 
     @property
     def steps(self) -> tuple[Step, ...]:
