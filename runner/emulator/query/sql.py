@@ -8,7 +8,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/dataverse
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from sqlglot.errors import SqlglotError
 
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.metadata.model import Metadata
-from runner.emulator.query.model import Aggregate, AliasedColumn, And, ColumnRef, Filter, GroupBy, Not, Order, Query
+from runner.emulator.query.model import Aggregate, AliasedColumn, And, ColumnRef, GroupBy, Not, Order, Query
 from runner.emulator.query.paging import MAX_PAGE
 from runner.emulator.query.sql_conditions import read_condition
 from runner.emulator.query.sql_tables import Tables, allow_only, conjuncts, text_of, unsupported
@@ -112,7 +112,7 @@ class _Reader:
             where=read_condition(where.this, self._tables) if where else None,
             links=self._tables.links(),
             aggregates=aggregates,
-            group_by=tuple(self._groups.values()),
+            group_by=self._groups,
             distinct=self._distinct(is_aggregate),
             aliased=() if is_aggregate else tuple(AliasedColumn(i.column, i.name) for i in self._items if i.column),
         )
@@ -131,8 +131,8 @@ class _Reader:
             allow_only(join, "this", "side", "kind", "on")
             if kind is None or join.args.get("on") is None:
                 raise unsupported(f"{join.side or join.kind or 'CROSS'} JOIN")
-            joined, rest = self._tables.join(join.this, kind, list(conjuncts(join.args["on"])))
-            parts = tuple(read_condition(condition, self._tables) for condition in rest)
+            joined, others = self._tables.join(join.this, kind, list(conjuncts(join.args["on"])))
+            parts = tuple(read_condition(condition, self._tables) for condition in others)
             joined.where = And(parts) if parts else None
 
     # --- what is selected ----------------------------------------------------------------------------------
@@ -163,18 +163,19 @@ class _Reader:
         name = alias or f"{node.key}_{column.name}"
         return _Item(name, node, aggregate=Aggregate(function, column, name, distinct))
 
-    def _group_by(self) -> dict[ColumnRef, GroupBy]:
+    def _group_by(self) -> tuple[GroupBy, ...]:
         group = self._select.args.get("group")
         if group is None:
             self._refuse_ungrouped(())
-            return {}
+            return ()
         allow_only(group, "expressions")
-        names = {item.column: item.name for item in self._items if item.column}
         columns = [self._tables.column(node) for node in group.expressions]
         self._refuse_ungrouped(columns)
-        return {column: GroupBy(column, names.get(column, f"group {n}")) for n, column in enumerate(columns)}
+        selected = [GroupBy(item.column, item.name) for item in self._items if item.column]
+        silent = [column for column in columns if column not in {group.column for group in selected}]
+        return (*selected, *(GroupBy(column, f"group {n}") for n, column in enumerate(silent)))
 
-    def _refuse_ungrouped(self, columns: Any) -> None:
+    def _refuse_ungrouped(self, columns: Sequence[ColumnRef]) -> None:
         is_aggregate = columns or any(item.aggregate for item in self._items)
         for item in self._items:
             if is_aggregate and item.column and item.column not in columns:
@@ -185,9 +186,12 @@ class _Reader:
 
     def _distinct(self, is_aggregate: bool) -> bool:
         distinct = self._select.args.get("distinct")
-        if distinct is not None and is_aggregate:
+        if distinct is None:
+            return False
+        allow_only(distinct)
+        if is_aggregate:
             raise unsupported("DISTINCT together with aggregates or GROUP BY")
-        return distinct is not None
+        return True
 
     # --- order and limits ----------------------------------------------------------------------------------
 
@@ -204,7 +208,7 @@ class _Reader:
 
     def _item_named(self, node: exp.Expr) -> _Item | None:
         """The selected item an ORDER BY means, by position, by name or by saying the same."""
-        if isinstance(node, exp.Literal) and node.name.isdigit():
+        if isinstance(node, exp.Literal) and node.name.isdecimal():
             position = int(node.name[:9])
             if not 1 <= position <= len(self._items):
                 raise InvalidArgument(f"The ORDER BY position number {node.name} is out of range.")
@@ -218,13 +222,18 @@ class _Reader:
     def _ordered_group(self, item: _Item | None, node: exp.Expr) -> ColumnRef:
         if item is not None:
             return ColumnRef(item.name)
-        group = self._groups.get(self._tables.column(node))
-        if group is None:
-            raise unsupported(f"ORDER BY {text_of(node)}, which is neither selected nor grouped by")
-        return ColumnRef(group.alias)
+        column = self._tables.column(node)
+        for group in self._groups:
+            if group.column == column:
+                return ColumnRef(group.alias)
+        raise unsupported(f"ORDER BY {text_of(node)}, which is neither selected nor grouped by")
 
     def _ordered_column(self, item: _Item | None, node: exp.Expr) -> ColumnRef:
-        return item.column if item is not None and item.column is not None else self._tables.column(node)
+        if item is not None and item.column is not None:
+            return item.column
+        if self._select.args.get("distinct"):
+            raise InvalidArgument("ORDER BY items must appear in the select list if SELECT DISTINCT is specified.")
+        return self._tables.column(node)
 
     def _limited(self, query: Query) -> Query:
         limit, offset = self._select.args.get("limit"), self._select.args.get("offset")
@@ -240,17 +249,17 @@ class _Reader:
         top = _whole(limit.args.get("count") or limit.expression, "TOP or FETCH")
         if top > MAX_PAGE:
             raise InvalidArgument(f"TOP and FETCH take at most {MAX_PAGE} rows, not {top}.")
-        return replace(query, top=top) if top else replace(query, top=1, where=_nothing())
+        return replace(query, top=top) if top else _of_nothing(query)
 
 
-def _nothing() -> Filter:
-    """TOP 0 is a question for no rows; the query model asks for one at least."""
-    return Not(And())
+def _of_nothing(query: Query) -> Query:
+    """TOP 0 asks for no rows, but the query model for one at least: the one after the last of none."""
+    return replace(query, top=1, where=Not(And()), offset=1)
 
 
 def _whole(node: exp.Expr | None, clause: str) -> int:
     while isinstance(node, exp.Paren):
         node = node.this
-    if not isinstance(node, exp.Literal) or node.is_string or not node.name.isdigit() or len(node.name) > 9:
+    if not isinstance(node, exp.Literal) or node.is_string or not node.name.isdecimal() or len(node.name) > 9:
         raise unsupported(f"{clause} without a plain number of rows")
     return int(node.name)

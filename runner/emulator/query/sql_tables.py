@@ -34,7 +34,7 @@ def allow_only(node: exp.Expr, *names: str) -> None:
             raise unsupported(f"{name.strip('_').upper()} in {text_of(node)}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Source:
     """A table under the name the query gives it. ``alias`` None is the table after FROM."""
 
@@ -43,9 +43,10 @@ class _Source:
 
 
 @dataclass(slots=True)
-class _Joined(_Source):
-    """``own`` is the joined table's column, ``parents`` the one it must equal."""
+class Join:
+    """A source whose column ``own`` equals ``parent``, another's. ``where`` says which of its rows are joined."""
 
+    source: _Source
     kind: Literal["inner", "outer"]
     own: str
     parent: ColumnRef
@@ -58,7 +59,7 @@ class Tables:
 
     metadata: Metadata
     sources: dict[str, _Source] = field(default_factory=dict)
-    joined: list[_Joined] = field(default_factory=list)
+    joins: list[Join] = field(default_factory=list)
 
     @property
     def root(self) -> Table:
@@ -69,9 +70,7 @@ class Tables:
         name, table = self._read(node)
         self.sources[name] = _Source(table, None)
 
-    def join(
-        self, node: exp.Expr, kind: Literal["inner", "outer"], on: list[exp.Expr]
-    ) -> tuple[_Joined, list[exp.Expr]]:
+    def join(self, node: exp.Expr, kind: Literal["inner", "outer"], on: list[exp.Expr]) -> tuple[Join, list[exp.Expr]]:
         """Join a table, by the first of the conditions ``on`` that makes its column equal another's.
 
         Answers the conditions left over, whose columns may be the new table's, too.
@@ -84,9 +83,9 @@ class Tables:
             pair = self._pair(condition, name)
             if pair is not None:
                 own, parent = pair
-                joined = self.sources[name] = _Joined(source.table, name, kind, own.name, parent)
-                self.joined.append(joined)
-                return joined, on[:position] + on[position + 1 :]
+                join = Join(source, kind, own.name, parent)
+                self.joins.append(join)
+                return join, on[:position] + on[position + 1 :]
         raise unsupported(
             f"the JOIN of {name} without ON ... = ... between a column of it and one of a table before it"
         )
@@ -115,17 +114,18 @@ class Tables:
 
     def links(self, parent: str | None = None) -> tuple[Link, ...]:
         """The joins as a tree, each under the table it hangs on."""
-        return tuple(self._link(joined) for joined in self.joined if joined.parent.alias == parent)
+        return tuple(self._link(join) for join in self.joins if join.parent.alias == parent)
 
-    def _link(self, joined: _Joined) -> Link:
+    def _link(self, join: Join) -> Link:
+        source = join.source
         return Link(
-            joined.table.logical_name,
-            joined.own,
-            joined.parent.name,
-            joined.alias or "",
-            joined.kind,
-            where=joined.where,
-            links=self.links(joined.alias),
+            source.table.logical_name,
+            join.own,
+            join.parent.name,
+            source.alias or "",
+            join.kind,
+            where=join.where,
+            links=self.links(source.alias),
         )
 
     def column(self, node: exp.Expr) -> ColumnRef:

@@ -72,6 +72,7 @@ def test_conditions(select, where, found):
         ("SELECT TOP 2 name FROM account ORDER BY revenue DESC", [("Eve",), ("Dora",)]),
         ("SELECT TOP (1) [name] FROM dbo.[account] ORDER BY 1", [("Ada",)]),
         ("SELECT TOP 0 name FROM account", []),
+        ("SELECT TOP 0 COUNT(*) FROM account", []),
         ("select Name as called from Account order by called offset 3 rows", [("Dora",), ("Eve",)]),
         ("SELECT name FROM account ORDER BY name OFFSET 1 ROWS FETCH NEXT 2 ROWS ONLY", [("Bea",), ("Cleo",)]),
         ("SELECT DISTINCT numberofemployees n FROM account ORDER BY n", [(None,), (1,)]),
@@ -83,6 +84,7 @@ def test_conditions(select, where, found):
             [(None, 60), (1, 40)],
         ),
         ("SELECT COUNT(*) n FROM account GROUP BY numberofemployees ORDER BY numberofemployees", [(3,), (2,)]),
+        ("SELECT statecode a, statecode b FROM account GROUP BY statecode", [(0, 0)]),
         ("SELECT COUNT(*) n FROM account GROUP BY statecode ORDER BY COUNT(*)", [(5,)]),
         (
             "SELECT a.name, c.fullname FROM account a JOIN contact c ON c.contactid = a.primarycontactid ORDER BY 1",
@@ -188,6 +190,7 @@ def test_pages_are_followed_by_ever_new_cookies(crm, accounts, sql):
         ("SELECT TOP 5001 name FROM account", "5000"),
         ("SELECT name FROM account OFFSET 5 ROWS", "OFFSET"),
         ("SELECT DISTINCT name FROM account GROUP BY name", "DISTINCT"),
+        ("SELECT DISTINCT name FROM account ORDER BY revenue", "DISTINCT"),
         ("SELECT name, COUNT(*) FROM account", "'name' is invalid"),
         ("SELECT name, name FROM account", "'name'"),
         ("SELECT name FROM account ORDER BY 3", "3"),
