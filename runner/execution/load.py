@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.execution.step import Image, Step
+from runner.registrations.identity import step_id
 from runner.registrations.plugins import load_plugin
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def _step(registrations: Registrations, registration: StepRegistration, secrets:
     )
     return Step(
         plugin=plugin,
+        id=step_id(registration.name),
         name=registration.name,
         message=registration.message,
         entity=None if registration.entity is None else registrations.logical_name(registration.entity),

@@ -1,0 +1,206 @@
+"""What differs between a file and an environment, row by row and column by column. Secrets are never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from runner.registrations.deploy.endpoints import Site, endpoint_rows
+from runner.registrations.deploy.environment import (
+    Listener,
+    Registered,
+    is_ours,
+    name_filters,
+    read_listeners,
+    read_registered,
+)
+from runner.registrations.deploy.problems import UndeployableError
+from runner.registrations.deploy.rows import IMAGE, STEP, Row, same, text
+from runner.registrations.deploy.steps import Listening, RemoteStep, remote_steps
+from runner.registrations.identity import MAX_NAME
+
+if TYPE_CHECKING:
+    from azure_bridge.secrets import Secrets
+    from dataverse_client.client import DataverseClient
+    from runner.registrations.model import Registrations
+
+#: A column that holds a secret -> the one that tells whether it is set.
+_IS_SET = {"authvalue": "isauthvalueset", "saskey": "issaskeyset"}
+
+
+class Kind(StrEnum):
+    CREATED = "created"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChange:
+    """One column, before and after, as text; None is no value. Of a secret it says "set" or "changed"."""
+
+    column: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of a row. ``row`` is the wanted one, or the one to remove; ``values`` are what is written.
+
+    ``obsolete``: an endpoint or step of an earlier file, which is removed only on request.
+    """
+
+    kind: Kind
+    row: Row
+    columns: tuple[ColumnChange, ...] = ()
+    values: Mapping[str, Any] | None = None
+    obsolete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The way from the environment to the file. Changes are in the order in which they can be made."""
+
+    changes: tuple[Change, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def without_removals(self) -> Plan:
+        """The same, with endpoints and steps of earlier files left where they are."""
+        return Plan(tuple(change for change in self.changes if not change.obsolete))
+
+    def count(self, kind: Kind) -> int:
+        return sum(change.kind is kind for change in self.changes)
+
+
+def make_plan(registrations: Registrations, client: DataverseClient, site: Site, secrets: Secrets) -> Plan:
+    """Compare the file with the environment.
+
+    Raises:
+      UndeployableError: the environment cannot have what the file asks for.
+      SecretError: a reference cannot be resolved.
+      DataverseError: the environment cannot be read.
+    """
+    endpoints = endpoint_rows(registrations, site, secrets)
+    steps = remote_steps(registrations, endpoints, secrets)
+    listeners = read_listeners(client, (step.listening for step in steps))
+    registered = read_registered(client, [step.row.id for step in steps])
+    problems = [*_problems(steps, listeners), *_taken(steps, registered)]
+    if problems:
+        raise UndeployableError(problems)
+    wanted = [*endpoints.values(), *_rows(steps, listeners)]
+    return compare(wanted, replace(registered, steps=name_filters(client, registered.steps)))
+
+
+def compare(wanted: Sequence[Row], registered: Registered) -> Plan:
+    """What turns the registered rows into the wanted ones."""
+    present = {row.id: row for row in registered}
+    ids = {row.id for row in wanted}
+    gone = [row for row in present.values() if row.id not in ids and _follows_the_file(row, ids)]
+    removals = [_removal(row, ids) for row in gone]
+    # Removed endpoints come last, when their steps have moved elsewhere; images first, since they bind their step.
+    last = [change for change in removals if change.row.table not in (STEP, IMAGE)]
+    first = sorted((change for change in removals if change.row.table in (STEP, IMAGE)), key=_images_first)
+    return Plan((*first, *_writes(wanted, present), *last))
+
+
+def _follows_the_file(row: Row, wanted: set[str]) -> bool:
+    """Steps and endpoints that prove to be ours; the images of a step that is in the file, whoever added them."""
+    return _step_of(row) in wanted if row.table == IMAGE else is_ours(row)
+
+
+def _step_of(image: Row) -> str:
+    return str(image.columns[f"{STEP}id"].id)
+
+
+def _removal(row: Row, wanted: set[str]) -> Change:
+    return Change(Kind.REMOVED, row, obsolete=row.table != IMAGE)
+
+
+def _images_first(change: Change) -> bool:
+    return change.row.table != IMAGE
+
+
+def _writes(wanted: Iterable[Row], present: Mapping[str, Row]) -> Iterator[Change]:
+    for row in wanted:
+        current = present.get(row.id)
+        if current is None:
+            yield _creation(row)
+        elif change := _change(row, current):
+            yield change
+
+
+def _creation(row: Row) -> Change:
+    values = {column: value for column, value in row.columns.items() if value is not None}
+    shown = [ColumnChange(column, None, text(column, value)) for column, value in values.items()]
+    shown += [ColumnChange(column, None, "set") for column in row.secrets]
+    return Change(Kind.CREATED, row, tuple(shown), {**values, **row.secrets})
+
+
+def _change(row: Row, current: Row) -> Change | None:
+    differing = {
+        column: value for column, value in row.columns.items() if not same(column, value, current.columns.get(column))
+    }
+    secrets = dict(_changed_secrets(row, current, "description" in differing))
+    if not differing and not secrets:
+        return None
+    shown = [_shown(column, current.columns.get(column), value) for column, value in differing.items()]
+    shown += [ColumnChange(column, None, word) for column, word in secrets.items()]
+    return Change(Kind.CHANGED, row, tuple(shown), {**differing, **{name: row.secrets[name] for name in secrets}})
+
+
+def _shown(column: str, before: Any, after: Any) -> ColumnChange:
+    return ColumnChange(column, text(column, before), text(column, after))
+
+
+def _changed_secrets(row: Row, current: Row, noted: bool) -> Iterator[tuple[str, str]]:
+    """What is known of them: that one is not set, or that the note of what was set differs."""
+    for column in row.secrets:
+        if not current.columns.get(_IS_SET[column]):
+            yield column, "set"
+        elif noted:
+            yield column, "changed"
+
+
+def _rows(steps: Iterable[RemoteStep], listeners: Mapping[Listening, Listener]) -> Iterator[Row]:
+    """Every step followed by its images."""
+    for step in steps:
+        listener = listeners[step.listening]
+        listens = {"sdkmessageid": listener.message, "sdkmessagefilterid": listener.filter}
+        yield replace(step.row, columns={**step.row.columns, **listens})
+        yield from step.images
+
+
+def _problems(steps: Iterable[RemoteStep], listeners: Mapping[Listening, Listener]) -> Iterator[str]:
+    for step in steps:
+        listener = listeners.get(step.listening)
+        if listener is None:
+            yield f"{step.row.name}: the environment has no such message or table. {_advice(step.listening)}"
+        elif not listener.allowed:
+            yield f"{step.row.name}: the environment lets no custom step listen to {step.listening}. Remove the step."
+        if len(step.row.name) > MAX_NAME:
+            yield (
+                f"{step.row.name[:60]}...: Dataverse's name for the step, <name>: {step.listening}, has "
+                f"{len(step.row.name)} characters of at most {MAX_NAME}. Shorten its name."
+            )
+
+
+def _advice(listening: Listening) -> str:
+    if "_" in listening.message:
+        return f"Create the custom API {listening.message} there, or remove the step."
+    if listening.table and "_" in listening.table:
+        return "Is the table's solution imported? runner apply --schema makes the tables of this product."
+    return "Remove the step, or name another table."
+
+
+def _taken(steps: Iterable[RemoteStep], registered: Registered) -> Iterator[str]:
+    for step in steps:
+        current = registered.steps.get(step.row.id)
+        if current is not None and current.columns.get("ismanaged"):
+            yield (
+                f"{step.row.name}: this step is part of a managed solution there, or the embedded Dataverse runs it "
+                "itself. Change the solution, or start the emulator with --no-registrations."
+            )

@@ -1,0 +1,99 @@
+"""Rows of the registration tables, as they should be and as they are, in the form in which they are compared.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessageprocessingstep
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from dataverse_client.types import Entity, EntityReference, OptionSetValue
+
+ENDPOINT = "serviceendpoint"
+STEP = "sdkmessageprocessingstep"
+IMAGE = "sdkmessageprocessingstepimage"
+MESSAGE = "sdkmessage"
+FILTER = "sdkmessagefilter"
+
+Columns: TypeAlias = Mapping[str, Any]
+
+#: What is compared. The names of columns are Dataverse's.
+COMPARED: Mapping[str, tuple[str, ...]] = {
+    ENDPOINT: (
+        *("name", "description", "contract", "authtype", "url", "messageformat", "connectionmode"),
+        *("path", "namespaceaddress", "namespaceformat", "solutionnamespace", "saskeyname"),
+    ),
+    STEP: (
+        *("name", "sdkmessageid", "sdkmessagefilterid", "stage", "mode", "rank", "filteringattributes"),
+        *("eventhandler", "impersonatinguserid", "asyncautodelete", "supporteddeployment", "statecode"),
+    ),
+    IMAGE: ("name", "entityalias", "imagetype", "messagepropertyname", "attributes", f"{STEP}id"),
+}
+
+#: Lists of columns: their order means nothing.
+_LISTS = frozenset({"filteringattributes", "attributes"})
+
+#: Choices as people read them.
+_LABELS: Mapping[str, Mapping[int, str]] = {
+    "stage": {10: "PreValidation", 20: "PreOperation", 40: "PostOperation"},
+    "mode": {0: "Synchronous", 1: "Asynchronous"},
+    "statecode": {0: "Enabled", 1: "Disabled"},
+    "imagetype": {0: "PreImage", 1: "PostImage", 2: "Both"},
+    "contract": {2: "Queue", 5: "Topic", 6: "Queue (Persistent)", 8: "Webhook"},
+    "authtype": {2: "SAS Key", 4: "Webhook Key", 5: "Http Header", 6: "Http Query String"},
+    "messageformat": {1: "Binary XML", 2: "Json", 3: "Text XML"},
+    "supporteddeployment": {0: "Server Only", 1: "Outlook Client Only", 2: "Both"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a registration table. ``columns`` has those that have a value.
+
+    ``secrets`` are columns that can be written and never read: only a row that is wanted knows them.
+    """
+
+    table: str
+    id: str
+    columns: Columns
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, entity: Entity) -> Row:
+        """A row as it was read."""
+        return cls(entity.logical_name, entity.id or "", dict(entity.items()))
+
+    @property
+    def name(self) -> str:
+        return str(self.columns.get("name", ""))
+
+    @property
+    def reference(self) -> EntityReference:
+        return EntityReference(self.table, self.id, self.name)
+
+
+def same(column: str, one: Any, other: Any) -> bool:
+    """Whether two values of a column mean the same."""
+    if column in _LISTS:
+        return _listed(one) == _listed(other)
+    return (one or None) == (other or None)
+
+
+def text(column: str, value: Any) -> str | None:
+    """A value as it is shown; None when there is none."""
+    match value:
+        case None | "":
+            return None
+        case OptionSetValue(value=number):
+            return _LABELS.get(column, {}).get(number, str(number))
+        case EntityReference():
+            return value.name or value.id
+        case bool():
+            return "yes" if value else "no"
+    return ", ".join(sorted(_listed(value))) if column in _LISTS else str(value)
+
+
+def _listed(value: str | None) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in (value or "").split(",") if name.strip())

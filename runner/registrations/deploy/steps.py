@@ -1,0 +1,112 @@
+"""Steps of the file as rows of ``sdkmessageprocessingstep``, and their images.
+
+A deferred step is told of after the commit, whatever stage it declares: it becomes an asynchronous PostOperation step,
+and the runner replays it as its own stage. An inline step is a synchronous webhook at the stage it declares.
+
+Sources: https://learn.microsoft.com/power-apps/developer/data-platform/register-plug-in
+  https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessageprocessingstepimage
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dataverse_client.types import EntityReference, OptionSetValue, guid
+from runner.registrations.deploy.endpoints import DEFAULT_ENDPOINT
+from runner.registrations.deploy.rows import IMAGE, STEP, Row
+from runner.registrations.identity import image_id, remote_name, step_id
+from runner.registrations.model import ASYNCHRONOUS, SYNCHRONOUS
+
+if TYPE_CHECKING:
+    from azure_bridge.secrets import Secrets
+    from runner.registrations.model import ImageRegistration, Registrations, StepRegistration
+
+POST_OPERATION = 40
+ENABLED, DISABLED = 0, 1
+
+IMAGE_TYPES = {"pre": 0, "post": 1, "both": 2}
+
+#: Message -> the parameter that holds the row an image is of; Target for all others.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-plug-in#define-entity-images
+_IMAGE_PROPERTIES = {
+    "Create": "Id",
+    "CreateMultiple": "Ids",
+    "UpdateMultiple": "Targets",
+    "SetState": "EntityMoniker",
+    "SetStateDynamicEntity": "EntityMoniker",
+    "Send": "EmailId",
+    "DeliverIncoming": "EmailId",
+    "DeliverPromote": "EmailId",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What a step listens to. ``table`` None is every table."""
+
+    message: str
+    table: str | None
+
+    def __str__(self) -> str:
+        return f"{self.message} of {self.table or 'any Entity'}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStep:
+    """A step as an environment should have it. Its row lacks the ids of what it listens to: they are the environment's.
+
+    ``row`` and ``images`` are what is compared.
+    """
+
+    row: Row
+    listening: Listening
+    images: tuple[Row, ...] = ()
+
+
+def remote_steps(registrations: Registrations, endpoints: Mapping[str, Row], secrets: Secrets) -> list[RemoteStep]:
+    """A remote step for every step of the file, disabled ones too.
+
+    Raises:
+      SecretError: a reference cannot be resolved.
+    """
+    return [_step(registrations, each, endpoints, secrets) for each in registrations.steps]
+
+
+def _step(
+    registrations: Registrations, step: StepRegistration, endpoints: Mapping[str, Row], secrets: Secrets
+) -> RemoteStep:
+    table = None if step.entity is None else registrations.logical_name(step.entity)
+    inline = step.delivery == "inline"
+    run_as = secrets.resolve(step.run_as)
+    columns: dict[str, Any] = {
+        "name": remote_name(step.name, step.message, table),
+        "stage": OptionSetValue(step.stage if inline else POST_OPERATION),
+        "mode": OptionSetValue(SYNCHRONOUS if inline else ASYNCHRONOUS),
+        "rank": step.rank,
+        "filteringattributes": ",".join(sorted(step.filtering_attributes)) or None,
+        "eventhandler": endpoints[step.endpoint or DEFAULT_ENDPOINT].reference,
+        "impersonatinguserid": EntityReference("systemuser", guid(run_as)) if run_as else None,
+        # Or the system jobs of what went well pile up.
+        "asyncautodelete": not inline,
+        "supporteddeployment": OptionSetValue(0),
+        "statecode": OptionSetValue(ENABLED if step.enabled else DISABLED),
+    }
+    row = Row(STEP, step_id(step.name), columns)
+    images = tuple(_image(row, step.message, each) for each in step.images)
+    return RemoteStep(row, Listening(step.message, table), images)
+
+
+def _image(step: Row, message: str, image: ImageRegistration) -> Row:
+    """What its id is derived from never changes: an image of another kind is another image."""
+    holder = _IMAGE_PROPERTIES.get(message, "Target")
+    columns = {
+        "name": image.alias,
+        "entityalias": image.alias,
+        "imagetype": OptionSetValue(IMAGE_TYPES[image.type]),
+        "messagepropertyname": holder,
+        "attributes": ",".join(sorted(image.attributes)) or None,
+        "sdkmessageprocessingstepid": step.reference,
+    }
+    return Row(IMAGE, image_id(step.id, image.type, image.alias, holder), columns)

@@ -1,0 +1,45 @@
+"""Ids of what this file registers elsewhere, derived from names: the same on every machine, so nothing is kept.
+
+A row in an environment proves by its id whose it is: one whose id follows from its own name was made from such a
+file, and one with any other id was not. Changing a step's stage or filter changes its row; renaming it makes another.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+_NAMESPACE = UUID("b0a5c9c4-8d0e-5a0a-9a55-3f9f2f3b7d61")
+
+#: Dataverse's limit for the name of a step.
+MAX_NAME = 256
+
+
+def step_id(name: str) -> str:
+    """The ``sdkmessageprocessingstepid`` of the step of that name in the file."""
+    return _id("sdkmessageprocessingstep", name)
+
+
+def image_id(step: str, *facts: str) -> str:
+    """The ``sdkmessageprocessingstepimageid`` of an image: its step's id, and what cannot change about it."""
+    return _id("sdkmessageprocessingstepimage", step, *facts)
+
+
+def endpoint_id(name: str) -> str:
+    """The ``serviceendpointid`` of the endpoint of that name in the file."""
+    return _id("serviceendpoint", name)
+
+
+def remote_name(handler: str, message: str, table: str | None) -> str:
+    """What Dataverse calls a step: ``<handler>: <Message> of <table>``, as the registration tools name theirs."""
+    return f"{handler}: {message} of {table or 'any Entity'}"
+
+
+def handler_of(name: str) -> str | None:
+    """The file's name of a step, from Dataverse's; None for one that is named otherwise."""
+    handler, separator, rest = name.rpartition(": ")
+    return handler if separator and " of " in rest else None
+
+
+def _id(*names: str) -> str:
+    # A line break cannot be part of a name, so that no two lists of names read the same.
+    return str(uuid5(_NAMESPACE, "\n".join(names)))
