@@ -38,7 +38,7 @@ from runner.emulator.job_runner import run_job
 from runner.emulator.jobs import Job
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.metadata.model import Metadata
-from runner.emulator.notifications import Notifier, SenderFactory
+from runner.emulator.notifications import SenderFactory
 from runner.emulator.records import Records
 from runner.emulator.seed import (
     ADMINISTRATOR_ID,
@@ -103,10 +103,10 @@ class Emulator:
         self._engine = Engine(
             Store(metadata or load_metadata(), database),
             self.clock,
-            Notifier(f"{organization.organization_name}.dataverse.local", service_bus_senders),
             Services(services or {}),
             organization,
             sink,
+            service_bus_senders,
         )
         for step in steps:
             self._engine.steps.add(step)

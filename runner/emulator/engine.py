@@ -18,7 +18,7 @@ from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNot
 from runner.emulator.job_queue import JobQueue
 from runner.emulator.jobs import Job
 from runner.emulator.messages import MESSAGES, Handler
-from runner.emulator.notifications import Notification, Notifier
+from runner.emulator.notifications import Notification, SenderFactory, Surroundings
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.pipeline import Pipeline
 from runner.emulator.records import Records
@@ -53,10 +53,10 @@ class Engine:
         self,
         store: Store,
         clock: Clock,
-        notifier: Notifier,
         services: Services,
         organization: Organization,
         sink: TraceSink | None,
+        senders: SenderFactory | None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -66,7 +66,8 @@ class Engine:
         self.turn = threading.RLock()
         self.ids = sequential_guids()
         self.records = Records(store, clock)
-        self.steps = RegisteredSteps(store, self.records, notifier)
+        host = f"{organization.organization_name}.dataverse.local"
+        self.steps = RegisteredSteps(store, self.records, Surroundings(host, self._format, senders))
         self.customizations = Customizations(store, self._use_metadata)
         self.steps.reconcile()
         self.users = Users(store, self.records)
@@ -129,6 +130,10 @@ class Engine:
         if step is not None:
             self.steps.add_internal(step)
 
+    def _format(self, target: Entity) -> None:
+        with self.turn:
+            self.records.format(target)
+
     def _use_metadata(self) -> None:
         self.records.forget_tables()
         self.steps.follow_metadata()
@@ -142,6 +147,7 @@ class Engine:
         with self.turn:
             if self._open is not None:
                 raise InvalidOperation("A transaction is open already; transactions do not nest.")
+            self.write_traces()
             transaction = self._open = Transaction(self.store)
             try:
                 with transaction:

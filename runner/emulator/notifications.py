@@ -21,7 +21,7 @@ from azure_bridge.queues.contract import (
     QueueUnavailableError,
 )
 from azure_bridge.redaction import redact, register_secret
-from dataverse_client.types import OrderExpression, OrderType, QueryExpression
+from dataverse_client.types import Entity, OrderExpression, OrderType, QueryExpression
 from runner.emulator.notification_faults import (
     NotificationFailed,
     ServiceBusMaxSizeExceeded,
@@ -39,6 +39,7 @@ from runner.emulator.service_endpoints import AuthType, MessageSender, ServiceEn
 from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import UnknownValueTypeError
 from runner.execution.remote_values import encode_value
+from runner.execution.step import Stage
 from runner.plugin import Plugin, PluginContext
 
 #: Seconds an endpoint has to answer.
@@ -57,25 +58,46 @@ _SAID_AT_MOST = 500
 SenderFactory: TypeAlias = Callable[[ServiceEndpoint], MessageSender]
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every notification of an environment needs: ``host`` is the environment's host name.
+
+    ``format_target`` fills a Target's formatted values; ``senders`` finds the way to a queue or topic.
+    """
+
+    host: str
+    format_target: Callable[[Entity], None]
+    senders: SenderFactory | None = None
+
+
 class Notification(Plugin):
     """A step's handler that is no plug-in of anybody's: it leaves no row in the plug-in trace log."""
+
+    def __init__(self, endpoint: ServiceEndpoint, surroundings: Surroundings) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._surroundings = surroundings
+
+    def _body(self, context: PluginContext, limit: int, too_large: type[NotificationFailed]) -> tuple[bytes, bool]:
+        """The body, and whether what makes it long had to be left out."""
+        if context.message_name == "Create" and context.stage == Stage.POST_OPERATION:
+            self._surroundings.format_target(context.target)
+        return _fitted(context, limit, too_large)
 
 
 class WebhookNotification(Notification):
     """Posts the context. Anything but 2xx fails the step."""
 
-    def __init__(self, endpoint: ServiceEndpoint, organization_host: str, timeout: float = WEBHOOK_TIMEOUT) -> None:
-        super().__init__()
-        self._endpoint = endpoint
-        self._organization_host = organization_host
+    def __init__(self, endpoint: ServiceEndpoint, surroundings: Surroundings, timeout: float = WEBHOOK_TIMEOUT) -> None:
+        super().__init__(endpoint, surroundings)
         self._timeout = timeout
         self._session = requests.Session()
         # What a proxy of this machine's surroundings would do with its own addresses is anybody's guess.
         self._session.trust_env = not is_loopback(urlsplit(endpoint.url).hostname)
 
     def execute(self, context: PluginContext) -> None:
-        body, exceeded = _fitted(context, WEBHOOK_LIMIT, WebhooksMaxSizeExceeded)
-        headers = _headers(context, self._organization_host)
+        body, exceeded = self._body(context, WEBHOOK_LIMIT, WebhooksMaxSizeExceeded)
+        headers = _headers(context, self._surroundings.host)
         if exceeded:
             headers["x-ms-dynamics-msg-size-exceeded"] = "true"
         own_headers, query = _authentication(self._endpoint)
@@ -111,12 +133,6 @@ class WebhookNotification(Notification):
 class ServiceBusNotification(Notification):
     """Hands the context to a queue or topic, as a message that carries the claims in its properties."""
 
-    def __init__(self, endpoint: ServiceEndpoint, organization_host: str, senders: SenderFactory | None) -> None:
-        super().__init__()
-        self._endpoint = endpoint
-        self._organization_host = organization_host
-        self._senders = senders
-
     def execute(self, context: PluginContext) -> None:
         message = self._message(context)
         context.trace("{}: {} bytes", self._endpoint.address, len(message.body))
@@ -130,15 +146,16 @@ class ServiceBusNotification(Notification):
             raise ServiceBusPostFailed(self._failed(error)) from None
 
     def _sender(self) -> MessageSender:
-        if self._senders is None:
+        senders = self._surroundings.senders
+        if senders is None:
             raise ServiceBusPostFailed(
                 f"There is nothing to send to {self._endpoint.address} with. Give the emulator service_bus_senders."
             )
-        return self._senders(self._endpoint)
+        return senders(self._endpoint)
 
     def _message(self, context: PluginContext) -> QueueMessage:
-        body, exceeded = _fitted(context, SERVICE_BUS_LIMIT, ServiceBusMaxSizeExceeded)
-        properties = _claims(context, self._organization_host)
+        body, exceeded = self._body(context, SERVICE_BUS_LIMIT, ServiceBusMaxSizeExceeded)
+        properties = _claims(context, self._surroundings.host)
         if exceeded:
             properties["MessageMaxSizeExceeded"] = "true"
         return QueueMessage(
@@ -152,19 +169,12 @@ class ServiceBusNotification(Notification):
         return redact(f"The message could not be sent to {self._endpoint.address}: {error}")
 
 
-@dataclass(frozen=True, slots=True)
-class Notifier:
-    """Makes the notification of an endpoint. ``senders`` finds the way to a queue or topic."""
-
-    organization_host: str
-    senders: SenderFactory | None = None
-
-    def notification(self, endpoint: ServiceEndpoint) -> Notification:
-        for secret in (endpoint.auth_value, endpoint.sas_key, endpoint.sas_token):
-            register_secret(secret)
-        if endpoint.is_webhook:
-            return WebhookNotification(endpoint, self.organization_host)
-        return ServiceBusNotification(endpoint, self.organization_host, self.senders)
+def notification(endpoint: ServiceEndpoint, surroundings: Surroundings) -> Notification:
+    """The handler of an endpoint's steps. From now on its secrets are masked wherever text is redacted."""
+    for secret in (endpoint.auth_value, endpoint.sas_key, endpoint.sas_token):
+        register_secret(secret)
+    kind = WebhookNotification if endpoint.is_webhook else ServiceBusNotification
+    return kind(endpoint, surroundings)
 
 
 @encode_value.register

@@ -8,34 +8,28 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, QueryExpression
-from runner.emulator.errors import InvalidArgument, OrganizationServiceFault
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
+from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.metadata.load import stable_id
-from runner.emulator.notifications import Notifier
+from runner.emulator.notifications import Surroundings
 from runner.emulator.records import Records
 from runner.emulator.sdk_messages import SdkMessages
 from runner.emulator.seed import SYSTEM_USER_ID
-from runner.emulator.service_endpoints import ServiceEndpoint
+from runner.emulator.step_reader import StepReader
 from runner.emulator.step_rows import (
+    CHECKED,
     ENDPOINT,
     IMAGE,
     SECURE_CONFIG,
     STEP,
     assembly_row,
-    check_image,
-    check_step,
     image_rows,
-    images,
-    names,
-    number,
-    runs_on_server,
     step_row,
     type_row,
 )
@@ -43,14 +37,10 @@ from runner.emulator.step_table import Plans, StepTable
 from runner.emulator.store import Store
 from runner.emulator.transaction import Transaction
 from runner.emulator.write_only import WriteOnlyColumns
-from runner.execution.step import DEFAULT_TIMEOUT, Mode, Step, StepError
-from runner.plugin import Plugin
-from runner.registrations.plugins import PluginLoadError, load_plugin
+from runner.execution.step import Step
 
 _log = logging.getLogger(__name__)
 
-#: A webhook may be waited for twice.
-_NOTIFICATION_TIMEOUT = DEFAULT_TIMEOUT + 20.0
 _NOTHING = nullcontext()
 
 #: A step's rows: as long as all their versions are the same, it is the same step.
@@ -75,12 +65,12 @@ class _Made:
 class RegisteredSteps:
     """Answers what to run, as :class:`StepTable` does, from rows that may have changed since the last answer."""
 
-    def __init__(self, store: Store, records: Records, notifier: Notifier) -> None:
+    def __init__(self, store: Store, records: Records, surroundings: Surroundings) -> None:
         self._store = store
         self._records = records
-        self._notifier = notifier
         self._messages = SdkMessages(store)
         self._secrets = WriteOnlyColumns(store)
+        self._reader = StepReader(store, records, self._secrets, surroundings)
         #: With plug-in instances, which rows cannot hold.
         self._given: dict[str, Step] = {}
         #: The platform's own: they have no rows.
@@ -125,8 +115,7 @@ class RegisteredSteps:
     def _usable(self, id: str) -> Step | None:
         """The step a row stands for; None for one that cannot run any more, as when its plug-in is gone."""
         try:
-            row = self._row(STEP, id)
-            return self._step(row) if runs_on_server(row) else None
+            return self._reader.step(id, self._given.get(id))
         except OrganizationServiceFault as fault:
             _log.warning("Step %s does not run: %s", id, fault.message)
             return None
@@ -206,7 +195,7 @@ class RegisteredSteps:
 
         Leaving it raises InvalidArgument, with the platform's code, when it is not.
         """
-        return self._checked(target) if target.logical_name in _CHECKED else _NOTHING
+        return self._checked(target) if target.logical_name in CHECKED else _NOTHING
 
     @contextmanager
     def _checked(self, target: Entity) -> Iterator[None]:
@@ -215,113 +204,9 @@ class RegisteredSteps:
         id = target.id or EMPTY_GUID
         self._secrets.keep(id, taken)
         if target.logical_name == ENDPOINT:
-            self._endpoint(id)
-        for step in self._concerned(target.logical_name, id):
-            self._step(self._row(STEP, step))
-
-    def _concerned(self, table: str, id: str) -> Iterable[str]:
-        """The steps to which a row of ``table`` belongs."""
-        if table == IMAGE:
-            return [self._row(IMAGE, id)[f"{STEP}id"].id]
-        column = {STEP: f"{STEP}id", ENDPOINT: "eventhandler"}[table]
-        sql = f"SELECT {STEP}id FROM {STEP} WHERE {column} = ?"  # noqa: S608
-        return [row[0] for row in self._store.execute(sql, (id,)).fetchall()]
-
-    # --- rows -> step -----------------------------------------------------------------------------------------
-
-    def _step(self, row: Entity) -> Step:
-        """The step a row stands for. Raises InvalidArgument when there can be no such step."""
-        id = row.id or EMPTY_GUID
-        message, entity, allowed = self._listens_to(row)
-        table = self._store.metadata.tables.get(entity) if entity else None
-        check_step(row, message, table, allowed=allowed)
-        image_list = self._image_rows(id)
-        for image in image_list:
-            check_image(image, message, number(row, "stage"), table)
-        facts: dict[str, Any] = {
-            "message": message,
-            "entity": entity,
-            "stage": number(row, "stage"),
-            "mode": number(row, "mode"),
-            "rank": row.get("rank", 1),
-            "filtering_attributes": frozenset(names(row, "filteringattributes")),
-            "images": images(image_list),
-            "run_as": row["impersonatinguserid"].id if row.get("impersonatinguserid") else None,
-            "name": row.get("name", ""),
-            "async_auto_delete": row.get("asyncautodelete", False),
-        }
-        try:
-            return self._with_handler(row, facts)
-        except (StepError, PluginLoadError) as error:
-            raise InvalidArgument(str(error)) from error
-
-    def _with_handler(self, row: Entity, facts: dict[str, Any]) -> Step:
-        handler = row.get("eventhandler") or row.get("plugintypeid")
-        if handler is None:
-            raise InvalidArgument(f"Step {row.get('name')!r} has no eventhandler: neither plug-in type nor endpoint.")
-        if handler.logical_name == ENDPOINT:
-            plugin = self._notification(handler.id, facts)
-            return Step(plugin=plugin, id=row.id or "", timeout=_NOTIFICATION_TIMEOUT, **facts)
-        given = self._given.get(row.id or "")
-        if given is not None and row.get("configuration") is None:
-            return replace(given, **facts)
-        return Step(plugin=self._plugin(handler, row), id=row.id or "", **facts)
-
-    def _notification(self, endpoint_id: str, facts: dict[str, Any]) -> Plugin:
-        endpoint = self._endpoint(endpoint_id)
-        if not endpoint.is_webhook and facts["mode"] != Mode.ASYNCHRONOUS:
-            raise InvalidArgument(
-                f"Step {facts['name']!r}: only asynchronous steps can send to a queue or topic. Set mode to 1."
-            )
-        return self._notifier.notification(endpoint)
-
-    def _endpoint(self, id: str) -> ServiceEndpoint:
-        return ServiceEndpoint.of(self._row(ENDPOINT, id), self._secrets.values(id))
-
-    def _plugin(self, handler: EntityReference, row: Entity) -> Plugin:
-        secure = row.get(f"{SECURE_CONFIG}id")
-        secure_text = self._row(SECURE_CONFIG, secure.id).get("secureconfig") if secure else None
-        type_name = self._row("plugintype", handler.id)["typename"]
-        return load_plugin(type_name, _configuration(row.get("configuration")), _configuration(secure_text))
-
-    def _listens_to(self, row: Entity) -> tuple[str, str | None, bool]:
-        """Message, table (None for every table), and whether custom steps may listen to it."""
-        message, message_filter = row.get("sdkmessageid"), None
-        if row.get("sdkmessagefilterid") is not None:
-            message_filter = self._row("sdkmessagefilter", row["sdkmessagefilterid"].id)
-            of_filter = message_filter["sdkmessageid"]
-            if message is not None and message != of_filter:
-                raise InvalidArgument(
-                    f"Step {row.get('name')!r}: sdkmessagefilterid is not a filter of the message sdkmessageid names."
-                )
-            message = of_filter
-        if message is None:
-            raise InvalidArgument(f"Step {row.get('name')!r} names no message: set sdkmessageid.")
-        name: str = self._row("sdkmessage", message.id)["name"]
-        if message_filter is None:
-            return name, None, True
-        return name, message_filter["primaryobjecttypecode"], message_filter["iscustomprocessingstepallowed"]
-
-    def _image_rows(self, step_id: str) -> list[Entity]:
-        found = self._records.retrieve_multiple(
-            QueryExpression.of(IMAGE, where={f"{STEP}id": step_id}), formatted=False
-        )
-        return found.entities
-
-    def _row(self, table: str, id: str) -> Entity:
-        return self._records.retrieve(EntityReference(table, id), formatted=False)
+            self._reader.endpoint(id)
+        for step in self._reader.steps_of(EntityReference(target.logical_name, id)):
+            self._reader.step(step, self._given.get(step))
 
     def _exists(self, reference: EntityReference) -> bool:
         return self._records.resolve_key(reference) is not None
-
-
-_CHECKED = frozenset({STEP, IMAGE, ENDPOINT})
-
-
-def _configuration(text: str | None) -> dict[str, Any] | str | None:
-    """A JSON object as what it says, anything else as the text it is."""
-    try:
-        value = json.loads(text or "")
-    except ValueError:
-        return text
-    return value if isinstance(value, dict) else text

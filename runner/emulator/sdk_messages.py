@@ -7,6 +7,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from runner.emulator.metadata.load import stable_id
 from runner.emulator.metadata.model import Metadata, Ownership, Table
@@ -56,6 +57,7 @@ def filter_id(message: str, table: str) -> str:
     return _id("sdkmessagefilter", f"{message.lower()}/{table}")
 
 
+@cache
 def _id(kind: str, name: str) -> str:
     known = _PLATFORM_IDS.get(name)
     return f"{known}{_PLATFORM_SUFFIX}" if known else stable_id(kind, name)

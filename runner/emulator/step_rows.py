@@ -7,6 +7,7 @@ Sources: https://learn.microsoft.com/power-apps/developer/data-platform/referenc
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
@@ -21,6 +22,9 @@ STEP = "sdkmessageprocessingstep"
 IMAGE = "sdkmessageprocessingstepimage"
 ENDPOINT = "serviceendpoint"
 SECURE_CONFIG = "sdkmessageprocessingstepsecureconfig"
+
+#: Tables whose rows must describe something that can run.
+CHECKED = frozenset({STEP, IMAGE, ENDPOINT})
 
 STAGE_NOT_ALLOWED = 0x80044184
 STEP_NOT_ALLOWED = 0x80044187
@@ -51,6 +55,22 @@ _TARGET = ("Target",)
 _IMAGES = {message.lower(): kinds for message, kinds in IMAGES.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The message a step listens to, and on which table; without an ``entity`` on every one.
+
+    ``is_allowed`` is what the message filter says of custom steps.
+    """
+
+    message: str
+    table: Table | None = None
+    entity: str | None = None
+    is_allowed: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.message} of {self.entity or 'any Entity'}"
+
+
 # --- a step as rows -------------------------------------------------------------------------------------------
 
 
@@ -66,7 +86,11 @@ def type_row(step: Step, assembly: Entity) -> Entity:
     name = step.plugin_name
     columns = {"typename": name, "name": name, "friendlyname": name, "assemblyname": assembly["name"]}
     columns["pluginassemblyid"] = assembly.to_entity_reference()
-    return Entity("plugintype", stable_id("plugintype", name), columns)
+    return Entity("plugintype", plugin_type_id(step), columns)
+
+
+def plugin_type_id(step: Step) -> str:
+    return stable_id("plugintype", step.plugin_name)
 
 
 def step_row(step: Step, handler: EntityReference, message: str, message_filter: str | None) -> Entity:
@@ -133,8 +157,8 @@ def images(rows: Iterable[Entity]) -> tuple[Image, ...]:
     )
 
 
-def check_step(row: Entity, message: str, table: Table | None, *, allowed: bool) -> None:
-    """Refuse what Dataverse refuses to register. ``allowed`` is what the message filter says of custom steps.
+def check_step(row: Entity, listening: Listening) -> None:
+    """Refuse what Dataverse refuses to register.
 
     Raises:
       InvalidArgument: with the platform's code.
@@ -145,34 +169,36 @@ def check_step(row: Entity, message: str, table: Table | None, *, allowed: bool)
         raise InvalidArgument(f"{step}: stage {stage} is the platform's. Use 10, 20 or 40.", code=STAGE_NOT_ALLOWED)
     if mode == Mode.ASYNCHRONOUS and stage != Stage.POST_OPERATION:
         raise InvalidArgument(f"{step}: an asynchronous step takes stage 40.", code=STAGE_NOT_ALLOWED)
-    if not allowed or not allows_steps(message):
-        of_table = f" of {table.logical_name}" if table else ""
-        raise InvalidArgument(f"{step}: custom steps cannot listen to {message}{of_table}.", code=STEP_NOT_ALLOWED)
+    if not listening.is_allowed or not allows_steps(listening.message):
+        raise InvalidArgument(f"{step}: custom steps cannot listen to {listening}.", code=STEP_NOT_ALLOWED)
     if not runs_on_server(row) and row.get("sdkmessageprocessingstepsecureconfigid") is not None:
         raise InvalidArgument(
             f"{step}: a secure configuration needs supporteddeployment 0.", code=SECURE_CONFIG_NOT_ON_SERVER
         )
-    _check_columns(table, names(row, "filteringattributes"))
+    _check_columns(listening.table, names(row, "filteringattributes"))
 
 
-def check_image(row: Entity, message: str, stage: int, table: Table | None) -> None:
+def check_image(row: Entity, listening: Listening, stage: int) -> None:
     """Refuse an image the step's message or stage has not. Raises InvalidArgument with the platform's code."""
-    image, kind = f"Image {row.get('entityalias')!r}", _KINDS[number(row, "imagetype")]
+    image, kind, message = f"Image {row.get('entityalias')!r}", _KINDS[number(row, "imagetype")], listening.message
     kinds = _IMAGES.get(message.lower())
     if kinds is None:
         raise InvalidArgument(f"{image}: {message} supports no images.", code=IMAGES_NOT_SUPPORTED)
-    if kind not in kinds and not (kind == "both" and len(kinds) > 1):
+    if not ({"pre", "post"} if kind == "both" else {kind}) <= kinds:
         raise InvalidArgument(f"{image}: {message} has no {kind}-image.", code=IMAGE_TYPE_NOT_SUPPORTED)
     if kind != "pre" and stage != Stage.POST_OPERATION:
         raise InvalidArgument(f"{image}: there is no post-image before stage 40.", code=POST_IMAGE_TOO_EARLY)
+    _check_property(image, message, row.get("messagepropertyname"))
+    _check_columns(listening.table, names(row, "attributes"))
+
+
+def _check_property(image: str, message: str, name: str | None) -> None:
     properties = image_properties(message)
-    if str(row.get("messagepropertyname")).lower() not in map(str.lower, properties):
-        expected = " or ".join(properties)
+    if (name or "").lower() not in map(str.lower, properties):
         raise InvalidArgument(
-            f"{image}: messagepropertyname of {message} is {expected}, not {row.get('messagepropertyname')}.",
+            f"{image}: messagepropertyname of {message} is {' or '.join(properties)}, not {name}.",
             code=PROPERTY_NOT_VALID,
         )
-    _check_columns(table, names(row, "attributes"))
 
 
 def _check_columns(table: Table | None, columns: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from azure_bridge.queues.embedded import EmbeddedQueue
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
 from runner.emulator.notification_faults import WebhooksHttpRequestTimedOut
-from runner.emulator.notifications import WebhookNotification
+from runner.emulator.notifications import Surroundings, WebhookNotification
 from runner.emulator.service_endpoints import AuthType, Contract, ServiceEndpoint
 from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
@@ -67,6 +67,15 @@ def test_the_request_comes_first_in_the_parent_context(service, hooked, receiver
     parent = RemoteContext.decode(receiver.heard[0].body).context.parent_context
     assert (parent.stage, parent.owning_extension.name) == (30, "ObjectModel Implementation")
     assert "createdon" not in parent.target
+
+
+def test_a_created_row_comes_with_its_values_as_people_read_them(service, hooked, receiver):
+    hooked(table="new_payment")
+    service.create(Entity("new_payment", attributes={"new_name": "7", "new_amount": Money(Decimal("10.50"))}))
+    context = RemoteContext.decode(receiver.heard[0].body).context
+    assert context.target.formatted_values["new_amount"] == "$10.5000"
+    assert context.target.formatted_values["new_paymentstatus"] == "Draft"
+    assert context.parent_context.target.formatted_values == {}
 
 
 def test_headers_say_what_the_body_is_about(crm, service, hooked, receiver):
@@ -216,7 +225,7 @@ def test_an_endpoint_has_only_so_long(crm, service, serving):
     with serving(lambda request: over.wait(30)) as url:
         endpoint = ServiceEndpoint("", "a hook", Contract.WEBHOOK, AuthType.WEBHOOK_KEY, "s3cret-key", url)
         with pytest.raises(WebhooksHttpRequestTimedOut, match=r"within 0\.1 seconds") as refused:
-            WebhookNotification(endpoint, "host", timeout=0.1).execute(context)
+            WebhookNotification(endpoint, Surroundings("host", lambda target: None), timeout=0.1).execute(context)
         over.set()
     assert "s3cret-key" not in str(refused.value)
 
