@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from runner.tracing.model import TraceSink
     from runner.web.dataverse.host import Hosting, Site
     from runner.web.dataverse.service_protection import Limits
 
@@ -103,26 +102,14 @@ def _limits(requests: int | None, window: int | None) -> Limits:
 
 
 def _serve(hosting: Hosting, port: int, *, quiet: bool, as_json: bool) -> None:
+    from runner.cli.timeline import timeline
     from runner.web.dataverse.host import hosted
     from runner.web.server import Server, listen, url_of
 
-    with listen(hosting.host, port) as bound, hosted(hosting, None if quiet else _sink()) as site:
+    with listen(hosting.host, port) as bound, hosted(hosting, None if quiet else timeline()) as site:
         url = url_of(bound, hosting.host, secure=hosting.tls)
         said = _line(url, site) if as_json else _welcome(url, hosting, site)
         Server(site.app, bound, site.certificate).serve_until_stopped(lambda: click.echo(said))
-
-
-def _sink() -> TraceSink:
-    """Tells what plug-ins do as it happens: each thread's part as a timeline of its own."""
-    from functools import partial
-
-    from runner.emulator.metadata.load import load_metadata
-    from runner.simulation.telling import ValueFormatter
-    from runner.tracing.console import ConsoleTimeline
-    from runner.tracing.recorder import PerThread
-
-    format_value = ValueFormatter(load_metadata())
-    return PerThread(partial(ConsoleTimeline, click.echo, format_value, click.style, hidden=format_value.hidden))
 
 
 def _line(url: str, site: Site) -> str:

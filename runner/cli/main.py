@@ -14,7 +14,10 @@ import click
 COMMANDS = {
     "check": ("runner.cli.check:check", "Check registrations.yaml and the plug-ins it names."),
     "simulate": ("runner.cli.simulate:simulate", "Take a row through the plug-ins to Stripe and back."),
+    "queue": ("runner.cli.queue:queue", "Look into the queues, and handle their dead letters."),
     "emulate": ("runner.cli.emulate:emulate", "Serve the embedded Dataverse to any client of its Web API."),
+    "serve": ("runner.cli.serve:serve", "Receive what Dataverse and Stripe send, and act on it."),
+    "work": ("runner.cli.work:work", "Run the workers of the queues alone."),
 }
 
 

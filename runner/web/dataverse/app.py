@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +18,7 @@ from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.webapi import Request, Response, WebApi
 from runner.emulator.webapi.exchange import json_response
 from runner.emulator.webapi.faults import error_body
+from runner.web.asgi import BodyTooLong, Disconnected, client_of, headers_of, read_body, respond
 from runner.web.dataverse.authentication import Doorkeeper, Unauthorized
 from runner.web.dataverse.service_protection import ServiceProtection, TooManyRequests
 
@@ -39,10 +39,6 @@ class BadAuthTicket(OrganizationServiceFault):
 class BodyTooLarge(OrganizationServiceFault):
     code = 0x80060888
     http_status = 413
-
-
-class Disconnected(Exception):
-    """The client went away before it had said everything."""
 
 
 class DataverseApp:
@@ -75,20 +71,20 @@ class DataverseApp:
         self._threads.shutdown()
 
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _headers(scope)
+        headers = headers_of(scope)
         try:
             response = await self._answer(scope, headers, receive)
         except Disconnected:
             return
         except Unauthorized as refusal:
             response = _unauthorized(_origin(scope, headers), refusal)
-        except BodyTooLarge as fault:
-            response = _refusal(fault, {"Connection": "close"})
-        await _send(send, response)
+        except BodyTooLong:
+            response = _refusal(_too_large(self._max_body), {"Connection": "close"})
+        await respond(send, response.status, response.body, response.headers)
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Response:
-        user_id = self._doorkeeper.admit(_client(scope), headers)
-        body = await _read(receive, headers, self._max_body)
+        user_id = self._doorkeeper.admit(client_of(scope), headers)
+        body = await read_body(receive, headers, self._max_body)
         request = Request(scope["method"], _url(scope, headers), headers, body, user_id)
         if self._protection is None:
             return await self._handle(request)
@@ -110,20 +106,6 @@ class DataverseApp:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._api.handle, request)
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
-def _client(scope: Scope) -> str:
-    """The address a request came from; nothing, which is nowhere near, when the server does not know."""
-    client = scope.get("client")
-    return client[0] if client else ""
-
-
 def _origin(scope: Scope, headers: Mapping[str, str]) -> str:
     return f"{scope['scheme']}://{headers.get('host', 'localhost')}"
 
@@ -132,25 +114,6 @@ def _url(scope: Scope, headers: Mapping[str, str]) -> str:
     path = f"{_origin(scope, headers)}{scope['raw_path'].decode('latin-1')}"
     query = scope["query_string"]
     return f"{path}?{query.decode('latin-1')}" if query else path
-
-
-async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
-    """Raises BodyTooLarge, as soon as it is known, or Disconnected."""
-    announced = headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _too_large(limit: int) -> BodyTooLarge:
@@ -165,14 +128,3 @@ def _unauthorized(origin: str, refusal: Unauthorized) -> Response:
 
 def _refusal(fault: OrganizationServiceFault, headers: Mapping[str, str]) -> Response:
     return json_response(error_body(fault, details=False), fault.http_status, {"OData-Version": "4.0", **headers})
-
-
-async def _send(send: Send, response: Response) -> None:
-    headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers.items()
-    ]
-    if response.body:
-        headers.append((b"content-length", str(len(response.body)).encode()))
-    start: dict[str, Any] = {"type": "http.response.start", "status": response.status, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": response.body})

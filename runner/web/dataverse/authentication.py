@@ -34,7 +34,7 @@ class Doorkeeper:
           Unauthorized: nobody is known by that.
         """
         user_id = self._user_of(headers.get("authorization", ""))
-        if user_id is None and (self._require_token or not _is_local(client, headers)):
+        if user_id is None and (self._require_token or not is_local(client, headers)):
             raise Unauthorized(
                 "A bearer token of this server's token endpoint is needed: ask POST /{tenant}/oauth2/v2.0/token "
                 "for one, with any client id and secret. Only requests of the machine itself may go without."
@@ -51,7 +51,7 @@ class Doorkeeper:
             raise Unauthorized("The token has expired. Ask the token endpoint for a new one.") from None
 
 
-def _is_local(client: str, headers: Mapping[str, str]) -> bool:
+def is_local(client: str, headers: Mapping[str, str]) -> bool:
     """Whether the request was made on this machine, and not by a web page that made a browser here send it."""
     return (
         is_loopback(client)

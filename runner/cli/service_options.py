@@ -1,0 +1,52 @@
+"""What ``serve``, ``work``, ``listen`` and ``poll`` are told alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from runner.settings import Settings
+    from runner.tracing.model import TraceSink
+
+registrations_option = click.option(
+    "--registrations",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Which plug-ins run. [default: RUNNER_REGISTRATIONS or registrations.yaml]",
+)
+concurrency_option = click.option(
+    "--concurrency",
+    type=click.IntRange(1, 256),
+    default=4,
+    show_default=True,
+    help="Rows whose notifications are handled at the same time.",
+)
+quiet_option = click.option("--quiet", is_flag=True, help="Do not tell what plug-ins do.")
+
+
+def settings_with(registrations: Path | None) -> Settings:
+    """The settings, with the file the command line names in place of theirs. Raises SettingsError."""
+    from runner.settings import Settings
+
+    settings = Settings.load()
+    return replace(settings, runner_registrations=registrations) if registrations else settings
+
+
+def sink(quiet: bool) -> TraceSink:
+    """The timeline on the terminal, or nobody."""
+    if quiet:
+        from runner.tracing.recorder import Silence
+
+        return Silence()
+    from runner.cli.timeline import timeline
+
+    return timeline()
+
+
+def place_of(settings: Settings) -> str:
+    """Where Dataverse is, in a few words."""
+    return settings.dataverse_url or "the embedded Dataverse"

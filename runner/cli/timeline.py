@@ -1,0 +1,23 @@
+"""The timeline on the terminal, for the commands that serve or work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from runner.tracing.model import TraceSink
+
+
+def timeline() -> TraceSink:
+    """Tells what plug-ins do as it happens: each thread's part as a timeline of its own."""
+    from functools import partial
+
+    from runner.emulator.metadata.load import load_metadata
+    from runner.simulation.telling import ValueFormatter
+    from runner.tracing.console import ConsoleTimeline
+    from runner.tracing.recorder import PerThread
+
+    format_value = ValueFormatter(load_metadata())
+    return PerThread(partial(ConsoleTimeline, click.echo, format_value, click.style, hidden=format_value.hidden))

@@ -1,0 +1,53 @@
+"""The Stripe account the settings name: a live or test key, a compatible server, or the simulator in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import stripe
+
+from azure_bridge.clock import Clock
+from runner.settings import Settings
+from runner.stripe_simulator import StripeSimulator
+from runner.tracing.model import TraceSink
+from runner.tracing.stripe_calls import TracingHTTPClient
+
+#: Seconds to connect and to wait for an answer: shorter than the 60 seconds Dataverse waits for ours.
+_TIMEOUT = (3, 30)
+_RETRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StripeAccess:
+    """``client`` is what plug-ins get; ``webhook_secrets`` sign the events. ``simulator`` None: Stripe is elsewhere."""
+
+    title: str
+    client: stripe.StripeClient
+    webhook_secrets: tuple[str, ...]
+    simulator: StripeSimulator | None = None
+
+
+def stripe_access(settings: Settings, clock: Clock, sink: TraceSink) -> StripeAccess:
+    """Access as ``STRIPE_SECRET_KEY`` and ``STRIPE_API_BASE`` say; the simulator without both."""
+    if not settings.stripe_secret_key and not settings.stripe_api_base:
+        simulator = StripeSimulator(clock=clock)
+        client = _client(simulator.api_key, simulator.http_client(), None, clock, sink)
+        secrets = settings.stripe_webhook_secret or (simulator.webhook_secret,)
+        return StripeAccess("in-process simulator", client, secrets, simulator)
+    transport = stripe.RequestsClient(timeout=_TIMEOUT)
+    key = settings.stripe_secret_key or "sk_test_local"
+    client = _client(key, transport, settings.stripe_api_base, clock, sink)
+    mode = "live mode" if settings.stripe_live else "test mode"
+    return StripeAccess(settings.stripe_api_base or f"Stripe in {mode}", client, settings.stripe_webhook_secret)
+
+
+def _client(
+    key: str, transport: stripe.HTTPClient, base: str | None, clock: Clock, sink: TraceSink
+) -> stripe.StripeClient:
+    bases: dict[str, str] = {"api": base} if base else {}
+    return stripe.StripeClient(
+        key,
+        http_client=TracingHTTPClient(transport, sink, clock),
+        max_network_retries=_RETRIES,
+        base_addresses=bases,  # type: ignore[arg-type]  # a TypedDict with all keys optional
+    )

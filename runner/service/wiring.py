@@ -1,0 +1,187 @@
+"""One process's parts, wired as the settings say: CRM, Stripe, the two queues, and what runs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import stripe
+
+from azure_bridge.clock import Clock, SystemClock
+from azure_bridge.processor import PaymentProcessor
+from azure_bridge.queues import open_queue
+from azure_bridge.queues.contract import MessageQueue
+from azure_bridge.receiver import StripeReceiver
+from azure_bridge.secrets import Secrets
+from azure_bridge.tables import BridgeConfiguration
+from dataverse_client.auth import NoAuthentication
+from dataverse_client.client import DataverseClient
+from runner.connection import connect
+from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.emulator import Emulator
+from runner.emulator.webapi import WebApi
+from runner.execution.load import steps_from
+from runner.execution.services import Services
+from runner.intake.credentials import Credentials
+from runner.intake.deferred import DeferredSteps
+from runner.intake.directory import StepDirectory
+from runner.intake.dispatcher import Dispatcher
+from runner.intake.inline import InlineSteps
+from runner.intake.rows import Rows
+from runner.intake.running import StepRunner, Surroundings
+from runner.intake.telling import Teller
+from runner.intake.webhook import WebhookIntake
+from runner.registrations.load import load
+from runner.registrations.model import Registrations
+from runner.service.stripe_access import StripeAccess, stripe_access
+from runner.settings import Settings, SettingsError, environment
+from runner.tracing.bridge import TracingObserver
+from runner.tracing.model import TraceSink
+
+EMBEDDED_URL = "http://embedded.dataverse.local"
+CRM_FILE = "dataverse.db"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """``emulator`` None: Dataverse is elsewhere. ``receiver`` and ``processor`` None: the file has no bridge."""
+
+    around: Surroundings
+    stripe: StripeAccess
+    registrations: Registrations
+    events: MessageQueue
+    payments: MessageQueue
+    intake: WebhookIntake
+    credentials: Credentials
+    dispatcher: Dispatcher
+    observer: TracingObserver
+    receiver: StripeReceiver | None
+    processor: PaymentProcessor | None
+    emulator: Emulator | None
+
+
+@contextmanager
+def opened(
+    settings: Settings, sink: TraceSink, *, strict: bool = False, clock: Clock | None = None
+) -> Iterator[Service]:
+    """The parts, until the block ends. ``strict``: notifications no step is registered for are refused.
+
+    Raises:
+      SettingsError, RegistrationError, PluginLoadError, SecretError: what is configured cannot run.
+      QueueUnavailableError: the embedded queue's file cannot be used.
+    """
+    clock = clock or SystemClock()
+    registrations, secrets = _registrations(settings), Secrets.from_environment(environment())
+    directory = StepDirectory.of(registrations, secrets)
+    access = stripe_access(settings, clock, sink)
+    services: dict[type, Any] = {stripe.StripeClient: access.client}
+    with ExitStack() as closing:
+        emulator = None
+        if settings.dataverse_url is None:
+            emulator = closing.enter_context(_emulator(settings, registrations, secrets, services, access, clock, sink))
+        client = closing.enter_context(connect(settings) if emulator is None else _embedded_client(emulator))
+        around = Surroundings(client, Services(services), clock, sink)
+        events = _queue(settings, settings.dataverse_events_queue, clock, closing)
+        payments = _queue(settings, settings.payment_events_queue, clock, closing)
+        inline, deferred = _steps(around, events)
+        observer = TracingObserver(sink, clock)
+        bridge = _bridge(settings, registrations, secrets)
+        yield Service(
+            around=around,
+            stripe=access,
+            registrations=registrations,
+            events=events,
+            payments=payments,
+            intake=WebhookIntake(directory, inline, events, Teller(sink, clock), strict=strict),
+            credentials=Credentials.of(settings.dataverse_webhook_key, registrations, secrets),
+            dispatcher=Dispatcher(directory, deferred, inline, around),
+            observer=observer,
+            receiver=None if bridge is None else _receiver(bridge, access, observer, clock),
+            processor=None if bridge is None else PaymentProcessor(client, bridge, observer=observer),
+            emulator=emulator,
+        )
+
+
+def _steps(around: Surroundings, events: MessageQueue) -> tuple[InlineSteps, DeferredSteps]:
+    runner, rows = StepRunner(around), Rows(around)
+    deferred = DeferredSteps(runner, rows)
+    return InlineSteps(runner, rows, deferred, events), deferred
+
+
+def _bridge(settings: Settings, registrations: Registrations, secrets: Secrets) -> BridgeConfiguration | None:
+    if registrations.bridge is None:
+        return None
+    return registrations.to_bridge_configuration(secrets, livemode=settings.stripe_live)
+
+
+def _receiver(
+    bridge: BridgeConfiguration, access: StripeAccess, observer: TracingObserver, clock: Clock
+) -> StripeReceiver:
+    return StripeReceiver(bridge, lambda: access.webhook_secrets, clock=clock, observer=observer)
+
+
+def _registrations(settings: Settings) -> Registrations:
+    try:
+        return load(settings.runner_registrations)
+    except OSError as error:
+        raise SettingsError(
+            f"{settings.runner_registrations} cannot be read: {error.strerror}. Name another file with --registrations "
+            "or RUNNER_REGISTRATIONS."
+        ) from error
+
+
+def _queue(settings: Settings, name: str, clock: Clock, closing: ExitStack) -> MessageQueue:
+    queue = open_queue(
+        name,
+        directory=made_directory(settings),
+        connection_string=settings.servicebus_connection_string,
+        namespace=settings.servicebus_namespace,
+        clock=clock,
+    )
+    closing.callback(queue.close)
+    return queue
+
+
+def made_directory(settings: Settings) -> Path:
+    """The data directory. Raises SettingsError when it cannot be made."""
+    try:
+        settings.runner_data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"RUNNER_DATA_DIR {settings.runner_data_dir}: {error.strerror}. Give one that can be written to."
+        ) from error
+    return settings.runner_data_dir
+
+
+@contextmanager
+def _emulator(
+    settings: Settings,
+    registrations: Registrations,
+    secrets: Secrets,
+    services: dict[type, Any],
+    access: StripeAccess,
+    clock: Clock,
+    sink: TraceSink,
+) -> Iterator[Emulator]:
+    """The embedded Dataverse, whose pipeline runs the steps itself.
+
+    Its rows are kept where their intents are: with a simulator that forgets them at its end, in memory.
+    """
+    database = None if access.simulator else made_directory(settings) / CRM_FILE
+    steps = steps_from(registrations, secrets)
+    with Emulator(steps, database=database, clock=clock, services=services, sink=sink) as emulator:
+        emulator.start_worker()
+        try:
+            yield emulator
+        finally:
+            emulator.stop_worker()
+            emulator.run_jobs()
+
+
+def _embedded_client(emulator: Emulator) -> DataverseClient:
+    client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication())
+    client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(emulator)))
+    return client

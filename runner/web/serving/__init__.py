@@ -1,0 +1,1 @@
+"""What ``runner serve`` answers: Dataverse's and Stripe's webhooks, health and figures."""

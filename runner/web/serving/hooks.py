@@ -1,0 +1,149 @@
+"""The two addresses that receive webhooks, as bare ASGI.
+
+A request is answered once what it brought is durable. Whatever waits for the disk waits in a thread, so that all who
+wait at the same time share one commit; too many at once are sent away with 503, which both senders try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.types import Receive, Scope, Send
+
+from azure_bridge.errors import EventRefusedError
+from azure_bridge.observer import BridgeObserver
+from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueUnavailableError
+from azure_bridge.receiver import MAX_BODY_BYTES, Accepted, StripeReceiver
+from azure_bridge.redaction import redact
+from runner.intake.credentials import Credentials
+from runner.intake.webhook import MAX_BODY, Reply, WebhookIntake
+from runner.web.asgi import BodyTooLong, Disconnected, client_of, headers_of, read_body, respond
+from runner.web.dataverse.authentication import is_local
+
+#: Requests that wait for the disk together. More threads do not make it faster.
+_STORING = 64
+#: Steps Dataverse waits for at the same time; each may take a minute.
+_ANSWERING = 16
+#: Requests accepted at the same time; the next one is sent away.
+_AT_ONCE = 512
+
+_SIZE_EXCEEDED = "x-ms-dynamics-msg-size-exceeded"
+_BUSY = Reply(503, "Too many requests at once. Try again in a moment.")
+
+
+class Hook:
+    """What both hooks have in common: POST only, bounded bodies, a bounded number at once, a text to read."""
+
+    max_body: int
+
+    def __init__(self, at_once: int = _AT_ONCE) -> None:
+        self._room = at_once
+        self._storing = ThreadPoolExecutor(_STORING, "store")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            reply = await self._reply(scope, receive)
+        except Disconnected:
+            return
+        headers = {"content-type": "text/plain; charset=utf-8"}
+        if reply.status == 503:
+            headers["retry-after"] = "1"
+        await respond(send, reply.status, reply.text.encode() or b"\n", headers)
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        if scope["method"] != "POST":
+            return Reply(405, "Only POST is answered here.")
+        if not self._room:
+            return _BUSY
+        self._room -= 1
+        try:
+            return await self._answer(scope, headers_of(scope), receive)
+        except BodyTooLong:
+            return Reply(413, f"The body is longer than {self.max_body} bytes.")
+        finally:
+            self._room += 1
+
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
+        raise NotImplementedError
+
+    async def _in_thread(self, threads: ThreadPoolExecutor, work: Callable[[], Reply]) -> Reply:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+    def close(self) -> None:
+        """Let what has begun come to its end."""
+        self._storing.shutdown()
+
+
+class DataverseHook(Hook):
+    """``POST /dataverse/webhook``. Without credentials only this machine is let in."""
+
+    max_body = MAX_BODY
+
+    def __init__(self, intake: WebhookIntake, credentials: Credentials, *, at_once: int = _AT_ONCE) -> None:
+        super().__init__(at_once)
+        self._intake = intake
+        self._credentials = credentials
+        self._answering = ThreadPoolExecutor(_ANSWERING, "answer")
+
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            return refusal
+        body = await read_body(receive, headers, self.max_body)
+        notice = self._intake.read(body, size_exceeded=_SIZE_EXCEEDED in headers)
+        if isinstance(notice, Reply):
+            return notice
+        if notice.inline:
+            return await self._in_thread(self._answering, lambda: self._intake.answer(notice))
+        return await self._in_thread(self._storing, lambda: self._intake.store(notice))
+
+    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Reply | None:
+        if not self._credentials and not is_local(client_of(scope), headers):
+            return Reply(401, "No key is configured, so only this machine is let in. Set DATAVERSE_WEBHOOK_KEY.")
+        if self._credentials and not self._credentials.admit(headers, scope["query_string"]):
+            return Reply(401, "The request shows none of the configured keys.")
+        if "json" not in headers.get("content-type", "application/json").lower():
+            return Reply(415, "A notification is JSON: Content-Type: application/json.")
+        return None
+
+    def close(self) -> None:
+        super().close()
+        self._answering.shutdown()
+
+
+class StripeHook(Hook):
+    """``POST /stripe/webhook``: verified, shrunk to a PaymentEvent, stored."""
+
+    max_body = MAX_BODY_BYTES
+
+    def __init__(
+        self, receiver: StripeReceiver | None, queue: MessageQueue, observer: BridgeObserver, *, at_once: int = _AT_ONCE
+    ) -> None:
+        super().__init__(at_once)
+        self._receiver = receiver
+        self._queue = queue
+        self._observer = observer
+
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
+        if self._receiver is None:
+            return Reply(404, "The registrations have no bridge section, so Stripe's events are not applied.")
+        body = await read_body(receive, headers, self.max_body)
+        try:
+            reception = self._receiver.receive(body, headers.get("stripe-signature"))
+        except EventRefusedError as error:
+            return Reply(error.http_status, redact(str(error)))
+        if not isinstance(reception, Accepted):
+            return Reply(200, reception.reason)
+        return await self._in_thread(self._storing, lambda: self._store(reception))
+
+    def _store(self, accepted: Accepted) -> Reply:
+        try:
+            self._queue.send([accepted.message])
+        except QueueUnavailableError as error:
+            return Reply(503, f"The queue is away: {redact(str(error))}")
+        except MessageTooLargeError as error:
+            return Reply(413, str(error))
+        self._observer.queued(accepted.event)
+        return Reply(200)
