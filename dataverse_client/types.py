@@ -36,6 +36,10 @@ def guid(text: str) -> str:
     return match[1].lower()
 
 
+#: How a frozen value is filled by an initializer of its own.
+_put = object.__setattr__
+
+
 def is_guid(text: str) -> bool:
     return _GUID.match(text) is not None
 
@@ -49,15 +53,16 @@ def new_guid() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Money:
     """An amount in the row's currency. Scale is kept as it came: ``Money(Decimal("10.00"))``."""
 
     value: Decimal
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.value, Decimal):
-            raise TypeError(f"Money holds a Decimal, not {type(self.value).__name__}")
+    def __init__(self, value: Decimal) -> None:
+        if not isinstance(value, Decimal):
+            raise TypeError(f"Money holds a Decimal, not {type(value).__name__}")
+        _put(self, "value", value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +187,15 @@ class Entity:
 
     def copy(self) -> Entity:
         """A row of its own; values are shared, being immutable."""
-        twin = Entity(self.logical_name, self.id, self.attributes, key_attributes=self.key_attributes)
-        twin.formatted_values = dict(self.formatted_values)
-        twin.related_entities = dict(self.related_entities)
+        twin = Entity(self.logical_name, self.id, self.attributes)
         twin.row_version = self.row_version
+        # Most rows have none of these.
+        if self.key_attributes:
+            twin.key_attributes = dict(self.key_attributes)
+        if self.formatted_values:
+            twin.formatted_values = dict(self.formatted_values)
+        if self.related_entities:
+            twin.related_entities = dict(self.related_entities)
         return twin
 
     def to_entity_reference(self) -> EntityReference:

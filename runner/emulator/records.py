@@ -39,8 +39,9 @@ from runner.emulator.metadata.model import AlternateKey, Table
 from runner.emulator.query.model import Query, from_query_expression
 from runner.emulator.query.plan import run_query
 from runner.emulator.seed import SYSTEM_USER_ID, seed_rows
+from runner.emulator.sequential_guids import sequential_guids
 from runner.emulator.store import Store
-from runner.emulator.table_records import NO_SYSTEM_COLUMNS, SystemColumns, TableRecords, Write
+from runner.emulator.table_records import SystemColumns, TableRecords, Write
 
 _ONE_SECOND = timedelta(seconds=1)
 
@@ -52,6 +53,7 @@ class Records:
         self._store = store
         self._clock = clock
         self._facts = Facts(store)
+        self._ids = sequential_guids()
         self._tables: dict[str, TableRecords] = {}
         self._users: dict[str, EntityReference] = {}
         self._second = self._next_second = datetime.min.replace(tzinfo=UTC)
@@ -72,7 +74,7 @@ class Records:
             table = self._store.metadata.tables.get(logical_name)
             if table is None:
                 raise EntityNotFound.named(logical_name) from None
-            made = self._tables[logical_name] = TableRecords(self._store, table, self._facts)
+            made = self._tables[logical_name] = TableRecords(self._store, table, self._facts, self._ids)
             return made
 
     def forget_tables(self) -> None:
@@ -99,12 +101,12 @@ class Records:
           DuplicateRecord: the id, or an alternate key, is taken.
         """
         table = self._table(target.logical_name)
-        attributes = target.attributes
-        if table.rules.primary_id not in attributes:
-            table.rules.add_defaults(target)
+        attributes, rules = target.attributes, table.rules
+        if rules.primary_id not in attributes:
+            rules.add_defaults(target)
         user = self._user(user_id)
-        system = table.creation(attributes, user, self._now())
-        table.rules.complete_create(attributes, user)
+        currency = rules.complete_create(attributes, user)
+        system = table.creation(attributes, user, self._now(), currency)
         write = table.insert(attributes, system)
         parameters = write.parameters(attributes)
         if write.checked:
@@ -172,7 +174,8 @@ class Records:
             self._store.execute("INSERT INTO deleted_row (table_name, version, id) VALUES (?, ?, ?)", deleted)
 
     def _clear(self, row: EntityReference, column: str) -> None:
-        self._change(self._table(row.logical_name), row.id, {column: None}, NO_SYSTEM_COLUMNS)
+        table = self._table(row.logical_name)
+        self._change(table, row.id, {column: None}, table.unsigned)
 
     def associate(
         self,
@@ -378,7 +381,7 @@ class Records:
 
     def _execute(self, table: TableRecords, sql: str, parameters: list[Any]) -> sqlite3.Cursor:
         try:
-            cursor = self._store.execute(sql, parameters)
+            cursor = self._store.write(sql, parameters)
         except sqlite3.IntegrityError as error:
             _refuse_duplicate(table.table, error)
         if table.is_kept:

@@ -8,12 +8,13 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/entity-me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, guid, new_guid
+from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, guid
 from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument, InvalidStateCodeStatusCode
 from runner.emulator.facts import Currency, Facts
 from runner.emulator.metadata.model import AttributeType, Column, Ownership, Table
@@ -24,13 +25,24 @@ _QUANTA = tuple(Decimal(1).scaleb(-places) for places in range(11))
 _NAME_PARTS = ("firstname", "middlename", "lastname")
 
 
-class Rules:
-    """The rules of one table."""
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """A money column and its base value, with the places each is rounded to in one currency."""
 
-    def __init__(self, table: Table, facts: Facts) -> None:
+    name: str
+    base_name: str
+    quantum: Decimal
+    base_quantum: Decimal
+
+
+class Rules:
+    """The rules of one table. ``ids`` are for its new rows."""
+
+    def __init__(self, table: Table, facts: Facts, ids: Iterator[str]) -> None:
         columns = table.columns
         self.table = table
         self._facts = facts
+        self._ids = ids
         self.name = table.logical_name
         self.primary_id = table.primary_id_attribute
         self._defaults = {c.logical_name: default for c in columns.values() if (default := _default(c)) is not None}
@@ -40,6 +52,9 @@ class Rules:
         #: Columns of a Create request that have a say in what the platform sets.
         self.creation_wishes = _CREATION_WISHES & columns.keys()
         self._money = {c.logical_name: c for c in columns.values() if f"{c.logical_name}_base" in columns}
+        self._amounts: dict[str, tuple[Currency, tuple[_Amount, ...]]] = {}
+        if self._money:
+            self._no_create |= {"exchangerate"}
         self._touches_money = frozenset(self._money) | {_CURRENCY}
         self._money_columns = (_CURRENCY, "exchangerate", *self._money)
         #: Lookups a request sets and no rule here looks up.
@@ -58,7 +73,7 @@ class Rules:
         """What a Target has before stage 20: an id, and the default values of choices and the like."""
         attributes = target.attributes
         id = target.id or attributes.get(self.primary_id)
-        target.id = attributes[self.primary_id] = self._id(id) if id else new_guid()
+        target.id = attributes[self.primary_id] = self._id(id) if id else next(self._ids)
         for name, value in self._defaults.items():
             if name not in attributes:
                 attributes[name] = value
@@ -69,23 +84,29 @@ class Rules:
         except (ValueError, TypeError) as error:
             raise InvalidArgument(f"The id of a row of {self.name} cannot be {text!r}: {error}") from None
 
-    def complete_create(self, attributes: dict[str, Any], user: EntityReference) -> None:
-        """Let go of what only the platform writes, and fill in what follows from the request's own columns."""
+    def complete_create(self, attributes: dict[str, Any], user: EntityReference) -> Currency | None:
+        """Let go of what only the platform writes, and fill in what follows from the request's own columns.
+
+        Answers the row's currency; None when the table holds no money.
+        """
         if not self._no_create.isdisjoint(attributes):
             self._drop(attributes, self._no_create)
         if self._business_owned and attributes.get("owningbusinessunit") is None:
             attributes["owningbusinessunit"] = self._facts.business_unit(user)
-        if self._money:
-            self._complete_money(attributes, {}, user.id)
         if self._name_parts:
             attributes["fullname"] = self._full_name(attributes)
+        return self._complete_money(attributes, {}, user.id) if self._money else None
 
-    def creation_columns(self, wishes: dict[str, Any], user: EntityReference, now: datetime) -> dict[str, Any]:
-        """What the platform sets on a row created by ``user`` at ``now`` (whole seconds).
+    def creation_columns(
+        self, wishes: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None
+    ) -> dict[str, Any]:
+        """What the platform sets on a row created by ``user`` at ``now`` (whole seconds) in that currency.
 
         ``wishes`` are the columns of :attr:`creation_wishes` the request carries.
         """
         columns = dict(wishes)
+        if currency is not None:
+            columns["exchangerate"] = currency.exchange_rate
         if self._audited:
             self._sign_created(columns, user, now)
         if self._user_owned:
@@ -117,7 +138,7 @@ class Rules:
         if self._user_owned and "ownerid" in attributes:
             self._own(attributes, attributes["ownerid"])
         if self._money and not self._touches_money.isdisjoint(attributes):
-            self._complete_money(attributes, current, user.id)
+            attributes["exchangerate"] = self._complete_money(attributes, current, user.id).exchange_rate
         if self._states:
             self._states.complete_update(target, current)
         if not self._name_parts.isdisjoint(attributes):
@@ -149,18 +170,18 @@ class Rules:
         attributes["ownerid"] = owner
         attributes["owningbusinessunit"] = self._facts.business_unit(owner)
 
-    def _complete_money(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> None:
-        """Set currency and exchange rate, and the base value of every amount that is new or has a new rate.
+    def _complete_money(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> Currency:
+        """Set the currency, and the base value of every amount that is new or has a new rate.
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/transaction-currency-currency-entity
         """
         currency = self._currency(attributes, current, user_id)
-        attributes["exchangerate"] = currency.exchange_rate
         repriced = current and current.get("exchangerate") != currency.exchange_rate
         amounts = {**current, **attributes} if repriced else attributes
-        for name, column in self._money.items():
-            if name in amounts:
-                self._complete_amount(attributes, column, amounts[name], currency)
+        for amount in self._amounts_in(currency):
+            if amount.name in amounts:
+                self._complete_amount(attributes, amount, amounts[amount.name], currency)
+        return currency
 
     def _currency(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> Currency:
         reference = attributes.get(_CURRENCY) or current.get(_CURRENCY)
@@ -172,30 +193,38 @@ class Rules:
             raise IncorrectAttributeValueType.of(self.name, _CURRENCY, reference, "an EntityReference")
         return self._facts.currency(reference.id)
 
-    def _complete_amount(self, attributes: dict[str, Any], column: Column, amount: Any, currency: Currency) -> None:
+    def _complete_amount(self, attributes: dict[str, Any], column: _Amount, amount: Any, currency: Currency) -> None:
         """Round to the places the column has in this currency, and convert."""
-        name = column.logical_name
-        base_name = f"{name}_base"
         if amount is None:
-            attributes[base_name] = None
+            attributes[column.base_name] = None
             return
         if not isinstance(amount, Money):
-            raise IncorrectAttributeValueType.of(self.name, name, amount, "Money")
-        rounded = _round(amount.value, self._places(column, currency))
+            raise IncorrectAttributeValueType.of(self.name, column.name, amount, "Money")
+        rounded = _round(amount.value, column.quantum)
         if rounded is not amount.value:
             amount = Money(rounded)
-        if name in attributes:
-            attributes[name] = amount
-        attributes[base_name] = amount if currency.is_base else self._in_base_currency(column, rounded, currency)
+        if column.name in attributes:
+            attributes[column.name] = amount
+        if not currency.is_base:
+            amount = Money(_round(rounded / currency.exchange_rate, column.base_quantum))
+        attributes[column.base_name] = amount
 
-    def _in_base_currency(self, column: Column, amount: Decimal, currency: Currency) -> Money:
-        base = amount / currency.exchange_rate
-        return Money(_round(base, self._places(column, self._facts.base_currency)))
+    def _amounts_in(self, currency: Currency) -> tuple[_Amount, ...]:
+        """The money columns as they are in that currency; made anew when currencies or the organization changed."""
+        known = self._amounts.get(currency.id)
+        if known is None or known[0] is not currency:
+            base = self._facts.base_currency
+            amounts = tuple(
+                _Amount(name, f"{name}_base", self._quantum(column, currency), self._quantum(column, base))
+                for name, column in self._money.items()
+            )
+            known = self._amounts[currency.id] = (currency, amounts)
+        return known[1]
 
-    def _places(self, column: Column, currency: Currency) -> int:
+    def _quantum(self, column: Column, currency: Currency) -> Decimal:
         if column.precision_source == 0:
-            return column.precision or 0
-        return currency.precision if column.precision_source == 2 else self._facts.pricing_precision
+            return _QUANTA[column.precision or 0]
+        return _QUANTA[currency.precision if column.precision_source == 2 else self._facts.pricing_precision]
 
     def _full_name(self, attributes: Mapping[str, Any]) -> str | None:
         return " ".join(str(attributes[part]) for part in _NAME_PARTS if attributes.get(part)) or None
@@ -269,10 +298,10 @@ def _default(column: Column) -> Any:
     return OptionSetValue(int(value)) if column.is_choice else value
 
 
-def _round(amount: Decimal, places: int) -> Decimal:
+def _round(amount: Decimal, quantum: Decimal) -> Decimal:
     """Half away from zero. An amount that has no more places stays as it is written."""
     try:
-        rounded = amount.quantize(_QUANTA[places], ROUND_HALF_UP)
+        rounded = amount.quantize(quantum, ROUND_HALF_UP)
     except InvalidOperation:  # more digits than any column holds: its own range refuses it
         return amount
     return amount if rounded == amount else rounded

@@ -34,6 +34,10 @@ class Store:
         self._connection.create_function("fold", 1, fold, deterministic=True)
         self._connection.create_function("matches", 2, matches, deterministic=True)
         self.execute = self._connection.execute
+        #: For statements that answer no rows: they need no cursor of their own.
+        self.write = self._connection.cursor().execute
+        #: Nobody else can get at the rows.
+        self.is_private = path is None
         #: Goes up whenever rows may have changed behind the back of whoever keeps some of them in memory.
         self.generation = 0
         self._version = 0
@@ -116,13 +120,13 @@ class Store:
         return self._connection.in_transaction
 
     def begin(self) -> None:
-        self.execute("BEGIN IMMEDIATE")
+        self.write("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        self.execute("COMMIT")
+        self.write("COMMIT")
 
     def rollback(self) -> None:
-        self.execute("ROLLBACK")
+        self.write("ROLLBACK")
         self._forget()
 
     def savepoint(self, name: str) -> None:

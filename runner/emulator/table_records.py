@@ -5,14 +5,15 @@ A shape is the names of the columns a request carries, in order; requests of one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from dataverse_client.types import EntityReference
 from runner.emulator.errors import AttributeNotFound
-from runner.emulator.facts import KEPT_TABLES, Facts
+from runner.emulator.facts import KEPT_TABLES, Currency, Facts
 from runner.emulator.formats import Formats
 from runner.emulator.metadata.model import Table
 from runner.emulator.reader import Reader
@@ -20,7 +21,7 @@ from runner.emulator.rules import Rules
 from runner.emulator.store import Store
 from runner.emulator.values import Encode
 
-_Key: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
+_Shape: TypeAlias = "tuple[str, ...]"
 K = TypeVar("K")
 T = TypeVar("T")
 
@@ -62,20 +63,19 @@ class SystemColumns:
     attributes: Mapping[str, Any]
     columns: tuple[str, ...]
     stored: list[Any]
-
-
-NO_SYSTEM_COLUMNS = SystemColumns({}, (), [])
+    #: The statements that write these columns, by the shape of the request.
+    writes: dict[_Shape, Write]
 
 
 class TableRecords:
     """One table, made ready."""
 
-    def __init__(self, store: Store, table: Table, facts: Facts) -> None:
+    def __init__(self, store: Store, table: Table, facts: Facts, ids: Iterator[str]) -> None:
         name, id = table.logical_name, table.primary_id_attribute
         self.table = table
         self.name = name
         self.codecs = store.codecs[name]
-        self.rules = Rules(table, facts)
+        self.rules = Rules(table, facts, ids)
         self.formats = Formats(table, facts)
         self.versioned = "versionnumber" in table.columns
         version = "versionnumber" if self.versioned else "NULL"
@@ -83,67 +83,76 @@ class TableRecords:
         self.delete_sql = f'DELETE FROM "{name}" WHERE "{id}" = ?'  # noqa: S608
         self.is_kept = name in KEPT_TABLES
         self._store = store
-        self._inserts: dict[_Key, Write] = {}
-        self._updates: dict[_Key, Write] = {}
-        self._created: _LastSystemColumns = None
-        self._modified: _LastSystemColumns = None
+        self._inserts: dict[_Shape, dict[_Shape, Write]] = {}
+        self._updates: dict[_Shape, dict[_Shape, Write]] = {}
+        self._created = self._modified = _NOTHING_YET
+        #: For a change that leaves no signature.
+        self.unsigned = self._system_columns({}, self._updates)
         self._reads: dict[tuple[str, ...] | None, tuple[str, Reader]] = {}
 
-    def creation(self, attributes: dict[str, Any], user: EntityReference, now: datetime) -> SystemColumns:
+    def creation(
+        self, attributes: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None
+    ) -> SystemColumns:
         """The system columns of a new row. What the request wishes of them is taken out of ``attributes``."""
         rules = self.rules
         if not rules.creation_wishes.isdisjoint(attributes):
             wishes = {name: attributes.pop(name) for name in rules.creation_wishes & attributes.keys()}
-            return self._system_columns(rules.creation_columns(wishes, user, now))
-        last = self._created
-        if last is None or last[0] != (user.id, now, self._store.generation):
-            columns = self._system_columns(rules.creation_columns({}, user, now))
-            last = self._created = ((user.id, now, self._store.generation), columns)
-        return last[1]
+            return self._system_columns(rules.creation_columns(wishes, user, now, currency), self._inserts)
+        made_from = (user, now, currency, self._store.generation)
+        if self._created[0] != made_from:
+            columns = rules.creation_columns({}, user, now, currency)
+            self._created = (made_from, self._system_columns(columns, self._inserts))
+        return self._created[1]
 
     def modification(self, user: EntityReference, now: datetime) -> SystemColumns:
         """The system columns of a changed row."""
-        last = self._modified
-        if last is None or last[0] != (user.id, now, 0):
-            columns = self._system_columns(self.rules.modification_columns(user, now))
-            last = self._modified = ((user.id, now, 0), columns)
-        return last[1]
+        made_from = (user, now)
+        if self._modified[0] != made_from:
+            columns = self.rules.modification_columns(user, now)
+            self._modified = (made_from, self._system_columns(columns, self._updates))
+        return self._modified[1]
 
-    def _system_columns(self, attributes: dict[str, Any]) -> SystemColumns:
+    def _system_columns(
+        self, attributes: dict[str, Any], statements: dict[_Shape, dict[_Shape, Write]]
+    ) -> SystemColumns:
         shape = tuple(attributes)
         stored = self._write("", shape).parameters(attributes)
-        return SystemColumns(attributes, self._stored_columns(shape), stored)
+        columns = self._stored_columns(shape)
+        return SystemColumns(attributes, columns, stored, statements.setdefault(columns, {}))
 
     def insert(self, attributes: Mapping[str, Any], system: SystemColumns) -> Write:
         """Its last parameter is the row version. Raises AttributeNotFound."""
-        return _kept(self._inserts, (tuple(attributes), system.columns), self._insert)
+        shape = tuple(attributes)
+        try:
+            return system.writes[shape]
+        except KeyError:
+            return _kept(system.writes, shape, partial(self._insert, system.columns))
 
     def update(self, attributes: Mapping[str, Any], system: SystemColumns) -> Write:
         """Its last parameters are the row version and the id. Raises AttributeNotFound."""
-        return _kept(self._updates, (tuple(attributes), system.columns), self._update)
+        return _kept(system.writes, tuple(attributes), partial(self._update, system.columns))
 
     def read(self, columns: tuple[str, ...] | None) -> tuple[str, Reader]:
         """The SELECT of one row by id, and what reads it. Raises AttributeNotFound."""
         return _kept(self._reads, columns, self._read)
 
-    def _insert(self, key: _Key) -> Write:
-        columns = self._written(key)
+    def _insert(self, system: _Shape, shape: _Shape) -> Write:
+        columns = self._written(shape, system)
         names = ", ".join(f'"{column}"' for column in columns)
         marks = ", ".join("?" * len(columns))
-        return self._write(f'INSERT INTO "{self.name}" ({names}) VALUES ({marks})', key[0])  # noqa: S608
+        return self._write(f'INSERT INTO "{self.name}" ({names}) VALUES ({marks})', shape)  # noqa: S608
 
-    def _update(self, key: _Key) -> Write:
-        changes = ", ".join(f'"{column}" = ?' for column in self._written(key))
+    def _update(self, system: _Shape, shape: _Shape) -> Write:
+        changes = ", ".join(f'"{column}" = ?' for column in self._written(shape, system))
         sql = f'UPDATE "{self.name}" SET {changes} WHERE "{self.table.primary_id_attribute}" = ?'  # noqa: S608
-        return self._write(sql, key[0])
+        return self._write(sql, shape)
 
     def _read(self, columns: tuple[str, ...] | None) -> tuple[str, Reader]:
         reader = Reader(self._store, self.table, columns)
         selected = ", ".join(reader.select)
         return f'SELECT {selected} FROM "{self.name}" WHERE "{self.table.primary_id_attribute}" = ?', reader  # noqa: S608
 
-    def _written(self, key: _Key) -> list[str]:
-        shape, system = key
+    def _written(self, shape: _Shape, system: _Shape) -> list[str]:
         return [*self._stored_columns(shape), *system, *(["versionnumber"] if self.versioned else [])]
 
     def _stored_columns(self, shape: tuple[str, ...]) -> tuple[str, ...]:
@@ -165,7 +174,8 @@ class TableRecords:
         )
 
 
-_LastSystemColumns: TypeAlias = "tuple[tuple[str, datetime, int], SystemColumns] | None"
+#: The system columns last made, behind what they were made from.
+_NOTHING_YET: tuple[tuple[Any, ...], SystemColumns] = ((), SystemColumns({}, (), [], {}))
 
 
 def _kept(kept: dict[K, T], key: K, make: Callable[[K], T]) -> T:
