@@ -13,6 +13,7 @@ from runner.emulator.errors import NotSupported, OrganizationServiceFault
 from runner.emulator.message_parameters import (
     existing,
     insert,
+    new,
     requests_of,
     resolved_for_upsert,
     rows_of,
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 
 
 def create_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    targets = [row.copy() for row in rows_of(parameters)]
-    for target in targets:
-        engine.records.add_defaults(target)
+    targets = [new(engine, row) for row in rows_of(parameters)]
 
     def main(operation: Operation) -> dict[str, Any]:
         return {"Ids": [insert(engine, operation, target) for target in operation.targets]}

@@ -17,6 +17,8 @@ from dataverse_client.types import (
 from runner.emulator.errors import EntityNotFound, InvalidArgument, RecordNotFoundByEntityKey
 from runner.emulator.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
+from runner.emulator.related_rows import create_related
+from runner.emulator.step_rows import CHECKED
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine
@@ -55,9 +57,18 @@ def requests_of(parameters: Mapping[str, Any]) -> Iterable[OrganizationRequest]:
     return requests
 
 
+def new(engine: Engine, row: Entity) -> Entity:
+    """A copy of the row as it is before stage 20 of its Create."""
+    target = row.copy()
+    resolve_lookups(engine, target)
+    engine.records.add_defaults(target)
+    return target
+
+
 def existing(engine: Engine, row: Entity) -> Entity:
     """A copy of the row that says by its id which one it is."""
     target = row.copy()
+    resolve_lookups(engine, target)
     id_column = primary_id(engine, target.logical_name)
     target.id = target.id or target.attributes.get(id_column)
     if target.id is None or target.id == EMPTY_GUID:
@@ -71,6 +82,16 @@ def resolved(engine: Engine, reference: EntityReference) -> EntityReference:
     if reference.id != EMPTY_GUID or not reference.key_attributes:
         return reference
     return EntityReference(reference.logical_name, id_by_key(engine, reference), row_version=reference.row_version)
+
+
+def resolve_lookups(engine: Engine, row: Entity) -> None:
+    """Give lookups that name their row by alternate key its id.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-alternate-key-reference-record
+    """
+    for column, value in row.attributes.items():
+        if isinstance(value, EntityReference) and value.key_attributes:
+            row.attributes[column] = resolved(engine, value)
 
 
 def id_by_key(engine: Engine, row: Entity | EntityReference) -> str:
@@ -115,12 +136,19 @@ def upserted(logical_name: str, id: str | None, *, created: bool) -> dict[str, A
     return {"RecordCreated": created, "Target": EntityReference(logical_name, id or EMPTY_GUID)}
 
 
+def is_plain(row: Entity) -> bool:
+    """Whether writing the row is all there is to do."""
+    return row.logical_name not in CHECKED and not row.related_entities
+
+
 def insert(engine: Engine, operation: Operation, target: Entity) -> str:
-    if primary_id(engine, target.logical_name) not in target.attributes:
-        # A plug-in put a Target of its own in place of the one that was prepared.
-        engine.records.add_defaults(target)
-    with engine.steps.writing(target):
+    if is_plain(target):
         return engine.records.create(target, operation.call.user_id)
+    with engine.steps.writing(target):
+        id = engine.records.create(target, operation.call.user_id)
+    if target.related_entities:
+        create_related(engine, operation.call.on_behalf_of(operation.message, operation.parameters), target)
+    return id
 
 
 def update_row(engine: Engine, operation: Operation, target: Entity) -> None:

@@ -24,6 +24,8 @@ from runner.emulator.message_parameters import (
     existing,
     expected_version,
     insert,
+    is_plain,
+    new,
     parameter,
     primary_id,
     resolved,
@@ -43,13 +45,13 @@ Handler: TypeAlias = "Callable[[Engine, Call, dict[str, Any]], dict[str, Any]]"
 
 
 def create(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    target = parameter(parameters, "Target", Entity).copy()
-    engine.records.add_defaults(target)
+    target = new(engine, parameter(parameters, "Target", Entity))
 
     def main(operation: Operation) -> dict[str, Any]:
         return {"id": insert(engine, operation, operation.targets[0])}
 
-    return engine.pipe(Operation("Create", target.logical_name, call, parameters, main, [target]))
+    once = is_plain(target)
+    return engine.pipe(Operation("Create", target.logical_name, call, parameters, main, [target], writes_once=once))
 
 
 def update(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +61,8 @@ def update(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
         update_row(engine, operation, operation.targets[0])
         return {}
 
-    return engine.pipe(Operation("Update", target.logical_name, call, parameters, main, [target]))
+    once = is_plain(target)
+    return engine.pipe(Operation("Update", target.logical_name, call, parameters, main, [target], writes_once=once))
 
 
 def delete(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataverse_client.types import (
     OptionSetValue,
     OrganizationRequest,
     QueryExpression,
+    new_guid,
 )
 from runner.emulator.errors import (
     ConcurrencyVersionMismatch,
@@ -24,6 +25,7 @@ from runner.emulator.seed import INTEGRATION_USER_ID
 from runner.plugin import InvalidPluginExecutionException
 
 KEY = {"new_stripepaymentintentid": "pi_1"}
+ACCOUNTS_CONTACT = "account_primary_contact"
 
 
 def refuse(context):
@@ -126,6 +128,66 @@ def test_a_condition_without_a_version_is_refused(service, send):
         send("Update", Target=account("Mine", id), ConcurrencyBehavior="IfRowVersionMatches")
 
 
+@pytest.mark.behaviour("Messages", "A lookup may name its row by alternate key", "use-alternate-key-reference-record")
+@pytest.mark.parametrize("message", ["Create", "Update", "CreateMultiple", "UpdateMultiple"])
+def test_a_lookup_may_name_its_row_by_alternate_key(service, send, message):
+    order = service.create(Entity("salesorder", None, KEY))
+    id = service.create(Entity("new_payment")) if "Update" in message else new_guid()
+    target = Entity("new_payment", id, {"new_salesorderid": EntityReference("salesorder", key_attributes=KEY)})
+    send(message, **({"Targets": EntityCollection([target])} if "Multiple" in message else {"Target": target}))
+    assert service.retrieve("new_payment", id)["new_salesorderid"].id == order
+
+
+def test_a_lookup_by_a_key_nobody_has_is_refused(service):
+    lookup = EntityReference("salesorder", key_attributes=KEY)
+    with pytest.raises(RecordNotFoundByEntityKey):
+        service.create(Entity("new_payment", None, {"new_salesorderid": lookup}))
+
+
+# --- rows that come with a row --------------------------------------------------------------------------------
+
+
+def with_related(row, relationship, *related):
+    row.related_entities[relationship] = EntityCollection(list(related))
+    return row
+
+
+@pytest.mark.behaviour(
+    "Messages",
+    "Create creates the RelatedEntities of Target too, each with its own Create steps",
+    "org-service/entity-operations-create",
+)
+def test_related_rows_are_created_with_their_row(service, on, names):
+    seen = []
+    on("Create", 20, entity="contact")(lambda context: seen.append(context.target["parentcustomerid"].id))
+    nancy, sven = (Entity("contact", None, {"lastname": name}) for name in ("Nancy", "Sven"))
+    id = service.create(with_related(account(), "contact_customer_accounts", nancy, sven))
+    assert names("contact", "lastname") == ["Nancy", "Sven"]
+    assert seen == [id, id]
+
+
+def test_a_related_row_may_be_one_the_row_refers_to(service):
+    contact = Entity("contact", None, {"lastname": "Nancy"})
+    id = service.create(with_related(account(), ACCOUNTS_CONTACT, contact))
+    assert service.retrieve("account", id)["primarycontactid"].name == "Nancy"
+
+
+def test_related_rows_may_be_linked_many_to_many(service):
+    user = Entity("systemuser", None, {"firstname": "Nancy"})
+    service.create(with_related(Entity("team", None, {"name": "Sales"}), "teammembership_association", user))
+    assert len(service.retrieve_multiple(QueryExpression.of("teammembership"))) == 1
+
+
+@pytest.mark.behaviour(
+    "Transactions", "One bad row of RelatedEntities undoes the whole Create", "org-service/entity-operations-create"
+)
+def test_a_related_row_that_cannot_be_undoes_the_whole(service, names):
+    bad = Entity("contact", None, {"no_such_column": 1})
+    with pytest.raises(InvalidArgument, match="no_such_column"):
+        service.create(with_related(account(), "contact_customer_accounts", bad))
+    assert names() == []
+
+
 # --- Upsert ---------------------------------------------------------------------------------------------------
 
 
@@ -209,8 +271,6 @@ def test_set_state_changes_both_codes_and_raises_update(service, send, ran, mess
 
 
 # --- relationships --------------------------------------------------------------------------------------------
-
-ACCOUNTS_CONTACT = "account_primary_contact"
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""Rows that come with a row: created after it, linked to it, in the same transaction.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-create
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dataverse_client.types import Entity, EntityReference, new_guid
+from runner.emulator.associations import association
+
+if TYPE_CHECKING:
+    from runner.emulator.call import Call
+    from runner.emulator.engine import Engine
+
+
+def create_related(engine: Engine, call: Call, target: Entity) -> None:
+    """Create the rows in ``target.related_entities``, with their steps, and theirs in turn.
+
+    Raises:
+      OrganizationServiceFault: a relationship is not there, or one of the rows is refused.
+    """
+    parent = target.to_entity_reference()
+    for relationship, rows in target.related_entities.items():
+        for row in rows:
+            related = row.copy()
+            related.id = related.id or new_guid()
+            _create(engine, call, parent, relationship, related)
+
+
+def _create(engine: Engine, call: Call, parent: EntityReference, relationship: str, related: Entity) -> None:
+    reference = related.to_entity_reference()
+    link = association(engine.store.metadata, relationship, parent, reference)
+    if isinstance(link, Entity) and link.id == related.id:
+        related.attributes.update(link.attributes)
+        engine.perform(call, "Create", {"Target": related})
+    else:
+        engine.perform(call, "Create", {"Target": related})
+        engine.records.associate(parent, relationship, [reference], call.user_id)
