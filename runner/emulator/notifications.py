@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -44,9 +44,6 @@ from runner.plugin import Plugin, PluginContext
 
 #: Seconds an endpoint has to answer.
 WEBHOOK_TIMEOUT = 60.0
-#: Bytes of a body from which on parameters, images and parent context are left out.
-WEBHOOK_LIMIT = 256 * 1024
-SERVICE_BUS_LIMIT = 192 * 1024
 
 #: What a gateway answers whose server is away for a moment; these are tried once more, and nothing else is.
 _TRIED_AGAIN = frozenset({502, 503, 504})
@@ -73,20 +70,44 @@ class Surroundings:
 class Notification(Plugin):
     """A step's handler that is no plug-in of anybody's: it leaves no row in the plug-in trace log."""
 
+    #: Bytes of a body from which on parameters, images and parent context are left out.
+    limit: ClassVar[int]
+    too_large: ClassVar[type[NotificationFailed]]
+    unwritable: ClassVar[type[NotificationFailed]]
+
     def __init__(self, endpoint: ServiceEndpoint, surroundings: Surroundings) -> None:
         super().__init__()
         self._endpoint = endpoint
         self._surroundings = surroundings
 
-    def _body(self, context: PluginContext, limit: int, too_large: type[NotificationFailed]) -> tuple[bytes, bool]:
+    def _body(self, context: PluginContext) -> tuple[bytes, bool]:
         """The body, and whether what makes it long had to be left out."""
+        remote = self._told(context)
+        body = remote.encode()
+        if len(body) <= self.limit:
+            return body, False
+        body = remote.trimmed().encode()
+        if len(body) > self.limit:
+            raise self.too_large(
+                f"The notification has {len(body)} bytes even without parameters and images; {self.limit} are allowed."
+            )
+        return body, True
+
+    def _told(self, context: PluginContext) -> RemoteContext:
         if context.message_name == "Create" and context.stage == Stage.POST_OPERATION:
             self._surroundings.format_target(context.target)
-        return _fitted(context, limit, too_large)
+        try:
+            return RemoteContext.of(context, isolation_mode=_ISOLATION_NONE)
+        except UnknownValueTypeError as error:
+            raise self.unwritable(f"The notification cannot be written: {error}") from None
 
 
 class WebhookNotification(Notification):
     """Posts the context. Anything but 2xx fails the step."""
+
+    limit = 256 * 1024
+    too_large = WebhooksMaxSizeExceeded
+    unwritable = WebhooksPostRequestFailed
 
     def __init__(self, endpoint: ServiceEndpoint, surroundings: Surroundings, timeout: float = WEBHOOK_TIMEOUT) -> None:
         super().__init__(endpoint, surroundings)
@@ -96,7 +117,7 @@ class WebhookNotification(Notification):
         self._session.trust_env = not is_loopback(urlsplit(endpoint.url).hostname)
 
     def execute(self, context: PluginContext) -> None:
-        body, exceeded = self._body(context, WEBHOOK_LIMIT, WebhooksMaxSizeExceeded)
+        body, exceeded = self._body(context)
         headers = _headers(context, self._surroundings.host)
         if exceeded:
             headers["x-ms-dynamics-msg-size-exceeded"] = "true"
@@ -133,6 +154,10 @@ class WebhookNotification(Notification):
 class ServiceBusNotification(Notification):
     """Hands the context to a queue or topic, as a message that carries the claims in its properties."""
 
+    limit = 192 * 1024
+    too_large = ServiceBusMaxSizeExceeded
+    unwritable = ServiceBusPostFailed
+
     def execute(self, context: PluginContext) -> None:
         message = self._message(context)
         context.trace("{}: {} bytes", self._endpoint.address, len(message.body))
@@ -154,7 +179,7 @@ class ServiceBusNotification(Notification):
         return senders(self._endpoint)
 
     def _message(self, context: PluginContext) -> QueueMessage:
-        body, exceeded = self._body(context, SERVICE_BUS_LIMIT, ServiceBusMaxSizeExceeded)
+        body, exceeded = self._body(context)
         properties = _claims(context, self._surroundings.host)
         if exceeded:
             properties["MessageMaxSizeExceeded"] = "true"
@@ -191,23 +216,6 @@ def _(query: Query) -> dict[str, Any]:
 
 
 # --- what is sent ---------------------------------------------------------------------------------------------
-
-
-def _fitted(context: PluginContext, limit: int, too_large: type[NotificationFailed]) -> tuple[bytes, bool]:
-    """The body, and whether what makes it long had to be left out."""
-    try:
-        remote = RemoteContext.of(context, isolation_mode=_ISOLATION_NONE)
-    except UnknownValueTypeError as error:
-        raise WebhooksPostRequestFailed(f"The notification cannot be written: {error}") from None
-    body = remote.encode()
-    if len(body) <= limit:
-        return body, False
-    body = remote.trimmed().encode()
-    if len(body) > limit:
-        raise too_large(
-            f"The notification has {len(body)} bytes even without parameters and images; {limit} are allowed."
-        )
-    return body, True
 
 
 def _headers(context: PluginContext, organization_host: str) -> dict[str, str]:
@@ -257,4 +265,4 @@ def _settings(endpoint: ServiceEndpoint, invalid: type[NotificationFailed]) -> d
 
 
 def _said(answer: requests.Response) -> str:
-    return redact(answer.text[:_SAID_AT_MOST].strip())
+    return redact(answer.content[:_SAID_AT_MOST].decode(errors="replace").strip())

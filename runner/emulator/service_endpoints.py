@@ -112,12 +112,10 @@ class ServiceEndpoint:
 
 def is_loopback(host: str | None) -> bool:
     """Whether ``host`` is this machine by definition."""
-    if host is None or host.lower() == "localhost":
-        return host is not None
     try:
-        return ip_address(host).is_loopback
+        return ip_address(host or "").is_loopback
     except ValueError:
-        return False
+        return host is not None and host.lower() == "localhost"
 
 
 def _contract(row: Entity) -> Contract:

@@ -23,7 +23,10 @@ class Stamp(Plugin):
     """Writes into the description what it was configured with."""
 
     def execute(self, context: PluginContext) -> None:
-        context.target["description"] = self.configuration.get("text", STAMPED)
+        if isinstance(self.configuration, str):
+            context.target["description"] = f"{self.configuration}, {self.secure_configuration}"
+        else:
+            context.target["description"] = self.configuration.get("text", STAMPED)
 
 
 class Refuse(Plugin):
@@ -153,6 +156,34 @@ def test_a_step_can_be_registered_for_a_known_plug_in_type(web, stamp, stamp_typ
     web.delete(f"sdkmessageprocessingsteps({STAMP.id})")
     web.register(plugin_type=stamp_type, stage=20, configuration='{"text": "by POST"}')
     assert stamp() == "by POST"
+
+
+def test_a_plug_in_is_given_its_secure_configuration(web, service, stamp_type):
+    secure = web.post("sdkmessageprocessingstepsecureconfigs", secureconfig="between us")
+    bound = {"sdkmessageprocessingstepsecureconfigid@odata.bind": f"/sdkmessageprocessingstepsecureconfigs({secure})"}
+    web.register("Update", plugin_type=stamp_type, stage=20, configuration="not JSON", **bound)
+    id = service.create(Entity("account", attributes={"name": "A"}))
+    service.update(Entity("account", id, {"name": "B"}))
+    assert service.retrieve("account", id, ["description"])["description"] == "not JSON, between us"
+
+
+def test_a_step_can_be_given_another_handler(web, webhook, receiver, service, stamp):
+    bound = {"eventhandler_serviceendpoint@odata.bind": f"/serviceendpoints({webhook(receiver.url)})"}
+    web.patch(f"sdkmessageprocessingsteps({STAMP.id})", **bound)
+    assert stamp() is None
+    assert len(receiver.heard) == 1
+
+
+def test_a_step_for_outlook_alone_does_not_run_on_the_server(web, stamp):
+    web.patch(f"sdkmessageprocessingsteps({STAMP.id})", supporteddeployment=1)
+    assert stamp() is None
+
+
+def test_a_secure_configuration_stays_on_the_server(web, stamp_type):
+    secure = web.post("sdkmessageprocessingstepsecureconfigs", secureconfig="between us")
+    bound = {"sdkmessageprocessingstepsecureconfigid@odata.bind": f"/sdkmessageprocessingstepsecureconfigs({secure})"}
+    body = web.a_step(plugin_type=stamp_type, supporteddeployment=1, **bound)
+    assert web.refusal("POST", "sdkmessageprocessingsteps", **body).code == 0x80044185
 
 
 def test_a_new_image_is_taken(crm, web, service):
