@@ -69,6 +69,7 @@ class Engine:
         host = f"{organization.organization_name}.dataverse.local"
         self.steps = RegisteredSteps(store, self.records, Surroundings(host, self._format, senders))
         self.customizations = Customizations(store, self._use_metadata)
+        self.steps.follow_metadata()
         self.steps.reconcile()
         self.users = Users(store, self.records)
         self.messages: dict[str, tuple[str, Handler]] = dict(MESSAGES)

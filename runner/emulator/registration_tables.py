@@ -149,7 +149,6 @@ class RegisteredSteps:
         """After other rows have taken the place of those there were: have the given steps among them, and no others."""
         held = {row[0] for row in self._store.execute(f"SELECT {STEP}id FROM {STEP}")}  # noqa: S608
         with self._transaction():
-            self._messages.follow_metadata()
             self._forget_earlier()
             for step in self._given.values():
                 if step.id not in held:

@@ -9,14 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataverse_client import exact_json
 from dataverse_client.types import (
     AliasedValue,
+    ConditionExpression,
+    ConditionOperator,
     Entity,
     EntityCollection,
     EntityReference,
+    FetchExpression,
+    FilterExpression,
+    LogicalOperator,
     Money,
     OptionSetValue,
+    QueryExpression,
 )
+from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import InvalidRemoteContextError, UnknownValueTypeError
 from runner.execution.remote_values import decode_moment, decode_value, encode_moment, encode_value
 
@@ -52,7 +60,9 @@ values = (
 
 @given(values)
 def test_every_value_survives_the_way_there_and_back(value):
-    assert decode_value(encode_value(value)) == value
+    parameters = [{"key": "Value", "value": encode_value(value)}]
+    body = exact_json.dumps({"MessageName": "new_Tell", "InputParameters": parameters})
+    assert RemoteContext.decode(body).context.input_parameters == {"Value": value}
 
 
 @pytest.mark.parametrize(
@@ -131,6 +141,20 @@ def test_a_text_that_is_no_moment_stays_text(text):
 def test_an_object_that_is_not_what_its_type_says_is_refused(wire):
     with pytest.raises(InvalidRemoteContextError, match="Target"):
         decode_value(wire, "Target")
+
+
+def test_a_query_is_told_and_read_back_as_plain_json():
+    condition = ConditionExpression("new_amount", ConditionOperator.GREATER_EQUAL, (Money(Decimal("1.50")),))
+    filtered = FilterExpression(LogicalOperator.OR, (condition,))
+    written = encode_value(QueryExpression("new_payment", ("new_name",), filtered, top_count=5))
+    assert decode_value(written) == written
+    assert written["Criteria"]["FilterOperator"] == 1
+    (told,) = written["Criteria"]["Conditions"]
+    assert (told["Operator"], told["Values"]) == (4, [encode_value(Money(Decimal("1.50")))])
+
+
+def test_a_question_in_fetchxml_is_told():
+    assert encode_value(FetchExpression("<fetch/>")) == {"__type": f"FetchExpression:{CONTRACTS}", "Query": "<fetch/>"}
 
 
 def test_a_value_of_no_type_of_dataverse_cannot_be_written():
