@@ -37,12 +37,12 @@ class Operation:
     """
 
     __slots__ = (
+        "_id",
         "after",
         "before",
         "call",
         "created_on",
         "entity",
-        "id",
         "main",
         "message",
         "outputs",
@@ -51,6 +51,7 @@ class Operation:
         "row_parameter",
         "sent",
         "targets",
+        "writes_once",
     )
 
     def __init__(
@@ -64,6 +65,7 @@ class Operation:
         row_parameter: str = "Target",
         *,
         reads: bool = False,
+        writes_once: bool = False,
     ) -> None:
         self.message = message
         self.entity = entity
@@ -74,13 +76,21 @@ class Operation:
         self.row_parameter = row_parameter
         #: It changes nothing, so that by itself it needs no transaction.
         self.reads = reads
-        self.id = next(call.engine.ids)
+        #: What it changes, it changes by one statement, all else having been checked before.
+        self.writes_once = writes_once
+        self._id: str | None = None
         self.created_on = _NOT_YET
         self.outputs: dict[str, Any] = {}
         #: Lower-case columns each target came with, before any plug-in added to them.
         self.sent: list[frozenset[str]] = []
         self.before: list[Entity | None] = []
         self.after: list[Entity | None] = []
+
+    @property
+    def id(self) -> str:
+        if self._id is None:
+            self._id = next(self.call.engine.ids)
+        return self._id
 
     def views(self, plans: Plans) -> list[View]:
         """Its own message's steps first, then its counterpart's."""

@@ -83,9 +83,10 @@ class Pipeline:
         return operation.outputs
 
     def _main_operation_alone(self, operation: Operation) -> dict[str, Any]:
-        if operation.reads:
+        transaction = operation.call.transaction
+        if operation.reads or (operation.writes_once and transaction.is_dispensable):
             return operation.main(operation)
-        with operation.call.transaction:
+        with transaction:
             return operation.main(operation)
 
     def _pre_validation(self, operation: Operation, plans: Plans, views: list[View]) -> None:

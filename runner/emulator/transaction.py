@@ -22,6 +22,8 @@ class TransactionalStore(Protocol):
 
     @property
     def in_transaction(self) -> bool: ...
+    @property
+    def is_private(self) -> bool: ...
     def begin(self) -> None: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
@@ -60,6 +62,11 @@ class Transaction:
     def is_entered(self) -> bool:
         """Whether somebody further up the chain of calls is inside, even of one that has been rolled back."""
         return self._level > 0
+
+    @property
+    def is_dispensable(self) -> bool:
+        """Whether one statement would do without it: SQLite makes each a transaction, and nobody can come between."""
+        return self._level == 0 and self._store.is_private and not self._store.in_transaction
 
     def __enter__(self) -> None:
         if self._level == 0:
