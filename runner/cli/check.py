@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runner.registrations.model import Registrations, StepRegistration
     from runner.registrations.plugins import PluginConfiguration, PluginLoadError
     from runner.registrations.problems import Finding, Problem
+    from runner.registrations.remote import RemoteNote
     from runner.registrations.rules import Part, View
 
 
@@ -114,8 +115,17 @@ def _answer(file: Path, examination: Examination) -> str:
         "ok": registrations is not None,
         "steps": [] if registrations is None else [_step(registrations, step) for step in registrations.steps],
         "problems": [_problem(problem) for problem in examination.problems],
+        "notes": [] if registrations is None else [dataclasses.asdict(note) for note in _notes(registrations)],
     }
     return redact(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _notes(registrations: Registrations) -> list[RemoteNote]:
+    """What a remote environment does otherwise, for files that are meant for one."""
+    from runner.registrations.remote import remote_notes
+
+    is_remote = registrations.endpoints or any(step.delivery == "inline" for step in registrations.steps)
+    return remote_notes(registrations) if is_remote else []
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
@@ -158,6 +168,8 @@ def _print_steps(file: Path, registrations: Registrations) -> None:
     # Into a file or a pipe nothing is folded: a line is a step.
     console = terminal if terminal.is_terminal else Console(width=240)
     console.print(table)
+    for note in _notes(registrations):
+        click.echo(f"Note: {note}")
     click.echo(f"OK: {_summary(registrations)} in {file}.")
 
 

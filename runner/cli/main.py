@@ -13,6 +13,8 @@ import click
 #: Command -> (where it lives, what ``runner --help`` says of it).
 COMMANDS = {
     "check": ("runner.cli.check:check", "Check registrations.yaml and the plug-ins it names."),
+    "plan": ("runner.cli.plan:plan", "Say what apply would change in the environment."),
+    "apply": ("runner.cli.apply:apply", "Register the steps of registrations.yaml in the environment."),
     "simulate": ("runner.cli.simulate:simulate", "Take a row through the plug-ins to Stripe and back."),
     "queue": ("runner.cli.queue:queue", "Look into the queues, and handle their dead letters."),
     "emulate": ("runner.cli.emulate:emulate", "Serve the embedded Dataverse to any client of its Web API."),

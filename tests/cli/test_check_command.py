@@ -139,3 +139,14 @@ def test_a_secret_in_the_file_never_reaches_the_screen(project: Path) -> None:
 
 def test_the_schema_can_be_printed() -> None:
     assert check("--schema").output == rendered()
+
+
+def test_what_cannot_hold_remotely_is_said_of_files_with_endpoints(project: Path) -> None:
+    endpoints = "endpoints: {hook: {type: webhook, auth: {type: webhook-key, value: '${env:KEY}'}}}"
+    step = (
+        "{name: A, plugin: 'MODULE:Greet', message: Create, entity: account, stage: 20, configuration: {greeting: Hi}}"
+    )
+    (project / "registrations.yaml").write_text(f"{endpoints}\nsteps: [{step.replace('MODULE', module(project))}]")
+    assert "Note: Deferred steps of stages 10 and 20 run after the commit" in check().output
+    (note,) = json.loads(check("--json").output)["notes"]
+    assert (note["steps"], note["url"].partition("/power-apps")[0]) == (["A"], "https://learn.microsoft.com")

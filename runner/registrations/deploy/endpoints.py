@@ -7,9 +7,10 @@ Sources: https://learn.microsoft.com/power-apps/developer/data-platform/referenc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
 from dataverse_client.types import OptionSetValue
@@ -37,10 +38,14 @@ _NORMAL = 1
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where ``runner serve`` is reached from outside, and the key it expects there; None: it expects none."""
+    """Where ``runner serve`` is reached from outside, and the key it expects there; None: it expects none.
+
+    ``environment_url`` is the Dataverse that is to reach it.
+    """
 
     public_url: str
     webhook_key: str | None = field(default=None, repr=False)
+    environment_url: str = ""
 
     @property
     def webhook_url(self) -> str:
@@ -57,6 +62,22 @@ def endpoint_rows(registrations: Registrations, site: Site, secrets: Secrets) ->
     if DEFAULT_ENDPOINT not in rows and any(step.endpoint is None for step in registrations.steps):
         rows[DEFAULT_ENDPOINT] = _webhook(DEFAULT_ENDPOINT, site.webhook_url, _WEBHOOK_KEY, site.webhook_key or "")
     return rows
+
+
+def endpoint_problems(rows: Iterable[Row], site: Site) -> Iterator[str]:
+    """Why the environment could not reach an endpoint, or the runner would refuse what comes through it."""
+    if _is_local(site.environment_url):
+        return
+    for row in rows:
+        url = row.columns.get("url")
+        if url is not None and _is_local(url):
+            yield f"Endpoint {row.name}: {url} is this machine, which Dataverse cannot reach. Set RUNNER_PUBLIC_URL."
+        if url is not None and not row.secrets:
+            yield f"Endpoint {row.name}: it has no key, so anybody could post to it. Set DATAVERSE_WEBHOOK_KEY."
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _row(name: str, endpoint: EndpointRegistration, site: Site, secrets: Secrets) -> Row:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from runner.registrations.deploy.endpoints import Site, endpoint_rows
+from runner.registrations.deploy.endpoints import Site, endpoint_problems, endpoint_rows
 from runner.registrations.deploy.environment import (
     Listener,
     Registered,
@@ -88,7 +88,7 @@ def make_plan(registrations: Registrations, client: DataverseClient, site: Site,
     steps = remote_steps(registrations, endpoints, secrets)
     listeners = read_listeners(client, (step.listening for step in steps))
     registered = read_registered(client, [step.row.id for step in steps])
-    problems = [*_problems(steps, listeners), *_taken(steps, registered)]
+    problems = [*endpoint_problems(endpoints.values(), site), *_problems(steps, listeners), *_taken(steps, registered)]
     if problems:
         raise UndeployableError(problems)
     wanted = [*endpoints.values(), *_rows(steps, listeners)]

@@ -1,0 +1,69 @@
+"""``runner apply``: make the environment as registrations.yaml says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.deploying import (
+    Deployment,
+    answer,
+    counts,
+    deployment,
+    file_argument,
+    json_option,
+    tell,
+    tell_notes,
+)
+
+if TYPE_CHECKING:
+    from runner.registrations.deploy.plan import Plan
+
+
+@click.command()
+@file_argument
+@click.option("--prune", is_flag=True, help="Remove endpoints and steps of this product that the file no longer has.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def apply(file: Path | None, prune: bool, yes: bool, as_json: bool) -> None:
+    """Register FILE's endpoints, steps and images in the environment at DATAVERSE_URL.
+
+    FILE is RUNNER_REGISTRATIONS, or registrations.yaml, unless given. Changes are shown first, and made in one change
+    set: all or none of them. Running it again does what is left to do. --json asks nothing.
+    """
+    with deployment(file) as deploying:
+        plan = deploying.plan()
+        wanted = plan if prune else plan.without_removals()
+        if as_json:
+            _make(deploying, wanted, quiet=True)
+            click.echo(answer(deploying, wanted, applied=True))
+            return
+        _apply(deploying, wanted, yes)
+        left = len(plan.changes) - len(wanted.changes)
+    if left:
+        click.echo(f"{left} no longer in the file and left where they are; --prune removes them.")
+
+
+def _apply(deploying: Deployment, plan: Plan, yes: bool) -> None:
+    place = deploying.site.environment_url
+    if not plan:
+        click.echo(f"Nothing to do: {place} is as {deploying.file} says.")
+        return
+    tell(plan)
+    tell_notes(deploying.notes)
+    if not yes:
+        click.confirm(f"Make these changes in {place}?", abort=True)
+    _make(deploying, plan, quiet=False)
+    click.echo(f"Done: {counts(plan)} in {place}.")
+
+
+def _make(deploying: Deployment, plan: Plan, *, quiet: bool) -> None:
+    from runner.registrations.deploy.apply import apply_plan
+
+    def progress(done: int, total: int) -> None:
+        if not quiet and done < total:
+            click.echo(f"{done} of {total} changes made.", err=True)
+
+    apply_plan(deploying.client, plan, progress)

@@ -1,0 +1,137 @@
+"""What ``plan`` and ``apply`` have in common: the file, the environment, and how a plan is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from azure_bridge.secrets import Secrets
+    from dataverse_client.client import DataverseClient
+    from runner.registrations.deploy.endpoints import Site
+    from runner.registrations.deploy.plan import Change, ColumnChange, Plan
+    from runner.registrations.model import Registrations
+    from runner.registrations.remote import RemoteNote
+    from runner.settings import Settings
+
+file_argument = click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+
+_SIGNS = {"created": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A file and the environment it is for. ``site`` is where the runner is reached."""
+
+    file: Path
+    registrations: Registrations
+    client: DataverseClient
+    site: Site
+    secrets: Secrets
+
+    @property
+    def notes(self) -> list[RemoteNote]:
+        from runner.registrations.remote import remote_notes
+
+        return remote_notes(self.registrations)
+
+    def plan(self) -> Plan:
+        """Raises UndeployableError, SecretError, DataverseError."""
+        from runner.registrations.deploy.plan import make_plan
+
+        return make_plan(self.registrations, self.client, self.site, self.secrets)
+
+
+@contextmanager
+def deployment(file: Path | None) -> Iterator[Deployment]:
+    """The file, or the one the settings name, and the environment the settings name.
+
+    Raises:
+      SettingsError, RegistrationError: either cannot be used.
+    """
+    from azure_bridge.secrets import Secrets
+    from runner.connection import connect
+    from runner.settings import Settings, environment
+
+    settings = Settings.load()
+    file = file or settings.runner_registrations
+    registrations = load_file(file)
+    with connect(settings) as client:
+        secrets = Secrets.from_environment(environment(), key_vault_url=settings.key_vault_url)
+        yield Deployment(file, registrations, client, _site(settings), secrets)
+
+
+def load_file(file: Path) -> Registrations:
+    """Raises RegistrationError, or UsageError when it cannot be read."""
+    from runner.registrations.load import load
+
+    try:
+        return load(file)
+    except OSError as error:
+        hint = "Name the file, or set RUNNER_REGISTRATIONS."
+        raise click.UsageError(f"{file} cannot be read: {error.strerror}. {hint}") from error
+
+
+def _site(settings: Settings) -> Site:
+    from runner.registrations.deploy.endpoints import Site
+
+    key = settings.dataverse_webhook_key[0] if settings.dataverse_webhook_key else None
+    return Site(settings.runner_public_url, key, settings.dataverse_url or "")
+
+
+def answer(deployment: Deployment, plan: Plan, **more: Any) -> str:
+    """A plan for programs."""
+    said = {
+        "environment": deployment.site.environment_url,
+        "file": str(deployment.file),
+        "changes": [_change(change) for change in plan.changes],
+        "notes": [dataclasses.asdict(note) for note in deployment.notes],
+        **more,
+    }
+    return json.dumps(said, indent=2, ensure_ascii=False)
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "change": change.kind.value,
+        "table": change.row.table,
+        "id": change.row.id,
+        "name": change.row.name,
+        "obsolete": change.obsolete,
+        "columns": [dataclasses.asdict(column) for column in change.columns],
+    }
+
+
+def tell(plan: Plan) -> None:
+    """A plan for people."""
+    for change in plan.changes:
+        sign, color = _SIGNS[change.kind.value]
+        click.secho(f"{sign} {change.row.table} {change.row.name}", fg=color)
+        for column in change.columns:
+            click.echo(f"    {_line(column)}")
+
+
+def tell_notes(notes: list[RemoteNote]) -> None:
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+
+
+def _line(column: ColumnChange) -> str:
+    if column.before is None:
+        return f"{column.column}: {column.after}"
+    return f"{column.column}: {column.before} -> {column.after if column.after is not None else '(none)'}"
+
+
+def counts(plan: Plan) -> str:
+    """``2 created, 1 changed, 0 removed``."""
+    from runner.registrations.deploy.plan import Kind
+
+    return ", ".join(f"{plan.count(kind)} {kind.value}" for kind in Kind)

@@ -1,0 +1,129 @@
+"""``runner plan`` and ``runner apply`` against an embedded Dataverse that is served over HTTP."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from dataverse_client.auth import NoAuthentication
+from dataverse_client.client import DataverseClient
+from dataverse_client.types import Entity, QueryExpression
+from runner.cli.main import runner
+from runner.emulator.emulator import Emulator
+from runner.registrations.identity import step_id
+from runner.web.dataverse.host import application
+from runner.web.dataverse.start_page import Facts
+
+FILE = """
+steps:
+  - { name: Greet, plugin: "a:B", message: Create, entity: account, stage: 20 }
+  - { name: Part, plugin: "a:B", message: Delete, entity: account, stage: 10, delivery: inline, timeout: 90 }
+"""
+KEY = "the-webhook-key-nobody-may-see"
+
+
+@pytest.fixture
+def environment(serve, tmp_path, monkeypatch):
+    """A served environment, the settings that name it, and the file in the working directory."""
+    with Emulator() as emulator:
+        app = application(emulator, Facts("simulator", None, require_token=False))
+        url = serve(app)
+        monkeypatch.chdir(tmp_path)
+        for name, value in {"DATAVERSE_URL": url, "DATAVERSE_WEBHOOK_KEY": KEY, "RUNNER_REGISTRATIONS": ""}.items():
+            monkeypatch.setenv(name, value)
+        (tmp_path / "registrations.yaml").write_text(FILE)
+        with DataverseClient(url, tokens=NoAuthentication()) as client:
+            yield client
+        app.close()
+
+
+@pytest.fixture
+def write(tmp_path):
+    return (tmp_path / "registrations.yaml").write_text
+
+
+def run(*arguments, **more):
+    return CliRunner().invoke(runner, [*arguments], **more)
+
+
+def test_plan_says_what_would_change_and_changes_nothing(environment):
+    result = run("plan")
+    assert result.exit_code == 2
+    assert "+ serviceendpoint Dataverse plug-in runner" in result.output
+    assert "    url: http://127.0.0.1:8080/dataverse/webhook" in result.output
+    assert "+ sdkmessageprocessingstep Greet: Create of account" in result.output
+    assert "to be 3 created, 0 changed, 0 removed." in result.output
+    assert list(environment.query(QueryExpression.of("sdkmessageprocessingstep"))) == []
+
+
+def test_plan_shows_that_a_secret_is_set_and_not_the_secret(environment):
+    result = run("plan")
+    assert "    authvalue: set" in result.output
+    assert KEY not in result.output + run("plan", "--json").output
+
+
+def test_plan_says_what_cannot_hold_remotely_and_where_it_is_documented(environment):
+    result = run("plan")
+    assert "Dataverse waits 60 seconds for an inline step" in result.stderr
+    assert "Concerns: Greet. [https://learn.microsoft.com/power-apps/" in result.stderr
+
+
+def test_after_apply_nothing_differs(environment):
+    applied = run("apply", "--yes")
+    assert applied.exit_code == 0, applied.output
+    assert "Done: 3 created, 0 changed, 0 removed" in applied.output
+    planned = run("plan")
+    assert planned.exit_code == 0
+    assert "Nothing to do" in planned.output
+    assert "Nothing to do" in run("apply", "--yes").output
+
+
+def test_drift_is_found_and_put_right(environment):
+    run("apply", "--yes")
+    environment.update(Entity("sdkmessageprocessingstep", step_id("Greet"), {"rank": 5}))
+    planned = run("plan")
+    assert planned.exit_code == 2
+    assert "~ sdkmessageprocessingstep Greet: Create of account\n    rank: 5 -> 1\n" in planned.output
+    run("apply", "--yes")
+    assert environment.retrieve("sdkmessageprocessingstep", step_id("Greet"), ["rank"])["rank"] == 1
+
+
+def test_whoever_says_no_is_heard(environment):
+    result = run("apply", input="n\n")
+    assert result.exit_code == 1
+    assert run("plan").exit_code == 2
+
+
+def test_prune_removes_what_left_the_file(environment, write):
+    run("apply", "--yes")
+    write(FILE.rpartition("  - { name: Part")[0])
+    kept = run("apply", "--yes")
+    assert "1 no longer in the file and left where they are; --prune removes them." in kept.output
+    pruned = run("apply", "--yes", "--prune")
+    assert "- sdkmessageprocessingstep Part: Delete of account" in pruned.output
+    assert run("plan").exit_code == 0
+
+
+def test_json_says_the_same(environment):
+    planned = json.loads(run("plan", "--json").output)
+    assert [change["change"] for change in planned["changes"]] == ["created"] * 3
+    applied = json.loads(run("apply", "--json").output)
+    assert applied["applied"]
+    assert json.loads(run("plan", "--json").output)["changes"] == []
+
+
+def test_what_goes_wrong_is_not_taken_for_a_difference(environment, monkeypatch):
+    monkeypatch.delenv("DATAVERSE_URL")
+    result = run("plan")
+    assert result.exit_code == 1
+    assert "DATAVERSE_URL is not set" in result.output
+    assert run("plan", "absent.yaml").exit_code == 1
+
+
+def test_a_step_the_environment_cannot_have_is_a_failure_with_advice(environment, write):
+    write(FILE.replace("Create", "new_Missing"))
+    result = run("apply", "--yes")
+    assert result.exit_code == 1
+    assert "Create the custom API new_Missing there, or remove the step." in result.output
