@@ -36,6 +36,15 @@ class MessageTooLargeError(QueueError):
     """The body is over the queue's limit: sending it again will not help."""
 
 
+class DeadLetterNotFoundError(QueueError, LookupError):
+    """``sequence_numbers`` are not those of dead letters, or not any more."""
+
+    def __init__(self, queue: str, sequence_numbers: Sequence[int]) -> None:
+        self.sequence_numbers = tuple(sequence_numbers)
+        numbers = ", ".join(map(str, sequence_numbers))
+        super().__init__(f"Queue {queue} has no dead letter {numbers}: peek at its dead letters.")
+
+
 @dataclass(frozen=True, slots=True)
 class QueueMessage:
     """What a sender hands over. ``message_id`` is what duplicates are recognised by."""
@@ -147,11 +156,11 @@ class MessageQueue(Protocol):
     def resubmit(self, *sequence_numbers: int) -> None:
         """Send dead letters again, each as its :func:`resubmission`.
 
-        Raises LookupError naming those that are no dead letters; the others are sent.
+        Raises DeadLetterNotFoundError with those that are none; the others are sent.
         """
 
     def discard(self, *sequence_numbers: int) -> None:
-        """Remove dead letters for good. Raises LookupError naming those that are none; the others are removed."""
+        """Remove dead letters for good. Raises DeadLetterNotFoundError with those that are none; the others go."""
 
     def counts(self) -> QueueCounts:
         """How many messages there are, by state. An engine that cannot see locks counts locked ones as active."""

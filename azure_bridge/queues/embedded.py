@@ -17,6 +17,7 @@ from pathlib import Path
 
 from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.queues.contract import (
+    DeadLetterNotFoundError,
     MessageLockLostError,
     MessageTooLargeError,
     PeekedMessage,
@@ -260,7 +261,7 @@ class EmbeddedQueue:
         return [peeked(row, now) for row in rows]
 
     def resubmit(self, *sequence_numbers: int) -> None:
-        """Send dead letters again, with fresh counts. Raises LookupError naming those that are none."""
+        """Send dead letters again, with fresh counts. Raises DeadLetterNotFoundError."""
         with self._file.transaction() as connection:
             removed = self._remove_dead(connection, sequence_numbers)
             self._insert_unknown(connection, [resubmission(message) for message in removed.values()])
@@ -268,7 +269,7 @@ class EmbeddedQueue:
         self._require_all(sequence_numbers, removed)
 
     def discard(self, *sequence_numbers: int) -> None:
-        """Remove dead letters for good. Raises LookupError naming those that are none."""
+        """Remove dead letters for good. Raises DeadLetterNotFoundError."""
         with self._file.transaction() as connection:
             removed = self._remove_dead(connection, sequence_numbers)
         self._require_all(sequence_numbers, removed)
@@ -283,8 +284,8 @@ class EmbeddedQueue:
         return removed
 
     def _require_all(self, asked: Sequence[int], found: Collection[int]) -> None:
-        if missing := ", ".join(str(number) for number in asked if number not in found):
-            raise LookupError(f"Queue {self.name} has no dead letter {missing}: peek at its dead letters.")
+        if missing := [number for number in asked if number not in found]:
+            raise DeadLetterNotFoundError(self.name, missing)
 
     def counts(self) -> QueueCounts:
         """How many messages there are, by state. Costs nothing that grows with the number of waiting messages."""

@@ -20,6 +20,7 @@ from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusConnect
 
 from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.queues.contract import (
+    DeadLetterNotFoundError,
     MessageLockLostError,
     MessageTooLargeError,
     PeekedMessage,
@@ -261,7 +262,7 @@ class ServiceBusQueue:
             limit = None if limit is None else limit - len(page)
 
     def resubmit(self, *sequence_numbers: int) -> None:
-        """Send dead letters again, then remove them. Raises LookupError naming those that are none."""
+        """Send dead letters again, then remove them. Raises DeadLetterNotFoundError."""
         self._require_queue("sent to")
 
         def send_again(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
@@ -271,7 +272,7 @@ class ServiceBusQueue:
         self._take_dead(sequence_numbers, send_again)
 
     def discard(self, *sequence_numbers: int) -> None:
-        """Remove dead letters for good. Raises LookupError naming those that are none."""
+        """Remove dead letters for good. Raises DeadLetterNotFoundError."""
         self._take_dead(sequence_numbers, lambda receiver, message: receiver.complete_message(message))
 
     def _take_dead(
@@ -306,8 +307,7 @@ class ServiceBusQueue:
 
     def _require_all_taken(self, unknown: Sequence[int], locked: Iterable[int]) -> None:
         if unknown:
-            numbers = ", ".join(map(str, unknown))
-            raise LookupError(f"Queue {self.name} has no dead letter {numbers}: peek at its dead letters.")
+            raise DeadLetterNotFoundError(self.name, unknown)
         if locked:
             numbers = ", ".join(map(str, sorted(locked)))
             raise QueueUnavailableError(

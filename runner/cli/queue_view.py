@@ -1,0 +1,158 @@
+"""What ``runner queue`` prints: tables for people, JSON for programs. Secrets are masked in both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from azure_bridge.queues.contract import PeekedMessage, QueueCounts, resubmission
+from azure_bridge.redaction import redact
+
+if TYPE_CHECKING:
+    from azure_bridge.processor import DrainSummary
+    from runner.cli.queue_selection import Selection
+
+
+def show_counts(counts: Mapping[str, QueueCounts], engine: str, *, as_json: bool) -> None:
+    if as_json:
+        _print_json([{"queue": name, "engine": engine, **asdict(each)} for name, each in counts.items()])
+        return
+    rows = [(name, each.active, each.locked, each.scheduled, each.dead_lettered) for name, each in counts.items()]
+    _print_table(("Queue", "Waiting", "Locked", "Scheduled", "Dead letters"), rows)
+    click.echo(f"Queues are {engine}.")
+
+
+def show_waiting(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
+    if as_json:
+        _print_json([_facts(one) for one in messages])
+        return
+    rows = [(*_cells(one), _state(one)) for one in messages]
+    _print_table(("Number", "Age", "Message id", "Subject", "Tries", "State"), rows)
+
+
+def show_dead(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
+    if as_json:
+        _print_json([_facts(one) for one in messages])
+        return
+    rows = [(*_cells(one), one.dead_letter_reason or "", one.dead_letter_description or "") for one in messages]
+    _print_table(("Number", "Age", "Message id", "Subject", "Tries", "Reason", "Description"), rows)
+
+
+def show_one(message: PeekedMessage, *, as_json: bool) -> None:
+    facts = {**_facts(message), "body": _body(message)}
+    if as_json:
+        _print_json(facts)
+        return
+    body = facts.pop("body")
+    for name, value in facts.items():
+        if value not in (None, {}, ""):
+            click.echo(redact(f"{name:24} {json.dumps(value) if isinstance(value, dict) else value}"))
+    click.echo(redact("\n" + (body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False))))
+
+
+def show_resubmitted(selection: Selection, *, dry_run: bool, as_json: bool) -> None:
+    trail = {one.message.message_id: resubmission(one.message).message_id for one in selection.messages}
+    if as_json:
+        _print_json({"dry_run": dry_run, "resubmitted": trail, "gone": list(selection.gone)})
+        return
+    for old, new in trail.items():
+        click.echo(f"{old} → {new}")
+    _conclude("Would be sent again" if dry_run else "Sent again", selection)
+
+
+def show_discarded(selection: Selection, *, as_json: bool) -> None:
+    if as_json:
+        discarded = [one.sequence_number for one in selection.messages]
+        _print_json({"discarded": discarded, "gone": list(selection.gone)})
+        return
+    _conclude("Removed", selection)
+
+
+def show_purged(name: str, removed: int, *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"queue": name, "removed": removed})
+        return
+    click.echo(f"Removed {counted(removed, 'message')} of queue {name}.")
+
+
+def show_drained(name: str, summary: DrainSummary, *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"queue": name, **asdict(summary)})
+        return
+    click.echo(
+        f"Queue {name}: {summary.completed} done, {summary.put_off} put off, {summary.dead_lettered} dead-lettered."
+    )
+    if summary.dead_lettered:
+        click.echo("See why: runner queue dead-letters", err=True)
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _conclude(done: str, selection: Selection) -> None:
+    click.echo(f"{done}: {counted(len(selection.messages), 'dead letter')}.")
+    if selection.gone:
+        numbers = ", ".join(map(str, selection.gone))
+        click.echo(f"Not among the dead letters any more: {numbers}.", err=True)
+
+
+def _cells(one: PeekedMessage) -> tuple[str, ...]:
+    tries = str(one.delivery_count) if not one.attempt else f"{one.delivery_count}, put off {one.attempt}×"
+    return str(one.sequence_number), _age(one.enqueued_at), one.message.message_id, one.message.subject or "", tries
+
+
+def _state(one: PeekedMessage) -> str:
+    if one.scheduled_for is not None:
+        return f"from {one.scheduled_for:%H:%M:%S} UTC"
+    return "waiting" if one.locked_until is None else f"locked until {one.locked_until:%H:%M:%S} UTC"
+
+
+def _age(since: datetime) -> str:
+    age = max(datetime.now(UTC) - since, timedelta(0))
+    for unit, seconds in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if age >= timedelta(seconds=seconds):
+            return f"{age // timedelta(seconds=seconds)}{unit}"
+    return f"{age.seconds}s"
+
+
+def _facts(one: PeekedMessage) -> dict[str, Any]:
+    """Everything but the body. Times are ISO 8601."""
+    facts = asdict(one)
+    message = facts.pop("message")
+    del message["body"]
+    values = {**message, **facts}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def _body(one: PeekedMessage) -> Any:
+    """JSON as JSON; anything else as text, with what is not UTF-8 escaped."""
+    text = one.message.body.decode(errors="backslashreplace")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _print_json(answer: Any) -> None:
+    click.echo(redact(json.dumps(answer, indent=2, ensure_ascii=False)))
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        # What a message says is text, and never markup.
+        table.add_row(*(Text(redact(str(cell))) for cell in row))
+    terminal = Console()
+    # Into a file or a pipe nothing is folded: a line is a message.
+    console = terminal if terminal.is_terminal else Console(width=400)
+    console.print(table)
