@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Any
 
 from azure_bridge.redaction import redact
 from runner.emulator.operation import Operation
@@ -16,14 +17,14 @@ def told_to(sink: TraceSink, operation: Operation) -> Iterator[None]:
     """What happens inside is between OperationStarted and OperationFinished."""
     clock, started = operation.call.clock, perf_counter()
     target = operation.targets[0] if len(operation.targets) == 1 else None
-    facts = {
+    facts: dict[str, Any] = {
         "message": operation.message,
         "entity": operation.entity,
         "entity_id": target.id or "" if target is not None else "",
         "depth": operation.call.depth,
     }
-    ids = {"correlation_id": operation.call.correlation_id, "operation_id": operation.id}
-    sink.record(OperationStarted(at=clock.now(), **facts, **ids))
+    correlation_id, operation_id = operation.call.correlation_id, operation.id
+    sink.record(OperationStarted(at=clock.now(), correlation_id=correlation_id, operation_id=operation_id, **facts))
     outcome, error = "succeeded", None
     try:
         yield
