@@ -10,6 +10,7 @@ import errno
 import signal
 import socket
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,7 @@ def _refused(host: str, port: int, error: OSError) -> ServerError:
     return ServerError(f"{host} port {port} cannot be listened on: {error.strerror}. Give another --host or --port.")
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches the host."""
     if host == "localhost" or host.endswith(".localhost"):

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
 from click.testing import CliRunner
 
+from runner.cli.emulate import emulate as emulate_command
 from runner.cli.main import runner
 from runner.web.server import listen
 
@@ -144,6 +146,12 @@ def test_a_live_key_is_refused(emulate):
         assert process.returncode == 2
         assert "Live keys are refused" in complaint
         assert "0123456789" not in complaint
+
+
+def test_every_option_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "emulate.md").read_text()
+    options = [option for parameter in emulate_command.params for option in parameter.opts]
+    assert [option for option in options if f"`{option}" not in page] == []
 
 
 @pytest.fixture

@@ -88,6 +88,11 @@ def test_what_is_not_surely_of_this_machine_needs_a_token_of_ours(clock, client,
     assert door.admit(client, {**headers, **ours}) == APPLICATION
 
 
+def test_a_request_that_a_proxy_here_forwards_from_elsewhere_needs_a_token(http):
+    assert http.who_am_i(X_Forwarded_For="203.0.113.9").status_code == 401
+    assert http.who_am_i(X_Forwarded_For="203.0.113.9", **bearer(http.token())).status_code == 200
+
+
 def test_a_page_served_on_this_machine_is_let_in(clock):
     headers = {"host": "localhost:5555", "origin": "http://localhost:3000"}
     assert Doorkeeper(TokenIssuer(clock)).admit("127.0.0.1", headers) is None

@@ -37,6 +37,13 @@ def test_programs_get_tables_with_their_rows_and_steps(http):
     )
 
 
+def test_what_plug_ins_traced_is_counted_at_once(http, emulator):
+    http("POST", "/api/data/v9.2/accounts", json={"name": "Contoso"})
+    emulator.run_jobs()
+    rows = {table["logical_name"]: table["rows"] for table in http.get("/", Accept="application/json").json()["tables"]}
+    assert (rows["account"], rows["asyncoperation"], rows["plugintracelog"]) == (1, 1, 1)
+
+
 def test_people_get_a_page_that_loads_nothing_from_elsewhere(http):
     answer = http.get("/", Accept="text/html,application/xhtml+xml")
     assert answer.headers["Content-Type"].startswith("text/html")

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from azure_bridge.clock import SystemClock
+from azure_bridge.queues import open_queue
+from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.secrets import Secrets
 from runner.emulator.emulator import Emulator
+from runner.emulator.notifications import SenderFactory
 from runner.emulator.webapi import WebApi
-from runner.execution.load import steps_from
-from runner.execution.step import Step
 from runner.registrations.load import load
+from runner.registrations.model import Registrations
 from runner.settings import Settings, environment
 from runner.simulation.stripe_side import ApiSide, SimulatorSide
 from runner.tracing.model import TraceSink
@@ -74,12 +77,19 @@ def hosted(hosting: Hosting, sink: TraceSink | None = None) -> Iterator[Site]:
     """
     settings, clock = Settings.load(), SystemClock()
     side = _stripe_side(settings, sink or Silence())
-    steps = _steps(hosting.registrations)
     with ExitStack() as cleanup:
         certificate = certificate_in(_tls_directory(hosting, cleanup), clock, hosting.host) if hosting.tls else None
         services: dict[type, Any] = {stripe.StripeClient: side.client}
-        emulator = Emulator(steps, database=_database(hosting.data), clock=clock, services=services, sink=sink)
+        emulator = Emulator(
+            database=_database(hosting.data),
+            clock=clock,
+            services=services,
+            sink=sink,
+            service_bus_senders=_senders(settings, hosting.data or settings.runner_data_dir, cleanup),
+        )
         cleanup.callback(emulator.close)
+        if hosting.registrations is not None:
+            emulator.register_from(_load(hosting.registrations), Secrets.from_environment(environment()))
         facts = Facts(side.title, certificate, hosting.require_token)
         app = application(emulator, facts, limits=hosting.limits)
         emulator.start_worker()
@@ -114,15 +124,30 @@ def _stripe_side(settings: Settings, sink: TraceSink) -> SimulatorSide | ApiSide
     return ApiSide(key or "sk_test_local", api_base, clock, sink)
 
 
-def _steps(registrations: Path | None) -> list[Step]:
-    if registrations is None:
-        return []
+def _senders(settings: Settings, directory: Path, cleanup: ExitStack) -> SenderFactory:
+    """Messages of a Service Bus endpoint go to the queue of its name, opened when the first one is sent."""
+
+    @cache
+    def queue(name: str) -> MessageQueue:
+        opened = open_queue(
+            name,
+            directory=directory,
+            connection_string=settings.servicebus_connection_string,
+            namespace=settings.servicebus_namespace,
+        )
+        cleanup.callback(opened.close)
+        return opened
+
+    return lambda endpoint: queue(endpoint.path)
+
+
+def _load(file: Path) -> Registrations:
     try:
-        return steps_from(load(registrations), Secrets.from_environment(environment()))
+        return load(file)
     except OSError as error:
         raise HostingError(
-            f"{registrations} cannot be read: {error.strerror}. Name another file with --registrations, or serve "
-            "without plug-ins: --no-registrations"
+            f"{file} cannot be read: {error.strerror}. Name another file with --registrations, or serve without "
+            "plug-ins: --no-registrations"
         ) from error
 
 

@@ -77,9 +77,9 @@ class StartPage:
 
 
 def tables_of(emulator: Emulator) -> list[TableSummary]:
-    """Every table with its number of rows, those with the most rows first."""
+    """Every table with its number of rows, by display name."""
     with emulator.transaction():
-        return sorted(_tables(emulator), key=lambda table: (-table.rows, table.logical_name))
+        return sorted(_tables(emulator), key=lambda table: table.display_name.casefold())
 
 
 def _tables(emulator: Emulator) -> Iterator[TableSummary]:

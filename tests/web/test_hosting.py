@@ -1,0 +1,73 @@
+"""What an emulator gets from its surroundings when it is served."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from azure_bridge.clock import SystemClock
+from azure_bridge.queues import open_queue
+from dataverse_client.types import Entity, EntityReference, OptionSetValue
+from runner.emulator.sdk_messages import filter_id, message_id
+from runner.web.dataverse.host import Hosting, HostingError, hosted
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("STRIPE_SECRET_KEY", "STRIPE_API_BASE", "SERVICEBUS_CONNECTION_STRING", "SERVICEBUS_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def register_queue_step(crm, path):
+    """An asynchronous step that sends every new account to a queue."""
+    columns = {
+        "name": "a queue",
+        "contract": OptionSetValue(6),
+        "authtype": OptionSetValue(2),
+        "messageformat": OptionSetValue(2),
+    }
+    place = {
+        "namespaceaddress": "sb://contoso.servicebus.windows.net/",
+        "path": path,
+        "saskeyname": "send",
+        "saskey": "x",
+    }
+    endpoint = crm.create(Entity("serviceendpoint", None, columns | place))
+    step = {
+        "name": "every new account",
+        "mode": OptionSetValue(1),
+        "stage": OptionSetValue(40),
+        "rank": 1,
+        "sdkmessageid": EntityReference("sdkmessage", message_id("Create")),
+        "sdkmessagefilterid": EntityReference("sdkmessagefilter", filter_id("Create", "account")),
+        "eventhandler": EntityReference("serviceendpoint", endpoint),
+    }
+    crm.create(Entity("sdkmessageprocessingstep", None, step))
+
+
+def test_service_bus_messages_go_to_the_queue_of_their_name_in_the_data_directory(tmp_path):
+    with hosted(Hosting(data=tmp_path / "kept")) as site:
+        crm = site.emulator.service()
+        register_queue_step(crm, "dataverse-events")
+        account = crm.create(Entity("account", None, {"name": "Contoso"}))
+
+    queue = open_queue("dataverse-events", directory=tmp_path / "kept", clock=SystemClock())
+    [received] = queue.receive(10, timedelta(0))
+    queue.close()
+    assert account.encode() in received.message.body
+
+
+def test_a_certificate_outlives_the_server_with_its_data_only(tmp_path):
+    with hosted(Hosting(tls=True)) as site:
+        thrown_away = site.certificate.authority
+    with hosted(Hosting(tls=True, data=tmp_path)) as site:
+        kept = site.certificate.authority
+    assert (thrown_away.exists(), kept.exists()) == (False, True)
+
+
+def test_a_data_directory_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HostingError, match="--data"), hosted(Hosting(data=tmp_path / "file" / "inside")):
+        pass
