@@ -55,6 +55,9 @@ def having(*conditions, kind="and"):
     return f"<filter type='{kind}'>{''.join(conditions)}</filter>"
 
 
+@pytest.mark.behaviour(
+    "Queries", "Every operator of FetchXML on text, numbers, choices and lookups", "fetchxml/reference/operators"
+)
 @pytest.mark.parametrize(
     ("written", "found"),
     [
@@ -101,6 +104,7 @@ def test_several_filters_must_all_hold(names):
     ]
 
 
+@pytest.mark.behaviour("Queries", "Relative dates of FetchXML are seen from now", "fetchxml/reference/operators")
 @pytest.mark.parametrize(
     ("operator", "days"),
     [
@@ -221,6 +225,7 @@ def test_an_inner_link_keeps_rows_with_a_partner(names):
     assert names(parent()) == ["Cleo", "Dora"]
 
 
+@pytest.mark.behaviour("Queries", "Linked columns come as AliasedValue", "fetchxml/overview")
 def test_an_outer_link_keeps_every_row_and_brings_columns(fetch, accounts):
     link = parent(" link-type='outer' alias='p'", NAME)
     rows = fetch(f"<fetch><entity name='account'>{link}<order attribute='name'/></entity></fetch>")
@@ -238,6 +243,9 @@ def test_links_nest(service, fetch, accounts):
     assert {row["g.name"].value for row in rows} == {"Ada"}
 
 
+@pytest.mark.behaviour(
+    "Queries", "A filter inside an outer link-entity says what is joined, not which rows come", "fetchxml/overview"
+)
 def test_a_filter_inside_an_outer_link_keeps_the_parents(names):
     nobody = parent(" link-type='outer'", having(condition("name", "eq", value="nobody")))
     assert names(nobody) == list(ACCOUNTS)
@@ -293,6 +301,7 @@ def aggregated(fetch, attributes, more=""):
     return [{alias: value.value for alias, value in row.items()} for row in rows]
 
 
+@pytest.mark.behaviour("Queries", "FetchXML aggregates and groups", "fetchxml/overview")
 def test_every_aggregate(fetch, accounts):
     functions = ("sum", "avg", "min", "max", "count", "countcolumn")
     attributes = "".join(
@@ -354,6 +363,7 @@ def paged(fetch, ask, size=2):
         cookie = f'paging-cookie="{escaped}"'
 
 
+@pytest.mark.behaviour("Queries", "FetchXML pages follow their paging cookie", "fetchxml/overview")
 def test_pages_follow_their_cookies(fetch, accounts):
     ask = f"<fetch {{}}><entity name='account'>{NAME}<order attribute='name' descending='true'/></entity></fetch>"
     assert [[row["name"] for row in page] for page in paged(fetch, ask)] == [["Eve", "Dora"], ["Cleo", "Bea"], ["Ada"]]
@@ -378,6 +388,9 @@ def test_rows_are_counted_when_asked(fetch, accounts):
 # --- plug-ins -------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Queries", "A RetrieveMultiple step sees a FetchExpression as its Query", "understand-the-data-context"
+)
 def test_a_plug_in_sees_the_question_and_may_ask_another(on, fetch, accounts):
     """Given a step before RetrieveMultiple that asks for another name."""
 

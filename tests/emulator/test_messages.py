@@ -220,6 +220,13 @@ def test_upsert_updates_what_is_there_without_its_key(service, send, on):
     assert seen == [{"new_paymentid", "new_name"}]
 
 
+@pytest.mark.behaviour("Messages", "No step runs on Upsert itself", "common")
+def test_no_step_runs_on_upsert(send, ran):
+    labels = ran("Upsert")
+    send("Upsert", Target=account())
+    assert labels == []
+
+
 @pytest.mark.behaviour(
     "Messages", "Upsert by an id nobody has creates the row with that id", "use-upsert-insert-update-record"
 )
@@ -522,48 +529,3 @@ def test_a_query_expression_is_answered(service, send):
     service.create(account())
     rows = send("RetrieveMultiple", Query=QueryExpression.of("account", "name"))["BusinessEntityCollection"]
     assert [row["name"] for row in rows] == ["Contoso"]
-
-
-# --- relationships --------------------------------------------------------------------------------------------
-
-MEMBERS = "contact_customer_accounts"
-
-
-@pytest.fixture
-def nancy(service):
-    return EntityReference("contact", service.create(Entity("contact", None, {"lastname": "Nancy"})))
-
-
-def test_associate_and_disassociate_link_rows_and_run_steps_without_a_table(service, on, nancy):
-    id = service.create(account())
-    seen = []
-    for message in ("Associate", "Disassociate"):
-        on(message, 20, entity=None)(lambda context: seen.append((context.message_name, context.primary_entity_name)))
-    service.associate("account", id, MEMBERS, [nancy])
-    assert service.retrieve("contact", nancy.id)["parentcustomerid"] == EntityReference("account", id)
-    service.disassociate("account", id, MEMBERS, [nancy])
-    assert "parentcustomerid" not in service.retrieve("contact", nancy.id)
-    assert seen == [("Associate", "none"), ("Disassociate", "none")]
-
-
-def test_a_cascade_runs_the_delete_steps_of_the_rows_it_takes(service, names, on, nancy):
-    id = service.create(account())
-    service.associate("account", id, MEMBERS, [nancy])
-    deleted = []
-    on("Delete", 20, entity="contact")(lambda context: deleted.append((context.primary_entity_id, context.depth)))
-    service.delete("account", id)
-    assert deleted == [(nancy.id, 1)]
-    assert names("contact", "lastname") == []
-
-
-def test_a_row_that_must_not_be_deleted_keeps_the_one_that_takes_it_along(service, names, on, nancy):
-    id = service.create(account())
-    service.associate("account", id, MEMBERS, [nancy])
-
-    @on("Delete", 40, entity="contact")
-    def refuse(context):
-        raise InvalidPluginExecutionException("Keep her.")
-
-    with pytest.raises(IsvAborted, match="Keep her"):
-        service.delete("account", id)
-    assert (names(), names("contact", "lastname")) == (["Contoso"], ["Nancy"])

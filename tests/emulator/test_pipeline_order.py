@@ -192,6 +192,22 @@ def test_multiple_steps_get_a_collection_of_images(crm, service, on):
     assert seen == [("A", ids[0][:1]), ("B", ids[1][:1])]
 
 
+@pytest.mark.behaviour(
+    "Order and filtering",
+    "Of an UpdateMultiple, filtered Update steps run for the rows that carry their columns",
+    "write-plugin-multiple-operation",
+)
+def test_rows_of_a_multiple_update_are_filtered_one_by_one(crm, service, on):
+    first, second = (service.create(account(name)) for name in "AB")
+    ran = []
+    listening = {"filtering_attributes": frozenset({"telephone1"})}
+    on("Update", 20, **listening)(lambda context: ran.append(context.primary_entity_id))
+    on("UpdateMultiple", 20, **listening)(lambda context: ran.append(len(context.input_parameters["Targets"])))
+    rows = EntityCollection([account("C", first), Entity("account", second, {"telephone1": "1"})])
+    crm.execute(OrganizationRequest("UpdateMultiple", {"Targets": rows}))
+    assert ran == [2, second]
+
+
 # --- depth ----------------------------------------------------------------------------------------------------
 
 
@@ -297,6 +313,35 @@ def test_the_depth_error_cannot_be_swallowed(service, on, names):
     with pytest.raises(TransactionNotStarted):
         service.create(account())
     assert names() == []
+
+
+@pytest.mark.behaviour(
+    "Order and filtering", "Updating the same row at stage 20 of its Update keeps both changes", "common"
+)
+def test_updating_the_same_row_before_its_update_keeps_both(service, on):
+    id = service.create(account())
+
+    @on("Update", 20, filtering_attributes=frozenset({"name"}))
+    def nest(context):
+        context.organization.update(Entity("account", id, {"telephone1": "1"}))
+
+    service.update(account("Other", id))
+    row = service.retrieve("account", id)
+    assert (row["name"], row["telephone1"]) == ("Other", "1")
+
+
+@pytest.mark.behaviour(
+    "Order and filtering", "A column taken out of Target at stage 20 is not written", "understand-the-data-context"
+)
+def test_a_column_taken_out_of_target_is_not_written(service, on, names):
+    id = service.create(account())
+
+    @on("Update", 20)
+    def keep_the_name(context):
+        del context.target.attributes["name"]
+
+    service.update(account("Other", id))
+    assert names() == ["Contoso"]
 
 
 @pytest.mark.behaviour("Order and filtering", "Deleting the row at stage 20 of its Delete fails the Delete", "common")

@@ -442,6 +442,30 @@ def test_the_only_image_of_a_new_row_and_of_a_deleted_one(service, seen):
     assert created().post_image("row") == deleted().pre_image("row") == Entity("account", id, {"name": "Contoso"})
 
 
+@pytest.mark.behaviour("Images", "Pre-images of stage 20 show what stage 10 changed in the row", "common")
+def test_a_pre_image_shows_what_stage_10_wrote(service, on, seen):
+    id = service.create(account())
+
+    @on("Update", 10, filtering_attributes={"name"})
+    def nest(context):
+        context.organization.update(Entity("account", id, {"telephone1": "1"}))
+
+    context = seen("Update", 20, images=(Image("before"),), filtering_attributes={"name"})
+    service.update(account("Other", id))
+    assert context().pre_image("before")["telephone1"] == "1"
+
+
+@pytest.mark.behaviour("Images", "Post-images of synchronous steps are one snapshot, taken after stage 30", "decided")
+def test_a_post_image_does_not_show_what_an_earlier_step_wrote(service, on, seen):
+    @on("Create", 40, rank=1)
+    def nest(context):
+        context.organization.update(Entity("account", context.primary_entity_id, {"telephone1": "1"}))
+
+    context = seen("Create", 40, rank=2, images=(Image("after", "post"),))
+    service.create(account())
+    assert "telephone1" not in context().post_image("after")
+
+
 # --- who ------------------------------------------------------------------------------------------------------
 
 

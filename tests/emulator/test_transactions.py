@@ -187,6 +187,18 @@ def test_the_emulator_serves_on_after_a_failure(service, on, names):
     assert names() == ["Contoso"]
 
 
+@pytest.mark.behaviour(
+    "Errors", 'A refusal without a message says "ISV code aborted the operation."', "reference/web-service-error-codes"
+)
+def test_a_refusal_without_words_has_the_platforms(service, on):
+    @on("Create", 20)
+    def refuse_silently(context):
+        raise InvalidPluginExecutionException
+
+    with pytest.raises(IsvAborted, match=r"^ISV code aborted the operation\.$"):
+        service.create(account())
+
+
 # --- compensation ---------------------------------------------------------------------------------------------
 
 

@@ -48,6 +48,9 @@ def job_of(service):
 # --- what is posted -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Notifications", "A webhook is posted the RemoteExecutionContext as JSON; IsolationMode is 1", "use-webhooks"
+)
 def test_a_webhook_is_told_what_happened(crm, service, hooked, receiver):
     step = hooked()
     id = service.create(ACCOUNT)
@@ -61,6 +64,7 @@ def test_a_webhook_is_told_what_happened(crm, service, hooked, receiver):
     assert context.operation_id == context.request_id
 
 
+@pytest.mark.behaviour("Notifications", "A notification's ParentContext is the request at stage 30", "observed")
 def test_the_request_comes_first_in_the_parent_context(service, hooked, receiver):
     hooked()
     service.create(ACCOUNT)
@@ -69,6 +73,9 @@ def test_the_request_comes_first_in_the_parent_context(service, hooked, receiver
     assert "createdon" not in parent.target
 
 
+@pytest.mark.behaviour(
+    "Notifications", "Target of Create carries formatted values, the parent's Target none", "observed"
+)
 def test_a_created_row_comes_with_its_values_as_people_read_them(service, hooked, receiver):
     hooked(table="new_payment")
     service.create(Entity("new_payment", attributes={"new_name": "7", "new_amount": Money(Decimal("10.50"))}))
@@ -78,6 +85,9 @@ def test_a_created_row_comes_with_its_values_as_people_read_them(service, hooked
     assert context.parent_context.target.formatted_values == {}
 
 
+@pytest.mark.behaviour(
+    "Notifications", "x-ms-dynamics-* headers name organization, table, message and correlation", "use-webhooks"
+)
 def test_headers_say_what_the_body_is_about(crm, service, hooked, receiver):
     hooked()
     service.create(ACCOUNT)
@@ -133,6 +143,9 @@ def test_a_retrieval_can_be_told(service, hooked, receiver):
     assert context.output_parameters["BusinessEntity"]["name"] == "Contoso/7"
 
 
+@pytest.mark.behaviour(
+    "Notifications", "WebhookKey, HttpHeader and HttpQueryString prove the sender", "register-web-hook"
+)
 @pytest.mark.parametrize(
     ("endpoint", "query", "header"),
     [
@@ -150,6 +163,11 @@ def test_the_sender_proves_itself(service, hooked, receiver, endpoint, query, he
     assert (request.query, request.headers["X-Key"]) == (query, header)
 
 
+@pytest.mark.behaviour(
+    "Notifications",
+    "Over 256 KB ParentContext, InputParameters and images are left out, and a header says so",
+    "use-webhooks",
+)
 def test_a_long_notification_leaves_out_what_makes_it_long(service, hooked, receiver):
     hooked(table="new_payment")
     id = service.create(LONG)
@@ -171,6 +189,11 @@ def test_any_2xx_is_success(service, hooked, receiver, status):
     assert service.create(ACCOUNT)
 
 
+@pytest.mark.behaviour(
+    "Notifications",
+    "An answer that is no success cancels a synchronous webhook's operation with 0x80050201",
+    "use-webhooks",
+)
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 408, 429, 500])
 def test_any_other_answer_cancels_the_operation_at_once(web, hooked, names, receiver, status):
     receiver.answers.append(status)
@@ -182,6 +205,7 @@ def test_any_other_answer_cancels_the_operation_at_once(web, hooked, names, rece
     assert (names(), len(receiver.heard)) == ([], 1)
 
 
+@pytest.mark.behaviour("Notifications", "502, 503 and 504 are asked exactly once more", "use-webhooks")
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_gateway_that_is_away_is_asked_once_more(service, hooked, receiver, status):
     receiver.answers.extend([status, 200])
@@ -198,6 +222,9 @@ def test_a_gateway_that_stays_away_is_asked_twice_and_no_more(web, hooked, recei
     assert len(receiver.heard) == 2
 
 
+@pytest.mark.behaviour(
+    "Notifications", "A synchronous webhook that fails at stage 40 undoes the operation", "use-webhooks"
+)
 def test_a_failure_after_the_row_is_written_takes_it_back(web, hooked, names, receiver):
     receiver.answers.append(500)
     hooked(stage=40)
@@ -218,6 +245,7 @@ def _free_port():
         return probe.getsockname()[1]
 
 
+@pytest.mark.behaviour("Notifications", "A webhook that does not answer in time fails with 0x80050202", "use-webhooks")
 def test_an_endpoint_has_only_so_long(crm, service, serving):
     crm.register(Step(plugin=Look(), message="Create", entity="account", stage=40))
     service.create(ACCOUNT)
@@ -260,6 +288,7 @@ def test_a_step_that_refuses_before_leaves_the_webhook_in_peace(crm, web, hooked
     assert receiver.heard == []
 
 
+@pytest.mark.behaviour("Notifications", "Webhooks leave no row in the trace log", "common")
 def test_secrets_show_in_no_trace_and_webhooks_leave_no_trace_log(crm, web, service, hooked, receiver):
     receiver.answers.append(400)
     receiver.said = b"wrong key s3cret-key"
@@ -288,6 +317,7 @@ def test_a_changed_address_is_used_from_then_on(web, service, webhook, receiver)
 # --- asynchronous steps ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour("Notifications", "An asynchronous webhook is told after the commit", "use-webhooks")
 def test_an_asynchronous_webhook_is_told_after_the_commit(crm, service, hooked, receiver):
     step = hooked(mode=1)
     service.create(ACCOUNT)
@@ -301,6 +331,9 @@ def test_an_asynchronous_webhook_is_told_after_the_commit(crm, service, hooked, 
     assert (job["statuscode"], job["owningextensionid"]) == (OptionSetValue(30), step)
 
 
+@pytest.mark.behaviour(
+    "Notifications", "An asynchronous webhook that fails fails its job and cancels nothing", "use-webhooks"
+)
 def test_an_asynchronous_webhook_that_fails_fails_its_job(crm, service, hooked, names, receiver):
     receiver.answers.append(500)
     hooked(mode=1)
@@ -360,6 +393,9 @@ def bus_step(web):
     return register
 
 
+@pytest.mark.behaviour(
+    "Notifications", "Service Bus gets the notification with claims as application properties", "azure-integration"
+)
 @pytest.mark.parametrize("contract", [2, 5, 6], ids=["queue", "topic", "persistent queue"])
 def test_service_bus_gets_the_notification_with_its_claims(crm, service, bus_step, sent, contract):
     step = bus_step(contract)
@@ -379,6 +415,9 @@ def test_service_bus_gets_the_notification_with_its_claims(crm, service, bus_ste
     }
 
 
+@pytest.mark.behaviour(
+    "Notifications", "Over 192 KB a Service Bus message is trimmed and says MessageMaxSizeExceeded", "azure-integration"
+)
 def test_a_message_over_the_limit_says_so(crm, service, bus_step, sent):
     bus_step(table="new_payment")
     service.create(LONG)
@@ -410,6 +449,9 @@ def test_a_message_that_is_too_large_fails_its_job(crm, service, bus_step):
     assert (job["statuscode"], job["errorcode"] & 0xFFFFFFFF) == (OptionSetValue(31), 0x80050208)
 
 
+@pytest.mark.behaviour(
+    "Notifications", "A Service Bus that is away is tried again, and the job fails in the end", "azure-integration"
+)
 @pytest.mark.parametrize("crm", [AWAY], indirect=True)
 def test_a_service_bus_that_is_away_is_tried_again_and_not_without_end(crm, service, bus_step):
     AWAY.attempts = 0
@@ -429,6 +471,7 @@ def test_without_a_sender_the_job_says_what_is_missing(crm, service, bus_step):
     assert "service_bus_senders" in job_of(service)["message"]
 
 
+@pytest.mark.behaviour("Notifications", "Steps of a Service Bus endpoint are asynchronous", "azure-integration")
 def test_a_queue_cannot_be_told_inside_the_transaction(web, bus_step):
     step = bus_step()
     refusal = web.refusal("PATCH", f"sdkmessageprocessingsteps({step})", mode=0)

@@ -62,11 +62,13 @@ def stamp_type(web):
 # --- what there is --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour("Registration", "The ids of messages are those of every environment", "observed")
 def test_the_ids_of_messages_are_those_of_every_environment(web):
     found = web.get("sdkmessages?$select=sdkmessageid&$filter=name eq 'Create'")["value"]
     assert [row["sdkmessageid"] for row in found] == ["9ebdbb1b-ea3e-db11-86a7-000a3a5473e8"]
 
 
+@pytest.mark.behaviour("Registration", "sdkmessagefilters are found by table and message name", "observed")
 def test_a_filter_is_found_as_clients_look_for_it(web):
     query = "$filter=primaryobjecttypecode eq 'account' and sdkmessageid/name eq 'Create'"
     options = "iscustomprocessingstepallowed eq true and isvisible eq true"
@@ -129,6 +131,9 @@ def test_two_steps_that_are_alike_both_run(crm, service):
 # --- what takes effect ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Registration", "A step row is disabled and enabled by its state", "reference/entities/sdkmessageprocessingstep"
+)
 def test_a_step_can_be_disabled_and_enabled(web, stamp):
     web.patch(f"sdkmessageprocessingsteps({STAMP.id})", statecode=1)
     assert stamp() is None
@@ -136,6 +141,7 @@ def test_a_step_can_be_disabled_and_enabled(web, stamp):
     assert stamp() == STAMPED
 
 
+@pytest.mark.behaviour("Registration", "A deleted step runs no more", "reference/entities/sdkmessageprocessingstep")
 def test_a_deleted_step_runs_no_more(web, stamp):
     web.delete(f"sdkmessageprocessingsteps({STAMP.id})")
     assert stamp() is None
@@ -203,6 +209,9 @@ def test_a_new_image_is_taken(crm, web, service):
     assert seen == [{"name": "A"}]
 
 
+@pytest.mark.behaviour(
+    "Registration", "Images are deleted with their step", "reference/entities/sdkmessageprocessingstep"
+)
 def test_images_go_with_their_step(crm, web):
     step = Step(plugin=Stamp(), message="Update", entity="account", stage=20, images=(Image("before"),))
     crm.register(step)
@@ -274,6 +283,9 @@ def test_a_snapshot_brings_back_the_registrations_of_its_time(crm, web, stamp):
 # --- what is refused ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Registration", "A step row Dataverse would refuse is refused with its code", "reference/web-service-error-codes"
+)
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -314,6 +326,9 @@ def test_a_change_that_breaks_a_step_is_refused_and_undone(web, stamp):
     assert stamp() == STAMPED
 
 
+@pytest.mark.behaviour(
+    "Registration", "An image row Dataverse would refuse is refused with its code", "reference/web-service-error-codes"
+)
 @pytest.mark.parametrize(
     ("message", "stage", "image", "code"),
     [
@@ -333,6 +348,7 @@ def test_an_image_dataverse_would_refuse_is_refused(crm, web, message, stage, im
     assert (refusal.status, refusal.code) == (400, code), refusal.message
 
 
+@pytest.mark.behaviour("Registration", "Navigation properties of step rows are spelled in lower case", "observed")
 def test_navigation_properties_are_spelled_in_lower_case(web, stamp_type):
     body = web.a_step(plugin_type=stamp_type)
     body["SdkMessageId@odata.bind"] = body.pop("sdkmessageid@odata.bind")
@@ -376,6 +392,9 @@ def test_steps_of_an_endpoint_that_takes_none_of_their_kind_forbid_the_change(we
 # --- secrets --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.behaviour(
+    "Registration", "authvalue of an endpoint can be written and not read", "reference/entities/serviceendpoint"
+)
 def test_what_proves_the_sender_can_be_written_and_not_read(web, webhook):
     endpoint = webhook("https://example.com/hook")
     row = web.get(f"serviceendpoints({endpoint})")

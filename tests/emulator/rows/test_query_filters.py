@@ -53,6 +53,9 @@ def found(crm, where):
     return set(crm.names("new_sample", "new_name", where))
 
 
+@pytest.mark.behaviour(
+    "Queries", "Conditions of QueryExpression, without regard to case", "fetchxml/reference/operators"
+)
 @pytest.mark.parametrize(
     ("condition", "names"),
     [

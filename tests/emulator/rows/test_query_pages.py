@@ -48,6 +48,9 @@ def pages(crm, query, size):
             return
 
 
+@pytest.mark.behaviour(
+    "Queries", "Pages put together are the whole, in order, without a row twice", "webapi/query/page-results"
+)
 @pytest.mark.parametrize("size", [1, 7, 59, 60, 61])
 @pytest.mark.parametrize(
     "orders",

@@ -23,6 +23,7 @@ class TestApply:
     def test_groups_alone_are_the_distinct_values(self, crm):
         assert applied(crm, "groupby((statuscode))") == [{"statuscode": 1}, {"statuscode": 2}]
 
+    @pytest.mark.behaviour("Queries", "`$apply` groups and aggregates", "webapi/query/aggregate-data")
     def test_each_group_is_counted_and_summed_exactly(self, crm):
         aggregates = "$count as n,revenue with sum as total,revenue with average as mean"
         active, inactive = applied(crm, f"groupby((statuscode),aggregate({aggregates}))")

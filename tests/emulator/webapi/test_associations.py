@@ -7,6 +7,11 @@ import pytest
 from runner.emulator.seed import ADMINISTRATOR_ID, INTEGRATION_USER_ID
 
 
+@pytest.mark.behaviour(
+    "Web API",
+    "`$ref` adds a row to a collection and takes it out",
+    "webapi/associate-disassociate-entities-using-web-api",
+)
 def test_a_row_is_put_into_a_collection_and_taken_out(crm):
     account, contact = crm.create("accounts", name="Contoso"), crm.create("contacts", lastname="Doe")
     members = f"accounts({account})/contact_customer_accounts"

@@ -37,6 +37,11 @@ def widget(crm):
     return response.headers["OData-EntityId"]
 
 
+@pytest.mark.behaviour(
+    "Web API",
+    "Tables and columns made over the Web API are usable at once",
+    "webapi/create-update-entity-definitions-using-web-api",
+)
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -172,3 +177,22 @@ def test_what_cannot_be_is_refused_and_changes_nothing(crm, emulator, method, pa
     before = emulator.metadata
     assert crm.send(method, path, body).status == 400
     assert emulator.metadata == before
+
+
+def test_a_customer_column_refers_to_accounts_and_contacts(crm, widget):
+    relationships = [
+        {"SchemaName": f"new_widget_Buyer_{target}", "ReferencedEntity": target, "ReferencingEntity": "new_widget"}
+        for target in ("account", "contact")
+    ]
+    lookup = attribute("ComplexLookup", "new_Buyer", DisplayName=label("Buyer"))
+    answer = crm.post("CreateCustomerRelationships", {"OneToManyRelationships": relationships, "Lookup": lookup}).json()
+    assert len(answer["RelationshipIds"]) == 2
+    contact = crm.create("contacts", lastname="Doe")
+    bought = crm.create("new_widgets", new_name="One", new_Buyer_contact__bind=f"/contacts({contact})")
+    assert crm.get(f"new_widgets({bought})")["_new_buyer_value"] == contact
+
+
+def test_a_customer_column_needs_both_of_its_tables(crm, widget):
+    account = {"SchemaName": "new_a_b", "ReferencedEntity": "account", "ReferencingEntity": "new_widget"}
+    body = {"OneToManyRelationships": [account], "Lookup": attribute("ComplexLookup", "new_Buyer")}
+    assert crm.post("CreateCustomerRelationships", body).status == 400

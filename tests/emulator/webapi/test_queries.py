@@ -25,6 +25,7 @@ def names(crm, options, **headers):
     return [row["name"] for row in crm.get(f"accounts?$select=name&$orderby=name&{options}", **headers)["value"]]
 
 
+@pytest.mark.behaviour("Queries", "`$filter` with its operators and functions", "webapi/query/filter-rows")
 @pytest.mark.usefixtures("accounts")
 @pytest.mark.parametrize(
     ("filter", "found"),
@@ -102,6 +103,7 @@ class TestPages:
         assert crm.send("GET", "accounts?$skiptoken=2").status == 400
 
 
+@pytest.mark.behaviour("Queries", "`$count` counts rows, with a filter too", "webapi/query/count-rows")
 @pytest.mark.usefixtures("accounts")
 def test_count(crm):
     assert crm.send("GET", "accounts/$count").body == b"5"

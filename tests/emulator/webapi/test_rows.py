@@ -185,6 +185,7 @@ class TestDelete:
 
 
 class TestDeepInsert:
+    @pytest.mark.behaviour("Web API", "POST creates related rows with their row", "webapi/create-entity-web-api")
     def test_creates_related_rows_on_both_sides(self, crm):
         account = crm.create(
             "accounts",
@@ -197,6 +198,9 @@ class TestDeepInsert:
         assert row["primarycontactid"]["lastname"] == "Doe"
         assert [member["lastname"] for member in row["contact_customer_accounts"]] == ["Poe", "Roe"]
 
+    @pytest.mark.behaviour(
+        "Web API", "POST creates nothing when a related row cannot be", "webapi/create-entity-web-api"
+    )
     def test_creates_nothing_when_one_of_them_cannot_be(self, crm):
         body = {"name": "Contoso", "primarycontactid": {"lastname": "Doe"}, "contact_customer_accounts": [{"no": 1}]}
         assert crm.post("accounts", body).status == 400
@@ -239,6 +243,7 @@ class TestManyRows:
         ids = crm.post(f"{self.PATH}CreateMultiple", body).json()["Ids"]
         assert [crm.get(f"accounts({id})")["name"] for id in ids] == names
 
+    @pytest.mark.behaviour("Web API", "UpdateMultiple as an action updates all or none", "bulk-operations")
     def test_update_multiple_updates_all_or_none(self, crm):
         account = crm.create("accounts", name="A")
         targets = [{"accountid": account, "name": "B"}, {"accountid": MISSING, "name": "B"}]

@@ -66,6 +66,7 @@ def test_conditions(select, where, found):
     assert select(f"SELECT name FROM account WHERE {where} ORDER BY name") == [(name,) for name in found]
 
 
+@pytest.mark.behaviour("Queries", "`?sql=` selects, filters, joins and groups", "dataverse-sql-query")
 @pytest.mark.parametrize(
     ("sql", "rows"),
     [
