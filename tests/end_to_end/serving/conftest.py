@@ -1,0 +1,197 @@
+"""Real processes on this machine: ``runner emulate``, ``runner serve``, and a Stripe they both can reach."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from dataverse_client.auth import NoAuthentication
+from dataverse_client.client import DataverseClient
+from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue
+from runner.emulator.sdk_messages import filter_id, message_id
+from runner.emulator.seed import currency_id
+from runner.stripe_simulator import StripeSimulator
+
+REPOSITORY = Path(__file__).parents[3]
+WEBHOOK_KEY = "a key of this test"
+SIGNING_SECRET = "whsec_of_this_test"
+
+
+class Process:
+    """A ``runner`` command that serves; ``url`` is where."""
+
+    def __init__(self, *arguments: str, directory: Path, **settings: str) -> None:
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "runner.cli", *arguments, "--json"],
+            cwd=directory,
+            env={**os.environ, "PYTHONPATH": f"{directory}:{REPOSITORY}", **settings},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        said = self._popen.stdout.readline()
+        assert said, f"runner {' '.join(arguments)} ended with {self._popen.wait()}"
+        self.url = json.loads(said)["url"]
+
+    def kill(self) -> None:
+        self._popen.kill()
+        assert self.stop() == -signal.SIGKILL
+
+    def stop(self) -> int:
+        """In good order, if it has not ended yet; answers its exit code."""
+        self._popen.terminate()
+        code = self._popen.wait(timeout=60)
+        self._popen.stdout.close()
+        return code
+
+
+@contextmanager
+def served_stripe(simulator: StripeSimulator) -> Iterator[str]:
+    """The simulator behind an address, so that its state survives whoever asks it."""
+    api = simulator.http_client()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            headers = dict(self.headers.items())
+            url = f"https://api.stripe.com{self.path}"
+            body, status, told = api.request(self.command.lower(), url, headers, self.rfile.read(length).decode())
+            content = body.encode()
+            self.send_response(status)
+            for name, value in told.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = answer
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that was killed is none."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def until(holds: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.05)
+
+
+class World:
+    """A Dataverse without steps of its own, the runner that serves it, and Stripe."""
+
+    until = staticmethod(until)
+
+    def __init__(self, directory: Path, closing: ExitStack) -> None:
+        self._closing = closing
+        self.directory = directory
+        self.simulator = StripeSimulator(seed=0, webhook_secret=SIGNING_SECRET)
+        self.stripe_url = closing.enter_context(served_stripe(self.simulator))
+        emulate = Process("emulate", "--no-registrations", "--port", "0", directory=directory)
+        closing.callback(emulate.stop)
+        self.dataverse_url = emulate.url
+        self.client = DataverseClient(emulate.url, tokens=NoAuthentication())
+        closing.callback(self.client.close)
+        self.http = closing.enter_context(requests.Session())
+        self.http.trust_env = False
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "DATAVERSE_URL": self.dataverse_url,
+            "DATAVERSE_WEBHOOK_KEY": WEBHOOK_KEY,
+            "RUNNER_DATA_DIR": str(self.directory / ".runner"),
+            "STRIPE_API_BASE": self.stripe_url,
+            "STRIPE_SECRET_KEY": self.simulator.api_key,
+            "STRIPE_WEBHOOK_SECRET": SIGNING_SECRET,
+        }
+
+    def command(self, *arguments: str, registrations: Path = REPOSITORY / "registrations.yaml") -> Process:
+        process = Process(*arguments, "--registrations", str(registrations), directory=self.directory, **self.settings)
+        self._closing.callback(process.stop)
+        return process
+
+    def serve(self, *arguments: str, port: int = 0, **options: Path) -> Process:
+        return self.command("serve", "--port", str(port), *arguments, **options)
+
+    # --- in Dataverse --------------------------------------------------------------------------------------
+
+    def register_webhook(self, url: str) -> str:
+        columns = {
+            "name": "runner",
+            "contract": OptionSetValue(8),
+            "url": f"{url}/dataverse/webhook",
+            "authtype": OptionSetValue(4),
+            "authvalue": WEBHOOK_KEY,
+        }
+        return self.client.create(Entity("serviceendpoint", attributes=columns))
+
+    def register_step(self, endpoint: str, message: str, stage: int = 40, mode: int = 1) -> str:
+        """Deferred unless told otherwise: asynchronous, after the operation."""
+        columns = {
+            "name": f"runner: {message} of new_payment",
+            "stage": OptionSetValue(stage),
+            "mode": OptionSetValue(mode),
+            "rank": 1,
+            "sdkmessageid": EntityReference("sdkmessage", message_id(message)),
+            "sdkmessagefilterid": EntityReference("sdkmessagefilter", filter_id(message, "new_payment")),
+            "eventhandler": EntityReference("serviceendpoint", endpoint),
+        }
+        return self.client.create(Entity("sdkmessageprocessingstep", attributes=columns))
+
+    def create_payment(self, amount: str = "19.99", name: str = "Invoice 7") -> str:
+        usd = EntityReference("transactioncurrency", currency_id("USD"))
+        columns = {"new_name": name, "new_amount": Money(Decimal(amount)), "transactioncurrencyid": usd}
+        return self.client.create(Entity("new_payment", attributes=columns))
+
+    def payment(self, row_id: str) -> Entity:
+        return self.client.retrieve("new_payment", row_id)
+
+    def intent_of(self, row_id: str) -> dict:
+        """Once the row has one."""
+        self.until(lambda: self.payment(row_id).get("new_stripepaymentintentid"))
+        return self.simulator.payment_intents[self.payment(row_id)["new_stripepaymentintentid"]]
+
+    # --- at Stripe -----------------------------------------------------------------------------------------
+
+    def pay(self, intent_id: str, url: str) -> None:
+        """The customer pays, and Stripe posts what happened."""
+        self.simulator.pay(intent_id)
+        for delivery in self.simulator.deliveries():
+            headers = {"Stripe-Signature": delivery.signature}
+            answer = self.http.post(f"{url}/stripe/webhook", data=delivery.payload, headers=headers, timeout=30)
+            assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with ExitStack() as closing:
+        yield World(tmp_path, closing)

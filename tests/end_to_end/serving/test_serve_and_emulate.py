@@ -1,0 +1,85 @@
+"""From a row created in one process to its intent, and back from the money to the row, over real HTTP."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from dataverse_client.errors import DataverseError
+from dataverse_client.types import Money, OptionSetValue
+from plugins.payment_tables import PaymentStatus
+
+INLINE_PLUGIN = '''
+from decimal import Decimal
+
+import stripe
+
+from runner.plugin import InvalidPluginExecutionException, Plugin
+
+
+class Collect(Plugin):
+    """Reads nothing of CRM, which is in the middle of a transaction."""
+
+    def execute(self, context):
+        amount = context.target["new_amount"].value
+        if amount < 1:
+            raise InvalidPluginExecutionException("Collect one dollar at least.")
+        intents = context.service(stripe.StripeClient).v1.payment_intents
+        made = intents.create(
+            {"amount": int(amount * 100), "currency": "usd"},
+            {"idempotency_key": f"{context.primary_entity_id}"},
+        )
+        context.on_rollback(lambda: intents.cancel(made.id))
+        context.target["new_stripepaymentintentid"] = made.id
+'''
+INLINE_REGISTRATIONS = """
+steps:
+  - name: Collect
+    plugin: inline_collect:Collect
+    message: Create
+    entity: new_payment
+    stage: 20
+    delivery: inline
+"""
+
+
+def test_deferred_an_intent_for_the_row_and_a_status_for_the_money(world) -> None:
+    serve = world.serve()
+    endpoint = world.register_webhook(serve.url)
+    for message in ("Create", "Update"):
+        world.register_step(endpoint, message)
+    payment_id = world.create_payment("19.99")
+
+    intent = world.intent_of(payment_id)
+    assert (intent["amount"], intent["metadata"]["CRM_PaymentId"]) == (1999, payment_id)
+    world.pay(intent["id"], serve.url)
+
+    completed = OptionSetValue(PaymentStatus.COMPLETED)
+    world.until(lambda: world.payment(payment_id).get("new_paymentstatus") == completed)
+    assert world.payment(payment_id)["new_amountreceived"] == Money(Decimal("19.99"))
+    assert len(world.simulator.payment_intents) == 1
+    assert serve.stop() == 0
+
+
+@pytest.fixture
+def inline(world):
+    """A server whose only step runs inside the transaction."""
+    (world.directory / "inline_collect.py").write_text(INLINE_PLUGIN)
+    registrations = world.directory / "inline.yaml"
+    registrations.write_text(INLINE_REGISTRATIONS)
+    serve = world.serve(registrations=registrations)
+    world.register_step(world.register_webhook(serve.url), "Create", stage=20, mode=0)
+    yield serve
+    assert serve.stop() == 0
+
+
+def test_inline_what_the_step_changed_is_written_after_the_commit(world, inline) -> None:
+    assert world.intent_of(world.create_payment("20.00"))["amount"] == 2000
+
+
+def test_inline_a_veto_reaches_the_caller_in_the_plugins_words(world, inline) -> None:
+    with pytest.raises(DataverseError, match="Collect one dollar at least") as refused:
+        world.create_payment("0.50")
+    assert 400 <= refused.value.status < 500
+    assert world.simulator.payment_intents == {}
