@@ -248,6 +248,14 @@ class DataverseClient:
         """The answer of an unbound action or custom API, as JSON with Decimals; empty when it gives none."""
         return self._call(messages.action_request(name, parameters or {}, self.metadata.table))
 
+    def define(self, path: str, definition: Mapping[str, Any]) -> None:
+        """Makes a table, column, relationship or key: its metadata, posted to ``EntityDefinitions`` or the like.
+
+        Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
+        """
+        self._executor.send(messages.definition_request(path, definition)).or_error()
+        self.metadata.clear()
+
     def _call(self, request: Request) -> JsonObject:
         answer = self._executor.send(request).or_error()
         content = loads(answer) if answer.body else {}

@@ -38,6 +38,11 @@ def action_request(name: str, parameters: Mapping[str, Any], tables: Tables) -> 
     return Request("POST", name, {"Content-Type": "application/json"}, dumps(body), repeatable=False)
 
 
+def definition_request(path: str, definition: Mapping[str, Any]) -> Request:
+    """A POST of metadata as it is; never repeated by itself, since making a table takes longer than some wait."""
+    return Request("POST", path, {"Content-Type": "application/json"}, dumps(definition), repeatable=False)
+
+
 def create_multiple_request(entities: Sequence[Entity], tables: Tables) -> Request:
     """The bulk form of Create; all rows belong to the first one's table."""
     table = tables(entities[0].logical_name)

@@ -22,23 +22,29 @@ if TYPE_CHECKING:
     from runner.registrations.deploy.plan import Plan
 
 
+#: What payments are kept in.
+PRODUCT_TABLES = ("new_payment", "salesorder")
+
+
 @click.command()
 @file_argument
 @click.option("--prune", is_flag=True, help="Remove endpoints and steps of this product that the file no longer has.")
+@click.option("--schema", is_flag=True, help="First make the Payment table and the payment columns that are missing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def apply(file: Path | None, prune: bool, yes: bool, as_json: bool) -> None:
+def apply(file: Path | None, prune: bool, schema: bool, yes: bool, as_json: bool) -> None:
     """Register FILE's endpoints, steps and images in the environment at DATAVERSE_URL.
 
     FILE is RUNNER_REGISTRATIONS, or registrations.yaml, unless given. Changes are shown first, and made in one change
     set: all or none of them. Running it again does what is left to do. --json asks nothing.
     """
     with deployment(file) as deploying:
+        added = _add_schema(deploying, yes=yes, quiet=as_json) if schema else []
         plan = deploying.plan()
         wanted = plan if prune else plan.without_removals()
         if as_json:
             _make(deploying, wanted, quiet=True)
-            click.echo(answer(deploying, wanted, applied=True))
+            click.echo(answer(deploying, wanted, applied=True, schema=added))
             return
         _apply(deploying, wanted, yes)
         left = len(plan.changes) - len(wanted.changes)
@@ -57,6 +63,25 @@ def _apply(deploying: Deployment, plan: Plan, yes: bool) -> None:
         click.confirm(f"Make these changes in {place}?", abort=True)
     _make(deploying, plan, quiet=False)
     click.echo(f"Done: {counts(plan)} in {place}.")
+
+
+def _add_schema(deploying: Deployment, *, yes: bool, quiet: bool) -> list[str]:
+    """Make what is missing of the product's tables; answers what that was."""
+    from runner.emulator.metadata.load import describe
+    from runner.registrations.deploy.schema import Addition, add, missing
+
+    additions = missing(deploying.client, [describe(name) for name in PRODUCT_TABLES])
+    names = [f"{each.kind} {each.name}" for each in additions]
+
+    def progress(made: Addition) -> None:
+        if not quiet:
+            click.secho(f"+ {made.kind} {made.name}", fg="green")
+
+    if additions and not (yes or quiet):
+        click.echo("Missing: " + ", ".join(names) + ".")
+        click.confirm(f"Make them in {deploying.site.environment_url}?", abort=True)
+    add(deploying.client, additions, progress)
+    return names
 
 
 def _make(deploying: Deployment, plan: Plan, *, quiet: bool) -> None:

@@ -7,14 +7,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from dataverse_client.auth import NoAuthentication
-from dataverse_client.client import DataverseClient
 from dataverse_client.types import Entity, QueryExpression
 from runner.cli.main import runner
 from runner.emulator.emulator import Emulator
+from runner.emulator.metadata.load import describe, load_metadata, metadata_of
 from runner.registrations.identity import step_id
-from runner.web.dataverse.host import application
-from runner.web.dataverse.start_page import Facts
 
 FILE = """
 steps:
@@ -25,23 +22,24 @@ KEY = "the-webhook-key-nobody-may-see"
 
 
 @pytest.fixture
-def environment(serve, tmp_path, monkeypatch):
+def environment(served, write, monkeypatch):
     """A served environment, the settings that name it, and the file in the working directory."""
-    with Emulator() as emulator:
-        app = application(emulator, Facts("simulator", None, require_token=False))
-        url = serve(app)
-        monkeypatch.chdir(tmp_path)
-        for name, value in {"DATAVERSE_URL": url, "DATAVERSE_WEBHOOK_KEY": KEY, "RUNNER_REGISTRATIONS": ""}.items():
-            monkeypatch.setenv(name, value)
-        (tmp_path / "registrations.yaml").write_text(FILE)
-        with DataverseClient(url, tokens=NoAuthentication()) as client:
-            yield client
-        app.close()
+    monkeypatch.setenv("DATAVERSE_WEBHOOK_KEY", KEY)
+    write(FILE)
+    return served(Emulator())
 
 
 @pytest.fixture
 def write(tmp_path):
     return (tmp_path / "registrations.yaml").write_text
+
+
+def before_customization():
+    """The platform's tables without what this product adds."""
+    names = [name for name, table in load_metadata().tables.items() if not (table.is_intersect or table.is_custom)]
+    for description in map(describe, names):
+        columns = {name: body for name, body in description["columns"].items() if not name.startswith("new_")}
+        yield {**description, "columns": columns, "keys": {}, "include": []}
 
 
 def run(*arguments, **more):
@@ -127,3 +125,15 @@ def test_a_step_the_environment_cannot_have_is_a_failure_with_advice(environment
     result = run("apply", "--yes")
     assert result.exit_code == 1
     assert "Create the custom API new_Missing there, or remove the step." in result.output
+
+
+def test_apply_makes_what_is_missing_of_the_tables_and_registers_steps_on_them(served, write):
+    client = served(Emulator(metadata=metadata_of(before_customization())))
+    write(FILE.replace("account", "new_payment"))
+    assert "Is the table's solution imported? runner apply --schema makes" in run("apply", "--yes").output
+    result = run("apply", "--schema", "--yes")
+    assert result.exit_code == 0, result.output
+    assert "+ table new_payment" in result.output
+    assert "+ column salesorder.new_stripepaymentintentid" in result.output
+    assert client.metadata.table("new_payment").is_lookup("new_customerid")
+    assert json.loads(run("apply", "--schema", "--json").output)["schema"] == []

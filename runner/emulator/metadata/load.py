@@ -78,6 +78,12 @@ def metadata_of(descriptions: Iterable[Mapping[str, Any]], common: Mapping[str, 
     return Metadata(tables, tuple(r for r in relationships if r.referenced_entity in tables), tuple(links))
 
 
+def describe(name: str, directory: Path = _HERE / "tables") -> dict[str, Any]:
+    """A table as its file describes it, with the platform's columns among its own."""
+    description: dict[str, Any] = _read(directory / f"{name}.yaml")
+    return {**description, "columns": column_descriptions(description, common_columns())}
+
+
 @cache
 def common_columns() -> Mapping[str, Any]:
     """The columns the platform gives tables, by group."""

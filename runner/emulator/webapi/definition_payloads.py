@@ -172,6 +172,25 @@ def lookup_description(payload: Payload) -> tuple[str, str, Description]:
     return _text(payload, "ReferencingEntity").lower(), schema_name.lower(), body
 
 
+def customer_description(payload: Payload) -> tuple[str, str, Description]:
+    """The same of a customer column, from the relationships to accounts and contacts. Raises BadRequest."""
+    relationships = [_object(each, "A relationship") for each in _list(payload, "OneToManyRelationships")]
+    targets = [_text(each, "ReferencedEntity").lower() for each in relationships]
+    tables = {_text(each, "ReferencingEntity").lower() for each in relationships}
+    if sorted(targets) != ["account", "contact"] or len(tables) != 1:
+        raise BadRequest("A customer column refers to account and contact, from one table.")
+    lookup = _object(payload.get("Lookup"), "Lookup")
+    schema_name = _schema_name(lookup)
+    body = {
+        **dict(_common(lookup)),
+        "type": AttributeType.CUSTOMER.value,
+        "schema_name": schema_name,
+        "is_custom": True,
+        "targets": targets,
+    }
+    return tables.pop(), schema_name.lower(), body
+
+
 def many_to_many_description(payload: Payload) -> tuple[str, str, Description]:
     """The first table, the schema name and the description of a many-to-many relationship. Raises BadRequest."""
     schema_name = _schema_name(payload)

@@ -14,6 +14,7 @@ from runner.emulator.webapi.definition_documents import relationship_documents, 
 from runner.emulator.webapi.definition_payloads import (
     column_changes,
     column_description,
+    customer_description,
     key_description,
     lookup_description,
     many_to_many_description,
@@ -91,6 +92,22 @@ def create_tables(exchange: Exchange, body: Mapping[str, Any]) -> None:
     with exchange.emulator.customizing() as customizations:
         for description in descriptions:
             customizations.create_table(description)
+
+
+def create_customer_column(exchange: Exchange, body: Mapping[str, Any]) -> dict[str, Any]:
+    """``CreateCustomerRelationships``: a lookup of accounts and contacts. Raises BadRequest.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/createcustomerrelationships
+    """
+    table, name, description = customer_description(body)
+    with exchange.emulator.customizing() as customizations:
+        customizations.create_column(table, name, description)
+    metadata = _metadata(exchange)
+    relationships = [each for each in metadata.many_to_one(table) if each.referencing_attribute == name]
+    return {
+        "AttributeId": metadata.tables[table].columns[name].metadata_id,
+        "RelationshipIds": [each.metadata_id for each in relationships],
+    }
 
 
 def _delete_table(exchange: Exchange, segments: Sequence[Segment]) -> Response:

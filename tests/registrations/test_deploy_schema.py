@@ -1,0 +1,123 @@
+"""Making the product's tables and columns in an environment that lacks them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from dataverse_client.auth import NoAuthentication
+from dataverse_client.client import DataverseClient
+from dataverse_client.retry import RetrySettings
+from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.emulator import Emulator
+from runner.emulator.metadata.load import describe, load_metadata, metadata_of
+from runner.emulator.webapi import WebApi
+from runner.registrations.deploy.problems import DeployError
+from runner.registrations.deploy.schema import add, missing
+
+URL = "http://embedded.dataverse.local"
+TABLES = ("new_payment", "salesorder")
+
+
+def without_ours(description):
+    """A table as Dataverse has it before anybody customized it."""
+    columns = {name: body for name, body in description["columns"].items() if not name.startswith("new_")}
+    return {**description, "columns": columns, "keys": {}, "include": []}
+
+
+@cache
+def platform(names):
+    return metadata_of([without_ours(describe(name)) for name in names])
+
+
+@pytest.fixture
+def environment():
+    """Makes environments with these tables only."""
+    opened = []
+
+    def made(names):
+        emulator = Emulator(metadata=platform(names))
+        client = DataverseClient(URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=False))
+        client.mount(URL, EmbeddedAdapter(WebApi(emulator)))
+        opened.append(emulator)
+        return client, emulator
+
+    yield made
+    for emulator in opened:
+        emulator.close()
+
+
+PLATFORM = tuple(
+    name for name, table in load_metadata().tables.items() if name != "new_payment" and not table.is_intersect
+)
+
+
+@pytest.fixture
+def fresh(environment):
+    return environment(PLATFORM)
+
+
+def additions(client):
+    return missing(client, [describe(name) for name in TABLES])
+
+
+def make(client):
+    made = []
+    add(client, additions(client), made.append)
+    return made
+
+
+def test_an_environment_that_has_everything_lacks_nothing():
+    with Emulator() as emulator:
+        client = DataverseClient(URL, tokens=NoAuthentication())
+        client.mount(URL, EmbeddedAdapter(WebApi(emulator)))
+        assert additions(client) == []
+
+
+def test_tables_come_before_what_refers_to_them(fresh):
+    client, _ = fresh
+    kinds = [each.kind for each in additions(client)]
+    assert kinds == sorted(kinds, key=["table", "column", "key"].index)
+    assert additions(client)[0].name == "new_payment"
+
+
+def test_what_is_made_is_what_the_embedded_dataverse_has(fresh):
+    client, emulator = fresh
+    make(client)
+    for name in TABLES:
+        ours, theirs = load_metadata().tables[name].columns, emulator.metadata.tables[name].columns
+        facts = [
+            {
+                column.logical_name: (
+                    column.type,
+                    column.schema_name,
+                    column.max_length,
+                    column.options,
+                    column.targets,
+                )
+                for column in columns.values()
+                if column.logical_name.startswith("new_")
+            }
+            for columns in (ours, theirs)
+        ]
+        assert facts[0] == facts[1]
+
+
+def test_making_again_has_nothing_to_do(fresh):
+    client, _ = fresh
+    assert make(client)
+    assert additions(client) == []
+
+
+def test_what_was_interrupted_is_continued(fresh):
+    client, _ = fresh
+    wanted = additions(client)
+    add(client, wanted[:3], lambda _: None)
+    assert [each.name for each in additions(client)] == [each.name for each in wanted[3:]]
+
+
+def test_a_table_of_an_application_that_is_not_installed_is_not_invented(environment):
+    client, _ = environment(tuple(name for name in PLATFORM if name != "salesorder"))
+    with pytest.raises(DeployError, match="no table salesorder: install the application"):
+        additions(client)
