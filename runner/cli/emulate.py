@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from runner.web.dataverse.service_protection import Limits
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_WARNING = (
+    "Warning: {} is reachable from other machines, and this is a tool for development. Whoever asks the token "
+    "endpoint for a token gets one, and can read and change every row."
+)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
 
@@ -75,9 +79,7 @@ def emulate(
         data=data,
         host=host,
         tls=tls,
-        limits=_limits(throttle_requests, throttle_window)
-        if throttle or throttle_requests or throttle_window
-        else None,
+        limits=_limits(throttle, throttle_requests, throttle_window),
         require_token=require_token,
     )
     _serve(hosting, port, quiet=quiet or as_json, as_json=as_json)
@@ -91,21 +93,25 @@ def _configured_file() -> Path | None:
     return None if file == Settings().runner_registrations and not file.exists() else file
 
 
-def _limits(requests: int | None, window: int | None) -> Limits:
+def _limits(throttle: bool, requests: int | None, window: int | None) -> Limits | None:
+    if not (throttle or requests or window):
+        return None
     from runner.web.dataverse.service_protection import Limits
 
-    default = Limits()
+    dataverses = Limits()
     return Limits(
-        requests=requests or default.requests,
-        window=timedelta(seconds=window) if window else default.window,
+        requests=requests or dataverses.requests,
+        window=timedelta(seconds=window) if window else dataverses.window,
     )
 
 
 def _serve(hosting: Hosting, port: int, *, quiet: bool, as_json: bool) -> None:
     from runner.cli.timeline import timeline
     from runner.web.dataverse.host import hosted
-    from runner.web.server import Server, listen, url_of
+    from runner.web.server import Server, is_loopback, listen, url_of
 
+    if not is_loopback(hosting.host):
+        click.echo(_WARNING.format(hosting.host), err=True)
     with listen(hosting.host, port) as bound, hosted(hosting, None if quiet else timeline()) as site:
         url = url_of(bound, hosting.host, secure=hosting.tls)
         said = _line(url, site) if as_json else _welcome(url, hosting, site)
@@ -118,8 +124,6 @@ def _line(url: str, site: Site) -> str:
 
 
 def _welcome(url: str, hosting: Hosting, site: Site) -> str:
-    from runner.web.server import is_loopback
-
     lines = [f"The embedded Dataverse answers at {url}/api/data/v9.2/ (Ctrl-C ends it)."]
     plugins = f"plug-ins of {hosting.registrations}" if hosting.registrations else "no plug-ins"
     rows = f"rows in {hosting.data}" if hosting.data else "rows in memory"
@@ -127,9 +131,4 @@ def _welcome(url: str, hosting: Hosting, site: Site) -> str:
     if site.certificate is not None:
         lines.append(f"Clients trust its certificate with  REQUESTS_CA_BUNDLE={site.certificate.authority}")
         lines.append(f"                            or with  NODE_EXTRA_CA_CERTS={site.certificate.authority}")
-    if not is_loopback(hosting.host):
-        lines.append(
-            f"Warning: {hosting.host} is reachable from other machines, and this is a tool for development. Whoever "
-            "asks the token endpoint for a token gets one, and can read and change every row."
-        )
     return "\n".join(lines)

@@ -140,6 +140,12 @@ def test_limits_are_set_on_the_command_line(emulate):
         assert "limit of 1 over time window of 60 seconds" in refused.json()["error"]["message"]
 
 
+def test_who_lets_other_machines_in_is_warned(emulate):
+    with emulate("--json", "--host", "0.0.0.0", "--no-registrations") as process:  # noqa: S104
+        assert ready(process)["url"].startswith("http://127.0.0.1:")
+        assert "reachable from other machines" in stop(process)
+
+
 def test_a_live_key_is_refused(emulate):
     with emulate(STRIPE_SECRET_KEY="sk_live_0123456789", STRIPE_LIVE="yes") as process:
         _, complaint = process.communicate(timeout=60)

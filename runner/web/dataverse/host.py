@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import stripe
 from starlette.applications import Starlette
@@ -21,13 +21,10 @@ from azure_bridge.secrets import Secrets
 from runner.emulator.emulator import Emulator
 from runner.emulator.notifications import SenderFactory
 from runner.emulator.webapi import WebApi
-from runner.registrations.load import load
-from runner.registrations.model import Registrations
 from runner.settings import Settings, environment
 from runner.simulation.stripe_side import ApiSide, SimulatorSide
 from runner.tracing.model import TraceSink
 from runner.tracing.recorder import Silence
-from runner.web.certificate import Certificate, certificate_in
 from runner.web.dataverse.app import MAX_BODY, DataverseApp
 from runner.web.dataverse.application_users import ApplicationUsers
 from runner.web.dataverse.authentication import Doorkeeper
@@ -35,6 +32,10 @@ from runner.web.dataverse.entra import Entra
 from runner.web.dataverse.service_protection import Limits, ServiceProtection
 from runner.web.dataverse.start_page import Facts, StartPage
 from runner.web.dataverse.tokens import TokenIssuer
+
+if TYPE_CHECKING:
+    from runner.registrations.model import Registrations
+    from runner.web.certificate import Certificate
 
 DATABASE_FILE = "dataverse.db"
 TLS_DIRECTORY = "tls"
@@ -75,30 +76,23 @@ def hosted(hosting: Hosting, sink: TraceSink | None = None) -> Iterator[Site]:
     Raises:
       HostingError, RegistrationError, PluginLoadError, SettingsError: the plug-ins cannot run.
     """
-    settings, clock = Settings.load(), SystemClock()
+    settings = Settings.load()
     side = _stripe_side(settings, sink or Silence())
     with ExitStack() as cleanup:
-        certificate = certificate_in(_tls_directory(hosting, cleanup), clock, hosting.host) if hosting.tls else None
+        certificate = _certificate(hosting, cleanup) if hosting.tls else None
+        senders = _senders(settings, hosting.data, cleanup.enter_context(ExitStack()))
         services: dict[type, Any] = {stripe.StripeClient: side.client}
-        emulator = Emulator(
-            database=_database(hosting.data),
-            clock=clock,
-            services=services,
-            sink=sink,
-            service_bus_senders=_senders(settings, hosting.data or settings.runner_data_dir, cleanup),
-        )
+        emulator = Emulator(database=_database(hosting.data), services=services, sink=sink, service_bus_senders=senders)
+        # Read from below: requests first, then the jobs they left.
         cleanup.callback(emulator.close)
+        cleanup.callback(emulator.run_jobs)
+        cleanup.callback(emulator.stop_worker)
         if hosting.registrations is not None:
             emulator.register_from(_load(hosting.registrations), Secrets.from_environment(environment()))
-        facts = Facts(side.title, certificate, hosting.require_token)
-        app = application(emulator, facts, limits=hosting.limits)
+        app = application(emulator, Facts(side.title, certificate, hosting.require_token), limits=hosting.limits)
+        cleanup.callback(app.close)
         emulator.start_worker()
-        try:
-            yield Site(emulator, app, certificate, side.title)
-        finally:
-            app.close()
-            emulator.stop_worker()
-            emulator.run_jobs()
+        yield Site(emulator, app, certificate, side.title)
 
 
 def application(
@@ -124,24 +118,26 @@ def _stripe_side(settings: Settings, sink: TraceSink) -> SimulatorSide | ApiSide
     return ApiSide(key or "sk_test_local", api_base, clock, sink)
 
 
-def _senders(settings: Settings, directory: Path, cleanup: ExitStack) -> SenderFactory:
+def _senders(settings: Settings, data: Path | None, opened: ExitStack) -> SenderFactory:
     """Messages of a Service Bus endpoint go to the queue of its name, opened when the first one is sent."""
 
     @cache
     def queue(name: str) -> MessageQueue:
-        opened = open_queue(
+        queue = open_queue(
             name,
-            directory=directory,
+            directory=data or settings.runner_data_dir,
             connection_string=settings.servicebus_connection_string,
             namespace=settings.servicebus_namespace,
         )
-        cleanup.callback(opened.close)
-        return opened
+        opened.callback(queue.close)
+        return queue
 
     return lambda endpoint: queue(endpoint.path)
 
 
 def _load(file: Path) -> Registrations:
+    from runner.registrations.load import load  # pydantic, which serving without plug-ins need not wait for
+
     try:
         return load(file)
     except OSError as error:
@@ -161,7 +157,11 @@ def _database(data: Path | None) -> Path | None:
     return data / DATABASE_FILE
 
 
-def _tls_directory(hosting: Hosting, cleanup: ExitStack) -> Path:
+def _certificate(hosting: Hosting, cleanup: ExitStack) -> Certificate:
+    from runner.web.certificate import certificate_in  # cryptography, which http need not wait for
+
     if hosting.data is not None:
-        return hosting.data / TLS_DIRECTORY
-    return Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="runner-tls-")))
+        directory = hosting.data / TLS_DIRECTORY
+    else:
+        directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="runner-tls-")))
+    return certificate_in(directory, SystemClock(), hosting.host)

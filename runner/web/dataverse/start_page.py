@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +14,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from runner.emulator.emulator import Emulator
 from runner.emulator.query.model import Aggregate, Query
 from runner.execution.step import Mode, Step
-from runner.web.certificate import Certificate
+
+if TYPE_CHECKING:
+    from runner.web.certificate import Certificate
 
 _TEMPLATES = Environment(
     loader=PackageLoader("runner.web.dataverse"),
