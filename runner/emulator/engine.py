@@ -243,7 +243,7 @@ class Engine:
 
     def ended(self, execution: Execution) -> None:
         self.executions.append(execution)
-        if not isinstance(execution.step.plugin, Notification):
+        if self.trace_log.setting and not isinstance(execution.step.plugin, Notification):
             self.trace_log.add(execution)
 
     def close(self) -> None:

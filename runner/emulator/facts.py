@@ -52,7 +52,7 @@ class Facts:
         self._currencies: dict[str, Currency] = {}
         self._default_currencies: dict[str, Currency] = {}
         self._business_units: dict[str, EntityReference] = {}
-        self._names: dict[EntityReference, str | None] = {}
+        self._named: dict[str, EntityReference] = {}
         self._organization: tuple[Currency, int] | None = None
 
     def _check(self) -> None:
@@ -85,12 +85,21 @@ class Facts:
 
     def name(self, reference: EntityReference) -> str | None:
         """The primary name of a row; None when it has none, or is not there."""
+        return self.named(reference).name
+
+    def named(self, reference: EntityReference) -> EntityReference:
+        """A reference to the same row, with its primary name if it has one."""
         if reference.logical_name not in KEPT_TABLES:
-            return self._read_name(reference)
-        self._check()
-        if reference not in self._names:
-            self._names[reference] = self._read_name(reference)
-        return self._names[reference]
+            return self._with_name(reference)
+        if self._generation != self._store.generation:
+            self._forget()
+        known = self._named.get(reference.id)
+        if known is None or known.logical_name != reference.logical_name:
+            known = self._named[reference.id] = self._with_name(reference)
+        return known
+
+    def _with_name(self, reference: EntityReference) -> EntityReference:
+        return EntityReference(reference.logical_name, reference.id, self._read_name(reference))
 
     @property
     def base_currency(self) -> Currency:

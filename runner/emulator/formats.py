@@ -19,6 +19,7 @@ Format = Callable[[Any, Entity], "str | None"]
 
 
 _NO_ROW = Entity("")
+_QUANTA = tuple(Decimal(1).scaleb(-places) for places in range(11))
 
 
 class Formats:
@@ -56,10 +57,8 @@ class Formats:
         attributes = entity.attributes
         for column in self._lookups:
             reference = attributes.get(column)
-            if isinstance(reference, EntityReference) and reference.name is None:
-                name = self._facts.name(reference)
-                if name is not None:
-                    attributes[column] = EntityReference(reference.logical_name, reference.id, name)
+            if reference is not None and type(reference) is EntityReference and reference.name is None:
+                attributes[column] = self._facts.named(reference)
 
     def _formatter(self, column: Column) -> Format | None:
         kind = column.type
@@ -100,7 +99,7 @@ class Formats:
 
 
 def _grouped(value: Decimal, places: int) -> str:
-    return f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,}"
+    return f"{value.quantize(_QUANTA[places], ROUND_HALF_UP):,}"
 
 
 def _number_formatter(places: int) -> Format:
@@ -116,7 +115,8 @@ def _date(value: date, _: Entity) -> str:
 
 
 def _moment(value: datetime, _: Entity) -> str:
-    return f"{value.month}/{value.day}/{value.year} {value.hour % 12 or 12}:{value.minute:02} {value:%p}"
+    half = "AM" if value.hour < 12 else "PM"
+    return f"{value.month}/{value.day}/{value.year} {value.hour % 12 or 12}:{value.minute:02} {half}"
 
 
 def _labels(column: Column) -> Mapping[int, str]:

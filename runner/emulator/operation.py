@@ -121,7 +121,7 @@ class View:
     ``seen`` is what the steps of the present stage are told.
     """
 
-    __slots__ = ("bulk", "operation", "own", "parent", "plan", "rows", "seen", "shared")
+    __slots__ = ("bulk", "chooses", "operation", "own", "parent", "plan", "row_parameter", "rows", "seen", "shared")
 
     def __init__(self, operation: Operation, plan: StepPlan, rows: range, *, bulk: bool, own: bool = False) -> None:
         self.operation = operation
@@ -129,6 +129,9 @@ class View:
         self.rows = rows
         self.bulk = bulk
         self.own = own
+        self.row_parameter = "Targets" if bulk else operation.row_parameter if own else "Target"
+        #: Some of the steps may have no concern with the request.
+        self.chooses = plan.filtered or operation.call.bypass is not None
         self.parent = operation.call.parent
         self.shared = self._fresh_variables()
         self.seen = self._describe({})
@@ -167,7 +170,7 @@ class View:
         parameters = self.seen.input_parameters
         if self.own:
             self.operation.parameters = parameters
-        given = parameters.get(self._row_parameter)
+        given = parameters.get(self.row_parameter)
         if not self.bulk and self.rows and given is self.operation.targets[self.rows[0]]:
             return
         targets = given.entities if isinstance(given, EntityCollection) else [given]
@@ -197,22 +200,18 @@ class View:
     def rows_after(self) -> list[Entity | None]:
         return [self.operation.after[row] for row in self.rows] if self.operation.after else []
 
-    @property
-    def _row_parameter(self) -> str:
-        if self.bulk:
-            return "Targets"
-        return self.operation.row_parameter if self.own else "Target"
-
     def _parameters(self) -> dict[str, Any]:
         operation = self.operation
         parameters = dict(operation.parameters)
         if not operation.targets:
             return parameters
-        targets = [operation.targets[row] for row in self.rows]
         if not self.own:
             del parameters[operation.row_parameter]
-        parameters[self._row_parameter] = EntityCollection(targets, operation.entity) if self.bulk else targets[0]
+        parameters[self.row_parameter] = self._bulk() if self.bulk else operation.targets[self.rows[0]]
         return parameters
+
+    def _bulk(self) -> EntityCollection:
+        return EntityCollection([self.operation.targets[row] for row in self.rows], self.operation.entity)
 
     def _outputs(self) -> dict[str, Any]:
         outputs = self.operation.outputs

@@ -90,7 +90,8 @@ class Pipeline:
             return operation.main(operation)
 
     def _pre_validation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
-        operation.before = self._snapshots(operation, plans.before_validation)
+        if plans.before_validation is not None:
+            operation.before = self._snapshots(operation, plans.before_validation)
         for view in views:
             self._run_steps(view, view.plan.pre_validation, Stage.PRE_VALIDATION)
 
@@ -129,11 +130,12 @@ class Pipeline:
     # --- one step ------------------------------------------------------------------------------------------
 
     def _run_steps(self, view: View, steps: tuple[Step, ...], stage: Stage) -> None:
+        if not steps:
+            return
         for step in steps:
-            if view.concerns(step):
+            if not view.chooses or view.concerns(step):
                 self._run_step(view, step, stage)
-        if steps:
-            view.read_back()
+        view.read_back()
 
     def _run_step(self, view: View, step: Step, stage: Stage) -> None:
         transaction = view.operation.call.transaction
@@ -165,7 +167,6 @@ class Pipeline:
 def _facts(view: View, step: Step, stage: Stage) -> dict[str, Any]:
     """What a step's context says beyond the operation itself."""
     call = view.operation.call
-    before, after = view.rows_before(), view.rows_after()
     facts: dict[str, Any] = {
         "stage": stage,
         "mode": step.mode,
@@ -175,15 +176,21 @@ def _facts(view: View, step: Step, stage: Stage) -> dict[str, Any]:
         "shared_variables": view.shared,
         "parent_context": view.parent,
     }
+    if step.images:
+        _add_images(facts, view, step)
+    return facts
+
+
+def _add_images(facts: dict[str, Any], view: View, step: Step) -> None:
+    before, after = view.rows_before(), view.rows_after()
     if view.bulk:
         facts["pre_entity_images_collection"] = image_collection(step.pre_images, before)
         facts["post_entity_images_collection"] = image_collection(step.post_images, after)
-        return facts
+        return
     if before:
         facts["pre_entity_images"] = images_of(step.pre_images, before[0])
     if after:
         facts["post_entity_images"] = images_of(step.post_images, after[0])
-    return facts
 
 
 def _add_primary_name(view: View, facts: dict[str, Any], columns: tuple[str, ...]) -> None:

@@ -47,7 +47,8 @@ class Reader:
         if not self._keyed:
             return Entity(self._table_name, None, self._attributes(row))
         id, version = row[:2]
-        entity = Entity(self._table_name, id, self._attributes(row[2:]), row_version=version and str(version))
+        entity = Entity(self._table_name, id, row_version=version and str(version))
+        entity.attributes = self._attributes(row[2:])
         entity.attributes[self._primary_id] = id
         return entity
 

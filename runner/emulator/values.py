@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 from dataverse_client.types import EntityReference, Money, OptionSetValue, guid
@@ -27,6 +28,7 @@ Encode: TypeAlias = Callable[[Any], Stored]
 Decode: TypeAlias = Callable[[Any], Any]
 
 MONEY_SCALE = 4
+_MONEY_UNIT = Decimal(1).scaleb(-MONEY_SCALE)
 #: What a 64-bit integer holds.
 _MAX_STORED = 2**63 - 1
 #: SQL Server's first datetime; Dataverse refuses what is earlier.
@@ -34,6 +36,8 @@ _FIRST_YEAR = 1753
 _ID_LENGTH = 36
 #: Of an ISO text, up to the seconds.
 _WHOLE_SECONDS = 19
+#: Many rows refer to few owners, currencies and customers; references are immutable.
+_REFERENCES_KEPT = 1024
 #: Beyond any column's range, whatever its scale; a Decimal may have an exponent no integer should be made of.
 _MAX_DIGITS = 20
 
@@ -117,7 +121,8 @@ def _decimal(table: str, column: Column) -> Codec:
             raise IncorrectAttributeValueType.of(table, name, value, "a Decimal")
         return to_units(value)
 
-    return Codec(name, "INTEGER", encode, lambda units: Decimal(units).scaleb(-places))
+    unit = Decimal(1).scaleb(-places)
+    return Codec(name, "INTEGER", encode, lambda units: units * unit)
 
 
 def _money(table: str, column: Column) -> Codec:
@@ -129,7 +134,7 @@ def _money(table: str, column: Column) -> Codec:
             raise IncorrectAttributeValueType.of(table, name, value, "Money")
         return to_units(value.value)
 
-    return Codec(name, "INTEGER", encode, lambda units: Money(Decimal(units).scaleb(-MONEY_SCALE)))
+    return Codec(name, "INTEGER", encode, lambda units: Money(units * _MONEY_UNIT))
 
 
 def _scaler(table: str, column: Column, places: int) -> Callable[[Decimal], int]:
@@ -271,8 +276,7 @@ def _lookup(table: str, column: Column) -> Codec:
         return value.id
 
     if len(targets) == 1:
-        target = targets[0]
-        return Codec(name, "TEXT", encode, lambda id: EntityReference(target, id))
+        return Codec(name, "TEXT", encode, lru_cache(_REFERENCES_KEPT)(partial(EntityReference, targets[0])))
     return Codec(name, "TEXT", encode, _read_reference, f"{name}__table")
 
 

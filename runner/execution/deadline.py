@@ -8,7 +8,9 @@ instruction: a plug-in that waits inside a C call is interrupted when that call 
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
+from threading import get_ident
 from time import monotonic
 from types import TracebackType
 
@@ -38,16 +40,20 @@ class Deadline:
         self._shields = 0
 
     def __enter__(self) -> Deadline:
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         self.expires = monotonic() + self.seconds
-        _watchdog.watch(self)
+        _watchdog.deadlines[self] = None
+        if self.expires < _watchdog.wakes_at:
+            _watchdog.wake()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if _watchdog.forget(self):
+        if _watchdog.deadlines.pop(self, _GONE) is not _GONE:
             return
+        with _watchdog.lock:  # so that the interruption is over, one way or the other
+            pass
         if kind is not TimeIsUp:
             _interrupt(self.thread, None)
         raise StepTimeoutError(self.seconds) from None
@@ -82,32 +88,20 @@ def _interrupt(thread: int, error: type[BaseException] | None) -> None:
 class _Watchdog:
     """Started with the first deadline; a daemon, so that it keeps no program alive.
 
-    A deadline belongs to whoever takes it out of ``_deadlines``: the block that ended, or the watchdog. That takes no
+    A deadline belongs to whoever takes it out of ``deadlines``: the block that ended, or the watchdog. That takes no
     lock, as every step has a deadline and next to none is missed.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self._woken = threading.Condition(self.lock)
-        self._deadlines: dict[Deadline, None] = {}
-        self._wakes_at = 0.0
+        self.deadlines: dict[Deadline, None] = {}
+        #: Not at all, before it is started.
+        self.wakes_at = math.inf
         self._thread: threading.Thread | None = None
 
-    def watch(self, deadline: Deadline) -> None:
-        self._deadlines[deadline] = None
-        if deadline.expires < self._wakes_at or self._thread is None:
-            self._wake()
-
-    def forget(self, deadline: Deadline) -> bool:
-        """Whether the block ended in time."""
-        try:
-            del self._deadlines[deadline]
-        except KeyError:
-            with self.lock:  # so that the interruption is over, one way or the other
-                return False
-        return True
-
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have it look when the next deadline is."""
         with self.lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="plug-in-deadlines", daemon=True)
@@ -118,14 +112,14 @@ class _Watchdog:
         with self.lock:
             while True:
                 self._expire_overdue(monotonic())
-                self._woken.wait(self._wakes_at - monotonic())
+                self._woken.wait(self.wakes_at - monotonic())
 
     def _expire_overdue(self, now: float) -> None:
-        self._wakes_at = now + _LONGEST_SLEEP
-        for deadline in list(self._deadlines):
+        self.wakes_at = now + _LONGEST_SLEEP
+        for deadline in list(self.deadlines):
             if deadline.expires > now:
-                self._wakes_at = min(self._wakes_at, deadline.expires)
-            elif self._deadlines.pop(deadline, _GONE) is not _GONE:
+                self.wakes_at = min(self.wakes_at, deadline.expires)
+            elif self.deadlines.pop(deadline, _GONE) is not _GONE:
                 deadline.expire()
 
 
