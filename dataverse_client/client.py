@@ -17,6 +17,7 @@ from requests.adapters import BaseAdapter
 
 from dataverse_client import messages
 from dataverse_client.auth import TokenProvider
+from dataverse_client.changes import ChangesPage, changes_request, read_changes
 from dataverse_client.errors import UnexpectedResponseError
 from dataverse_client.exact_json import JsonObject, loads
 from dataverse_client.exchange import Request
@@ -198,6 +199,19 @@ class DataverseClient:
             paging_cookie=link,
             total_record_count=content.get("@Microsoft.Dynamics.CRM.totalrecordcount", -1),
         )
+
+    def changes(
+        self, logical_name: str, columns: Sequence[str] | None = None, *, link: str | None = None
+    ) -> ChangesPage:
+        """One page of what is new, changed or deleted; without a ``link`` of an earlier page, of all rows.
+
+        Raises:
+          ChangesExpiredError: the link is too old.
+          InvalidRequestError: with CHANGE_TRACKING_DISABLED as its code, when the table's changes are not tracked.
+        """
+        table = self.metadata.table(logical_name)
+        request = changes_request(table, columns, link, self._executor.transport.root)
+        return read_changes(loads(self._executor.send(request).or_error()), table)
 
     def batch(self, operations: Sequence[Operation], *, atomic: bool = False) -> list[BatchResult]:
         """Does many operations in one request for each thousand; the results are in their order.

@@ -8,6 +8,7 @@
       NotFoundError                no such row
       ConcurrencyConflictError     somebody changed the row: read it again
       DuplicateRecordError         a row with this id or key exists
+      ChangesExpiredError          the delta link is too old: read all rows again
       PluginRefusedError           a plug-in stopped the operation; the message is its own
       InvalidRequestError          the request can never succeed as it is
       UnexpectedResponseError      what answered does not behave like Dataverse
@@ -102,6 +103,10 @@ class DuplicateRecordError(DataverseError):
     """A row with this id or alternate key exists, or a duplicate detection rule found one."""
 
 
+class ChangesExpiredError(DataverseError):
+    """What changed since that delta link is no longer known: read all rows, and begin anew."""
+
+
 class PluginRefusedError(DataverseError):
     """A plug-in stopped the operation; ``message`` is what it said."""
 
@@ -126,6 +131,7 @@ _BY_CODE: dict[int, type[DataverseError]] = {
     0x80040237: DuplicateRecordError,
     0x80060892: DuplicateRecordError,  # alternate key
     0x80040333: DuplicateRecordError,  # duplicate detection rule
+    0x80044352: ChangesExpiredError,
     0x80040265: PluginRefusedError,
     0x80040224: PluginRefusedError,  # a plug-in crashed instead of refusing
     0x80040220: AccessDeniedError,

@@ -51,7 +51,7 @@ def query_request(query: QueryExpression, table: TableMetadata, root: str) -> Re
     """
     page = query.page_info or PagingInfo(count=MAX_PAGE)
     if page.paging_cookie is not None:
-        path = _below(root, page.paging_cookie)
+        path = below(root, page.paging_cookie)
     elif page.page_number == 1:
         path = table.entity_set_name + query_string(_options(query, table))
     else:
@@ -65,8 +65,12 @@ def _is_topped(query: QueryExpression) -> bool:
     return query.top_count is not None and query.top_count <= MAX_PAGE and query.page_info is None
 
 
-def _below(root: str, link: str) -> str:
-    """What follows ``root`` in ``link``, whether or not that spells out the default port."""
+def below(root: str, link: str) -> str:
+    """What follows ``root`` in ``link``, whether or not that spells out the default port.
+
+    Raises:
+      UnexpectedResponseError: the link leads elsewhere, where our token must not follow.
+    """
     try:
         parts = urlsplit(link)
         same = _origin(link) == _origin(root)

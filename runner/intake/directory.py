@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dataverse_client.types import Entity
 from runner.execution.load import steps_from
-from runner.execution.step import Mode, Step
+from runner.execution.step import Image, Mode, Step
 from runner.plugin import PluginContext
 
 if TYPE_CHECKING:
@@ -42,6 +42,21 @@ class StepDirectory:
     def __getitem__(self, step_id: str) -> RemoteStep:
         """Raises KeyError when there is no such step, or no longer."""
         return self._by_id[step_id]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Those that deferred steps are registered for by name, in alphabetical order."""
+        return tuple(sorted({each.step.entity for each in self._steps if each.step.entity and not each.inline}))
+
+    def images(self, message: str, table: str) -> tuple[Image, ...]:
+        """What the deferred steps of a message and table have registered."""
+        steps = [each.step for each in self._steps if not each.inline]
+        return tuple(
+            image
+            for step in steps
+            if step.message.lower() == message.lower() and step.entity == table
+            for image in step.images
+        )
 
     def matching(self, context: PluginContext) -> tuple[RemoteStep, ...]:
         """The step its OwningExtension names; else, when it was registered by hand, those it fits, in order."""

@@ -1,0 +1,53 @@
+"""Change tracking: all rows once, and from then on what is new, changed or deleted.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataverse_client.exchange import Request, prefer
+from dataverse_client.metadata import TableMetadata
+from dataverse_client.query import below, query_string, select
+from dataverse_client.types import Entity, guid
+from dataverse_client.webapi import decode_entity
+
+#: The code of the error a table answers whose changes are not tracked.
+CHANGE_TRACKING_DISABLED = 0x80072491
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPage:
+    """``next_link`` leads to the next page; the last page has a ``delta_link`` instead, for the next time.
+
+    A row is told of once, as it is now, however often it changed. ``deleted`` are ids, also of rows never seen.
+    """
+
+    rows: tuple[Entity, ...]
+    deleted: tuple[str, ...]
+    next_link: str | None
+    delta_link: str | None
+
+
+def changes_request(table: TableMetadata, columns: Sequence[str] | None, link: str | None, root: str) -> Request:
+    """Raises UnexpectedResponseError: ``link`` leads away from ``root``."""
+    path = table.entity_set_name + query_string(select(columns, table)) if link is None else below(root, link)
+    return Request("GET", path, prefer("odata.track-changes"))
+
+
+def read_changes(content: Mapping[str, Any], table: TableMetadata) -> ChangesPage:
+    """The page an answer's body holds."""
+    values = content.get("value", ())
+    return ChangesPage(
+        rows=tuple(decode_entity(value, table) for value in values if not _is_deletion(value)),
+        deleted=tuple(guid(value["id"]) for value in values if _is_deletion(value)),
+        next_link=content.get("@odata.nextLink"),
+        delta_link=content.get("@odata.deltaLink"),
+    )
+
+
+def _is_deletion(value: Mapping[str, Any]) -> bool:
+    return str(value.get("@odata.context", "")).endswith("/$deletedEntity")

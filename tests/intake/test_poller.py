@@ -1,0 +1,175 @@
+"""Polling: what happened is found by looking, told once, and never skipped."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from azure_bridge.queues.contract import QueueUnavailableError
+from azure_bridge.secrets import Secrets
+from dataverse_client.errors import InvalidRequestError
+from dataverse_client.types import Money
+from runner.execution.remote_context import RemoteContext
+from runner.intake.directory import StepDirectory
+from runner.intake.findings import Findings
+from runner.intake.poller import Poller
+from runner.intake.seen_rows import SeenRows
+from runner.registrations.load import load
+from runner.tracing.model import NotificationTraced
+
+TABLE = "new_payment"
+
+
+@pytest.fixture
+def directory(pytestconfig):
+    return StepDirectory.of(load(pytestconfig.rootpath / "registrations.yaml"), Secrets({}))
+
+
+@pytest.fixture
+def seen(tmp_path):
+    seen = SeenRows(tmp_path / "poll.db")
+    yield seen
+    seen.close()
+
+
+@pytest.fixture
+def poller(elsewhere, directory, seen):
+    findings = Findings(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
+    poller = Poller(elsewhere.client, elsewhere.queue, seen, findings)
+    poller.poll(TABLE)
+    return poller
+
+
+def found(elsewhere) -> list[RemoteContext]:
+    messages = elsewhere.queue.receive(100)
+    elsewhere.queue.complete(messages)
+    return [RemoteContext.decode(message.message.body) for message in messages]
+
+
+def names(elsewhere) -> list[str]:
+    return [remote.context.message_name for remote in found(elsewhere)]
+
+
+def test_the_first_time_only_remembers(elsewhere, directory, seen) -> None:
+    elsewhere.create_payment()
+    findings = Findings(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
+    assert Poller(elsewhere.client, elsewhere.queue, seen, findings).poll(TABLE) == 0
+    assert names(elsewhere) == []
+
+
+def test_from_the_beginning_every_row_is_told_as_created(elsewhere, directory, seen) -> None:
+    elsewhere.create_payment()
+    findings = Findings(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
+    assert Poller(elsewhere.client, elsewhere.queue, seen, findings).poll(TABLE, from_beginning=True) == 1
+    assert names(elsewhere) == ["Create"]
+
+
+def test_created_changed_and_deleted_rows_are_told_of_once(elsewhere, poller) -> None:
+    changed, deleted = elsewhere.create_payment(), elsewhere.create_payment()
+    poller.poll(TABLE)
+    found(elsewhere)
+    elsewhere.update(changed, new_amount=Money(Decimal("25.00")))
+    elsewhere.client.delete(TABLE, deleted)
+    assert poller.poll(TABLE) == 2
+    assert sorted(names(elsewhere)) == ["Delete", "Update"]
+    assert poller.poll(TABLE) == 0
+
+
+def test_an_update_tells_what_changed_and_what_was_before(elsewhere, poller) -> None:
+    payment_id = elsewhere.create_payment("19.99")
+    poller.poll(TABLE)
+    found(elsewhere)
+    elsewhere.update(payment_id, new_amount=Money(Decimal("25.00")), new_name=None)
+    poller.poll(TABLE)
+    [remote] = found(elsewhere)
+    target = remote.context.target
+    assert (target["new_amount"].value, target["new_name"]) == (Decimal("25.00"), None)
+    assert "transactioncurrencyid" not in target
+    assert remote.context.pre_image("before")["new_amount"].value == Decimal("19.99")
+
+
+def test_a_row_made_and_deleted_between_two_looks_is_nobodys_business(elsewhere, poller) -> None:
+    elsewhere.client.delete(TABLE, elsewhere.create_payment())
+    assert poller.poll(TABLE) == 0
+
+
+def test_an_expired_link_leads_to_a_comparison_of_all_rows(elsewhere, poller) -> None:
+    same, changed, deleted = (elsewhere.create_payment() for _ in range(3))
+    poller.poll(TABLE)
+    found(elsewhere)
+    elsewhere.update(changed, new_name="Another")
+    elsewhere.client.delete(TABLE, deleted)
+    made = elsewhere.create_payment()
+    elsewhere.clock.advance(timedelta(days=8))
+    poller.poll(TABLE)
+    told = {remote.context.primary_entity_id: remote.context.message_name for remote in found(elsewhere)}
+    assert told == {changed: "Update", deleted: "Delete", made: "Create"}
+    assert same not in told
+
+
+def test_what_the_queue_did_not_take_is_found_again(elsewhere, poller, monkeypatch) -> None:
+    def away(_):
+        raise QueueUnavailableError("The disk is full.")
+
+    elsewhere.create_payment()
+    with monkeypatch.context() as outage:
+        outage.setattr(elsewhere.queue, "send", away)
+        with pytest.raises(QueueUnavailableError):
+            poller.poll(TABLE)
+    assert poller.poll(TABLE) == 1
+
+
+def test_the_same_finding_made_twice_is_one_message(elsewhere, poller, monkeypatch) -> None:
+    """A crash between the queue and the file."""
+
+    class Crash(Exception):
+        pass
+
+    def crash(*_):
+        raise Crash
+
+    elsewhere.create_payment()
+    with monkeypatch.context() as dying:
+        dying.setattr(poller._seen, "set_link", crash)
+        with pytest.raises(Crash):
+            poller.poll(TABLE)
+    poller.poll(TABLE)
+    assert names(elsewhere) == ["Create"]
+
+
+def test_without_change_tracking_modifiedon_tells(elsewhere, directory, seen, monkeypatch) -> None:
+    from dataverse_client.changes import CHANGE_TRACKING_DISABLED
+
+    def not_tracked(*_, **__):
+        raise InvalidRequestError("Not enabled for change tracking", code=CHANGE_TRACKING_DISABLED)
+
+    monkeypatch.setattr(elsewhere.client, "changes", not_tracked)
+    findings = Findings(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
+    poller = Poller(elsewhere.client, elsewhere.queue, seen, findings)
+    poller.poll(TABLE)
+    payment_id = elsewhere.create_payment()
+    assert (poller.poll(TABLE), poller.poll(TABLE)) == (1, 0)
+    elsewhere.clock.advance(timedelta(minutes=1))
+    elsewhere.update(payment_id, new_name="Another")
+    assert (poller.poll(TABLE), poller.poll(TABLE)) == (1, 0)
+
+
+def test_polling_alone_brings_a_row_to_its_intent_and_rests(elsewhere, poller) -> None:
+    payment_id = elsewhere.create_payment("19.99")
+    while poller.poll(TABLE):
+        elsewhere.work()
+    assert elsewhere.open_intents()[0]["id"] == elsewhere.payment(payment_id)["new_stripepaymentintentid"]
+    sources = {record.source for record in elsewhere.traces.records if isinstance(record, NotificationTraced)}
+    assert sources == {"poll"}
+
+
+def test_a_deleted_row_found_by_polling_cancels_its_intent(elsewhere, poller) -> None:
+    payment_id = elsewhere.create_payment()
+    while poller.poll(TABLE):
+        elsewhere.work()
+    elsewhere.client.delete(TABLE, payment_id)
+    poller.poll(TABLE)
+    elsewhere.work()
+    assert elsewhere.open_intents() == []
