@@ -15,11 +15,15 @@ COMMANDS = {
     "check": ("runner.cli.check:check", "Check registrations.yaml and the plug-ins it names."),
     "plan": ("runner.cli.plan:plan", "Say what apply would change in the environment."),
     "apply": ("runner.cli.apply:apply", "Register the steps of registrations.yaml in the environment."),
+    "doctor": ("runner.cli.doctor:doctor", "Check that what is configured can work."),
     "simulate": ("runner.cli.simulate:simulate", "Take a row through the plug-ins to Stripe and back."),
     "queue": ("runner.cli.queue:queue", "Look into the queues, and handle their dead letters."),
+    "reconcile": ("runner.cli.reconcile:reconcile", "Compare Stripe with CRM, and put right what differs."),
     "emulate": ("runner.cli.emulate:emulate", "Serve the embedded Dataverse to any client of its Web API."),
     "serve": ("runner.cli.serve:serve", "Receive what Dataverse and Stripe send, and act on it."),
     "work": ("runner.cli.work:work", "Run the workers of the queues alone."),
+    "listen": ("runner.cli.listen:listen", "Handle what Dataverse itself puts on a queue."),
+    "poll": ("runner.cli.poll:poll", "Find out by looking what happened in Dataverse."),
 }
 
 

@@ -1,0 +1,1 @@
+"""Whether what is configured can work: each check looks at one thing and says what to do about it."""

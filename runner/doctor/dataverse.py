@@ -1,0 +1,91 @@
+"""Dataverse: can we sign in, are the columns there, is everything registered as the file says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from azure_bridge.secrets import Secrets
+from dataverse_client.errors import AccessDeniedError, AuthenticationError, DataverseError
+from runner.doctor.diagnosis import Diagnosis, failed, ok, warning
+from runner.registrations.deploy.endpoints import Site
+from runner.registrations.deploy.plan import make_plan
+from runner.registrations.deploy.problems import DeployError
+from runner.registrations.deploy.schema import table_metadata
+
+if TYPE_CHECKING:
+    from dataverse_client.client import DataverseClient
+    from runner.registrations.model import Registrations, StepRegistration
+
+SIGN_IN = "Dataverse sign-in"
+TABLES = "tables"
+REGISTRATIONS = "registrations"
+
+
+def sign_in(client: DataverseClient) -> Diagnosis:
+    """Who Dataverse takes us for."""
+    try:
+        me = client.who_am_i()
+    except AuthenticationError as error:
+        return failed(SIGN_IN, str(error), "Check DATAVERSE_TENANT_ID, DATAVERSE_CLIENT_ID and the secret's expiry.")
+    except AccessDeniedError as error:
+        advice = "Add the app registration as an application user of this environment, and give it a security role."
+        return failed(SIGN_IN, str(error), advice)
+    except DataverseError as error:
+        return failed(SIGN_IN, str(error), "Check DATAVERSE_URL, and whether the environment is up.")
+    return ok(SIGN_IN, f"user {me.user_id} of organization {me.organization_id}")
+
+
+def tables(client: DataverseClient, registrations: Registrations) -> Iterator[Diagnosis]:
+    """Whether the environment has every table and column the file speaks of."""
+    needed = needed_columns(registrations)
+    for table, columns in sorted(needed.items()):
+        yield _table(client, table, columns)
+
+
+def _table(client: DataverseClient, table: str, columns: set[str]) -> Diagnosis:
+    try:
+        metadata = table_metadata(client, table)
+    except DataverseError as error:
+        return failed(TABLES, f"{table}: {error}", "Give the application user the privilege to read customizations.")
+    if metadata is None:
+        return failed(TABLES, f"there is no table {table}", "Run runner apply --schema, or import its solution.")
+    absent = sorted(columns - metadata.attribute_types.keys())
+    if absent:
+        advice = "Run runner apply --schema, or correct the names in the file."
+        return failed(TABLES, f"{table} lacks {', '.join(absent)}", advice)
+    return ok(TABLES, f"{table} has the {len(columns)} columns that are used")
+
+
+def needed_columns(registrations: Registrations) -> dict[str, set[str]]:
+    """Table -> the columns that the bridge writes and that steps filter on or want in images."""
+    needed: dict[str, set[str]] = {}
+    for step in registrations.steps:
+        if step.entity is not None:
+            needed.setdefault(registrations.logical_name(step.entity), set()).update(_named(step))
+    for table in registrations.bridge.tables if registrations.bridge else ():
+        written = (column for column in table.columns.model_dump().values() if column is not None)
+        needed.setdefault(registrations.logical_name(table.entity), set()).update(written)
+    return needed
+
+
+def _named(step: StepRegistration) -> Iterator[str]:
+    yield from step.filtering_attributes
+    for image in step.images:
+        yield from image.attributes
+
+
+def drift(client: DataverseClient, registrations: Registrations, site: Site, secrets: Secrets) -> Diagnosis:
+    """Whether the environment calls us for what the file says."""
+    try:
+        plan = make_plan(registrations, client, site, secrets)
+    except DeployError as error:
+        return failed(REGISTRATIONS, str(error).replace("\n", " "), "Change the file or the environment.")
+    except DataverseError as error:
+        return failed(REGISTRATIONS, str(error), "Give the application user the privilege to read plug-in steps.")
+    if not plan:
+        return ok(REGISTRATIONS, f"{len(registrations.steps)} steps are registered as the file says")
+    finding = f"{len(plan.changes)} rows differ from the file"
+    if all(change.obsolete for change in plan.changes):
+        return warning(REGISTRATIONS, f"{finding}: it no longer has them", "Run runner apply --prune.")
+    return failed(REGISTRATIONS, finding, "See them with runner plan; put them right with runner apply.")

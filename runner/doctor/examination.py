@@ -1,0 +1,89 @@
+"""All the checks, in the order in which one depends on another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from azure_bridge.clock import SystemClock
+from azure_bridge.secrets import SecretError, Secrets
+from runner.connection import connect
+from runner.doctor import dataverse, queues, stripe_account
+from runner.doctor.diagnosis import Diagnosis, Health, failed, ok, skipped
+from runner.registrations.deploy.endpoints import Site
+from runner.registrations.load import RegistrationError, load
+from runner.service.stripe_access import stripe_access
+from runner.settings import Settings, SettingsError, environment
+from runner.tracing.recorder import Silence
+
+if TYPE_CHECKING:
+    from runner.registrations.model import Registrations
+
+SETTINGS = "settings"
+FILE = "registrations file"
+STRIPE_HOOK = "/stripe/webhook"
+
+
+def examine() -> Iterator[Diagnosis]:
+    """A line for everything there is to look at, as soon as it has been looked at."""
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            yield failed(SETTINGS, line, "Correct it in the environment or in .env.")
+        return
+    yield ok(SETTINGS, "readable")
+    said, registrations = _file(settings)
+    yield said
+    yield from _dataverse(settings, registrations)
+    yield from _stripe(settings, registrations)
+    for name in (settings.dataverse_events_queue, settings.payment_events_queue):
+        yield queues.queue(settings, name)
+
+
+def _file(settings: Settings) -> tuple[Diagnosis, Registrations | None]:
+    file = settings.runner_registrations
+    try:
+        registrations = load(file)
+    except RegistrationError as error:
+        return failed(FILE, f"{file} has {len(error.problems)} problems", "See them with runner check."), None
+    except OSError as error:
+        advice = "Set RUNNER_REGISTRATIONS, or start in the file's directory."
+        return failed(FILE, f"{file} cannot be read: {error.strerror}", advice), None
+    return ok(FILE, f"{file}: {len(registrations.steps)} steps"), registrations
+
+
+def _dataverse(settings: Settings, registrations: Registrations | None) -> Iterator[Diagnosis]:
+    if settings.dataverse_url is None:
+        yield skipped(dataverse.SIGN_IN, "DATAVERSE_URL is not set: Dataverse is embedded")
+        return
+    try:
+        client = connect(settings)
+    except SettingsError as error:
+        yield failed(dataverse.SIGN_IN, str(error), "Install it, or choose another DATAVERSE_AUTH.")
+        return
+    with client:
+        signed_in = dataverse.sign_in(client)
+        yield signed_in
+        if signed_in.health is not Health.OK or registrations is None:
+            return
+        yield from dataverse.tables(client, registrations)
+        key = next(iter(settings.dataverse_webhook_key), None)
+        site = Site(settings.runner_public_url, key, settings.dataverse_url)
+        secrets = Secrets.from_environment(environment(), key_vault_url=settings.key_vault_url)
+        try:
+            yield dataverse.drift(client, registrations, site, secrets)
+        except SecretError as error:
+            yield failed(dataverse.REGISTRATIONS, str(error), "Set it, or correct the reference.")
+
+
+def _stripe(settings: Settings, registrations: Registrations | None) -> Iterator[Diagnosis]:
+    access = stripe_access(settings, SystemClock(), Silence())
+    if access.simulator is not None:
+        yield skipped(stripe_account.KEY, "STRIPE_SECRET_KEY is not set: Stripe is the in-process simulator")
+        return
+    key = stripe_account.key(access.client)
+    yield key
+    if key.health is Health.OK and registrations is not None and registrations.bridge is not None:
+        url, events = settings.runner_public_url, registrations.bridge.events
+        yield from stripe_account.webhook(access.client, url, STRIPE_HOOK, events, access.webhook_secrets)

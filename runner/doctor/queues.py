@@ -1,0 +1,50 @@
+"""The queues: can they be reached, and does anything lie in them that somebody should look at."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from azure_bridge.queues import QUEUE_FILE, open_queue
+from azure_bridge.queues.contract import QueueAccessError, QueueError
+from runner.doctor.diagnosis import Diagnosis, failed, ok, skipped, warning
+
+if TYPE_CHECKING:
+    from runner.settings import Settings
+
+
+def queue(settings: Settings, name: str) -> Diagnosis:
+    """Whether ``name`` can be looked into."""
+    subject = f"queue {name}"
+    place = "Service Bus" if _is_remote(settings) else str(settings.runner_data_dir)
+    if not _is_remote(settings) and not (settings.runner_data_dir / QUEUE_FILE).exists():
+        return skipped(subject, f"embedded in {settings.runner_data_dir}, and made when it is first used")
+    try:
+        dead = _has_dead_letters(settings, name)
+    except QueueAccessError as error:
+        advice = "Give this identity the roles Service Bus Data Sender and Receiver, or correct the connection string."
+        return failed(subject, str(error), advice)
+    except QueueError as error:
+        where = "SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING" if _is_remote(settings) else "RUNNER_DATA_DIR"
+        return failed(subject, str(error), f"Check {where}, and that the queue exists.")
+    except ImportError:
+        return failed(subject, "Azure's library is missing", "pip install 'dataverse-plugin-runner[azure]'")
+    if dead:
+        return warning(subject, f"there are dead letters in {place}", "Look at them with runner queue.")
+    return ok(subject, f"reachable in {place}")
+
+
+def _has_dead_letters(settings: Settings, name: str) -> bool:
+    # Service Bus first hears of us when it is asked something.
+    opened = open_queue(
+        name,
+        directory=settings.runner_data_dir,
+        connection_string=settings.servicebus_connection_string,
+        namespace=settings.servicebus_namespace,
+    )
+    with closing(opened):
+        return bool(opened.peek(1, dead_letters=True))
+
+
+def _is_remote(settings: Settings) -> bool:
+    return bool(settings.servicebus_connection_string or settings.servicebus_namespace)

@@ -1,0 +1,57 @@
+"""``runner doctor`` as a person and a pipeline see it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from runner.cli.main import runner
+from runner.emulator.emulator import Emulator
+
+FILE = "steps: [{ name: Greet, plugin: 'a:B', message: Create, entity: account, stage: 20 }]"
+
+
+@pytest.fixture
+def environment(served, tmp_path, monkeypatch):
+    for name in ("STRIPE_SECRET_KEY", "STRIPE_API_BASE", "SERVICEBUS_CONNECTION_STRING", "SERVICEBUS_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "registrations.yaml").write_text(FILE)
+    return served(Emulator())
+
+
+def run(*arguments):
+    return CliRunner().invoke(runner, [*arguments])
+
+
+def test_each_thing_has_a_line_and_what_fails_says_what_to_do(environment):
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "ok      settings                readable\n" in result.output
+    assert "failed  registrations           2 rows differ from the file. See them with runner plan;" in result.output
+
+
+def test_when_all_is_well_the_exit_code_says_so(environment):
+    run("apply", "--yes")
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    assert "skipped Stripe key" in result.output
+
+
+def test_json_says_the_same(environment):
+    said = {each["subject"]: each["health"] for each in json.loads(run("doctor", "--json").output)}
+    assert said["Dataverse sign-in"] == "ok"
+    assert said["registrations"] == "failed"
+
+
+def test_settings_that_contradict_each_other_are_the_first_thing(environment, monkeypatch):
+    monkeypatch.setenv("STRIPE_LIVE", "yes")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert result.output.startswith("failed  settings                STRIPE_LIVE=yes needs a live key")
+
+
+def test_a_file_with_problems_is_left_to_check(environment, tmp_path):
+    (tmp_path / "registrations.yaml").write_text("steps: [{}]")
+    assert "problems. See them with runner check." in run("doctor").output

@@ -1,0 +1,188 @@
+"""What the doctor finds, with the embedded Dataverse, Stripe's simulator and the embedded queue as patients."""
+
+from __future__ import annotations
+
+import pytest
+import stripe
+
+from azure_bridge.queues import open_queue
+from azure_bridge.queues.contract import QueueMessage
+from azure_bridge.secrets import Secrets
+from dataverse_client.auth import NoAuthentication
+from dataverse_client.client import DataverseClient
+from dataverse_client.retry import RetrySettings
+from runner.doctor import dataverse, queues, stripe_account
+from runner.doctor.diagnosis import Health
+from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.emulator import Emulator
+from runner.emulator.webapi import WebApi
+from runner.registrations.deploy.apply import apply_plan
+from runner.registrations.deploy.endpoints import Site
+from runner.registrations.deploy.plan import make_plan
+from runner.registrations.load import parse
+from runner.settings import Settings
+from runner.stripe_simulator import StripeSimulator
+
+URL = "http://embedded.dataverse.local"
+PUBLIC = "https://runner.contoso.com"
+HOOK = "/stripe/webhook"
+EVENTS = ("payment_intent.succeeded", "payment_intent.canceled")
+SITE = Site(PUBLIC, "key")
+
+FILE = """
+steps:
+  - name: Watch
+    plugin: a:B
+    message: Update
+    entity: account
+    stage: 40
+    filtering_attributes: [name]
+    images: [{ type: pre, alias: before, attributes: [telephone1] }]
+bridge:
+  events: [payment_intent.succeeded]
+  tables: [{ entity: new_payment, metadata_key: CRM_PaymentId }]
+"""
+
+
+@pytest.fixture
+def client():
+    with Emulator() as emulator:
+        client = DataverseClient(URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=False))
+        client.mount(URL, EmbeddedAdapter(WebApi(emulator)))
+        yield client
+
+
+@pytest.fixture
+def account():
+    return StripeSimulator().client()
+
+
+def healths(diagnoses):
+    return [each.health for each in diagnoses]
+
+
+def webhook(account, *, public_url=PUBLIC, events=EVENTS, secrets=("whsec_x",)):
+    return list(stripe_account.webhook(account, public_url, HOOK, events, secrets))
+
+
+def register(account, url=PUBLIC + HOOK, **more):
+    return account.v1.webhook_endpoints.create({"url": url, "enabled_events": [*EVENTS], **more})
+
+
+# --- Dataverse ------------------------------------------------------------------------------------------------
+
+
+def test_who_signs_in_is_told(client):
+    assert dataverse.sign_in(client).finding.startswith(f"user {client.who_am_i().user_id} of organization ")
+
+
+def test_an_environment_that_is_away_is_a_failure():
+    nobody = DataverseClient("http://127.0.0.1:9", tokens=NoAuthentication(), retry=RetrySettings(attempts=1))
+    assert dataverse.sign_in(nobody).advice == "Check DATAVERSE_URL, and whether the environment is up."
+
+
+def test_columns_of_steps_images_and_bridge_are_looked_for(client):
+    needed = dataverse.needed_columns(parse(FILE))
+    assert needed["account"] == {"name", "telephone1"}
+    assert "new_stripepaymentintentid" in needed["new_payment"]
+    assert healths(dataverse.tables(client, parse(FILE))) == [Health.OK, Health.OK]
+
+
+def test_a_missing_column_is_named_with_the_way_to_make_it(client):
+    (account, _) = dataverse.tables(client, parse(FILE.replace("telephone1", "new_missing")))
+    assert account.finding == "account lacks new_missing"
+    assert account.advice.startswith("Run runner apply --schema")
+
+
+def test_a_missing_table_is_a_failure(client):
+    found = dataverse.tables(client, parse(FILE.replace("account", "new_nothing")))
+    assert "there is no table new_nothing" in [each.finding for each in found if each.health is Health.FAILED]
+
+
+def test_drift_is_a_failure_until_it_is_applied(client):
+    registrations, secrets = parse(FILE), Secrets({})
+    assert dataverse.drift(client, registrations, SITE, secrets).health is Health.FAILED
+    apply_plan(client, make_plan(registrations, client, SITE, secrets))
+    assert dataverse.drift(client, registrations, SITE, secrets).health is Health.OK
+    assert dataverse.drift(client, parse("steps: []"), SITE, secrets).health is Health.WARNING
+
+
+# --- Stripe ---------------------------------------------------------------------------------------------------
+
+
+def test_the_keys_mode_is_told(account):
+    assert stripe_account.key(account).finding == "test mode"
+
+
+def test_a_key_that_is_not_accepted_is_a_failure():
+    simulator = StripeSimulator()
+    wrong = stripe.StripeClient("sk_test_other", http_client=simulator.http_client())
+    assert "Set STRIPE_SECRET_KEY" in stripe_account.key(wrong).advice
+
+
+def test_an_endpoint_that_brings_every_event_is_well(account):
+    register(account)
+    assert healths(webhook(account)) == [Health.OK]
+
+
+def test_an_endpoint_for_everything_brings_every_event(account):
+    register(account, enabled_events=["*"])
+    assert healths(webhook(account)) == [Health.OK]
+
+
+def test_events_that_are_not_sent_are_named(account):
+    register(account, enabled_events=[EVENTS[0]])
+    (found,) = webhook(account)
+    assert found.finding.endswith("does not send payment_intent.canceled")
+
+
+def test_without_an_endpoint_no_event_would_come(account):
+    register(account, url="https://elsewhere.example/stripe")
+    (found,) = webhook(account)
+    assert found.finding == f"none of the account's 1 endpoints leads to {PUBLIC}{HOOK}"
+
+
+def test_on_this_machine_forwarding_is_the_way(account):
+    (found,) = webhook(account, public_url="http://127.0.0.1:8080")
+    assert (found.health, "stripe listen --forward-to" in found.advice) == (Health.WARNING, True)
+
+
+def test_a_disabled_endpoint_is_a_failure(account):
+    endpoint = register(account)
+    account.v1.webhook_endpoints.update(endpoint.id, {"disabled": True})
+    (found,) = webhook(account)
+    assert found.finding.endswith("is disabled")
+
+
+def test_an_endpoint_of_another_version_is_worth_a_warning(account):
+    register(account, api_version="2019-12-03")
+    (found,) = webhook(account)
+    assert found.health is Health.WARNING
+    assert "2019-12-03" in found.finding
+
+
+def test_without_a_signing_secret_nothing_is_accepted(account):
+    register(account)
+    assert healths(webhook(account, secrets=())) == [Health.OK, Health.FAILED]
+
+
+# --- queues ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(runner_data_dir=tmp_path)
+
+
+def test_a_queue_nobody_used_yet_is_not_made_by_looking(settings):
+    assert queues.queue(settings, "payment-events").health is Health.SKIPPED
+    assert list(settings.runner_data_dir.iterdir()) == []
+
+
+def test_dead_letters_are_worth_a_look(settings):
+    queue = open_queue("payment-events", directory=settings.runner_data_dir)
+    assert queues.queue(settings, "payment-events").health is Health.OK
+    queue.send([QueueMessage(b"{}", "1")])
+    queue.dead_letter(queue.receive()[0], "broken")
+    assert queues.queue(settings, "payment-events").advice == "Look at them with runner queue."
+    queue.close()
