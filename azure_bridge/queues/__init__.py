@@ -23,7 +23,7 @@ def open_queue(
 
     Raises:
       QueueUnavailableError: the embedded queue's file cannot be used. Service Bus is first asked when it is used.
-      ValueError: the connection string is malformed.
+      QueueAccessError: the connection string cannot be read.
     """
     if connection_string or namespace:
         from azure_bridge.queues.service_bus import ServiceBusQueue, connect

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,10 +20,10 @@ from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusConnect
 
 from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.queues.contract import (
-    DeadLetterNotFoundError,
     MessageLockLostError,
     MessageTooLargeError,
     PeekedMessage,
+    QueueAccessError,
     QueueCounts,
     QueueError,
     QueueMessage,
@@ -31,6 +31,7 @@ from azure_bridge.queues.contract import (
     ReceivedMessage,
     resubmission,
 )
+from azure_bridge.queues.service_bus_dead_letters import DeadLetters
 from azure_bridge.queues.service_bus_errors import LOCK_LOST
 from azure_bridge.queues.service_bus_links import SharedReceiver
 from azure_bridge.queues.service_bus_messages import outgoing, peeked, put_off, received
@@ -41,7 +42,6 @@ _SLICE_SECONDS = 0.25
 _RECONNECTIONS = 3
 #: What the service returns at most for one peek is its own affair; more than this it never does.
 _PEEK_PAGE = 250
-_DEAD_LETTER_PAGE = 100
 #: The service takes no longer description.
 _MAX_DESCRIPTION = 4096
 #: How long after its lock ran out a message is kept in mind: this machine's clock may be ahead of the service's.
@@ -53,12 +53,21 @@ def connect(connection_string: str | None = None, namespace: str | None = None) 
     """A client by connection string, or for ``contoso.servicebus.windows.net`` by this machine's Azure identity.
 
     Three retries after 0.6, 1.2 and 2.4 seconds: a sender that answers Stripe has ten seconds in all.
+
+    Raises:
+      QueueAccessError: the connection string cannot be read, or neither is given.
     """
     retries: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.3, "retry_backoff_max": 3, "try_timeout": 10}
     if connection_string:
-        return ServiceBusClient.from_connection_string(connection_string, **retries)
+        try:
+            return ServiceBusClient.from_connection_string(connection_string, **retries)
+        except ValueError as error:
+            raise QueueAccessError(
+                f"SERVICEBUS_CONNECTION_STRING cannot be read: {error} Copy it whole from the namespace's shared "
+                "access policies: Endpoint=sb://...;SharedAccessKeyName=...;SharedAccessKey=..."
+            ) from error
     if not namespace:
-        raise ValueError("Give a connection string, or a namespace such as contoso.servicebus.windows.net.")
+        raise QueueAccessError("Give a connection string, or a namespace such as contoso.servicebus.windows.net.")
     from azure.identity import DefaultAzureCredential
 
     return ServiceBusClient(namespace, DefaultAzureCredential(), **retries)
@@ -100,6 +109,7 @@ class ServiceBusQueue:
         self._outbox = Outbox(name, lambda: client.get_queue_sender(name), send_timeout)
         self._live = SharedReceiver(name, self._receiver)
         self._dead = SharedReceiver(name, lambda: self._receiver(ServiceBusSubQueue.DEAD_LETTER))
+        self._dead_letters = DeadLetters(name, self._dead, self._shortest_wait)
         self._held: dict[str, ServiceBusReceivedMessage] = {}
         self._gate = threading.Lock()
 
@@ -265,54 +275,14 @@ class ServiceBusQueue:
         """Send dead letters again, then remove them. Raises DeadLetterNotFoundError."""
         self._require_queue("sent to")
 
-        def send_again(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
+        def send_again(message: ServiceBusReceivedMessage) -> None:
             self._outbox.send([outgoing(resubmission(received(message).message))])
-            receiver.complete_message(message)
 
-        self._take_dead(sequence_numbers, send_again)
+        self._dead_letters.remove(sequence_numbers, send_again)
 
     def discard(self, *sequence_numbers: int) -> None:
         """Remove dead letters for good. Raises DeadLetterNotFoundError."""
-        self._take_dead(sequence_numbers, lambda receiver, message: receiver.complete_message(message))
-
-    def _take_dead(
-        self,
-        sequence_numbers: Sequence[int],
-        take: Callable[[ServiceBusReceiver, ServiceBusReceivedMessage], None],
-    ) -> None:
-        """Dead letters can be had from the front only, so those before the wanted ones are locked meanwhile."""
-        unknown = [number for number in sequence_numbers if not self._is_dead(number)]
-        wanted = set(sequence_numbers) - set(unknown)
-        with self._dead.use() as receiver:
-            passed: dict[int, ServiceBusReceivedMessage] = {}
-            try:
-                while wanted and (page := self._more_dead(receiver, passed)):
-                    passed |= page
-                    for number in wanted & page.keys():
-                        take(receiver, page[number])
-                        del passed[number]
-                        wanted.remove(number)
-            finally:
-                for message in passed.values():
-                    receiver.abandon_message(message)
-        self._require_all_taken(unknown, wanted)
-
-    def _more_dead(self, receiver: ServiceBusReceiver, passed: Container[int]) -> dict[int, ServiceBusReceivedMessage]:
-        """Empty at the end, which is also where those come again whose locks ran out meanwhile."""
-        page = receiver.receive_messages(_DEAD_LETTER_PAGE, max_wait_time=self._shortest_wait)
-        return {number: message for message in page if (number := message.sequence_number or 0) not in passed}
-
-    def _is_dead(self, sequence_number: int) -> bool:
-        return any(one.sequence_number == sequence_number for one in self.peek(1, sequence_number, dead_letters=True))
-
-    def _require_all_taken(self, unknown: Sequence[int], locked: Iterable[int]) -> None:
-        if unknown:
-            raise DeadLetterNotFoundError(self.name, unknown)
-        if locked:
-            numbers = ", ".join(map(str, sorted(locked)))
-            raise QueueUnavailableError(
-                f"Somebody else holds the dead letters {numbers} of queue {self.name}. Try again when they let go."
-            )
+        self._dead_letters.remove(sequence_numbers, lambda _: None)
 
     def counts(self) -> QueueCounts:
         """How many messages there are, by peeking at them all: locked ones are among the active."""

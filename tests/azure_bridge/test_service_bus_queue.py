@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ pytest.importorskip("azure.servicebus")
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from azure_bridge.clock import ManualClock
-from azure_bridge.queues import service_bus_outbox
+from azure_bridge.queues import open_queue, service_bus_outbox
 from azure_bridge.queues.contract import (
     MessageLockLostError,
     MessageTooLargeError,
@@ -26,6 +27,7 @@ from azure_bridge.queues.contract import (
     QueueMessage,
     QueueUnavailableError,
 )
+from azure_bridge.queues.embedded import EmbeddedQueue
 from azure_bridge.queues.service_bus import ServiceBusQueue, connect
 
 MINUTE = timedelta(minutes=1)
@@ -119,6 +121,7 @@ def test_a_send_that_never_returns_is_given_up_and_the_next_one_works(
         queue.send([message("evt_2")])
     queue.send([message("evt_2")])
     assert ids(queue.peek()) == ["evt_1", "evt_2"]
+    assert len([thread for thread in threading.enumerate() if thread.name == f"send {EVENTS}"]) == 1
 
 
 def test_more_than_one_transfer_can_carry_is_sent_in_several(queue: ServiceBusQueue) -> None:
@@ -227,6 +230,24 @@ def test_settling_does_not_wait_for_a_receiver_that_waits(queue: ServiceBusQueue
         assert not waiting.done()
         queue.send([message("evt_2")])
         assert ids(waiting.result(timeout=30)) == ["evt_2"]
+
+
+# --- which service -----------------------------------------------------------------------------------------
+
+
+def test_a_connection_string_or_a_namespace_chooses_service_bus(tmp_path: Path, broker: Any) -> None:
+    by_string = open_queue(EVENTS, directory=tmp_path, connection_string=broker.connection_string)
+    by_namespace = open_queue(EVENTS, directory=tmp_path, namespace="contoso.servicebus.windows.net")
+    with closing(by_string), closing(by_namespace):
+        assert (type(by_string), type(by_namespace)) == (ServiceBusQueue, ServiceBusQueue)
+    with closing(open_queue(EVENTS, directory=tmp_path)) as by_default:
+        assert isinstance(by_default, EmbeddedQueue)
+
+
+def test_a_malformed_connection_string_is_refused_without_being_repeated(tmp_path: Path) -> None:
+    with pytest.raises(QueueAccessError, match="SERVICEBUS_CONNECTION_STRING") as refused:
+        open_queue(EVENTS, directory=tmp_path, connection_string="Endpoint=sb://contoso;SharedAccessKey=s3cr3t")
+    assert "s3cr3t" not in str(refused.value)
 
 
 # --- subscriptions, expiry, other senders ------------------------------------------------------------------

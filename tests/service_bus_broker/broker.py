@@ -23,7 +23,7 @@ from proton.reactor import Container
 from azure_bridge.clock import Clock, SystemClock
 from service_bus_broker import wire
 from service_bus_broker.entity import Entity, LockLost, Stored, new_queue
-from service_bus_broker.management import answer
+from service_bus_broker.management import answer, is_settlement
 
 _CREDIT = 1000
 #: How often the broker looks whether a schedule or a lock is due, and whether a fault is asked for. Seconds.
@@ -233,14 +233,20 @@ class Broker(Handler):
         elif link.node == "$cbs":
             self._respond(link, delivery, _token_accepted(wire.decode(payload)))
         elif link.node.endswith(_MANAGEMENT_SUFFIX):
-            entity = self._entities[link.node.removesuffix(_MANAGEMENT_SUFFIX)]
-            self._respond(link, delivery, answer(entity, wire.decode(payload)))
-            self._feed()
+            self._manage(link, delivery, wire.decode(payload))
         elif self.faults.delay:
             seconds = self.faults.delay.total_seconds()
             self._container.schedule(seconds, _Later(lambda: self._store(link, delivery, payload)))
         else:
             self._store(link, delivery, payload)
+
+    def _manage(self, link: Link, delivery: Delivery, request: Message) -> None:
+        response = answer(self._entities[link.node.removesuffix(_MANAGEMENT_SUFFIX)], request)
+        if is_settlement(request) and self.faults.take("lost_settlement_answers"):
+            _cut(link.connection)
+        else:
+            self._respond(link, delivery, response)
+        self._feed()
 
     def _respond(self, link: Link, delivery: Delivery, response: Message) -> None:
         _settle_as(delivery, Delivery.ACCEPTED)

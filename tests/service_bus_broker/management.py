@@ -24,7 +24,7 @@ class Refused(Exception):
 
 def answer(entity: Entity, request: Message) -> Message:
     """The response to one request."""
-    operation = str(request.properties["operation"]).removeprefix(_VENDOR)
+    operation = _operation(request)
     try:
         if operation not in _OPERATIONS:
             raise Refused(501, "amqp:not-implemented", f"{operation} is not among what the stand-in does.")
@@ -34,6 +34,14 @@ def answer(entity: Entity, request: Message) -> Message:
     except Refused as error:
         return reply(request, error.status, str(error), error.condition)
     return reply(request, 204 if body is None else 200, "OK", body=body)
+
+
+def is_settlement(request: Message) -> bool:
+    return _operation(request) == "update-disposition"
+
+
+def _operation(request: Message) -> str:
+    return str(request.properties["operation"]).removeprefix(_VENDOR)
 
 
 def reply(
