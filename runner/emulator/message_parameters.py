@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataverse_client.types import (
@@ -12,6 +13,7 @@ from dataverse_client.types import (
     EntityReference,
     OptionSetValue,
     OrganizationRequest,
+    guid,
     new_guid,
 )
 from runner.emulator.errors import EntityNotFound, InvalidArgument, RecordNotFoundByEntityKey
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from runner.emulator.engine import Engine
 
 T = TypeVar("T")
+
+GUID_LENGTH = len(EMPTY_GUID)
 
 
 def parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T:
@@ -74,23 +78,40 @@ def existing(engine: Engine, row: Entity) -> Entity:
     if target.id is None or target.id == EMPTY_GUID:
         target.id = id_by_key(engine, target)
         target.key_attributes = {}
+    elif not _is_spelled_as_here(target.id):
+        target.id = target.attributes[id_column] = _spelled_as_here(target.logical_name, target.id)
     target.attributes.setdefault(id_column, target.id)
     return target
 
 
 def resolved(engine: Engine, reference: EntityReference) -> EntityReference:
-    if reference.id != EMPTY_GUID or not reference.key_attributes:
+    """The same by id, in the one spelling ids have here."""
+    if reference.id == EMPTY_GUID and reference.key_attributes:
+        return replace(reference, id=id_by_key(engine, reference), key_attributes={})
+    if _is_spelled_as_here(reference.id):
         return reference
-    return EntityReference(reference.logical_name, id_by_key(engine, reference), row_version=reference.row_version)
+    return replace(reference, id=_spelled_as_here(reference.logical_name, reference.id))
+
+
+def _is_spelled_as_here(id: str) -> bool:
+    """False also for the rare id that is but has no letter: spelling it once more does no harm."""
+    return len(id) == GUID_LENGTH and id.islower()
+
+
+def _spelled_as_here(table: str, id: str) -> str:
+    try:
+        return guid(id)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"The id of a row of {table} cannot be {id!r}: {error}") from None
 
 
 def resolve_lookups(engine: Engine, row: Entity) -> None:
-    """Give lookups that name their row by alternate key its id.
+    """Give lookups that name their row by alternate key, or spell its id another way, the id.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-alternate-key-reference-record
     """
     for column, value in row.attributes.items():
-        if isinstance(value, EntityReference) and value.key_attributes:
+        if isinstance(value, EntityReference) and (value.key_attributes or not _is_spelled_as_here(value.id)):
             row.attributes[column] = resolved(engine, value)
 
 

@@ -92,7 +92,7 @@ def upsert(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
 
 
 def retrieve(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    reference = parameter(parameters, "Target", EntityReference)
+    reference = resolved(engine, parameter(parameters, "Target", EntityReference))
 
     def main(operation: Operation) -> dict[str, Any]:
         columns = operation.parameters.get("ColumnSet")
@@ -205,10 +205,10 @@ def _relate(engine: Engine, call: Call, parameters: dict[str, Any], message: str
     """Their steps are registered without a table."""
 
     def main(operation: Operation) -> dict[str, Any]:
-        target = parameter(operation.parameters, "Target", EntityReference)
+        target = resolved(engine, parameter(operation.parameters, "Target", EntityReference))
         relationship = parameter(operation.parameters, "Relationship", str)
         work = engine.records.associate if message == "Associate" else engine.records.disassociate
-        related = operation.parameters.get("RelatedEntities") or ()
+        related = [resolved(engine, each) for each in operation.parameters.get("RelatedEntities") or ()]
         work(target, relationship, related, operation.call.user_id)
         return {}
 

@@ -26,6 +26,7 @@ from runner.plugin import InvalidPluginExecutionException
 
 KEY = {"new_stripepaymentintentid": "pi_1"}
 ACCOUNTS_CONTACT = "account_primary_contact"
+ORDERS_PAYMENTS = "new_payment_SalesOrderId_salesorder"
 
 
 def refuse(context):
@@ -126,6 +127,35 @@ def test_a_condition_without_a_version_is_refused(service, send):
     id = service.create(account())
     with pytest.raises(ConcurrencyVersionNotProvided):
         send("Update", Target=account("Mine", id), ConcurrencyBehavior="IfRowVersionMatches")
+
+
+@pytest.mark.behaviour("Messages", "An id means the same row however it is spelled", "common")
+@pytest.mark.parametrize("spelled", [str.upper, "{{{}}}".format], ids=["upper case", "braces"])
+def test_an_id_may_be_spelled_in_any_way(service, spelled):
+    id = service.create(account(id="aaaaaaaa-0000-0000-0000-000000000001"))
+    service.update(account("Other", spelled(id)))
+    assert service.retrieve("account", spelled(id))["name"] == "Other"
+    lookup = EntityReference("account", spelled(id))
+    person = service.create(Entity("contact", None, {"parentcustomerid": lookup}))
+    assert service.retrieve("contact", person)["parentcustomerid"] == EntityReference("account", id)
+    service.update(Entity("contact", person, {"parentcustomerid": None}))
+    service.delete("account", spelled(id))
+
+
+@pytest.mark.parametrize("message", ["Update", "Delete", "Retrieve"])
+def test_an_id_that_is_no_guid_is_refused(send, message):
+    target = account(id="nonsense")
+    with pytest.raises(InvalidArgument, match="'nonsense' is not a GUID"):
+        send(message, Target=target if message == "Update" else target.to_entity_reference())
+
+
+def test_rows_are_associated_by_alternate_key(service, send):
+    order = service.create(Entity("salesorder", None, KEY))
+    payment = service.create(Entity("new_payment", None, {"new_stripepaymentintentid": "pi_2"}))
+    by_key = EntityReference("new_payment", key_attributes={"new_stripepaymentintentid": "pi_2"})
+    reference = EntityReference("salesorder", key_attributes=KEY)
+    send("Associate", Target=reference, Relationship=ORDERS_PAYMENTS, RelatedEntities=(by_key,))
+    assert service.retrieve("new_payment", payment)["new_salesorderid"].id == order
 
 
 @pytest.mark.behaviour("Messages", "A lookup may name its row by alternate key", "use-alternate-key-reference-record")
