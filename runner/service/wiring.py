@@ -52,6 +52,7 @@ class Service:
     around: Surroundings
     stripe: StripeAccess
     registrations: Registrations
+    directory: StepDirectory
     events: MessageQueue
     payments: MessageQueue
     intake: WebhookIntake
@@ -93,6 +94,7 @@ def opened(
             around=around,
             stripe=access,
             registrations=registrations,
+            directory=directory,
             events=events,
             payments=payments,
             intake=WebhookIntake(directory, inline, events, Teller(sink, clock), strict=strict),

@@ -20,30 +20,62 @@ import requests
 
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
-from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue, new_guid
 from runner.emulator.sdk_messages import filter_id, message_id
 from runner.emulator.seed import currency_id
+from runner.execution.remote_context import RemoteContext
+from runner.plugin import INERT_HOST, Caller, MessageOperation, Organization, PluginContext
 from runner.stripe_simulator import StripeSimulator
 
 REPOSITORY = Path(__file__).parents[3]
+REGISTRATIONS = REPOSITORY / "registrations.yaml"
+ORGANIZATION = new_guid()
 WEBHOOK_KEY = "a key of this test"
 SIGNING_SECRET = "whsec_of_this_test"
 
 
+def a_notification(message: str, payment_id: str, amount: str) -> bytes:
+    operation = MessageOperation(
+        organization=Organization(organization_id=ORGANIZATION, organization_name="contoso"),
+        caller=Caller(initiating_user_id=EMPTY_GUID),
+        message_name=message,
+        primary_entity_name="new_payment",
+        primary_entity_id=payment_id,
+        input_parameters={"Target": Entity("new_payment", payment_id, {"new_amount": Money(Decimal(amount))})},
+        operation_id=new_guid(),
+        correlation_id=new_guid(),
+    )
+    context = PluginContext(
+        operation,
+        INERT_HOST,
+        stage=40,
+        mode=1,
+        owning_extension=EntityReference("sdkmessageprocessingstep", new_guid()),
+        user_id=EMPTY_GUID,
+        is_in_transaction=False,
+        shared_variables={},
+        pre_entity_images={"before": Entity("new_payment", payment_id)},
+    )
+    return RemoteContext.of(context).encode()
+
+
 class Process:
-    """A ``runner`` command that serves; ``url`` is where."""
+    """A ``runner`` command that goes on; ``said`` is its first line."""
 
     def __init__(self, *arguments: str, directory: Path, **settings: str) -> None:
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "runner.cli", *arguments, "--json"],
+            [sys.executable, "-m", "runner.cli", *arguments],
             cwd=directory,
             env={**os.environ, "PYTHONPATH": f"{directory}:{REPOSITORY}", **settings},
             stdout=subprocess.PIPE,
             text=True,
         )
-        said = self._popen.stdout.readline()
-        assert said, f"runner {' '.join(arguments)} ended with {self._popen.wait()}"
-        self.url = json.loads(said)["url"]
+        self.said = self._popen.stdout.readline()
+        assert self.said, f"runner {' '.join(arguments)} ended with {self._popen.wait()}"
+
+    @property
+    def url(self) -> str:
+        return json.loads(self.said)["url"]
 
     def kill(self) -> None:
         self._popen.kill()
@@ -115,7 +147,9 @@ class World:
         self.directory = directory
         self.simulator = StripeSimulator(seed=0, webhook_secret=SIGNING_SECRET)
         self.stripe_url = closing.enter_context(served_stripe(self.simulator))
-        emulate = Process("emulate", "--no-registrations", "--port", "0", directory=directory)
+        self.data = directory / ".runner"
+        self.data.mkdir()
+        emulate = Process("emulate", "--no-registrations", "--port", "0", "--json", directory=directory)
         closing.callback(emulate.stop)
         self.dataverse_url = emulate.url
         self.client = DataverseClient(emulate.url, tokens=NoAuthentication())
@@ -128,19 +162,32 @@ class World:
         return {
             "DATAVERSE_URL": self.dataverse_url,
             "DATAVERSE_WEBHOOK_KEY": WEBHOOK_KEY,
-            "RUNNER_DATA_DIR": str(self.directory / ".runner"),
+            "RUNNER_DATA_DIR": str(self.data),
             "STRIPE_API_BASE": self.stripe_url,
             "STRIPE_SECRET_KEY": self.simulator.api_key,
             "STRIPE_WEBHOOK_SECRET": SIGNING_SECRET,
         }
 
-    def command(self, *arguments: str, registrations: Path = REPOSITORY / "registrations.yaml") -> Process:
+    def start(self, *arguments: str, registrations: Path = REGISTRATIONS) -> Process:
         process = Process(*arguments, "--registrations", str(registrations), directory=self.directory, **self.settings)
         self._closing.callback(process.stop)
         return process
 
     def serve(self, *arguments: str, port: int = 0, **options: Path) -> Process:
-        return self.command("serve", "--port", str(port), *arguments, **options)
+        return self.start("serve", "--port", str(port), "--json", *arguments, **options)
+
+    def run(self, *arguments: str) -> str:
+        """A command that ends; answers what it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", "runner.cli", *arguments, "--registrations", str(REGISTRATIONS)],
+            cwd=self.directory,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **self.settings},
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=60,
+        )
+        return done.stdout
 
     # --- in Dataverse --------------------------------------------------------------------------------------
 
@@ -179,6 +226,11 @@ class World:
         """Once the row has one."""
         self.until(lambda: self.payment(row_id).get("new_stripepaymentintentid"))
         return self.simulator.payment_intents[self.payment(row_id)["new_stripepaymentintentid"]]
+
+    @staticmethod
+    def notification(message: str, payment_id: str, amount: str) -> bytes:
+        """What Dataverse tells of a payment of that amount, once more or for the first time."""
+        return a_notification(message, payment_id, amount)
 
     # --- at Stripe -----------------------------------------------------------------------------------------
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
 
+from azure_bridge.queues.contract import QueueMessage
+from azure_bridge.queues.embedded import EmbeddedQueue
 from dataverse_client.errors import DataverseError
 from dataverse_client.types import Money, OptionSetValue
 from plugins.payment_tables import PaymentStatus
@@ -83,3 +86,31 @@ def test_inline_a_veto_reaches_the_caller_in_the_plugins_words(world, inline) ->
         world.create_payment("0.50")
     assert 400 <= refused.value.status < 500
     assert world.simulator.payment_intents == {}
+
+
+def test_by_polling_a_row_nobody_told_of_gets_its_intent(world) -> None:
+    world.serve()
+    world.run("poll", "--once")
+    payment_id = world.create_payment("19.99")
+    found = world.run("poll", "--once", "--json", "--table", "new_payment")
+    assert json.loads(found) == {"new_payment": 1}
+    assert world.intent_of(payment_id)["amount"] == 1999
+
+
+def test_workers_of_their_own_handle_what_a_server_without_any_received(world) -> None:
+    serve = world.serve("--no-workers")
+    world.register_step(world.register_webhook(serve.url), "Create")
+    payment_id = world.create_payment("19.99")
+    work = world.start("work", "--quiet")
+    assert world.intent_of(payment_id)["amount"] == 1999
+    assert work.stop() == 0
+
+
+def test_what_dataverse_itself_put_on_a_queue_is_listened_to(world) -> None:
+    payment_id = world.create_payment("19.99")
+    queue = EmbeddedQueue(world.data / "queue.db", "from-dataverse")
+    queue.send([QueueMessage(world.notification("Create", payment_id, "19.99"), "an id of Service Bus")])
+    queue.close()
+    listen = world.start("listen", "--queue", "from-dataverse", "--quiet")
+    assert world.intent_of(payment_id)["amount"] == 1999
+    assert listen.stop() == 0

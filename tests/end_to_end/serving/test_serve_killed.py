@@ -11,14 +11,12 @@ from random import Random
 import pytest
 import requests
 
-from dataverse_client.types import Entity, EntityReference, Money, new_guid
-from runner.execution.remote_context import RemoteContext
-from runner.plugin import INERT_HOST, Caller, MessageOperation, Organization, PluginContext
+from dataverse_client.types import Entity, Money
 
+REGISTRATIONS = Path(__file__).parents[3] / "registrations.yaml"
 ROWS = 60
 LIVES = 3
 SENDERS = 8
-ORGANIZATION = new_guid()
 
 
 class ClockAhead:
@@ -26,31 +24,6 @@ class ClockAhead:
 
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(minutes=5)
-
-
-def a_notification(message: str, payment_id: str, amount: str) -> bytes:
-    operation = MessageOperation(
-        organization=Organization(organization_id=ORGANIZATION, organization_name="contoso"),
-        caller=Caller(initiating_user_id="00000000-0000-0000-0000-000000000000"),
-        message_name=message,
-        primary_entity_name="new_payment",
-        primary_entity_id=payment_id,
-        input_parameters={"Target": Entity("new_payment", payment_id, {"new_amount": Money(Decimal(amount))})},
-        operation_id=new_guid(),
-        correlation_id=new_guid(),
-    )
-    context = PluginContext(
-        operation,
-        INERT_HOST,
-        stage=40,
-        mode=1,
-        owning_extension=EntityReference("sdkmessageprocessingstep", new_guid()),
-        user_id="00000000-0000-0000-0000-000000000000",
-        is_in_transaction=False,
-        shared_variables={},
-        pre_entity_images={"before": Entity("new_payment", payment_id)},
-    )
-    return RemoteContext.of(context).encode()
 
 
 class Senders:
@@ -104,17 +77,17 @@ def rows(world) -> dict[str, Decimal]:
     return made
 
 
-def told(rows: dict[str, Decimal]) -> list[bytes]:
+def told(world, rows: dict[str, Decimal]) -> list[bytes]:
     """Two notifications for each row; one in twenty twice, and all of them in disorder."""
-    bodies = [a_notification("Create", row, "10.00") for row in rows]
-    bodies += [a_notification("Update", row, f"{amount:.2f}") for row, amount in rows.items()]
+    bodies = [world.notification("Create", row, "10.00") for row in rows]
+    bodies += [world.notification("Update", row, f"{amount:.2f}") for row, amount in rows.items()]
     bodies += bodies[:: len(bodies) // 20]
     Random(7).shuffle(bodies)  # noqa: S311 - an order, not a secret
     return bodies
 
 
 def test_kill_9_under_load_loses_nothing_and_doubles_nothing(world, rows) -> None:
-    bodies = told(rows)
+    bodies = told(world, rows)
     serve = world.serve("--concurrency", "2")
     port = int(serve.url.rpartition(":")[2])
     with Senders(f"{serve.url}/dataverse/webhook?code=a%20key%20of%20this%20test", bodies) as senders:
@@ -142,9 +115,7 @@ def finish(world) -> None:
     from runner.settings import Settings
     from runner.tracing.recorder import Silence
 
-    settings = Settings.load(
-        world.settings | {"RUNNER_REGISTRATIONS": str(Path(__file__).parents[3] / "registrations.yaml")}
-    )
+    settings = Settings.load(world.settings | {"RUNNER_REGISTRATIONS": str(REGISTRATIONS)})
     clock = ClockAhead()
     with opened(settings, Silence(), clock=clock) as service:
         worker = LaneWorker(service.events, service.dispatcher.handle, clock)

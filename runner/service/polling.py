@@ -1,0 +1,65 @@
+"""Polls the tables that steps are registered for, once or again and again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from azure_bridge.queues.contract import QueueUnavailableError
+from dataverse_client.errors import DataverseError
+from runner.intake.findings import Findings
+from runner.intake.poller import Poller
+from runner.intake.seen_rows import SeenRows
+from runner.service.wiring import Service, made_directory
+from runner.settings import Settings, SettingsError
+
+SEEN_FILE = "poll.db"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """A poller and the tables it looks at."""
+
+    poller: Poller
+    tables: Sequence[str]
+
+    def once(self, *, from_beginning: bool = False) -> dict[str, int]:
+        """Table -> how many notifications were put on the queue. Raises DataverseError, QueueUnavailableError."""
+        return {table: self.poller.poll(table, from_beginning=from_beginning) for table in self.tables}
+
+    def forever(self, seconds: float, *, from_beginning: bool = False) -> None:
+        """Again and again, ``seconds`` apart. What is away for a while is told in the log, and waited for."""
+        pause = threading.Event()
+        while True:
+            try:
+                self.once(from_beginning=from_beginning)
+            except (DataverseError, QueueUnavailableError) as error:
+                _log.warning("Polling: %s", error)
+            pause.wait(seconds)
+
+
+@contextmanager
+def polling(service: Service, settings: Settings, tables: Sequence[str] = ()) -> Iterator[Polling]:
+    """For ``tables``, or all that deferred steps are registered for.
+
+    Raises:
+      SettingsError: there is nothing to poll.
+      DataverseError: the environment does not say which organization it is.
+    """
+    chosen = tuple(tables) or service.directory.tables
+    if not chosen:
+        raise SettingsError(
+            f"No deferred step of {settings.runner_registrations} names a table, so there is none to poll."
+        )
+    organization_id = service.around.client.who_am_i().organization_id
+    seen = SeenRows(made_directory(settings) / SEEN_FILE)
+    try:
+        findings = Findings(service.directory, organization_id, service.around.clock)
+        yield Polling(Poller(service.around.client, service.events, seen, findings), chosen)
+    finally:
+        seen.close()
