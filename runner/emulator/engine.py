@@ -19,7 +19,7 @@ from runner.emulator.job_queue import JobQueue
 from runner.emulator.jobs import Job
 from runner.emulator.messages import MESSAGES, Handler
 from runner.emulator.notifications import Notification, SenderFactory, Surroundings
-from runner.emulator.operation import NO_ENTITY, Operation
+from runner.emulator.operation import NO_ENTITY
 from runner.emulator.pipeline import Pipeline
 from runner.emulator.records import Records
 from runner.emulator.registration_tables import RegisteredSteps
@@ -74,7 +74,7 @@ class Engine:
         self.users = Users(store, self.records)
         self.messages: dict[str, tuple[str, Handler]] = dict(MESSAGES)
         self.custom_apis: dict[str, CustomApi] = {}
-        self.pipeline = Pipeline(self, self.steps, sink)
+        self.pipe = Pipeline(self, self.steps, sink).run
         self.jobs = JobQueue()
         self.trace_log = TraceLog(store, self.records)
         self.executions: deque[Execution] = deque(maxlen=EXECUTIONS_KEPT)
@@ -139,9 +139,6 @@ class Engine:
         self.records.forget_tables()
         self.steps.follow_metadata()
 
-    def pipe(self, operation: Operation) -> dict[str, Any]:
-        return self.pipeline.run(operation)
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Requests received inside share one transaction."""
@@ -176,17 +173,14 @@ class Engine:
         transaction = call.transaction
         if transaction.is_entered:
             with transaction:
-                return self._respond(call, request)
+                results = self.perform(call, request.message_name, request.parameters)
+            return OrganizationResponse(request.message_name, results)
         try:
-            response = self._respond(call, request)
+            results = self.perform(call, request.message_name, request.parameters)
         except BaseException:
             self.undo(transaction)
             raise
         self._settle(transaction)
-        return response
-
-    def _respond(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
-        results = self.perform(call, request.message_name, request.parameters)
         return OrganizationResponse(request.message_name, results)
 
     # --- after the transaction -----------------------------------------------------------------------------

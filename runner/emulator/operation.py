@@ -226,7 +226,7 @@ class View:
         return {} if tag is None else {"tag": tag}
 
     def _describe(self, outputs: dict[str, Any]) -> MessageOperation:
-        operation, call = self.operation, self.operation.call
+        operation, call, id = self.operation, self.operation.call, self.operation.id
         alone = operation.targets[self.rows[0]] if operation.targets and not self.bulk else None
         return MessageOperation(
             organization=call.engine.organization,
@@ -237,8 +237,8 @@ class View:
             input_parameters=self._parameters(),
             output_parameters=outputs,
             correlation_id=call.correlation_id,
-            operation_id=operation.id,
-            request_id=operation.id,
+            operation_id=id,
+            request_id=id,
             operation_created_on=operation.created_on,
             depth=call.depth,
         )

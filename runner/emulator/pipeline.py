@@ -69,7 +69,8 @@ class Pipeline:
             return self._stages(operation)
 
     def _stages(self, operation: Operation) -> dict[str, Any]:
-        _refuse_endless_nesting(operation)
+        if operation.call.depth > MAX_DEPTH:
+            raise SdkCorrelationTokenDepthTooHigh.of(operation.message, operation.entity, MAX_DEPTH)
         plans = self._steps.plans(operation.message, operation.entity)
         if plans is None:
             return self._main_operation_alone(operation)
@@ -202,8 +203,3 @@ def _add_primary_name(view: View, facts: dict[str, Any], columns: tuple[str, ...
         kind, rows = "pre_entity_images", view.rows_before()
     if rows and rows[0] is not None:
         facts[kind] = {**facts.get(kind, {}), PRIMARY_NAME_ALIAS: excerpt(rows[0], columns)}
-
-
-def _refuse_endless_nesting(operation: Operation) -> None:
-    if operation.call.depth > MAX_DEPTH:
-        raise SdkCorrelationTokenDepthTooHigh.of(operation.message, operation.entity, MAX_DEPTH)

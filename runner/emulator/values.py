@@ -130,7 +130,7 @@ def _money(table: str, column: Column) -> Codec:
     to_units = _scaler(table, column, MONEY_SCALE)
 
     def encode(value: Any) -> int:
-        if not isinstance(value, Money):
+        if type(value) is not Money:
             raise IncorrectAttributeValueType.of(table, name, value, "Money")
         return to_units(value.value)
 

@@ -65,17 +65,13 @@ def _run(execution: Execution, host: StepHost) -> None:
         if step.isolation == "process":
             run_isolated(step, execution.context, host)
         else:
-            _run_here(step, execution.context, host)
+            with host.deadline:
+                pending = step.plugin.execute(execution.context)
+                if pending is not None:
+                    _wait_for(pending, step.timeout)
     except Exception as error:
         execution.error = error
     execution.duration = perf_counter() - started
-
-
-def _run_here(step: Step, context: PluginContext, host: StepHost) -> None:
-    with host.deadline:
-        pending = step.plugin.execute(context)
-        if pending is not None:
-            _wait_for(pending, step.timeout)
 
 
 def _run_watched(execution: Execution, host: StepHost, sink: TraceSink) -> None:
