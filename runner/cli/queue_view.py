@@ -35,6 +35,9 @@ def show_waiting(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
     if as_json:
         _print_json([_facts(one) for one in messages])
         return
+    if not messages:
+        click.echo("No messages.")
+        return
     rows = [(*_cells(one), _state(one)) for one in messages]
     _print_table(("Number", "Age", "Message id", "Subject", "Tries", "State"), rows)
 
@@ -42,6 +45,9 @@ def show_waiting(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
 def show_dead(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
     if as_json:
         _print_json([_facts(one) for one in messages])
+        return
+    if not messages:
+        click.echo("No dead letters.")
         return
     rows = [(*_cells(one), one.dead_letter_reason or "", one.dead_letter_description or "") for one in messages]
     _print_table(("Number", "Age", "Message id", "Subject", "Tries", "Reason", "Description"), rows)

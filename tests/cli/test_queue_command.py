@@ -154,6 +154,20 @@ def test_dead_letters_are_filtered(embedded: MessageQueue, filters: list[str], f
     assert [one["message_id"] for one in answer("dead-letters", *filters)] == found
 
 
+def test_an_empty_queue_is_said_to_be_empty(embedded: MessageQueue) -> None:
+    assert (run("peek").output, run("dead-letters").output) == ("No messages.\n", "No dead letters.\n")
+
+
+def test_what_is_locked_or_scheduled_says_until_when(embedded: MessageQueue) -> None:
+    embedded.send([QueueMessage(body=b"{}", message_id=f"evt_{number}") for number in range(3)])
+    later, _ = embedded.receive(2)
+    embedded.retry_later(later, timedelta(hours=1))
+    lines = run("peek").output.splitlines()
+    states = [line for line in lines if "evt_" in line]
+    assert [text in line for text, line in zip(("from ", "locked until", "waiting"), states, strict=True)] == [True] * 3
+    assert "put off 1×" in states[0]
+
+
 # --- asking first, and asked wrongly -----------------------------------------------------------------------
 
 
