@@ -205,6 +205,17 @@ class Emulator:
             return tuple(self._engine.steps)
 
     @property
+    def is_prompt(self) -> bool:
+        """Whether a request would be answered at once: none is being served, and no step could take its time."""
+        turn = self._engine.turn
+        if not turn.acquire(blocking=False):
+            return False
+        try:
+            return self._engine.steps.is_empty
+        finally:
+            turn.release()
+
+    @property
     def executions(self) -> tuple[Execution, ...]:
         """What ran, in order, each with its context: the last two thousand."""
         return tuple(self._engine.executions)

@@ -93,6 +93,13 @@ class RegisteredSteps:
         self._refresh()
         return iter(self._table)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no request can set anything in motion."""
+        if self._generation != self._store.generation:
+            self._refresh()
+        return not self._compiled and not self._internal
+
     def _refresh(self) -> None:
         self._generation = self._store.generation
         versions = self._versions()

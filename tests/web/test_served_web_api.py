@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 
 import pytest
 
+from runner.execution.step import Step
+from runner.plugin import Plugin
 from runner.web.server import ServerError, is_loopback, listen, url_of
 
 ACCOUNTS = "/api/data/v9.2/accounts"
@@ -69,6 +72,24 @@ def test_many_clients_at_once_are_all_served(http):
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(create, range(40))) == {204}
     assert http.get(f"{ACCOUNTS}/$count").text.strip("\ufeff") == "40"
+
+
+def test_a_plug_in_that_takes_its_time_does_not_stop_the_server(http, emulator):
+    started, may_end = threading.Event(), threading.Event()
+
+    class Dawdle(Plugin):
+        def execute(self, context):
+            started.set()
+            assert may_end.wait(30)
+
+    emulator.register(Step(plugin=Dawdle(), message="Create", entity="account", stage=20))
+    with ThreadPoolExecutor(1) as client:
+        slow = client.submit(http, "POST", ACCOUNTS, json={"name": "Contoso"})
+        assert started.wait(30)
+        assert not emulator.is_prompt
+        assert http.get("/common/discovery/instance").status_code == 200
+        may_end.set()
+        assert slow.result().status_code == 204
 
 
 @pytest.mark.parametrize("as_stream", [False, True], ids=["announced", "streamed"])

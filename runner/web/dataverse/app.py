@@ -1,7 +1,7 @@
 """The embedded Dataverse as an ASGI application.
 
-The Web API's road is bare ASGI: a request is authenticated, counted, read, answered by the framework-free core
-in a thread, and sent. Everything else is pages.
+The Web API's road is bare ASGI: a request is authenticated, counted, read, answered by the framework-free core,
+and sent. Everything else is pages.
 
 Source: https://asgi.readthedocs.io/en/latest/specs/www.html
 """
@@ -103,6 +103,9 @@ class DataverseApp:
         return Response(response.status, {**response.headers, **protection.headers(user_id)}, response.body)
 
     async def _handle(self, request: Request) -> Response:
+        """Answer in a thread, unless that would cost more than the answer: plug-ins wait for others, rows do not."""
+        if self._api.emulator.is_prompt:
+            return self._api.handle(request)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._api.handle, request)
 
 
