@@ -54,14 +54,16 @@ class _Shelf:
 
 
 def find_rows(
-    client: CrmClient, events: Sequence[PaymentEvent], tables: Sequence[PaymentTable]
+    client: CrmClient, events: Sequence[PaymentEvent], tables: Sequence[PaymentTable], *, to_compare: bool = False
 ) -> list[PaymentRow | None]:
     """The row of each event: the one its metadata names, else its intent's, else its checkout session's.
+
+    ``to_compare`` reads the amount and the currency too.
 
     Raises:
       DataverseError: a query failed.
     """
-    shelves = [_fetch(client, table, _concerning(table, events, tables)) for table in tables]
+    shelves = [_fetch(client, table, _concerning(table, events, tables), to_compare) for table in tables]
     return [_match(event, shelves) for event in events]
 
 
@@ -73,7 +75,7 @@ def _concerning(
     return [event for event in events if event.row_table == table.logical_name or event.row_table not in names]
 
 
-def _fetch(client: CrmClient, table: PaymentTable, events: Sequence[PaymentEvent]) -> _Shelf:
+def _fetch(client: CrmClient, table: PaymentTable, events: Sequence[PaymentEvent], to_compare: bool) -> _Shelf:
     shelf, columns = _Shelf(table), table.columns
     wanted: dict[str | None, set[str | None]] = {
         table.primary_id: {event.row_id for event in events if event.row_table == table.logical_name},
@@ -83,7 +85,8 @@ def _fetch(client: CrmClient, table: PaymentTable, events: Sequence[PaymentEvent
     conditions = _any_of(wanted)
     if conditions:
         criteria = FilterExpression(LogicalOperator.OR, conditions)
-        for entity in client.retrieve_multiple(QueryExpression(table.logical_name, columns.names(), criteria)):
+        read = table.compared_columns() if to_compare else columns.names()
+        for entity in client.retrieve_multiple(QueryExpression(table.logical_name, read, criteria)):
             shelf.put(entity)
     return shelf
 

@@ -92,7 +92,7 @@ def _ledger_of(row: Entity, table: PaymentTable) -> Ledger:
 
 def _start(row: Entity, table: PaymentTable, intent: str | None, session: str | None) -> Ledger:
     """What the columns of a row without a ledger say."""
-    columns, status = table.columns, _status_shown(row, table)
+    columns, status = table.columns, status_shown(row, table)
     paid_on, received = _value(row, columns.paid_on), _amount(row, columns.amount_received)
     return Ledger(
         pinned_intent=intent,
@@ -151,7 +151,8 @@ def _last_event(ledger: Ledger) -> str:
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ} {event_type} {event_id}"
 
 
-def _status_shown(row: Entity, table: PaymentTable) -> PaymentStatus:
+def status_shown(row: Entity, table: PaymentTable) -> PaymentStatus:
+    """What the row's status column says; Draft where it says nothing we know."""
     shown = row.get(table.columns.status)
     return next(
         (status for status, number in table.statuses.items() if shown == OptionSetValue(number)), PaymentStatus.DRAFT

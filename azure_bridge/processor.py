@@ -154,16 +154,11 @@ class PaymentProcessor:
             except PaymentEventError as error:
                 decisions.dead_lettered(message, None, INVALID_MESSAGE, str(error))
                 continue
-            if self._is_foreign(queued.event):
+            if self._configuration.is_foreign(queued.event.organization_id):
                 decisions.ignored(queued, f"it belongs to organization {queued.event.organization_id}")
             else:
                 admitted.append(queued)
         return admitted
-
-    def _is_foreign(self, event: PaymentEvent) -> bool:
-        """Several environments may share one Stripe account."""
-        ours = self._configuration.organization_id
-        return ours is not None and event.organization_id not in (None, ours.lower())
 
     def _round(self, waiting: Sequence[QueuedEvent], decisions: Decisions) -> list[_Refused]:
         """Read, write, decide. Returns the events whose rows were not what had been read."""

@@ -49,7 +49,9 @@ class PaymentTable:
     """One table the bridge updates.
 
     ``metadata_key`` is the key of the intent's metadata that carries the row's id. A status ``statuses`` does not
-    map is one this table cannot show: the column then keeps what it has.
+    map is one this table cannot show: the column then keeps what it has. ``amount`` and ``currency`` are the columns
+    that say what an intent is to collect; the bridge compares them and never writes them. Without an ``amount``
+    what a row's intent asks for is not compared.
     """
 
     logical_name: str
@@ -59,6 +61,12 @@ class PaymentTable:
     statuses: Mapping[PaymentStatus, int] = field(
         default_factory=lambda: {status: 100_000_000 + number for number, status in enumerate(PaymentStatus)}
     )
+    amount: str | None = None
+    currency: str = "transactioncurrencyid"
+
+    def compared_columns(self) -> tuple[str, ...]:
+        """What has to be known of a row to compare it with Stripe."""
+        return (*self.columns.names(), *((self.amount, self.currency) if self.amount else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +85,8 @@ class BridgeConfiguration:
 
     def table(self, logical_name: str | None) -> PaymentTable | None:
         return next((table for table in self.tables if table.logical_name == logical_name), None)
+
+    def is_foreign(self, organization_id: str | None) -> bool:
+        """Whether what carries this organization's id is not ours: several environments may share a Stripe account."""
+        ours = self.organization_id
+        return ours is not None and organization_id not in (None, ours.lower())

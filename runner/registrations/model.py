@@ -323,6 +323,13 @@ class BridgeTable(Section):
     statuses: dict[PaymentStatus, StrictInt] = _STATUSES
     """Payment status -> its number in the table's choice column; one that is left out is never written."""
 
+    amount: LogicalName | None = None
+    """The column with the whole amount a row's intent collects, for ``runner reconcile``; leave out where an intent may
+    rightly collect less."""
+
+    currency: LogicalName = "transactioncurrencyid"
+    """The lookup of the amount's currency."""
+
 
 class BridgeRegistration(Section):
     """How Stripe's answers reach the rows."""
@@ -392,4 +399,6 @@ class Registrations(Section):
             metadata_key=table.metadata_key,
             columns=PaymentColumns(**columns),
             statuses=table.statuses,
+            amount=table.amount,
+            currency=table.currency,
         )

@@ -1,0 +1,154 @@
+"""Stripe and CRM compared, a page at a time: memory is bounded by a page, however many payments there are.
+
+Three walks, one after the other: Stripe's events, Stripe's intents, and CRM's rows that wait for money. Each page comes
+with a :class:`~azure_bridge.reconcile_cursor.Cursor` from which another run can go on.
+
+What is younger than :data:`GRACE` is left out: its webhook, its queue message or its row's transaction may still be
+under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from azure_bridge.clock import Clock, SystemClock
+from azure_bridge.crm_rows import CrmClient
+from azure_bridge.reconcile_cursor import Cursor
+from azure_bridge.reconcile_differences import Difference
+from azure_bridge.reconcile_events import EventComparison
+from azure_bridge.reconcile_intents import IntentComparison
+from azure_bridge.reconcile_rows import MODIFIED, RowComparison
+from azure_bridge.stripe_events import StripeObject
+from azure_bridge.tables import BridgeConfiguration
+
+if TYPE_CHECKING:
+    import stripe
+
+#: Longer than Dataverse lets a transaction run, and than a healthy queue makes an event wait.
+GRACE = timedelta(minutes=5)
+
+EVENTS, INTENTS, ROWS = "events", "intents", "rows:"
+_PAGE = 100
+#: The most event types Stripe's list can be narrowed to.
+_MOST_TYPES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What one page showed. ``cursor`` begins the next; ``done`` is how much of the walk is behind it, 0 to 1."""
+
+    cursor: Cursor
+    differences: Sequence[Difference]
+    compared: int
+    done: float
+
+
+class Reconciliation:
+    """Compares one Stripe account with one Dataverse organization, and changes neither."""
+
+    def __init__(
+        self,
+        client: CrmClient,
+        stripe_client: stripe.StripeClient,
+        configuration: BridgeConfiguration,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self._stripe = stripe_client.v1
+        self._configuration = configuration
+        self._clock = clock or SystemClock()
+        self._events = EventComparison(client, configuration)
+        self._intents = IntentComparison(client, stripe_client, configuration, self._clock)
+        self._rows = RowComparison(client, stripe_client, self._intents)
+
+    def begin(self, since: datetime, *, undelivered: bool = False) -> Cursor:
+        """The beginning of a run over what happened after ``since``.
+
+        ``undelivered``: only events that Stripe could not deliver, which is quickly done.
+        """
+        return Cursor(
+            since=since,
+            until=self._clock.now() - GRACE,
+            organization_id=self._configuration.organization_id,
+            undelivered=undelivered,
+            stage=EVENTS,
+        )
+
+    def pages(self, cursor: Cursor) -> Iterator[Page]:
+        """The pages from ``cursor`` on. The next one is read when it is asked for: after this one was put right.
+
+        Raises:
+          DataverseError, StripeError: go on later, from the last page's cursor.
+        """
+        stages = self._stages(cursor)
+        for stage in stages[stages.index(cursor.stage) :]:
+            start = cursor if stage == cursor.stage else replace(cursor, stage=stage, after=None)
+            yield from self._stage(start)
+
+    def _stages(self, cursor: Cursor) -> list[str]:
+        if cursor.undelivered:
+            return [EVENTS]
+        return [EVENTS, INTENTS, *(f"{ROWS}{table.logical_name}" for table in self._configuration.tables)]
+
+    def _stage(self, cursor: Cursor) -> Iterator[Page]:
+        if cursor.stage == EVENTS:
+            return self._event_pages(cursor)
+        return self._intent_pages(cursor) if cursor.stage == INTENTS else self._row_pages(cursor)
+
+    def _event_pages(self, cursor: Cursor) -> Iterator[Page]:
+        types = sorted(self._configuration.events)
+        narrowed: dict[str, Any] = {"types": types} if len(types) <= _MOST_TYPES else {}
+        if cursor.undelivered:
+            narrowed["delivery_success"] = False
+        for events in _listed(self._stripe.events, cursor, narrowed):
+            yield _stripe_page(cursor, events, self._events.compare(events))
+
+    def _intent_pages(self, cursor: Cursor) -> Iterator[Page]:
+        for intents in _listed(self._stripe.payment_intents, cursor, {"expand": ["data.latest_charge"]}):
+            yield _stripe_page(cursor, intents, self._intents.compare(intents, cursor.until))
+
+    def _row_pages(self, cursor: Cursor) -> Iterator[Page]:
+        table = self._configuration.table(cursor.stage.removeprefix(ROWS))
+        assert table is not None  # noqa: S101  # the stages are made from the tables
+        start = datetime.fromisoformat(cursor.after) if cursor.after else cursor.since
+        for rows in self._rows.pages(table, start, cursor.until):
+            found = [each for row in rows for each in self._rows.compare(table, row, cursor.since)]
+            reached: datetime = rows[-1][MODIFIED] if rows else cursor.until
+            done = (reached - cursor.since) / _span(cursor)
+            # Rows of the same second are looked at again: that is cheaper than missing one.
+            yield _page(cursor, reached.isoformat(), found, len(rows), done)
+
+
+def _listed(service: Any, cursor: Cursor, narrowed: dict[str, Any]) -> Iterator[Sequence[StripeObject]]:
+    """Pages of what was created within the cursor's time, the newest first, from the cursor on."""
+    within = {"gte": int(cursor.since.timestamp()), "lte": int(cursor.until.timestamp())}
+    asked: dict[str, Any] = {"created": within, "limit": _PAGE, **narrowed}
+    if cursor.after:
+        asked["starting_after"] = cursor.after
+    more = True
+    while more:
+        page = service.list(asked)
+        objects = [each.to_dict() for each in page.data]
+        if objects:
+            asked["starting_after"] = objects[-1]["id"]
+            yield objects
+        more = page.has_more
+
+
+def _stripe_page(cursor: Cursor, objects: Sequence[StripeObject], found: Sequence[Difference]) -> Page:
+    last = objects[-1]
+    done = (cursor.until - datetime.fromtimestamp(last["created"], UTC)) / _span(cursor)
+    return _page(cursor, last["id"], found, len(objects), done)
+
+
+def _page(cursor: Cursor, after: str, found: Sequence[Difference], compared: int, done: float) -> Page:
+    return Page(
+        cursor=replace(cursor, after=after), differences=found, compared=compared, done=min(max(done, 0.0), 1.0)
+    )
+
+
+def _span(cursor: Cursor) -> timedelta:
+    return max(cursor.until - cursor.since, timedelta(seconds=1))

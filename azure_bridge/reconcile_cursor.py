@@ -1,0 +1,63 @@
+"""How far a reconciliation has come, in a file that survives whatever stops it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+
+from azure_bridge.errors import BridgeError
+
+
+class CursorUnreadableError(BridgeError):
+    """The file is none of ours, or was written by another version: start anew."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """What is compared, and where the next page begins. ``after`` is the last Stripe id or ``modifiedon`` seen."""
+
+    since: datetime
+    until: datetime
+    organization_id: str | None
+    undelivered: bool
+    stage: str
+    after: str | None = None
+    found: int = 0
+    fixed: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.found - self.fixed
+
+
+def save(file: Path, cursor: Cursor) -> None:
+    """All of it or nothing, whatever happens meanwhile. Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    with new.open("wb") as stream:
+        stream.write(orjson.dumps(asdict(cursor)))
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+
+
+def load(file: Path) -> Cursor | None:
+    """The cursor, or None: no run was interrupted.
+
+    Raises:
+      CursorUnreadableError: the file is there, and is no cursor.
+    """
+    try:
+        values = orjson.loads(file.read_bytes())
+        times = {name: datetime.fromisoformat(values[name]) for name in ("since", "until")}
+        return Cursor(**{**values, **times})
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise CursorUnreadableError(f"{file} says nothing of an interrupted run: start without --resume.") from error

@@ -1,0 +1,234 @@
+"""Stripe's intents beside the rows they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from azure_bridge.clock import Clock
+from azure_bridge.correlation import ORGANIZATION_ID
+from azure_bridge.crm_rows import CrmClient, PaymentRow, find_rows
+from azure_bridge.minor_units import AmountError, Rounding, from_minor_units, to_minor_units
+from azure_bridge.payment_event import PaymentEvent
+from azure_bridge.payment_status import Standing, changes, standing, status_shown
+from azure_bridge.reconcile_differences import ApplyEvents, CancelIntent, ChangeIntent, Difference, Kind
+from azure_bridge.stripe_events import StripeObject
+from azure_bridge.stripe_now import (
+    AGREEING,
+    charge_of,
+    dispute_event,
+    intent_event,
+    is_canceled,
+    is_open,
+    last_change,
+    refund_event,
+)
+from azure_bridge.tables import BridgeConfiguration
+from dataverse_client.types import Entity, EntityReference, Money, QueryExpression
+
+if TYPE_CHECKING:
+    import stripe
+
+
+class IntentComparison:
+    """Finds what differs between intents, as Stripe has them now, and their rows. Changes nothing.
+
+    Every method raises ``DataverseError`` and ``StripeError``.
+    """
+
+    def __init__(
+        self, client: CrmClient, stripe_client: stripe.StripeClient, configuration: BridgeConfiguration, clock: Clock
+    ) -> None:
+        self._client = client
+        self._stripe = stripe_client.v1
+        self._configuration = configuration
+        self._clock = clock
+        self._currencies: dict[str, str] | None = None
+
+    def compare(self, intents: Sequence[StripeObject], until: datetime) -> list[Difference]:
+        """What differs for these, with one query for each table. What changed after ``until`` is still on its way."""
+        tables, now = self._configuration.tables, self._clock.now()
+        settled = [intent for intent in intents if last_change(intent) <= until.timestamp()]
+        told = [(intent, intent_event(intent, tables, now)) for intent in settled]
+        ours = [(i, event) for i, event in told if not self._configuration.is_foreign(event.organization_id)]
+        rows = find_rows(self._client, [event for _, event in ours], tables, to_compare=True)
+        found = (self._differences(i, event, row) for (i, event), row in zip(ours, rows, strict=True))
+        return list(chain.from_iterable(found))
+
+    def compare_with(self, row: PaymentRow, intent: StripeObject) -> list[Difference]:
+        """What differs between a row and the intent it names. The row was read with what has to be compared."""
+        event = intent_event(intent, self._configuration.tables, self._clock.now())
+        return list(self._differences(intent, event, row))
+
+    def _differences(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow | None) -> Iterator[Difference]:
+        if row is None:
+            yield from self._orphan(intent, event)
+        elif standing(row.entity, event, row.table) is not Standing.OWN:
+            yield from self._second(intent, event, row)
+        else:
+            yield from self._own(intent, event, row)
+
+    # --- intents that are nobody's -------------------------------------------------------------------------
+
+    def _orphan(self, intent: StripeObject, event: PaymentEvent) -> Iterator[Difference]:
+        if event.row_id is None or is_canceled(intent):
+            return
+        todo = "nobody must pay it" if is_open(intent) else "give back what was paid, or restore the row"
+        yield Difference(
+            kind=Kind.ORPHANED_INTENT,
+            table=event.row_table,
+            row_id=event.row_id,
+            intent_id=event.intent_id,
+            detail=f"it is {intent['status']}, and its row does not exist: {todo}",
+            remedy=self._cancellation(intent, "abandoned"),
+        )
+
+    def _second(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+        if is_canceled(intent):
+            return
+        own = row.entity.get(row.table.columns.intent_id) or "another checkout"
+        todo = "nobody must pay it too" if is_open(intent) else "refund the one that should not have been paid"
+        yield _about(
+            row,
+            event,
+            Kind.SECOND_INTENT,
+            f"it is {intent['status']}, and its row stands for {own}: {todo}",
+            self._cancellation(intent, "duplicate"),
+        )
+
+    def _cancellation(self, intent: StripeObject, reason: Any) -> CancelIntent | None:
+        return CancelIntent(intent["id"], reason) if is_open(intent) and self._is_surely_ours(intent) else None
+
+    def _is_surely_ours(self, intent: StripeObject) -> bool:
+        """Stripe's side is changed only where the metadata names our organization; naming none is not enough."""
+        named, ours = (intent.get("metadata") or {}).get(ORGANIZATION_ID), self._configuration.organization_id
+        return ours is not None and str(named).strip().lower() == ours.lower()
+
+    # --- a row's own intent --------------------------------------------------------------------------------
+
+    def _own(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+        try:
+            yield from self._what_became_of_it(intent, event, row)
+            yield from self._what_it_asks(intent, event, row)
+        except AmountError as error:
+            yield _about(row, event, Kind.AMOUNT, str(error))
+
+    def _what_became_of_it(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+        shown, columns = status_shown(row.entity, row.table), row.table.columns
+        agrees = shown in AGREEING[event.event_type]
+        events = [] if agrees and _money(row, columns.amount_received) == _received(intent) else [event]
+        events += self._money_back(intent, row)
+        changed = _fold(row, events)
+        told = [name for name in (columns.status, columns.amount_received, columns.amount_refunded) if name in changed]
+        if told:
+            kind = Kind.STATUS if columns.status in told else Kind.AMOUNT
+            yield _about(row, event, kind, _told(row, intent, told, changed), ApplyEvents(tuple(events)))
+        elif not agrees and _can_show(row, event):
+            detail = f"it is {intent['status']}, and the row says {shown}, which no event undoes: correct the row"
+            yield _about(row, event, Kind.STATUS, detail)
+
+    def _money_back(self, intent: StripeObject, row: PaymentRow) -> list[PaymentEvent]:
+        """Refunds where the sums differ, and disputes: both are rare enough to ask for one by one."""
+        charge, events = charge_of(intent), []
+        if charge is None or not charge.get("captured"):
+            return []
+        tables, now = self._configuration.tables, self._clock.now()
+        about: Any = {"payment_intent": intent["id"], "limit": 100}
+        if _returned(charge, intent) != _money(row, row.table.columns.amount_refunded):
+            refunds = self._stripe.refunds.list(about).auto_paging_iter()
+            events += [refund_event(refund.to_dict(), intent, tables, now) for refund in refunds]
+        if charge.get("disputed"):
+            disputes = self._stripe.disputes.list(about).auto_paging_iter()
+            events += [dispute_event(dispute.to_dict(), intent, tables, now) for dispute in disputes]
+        return [event for event in events if _shows(row, event)]
+
+    def _what_it_asks(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+        wanted = None if is_canceled(intent) else self._wanted(row)
+        if wanted is None or wanted == (intent["amount"], intent["currency"]):
+            return
+        amount, code = wanted
+        asks = f"it asks for {_written(intent['amount'], intent['currency'])}, the row for {_written(amount, code)}"
+        if is_open(intent) and self._is_surely_ours(intent):
+            yield _about(row, event, Kind.AMOUNT, asks, ChangeIntent(intent["id"], amount, code))
+        else:
+            yield _about(row, event, Kind.AMOUNT, f"{asks}: it is {intent['status']}, so correct the row, or refund")
+
+    def _wanted(self, row: PaymentRow) -> tuple[int, str] | None:
+        """Minor units and currency of what the row collects; None where it does not say."""
+        amount, currency = row.entity.get(row.table.amount or ""), row.entity.get(row.table.currency)
+        if not isinstance(amount, Money) or not isinstance(currency, EntityReference):
+            return None
+        code = self._codes().get(currency.id)
+        return (to_minor_units(amount.value, code, rounding=Rounding.HALF_UP), code) if code else None
+
+    def _codes(self) -> Mapping[str, str]:
+        """Currency row -> lower-case ISO code."""
+        if self._currencies is None:
+            query = QueryExpression("transactioncurrency", ("isocurrencycode",))
+            currencies = self._client.retrieve_multiple(query)
+            self._currencies = {str(each.id): str(each["isocurrencycode"]).lower() for each in currencies}
+        return self._currencies
+
+
+def _about(row: PaymentRow, event: PaymentEvent, kind: Kind, detail: str, remedy: Any = None) -> Difference:
+    return Difference(
+        kind=kind,
+        table=row.table.logical_name,
+        row_id=row.entity.id,
+        intent_id=event.intent_id,
+        detail=detail,
+        remedy=remedy,
+    )
+
+
+def _fold(row: PaymentRow, events: Sequence[PaymentEvent]) -> dict[str, Any]:
+    """The columns all the events together would change."""
+    entity: Entity = row.entity.copy()
+    changed: dict[str, Any] = {}
+    for event in events:
+        added = changes(entity, event, row.table) or {}
+        entity.update(added)
+        changed |= added
+    return changed
+
+
+def _shows(row: PaymentRow, event: PaymentEvent) -> bool:
+    """Whether the event changes what people see."""
+    columns = row.table.columns
+    return bool({columns.status, columns.amount_refunded} & (changes(row.entity, event, row.table) or {}).keys())
+
+
+def _can_show(row: PaymentRow, event: PaymentEvent) -> bool:
+    return bool(AGREEING[event.event_type] & row.table.statuses.keys())
+
+
+def _money(row: PaymentRow, column: str | None) -> Decimal:
+    value = row.entity.get(column) if column else None
+    return value.value if isinstance(value, Money) else Decimal(0)
+
+
+def _received(intent: StripeObject) -> Decimal:
+    return from_minor_units(intent.get("amount_received") or 0, intent["currency"])
+
+
+def _returned(charge: StripeObject, intent: StripeObject) -> Decimal:
+    """What went back of the money that came in. Stripe counts what was never captured among the refunds."""
+    never_captured = charge["amount"] - charge.get("amount_captured", charge["amount"])
+    return from_minor_units(max(0, charge.get("amount_refunded", 0) - never_captured), intent["currency"])
+
+
+def _told(row: PaymentRow, intent: StripeObject, columns: Sequence[str], changed: Mapping[str, Any]) -> str:
+    after = PaymentRow(row.table, row.entity.copy())
+    after.entity.update(changed)
+    if row.table.columns.status in columns:
+        before, status = status_shown(row.entity, row.table), status_shown(after.entity, row.table)
+        return f"it is {intent['status']}: the row says {before}, and should say {status}"
+    sums = [f"{column} is {_money(row, column)}, and should be {_money(after, column)}" for column in columns]
+    return "; ".join(sums)
+
+
+def _written(units: int, currency: str) -> str:
+    return f"{from_minor_units(units, currency)} {currency.upper()}"
