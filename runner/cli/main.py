@@ -15,6 +15,7 @@ COMMANDS = {
     "check": ("runner.cli.check:check", "Check registrations.yaml and the plug-ins it names."),
     "plan": ("runner.cli.plan:plan", "Say what apply would change in the environment."),
     "apply": ("runner.cli.apply:apply", "Register the steps of registrations.yaml in the environment."),
+    "pull": ("runner.cli.pull:pull", "Write what is registered in the environment as a file."),
     "doctor": ("runner.cli.doctor:doctor", "Check that what is configured can work."),
     "simulate": ("runner.cli.simulate:simulate", "Take a row through the plug-ins to Stripe and back."),
     "queue": ("runner.cli.queue:queue", "Look into the queues, and handle their dead letters."),

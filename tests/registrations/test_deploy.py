@@ -2,95 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
-from azure_bridge.clock import ManualClock
-from azure_bridge.secrets import EnvironmentSecrets, Secrets
-from dataverse_client.auth import NoAuthentication
-from dataverse_client.client import DataverseClient
-from dataverse_client.retry import RetrySettings
 from dataverse_client.types import Entity, EntityReference, OptionSetValue, QueryExpression
-from runner.emulator.adapter import EmbeddedAdapter
-from runner.emulator.emulator import Emulator
-from runner.emulator.webapi import WebApi
-from runner.registrations.deploy.apply import apply_plan
-from runner.registrations.deploy.endpoints import Site
-from runner.registrations.deploy.plan import Kind, make_plan
+from runner.registrations.deploy.plan import Kind
 from runner.registrations.deploy.problems import ApplyError, UndeployableError
 from runner.registrations.identity import endpoint_id, step_id
-from runner.registrations.load import parse
-
-URL = "http://embedded.dataverse.local"
-
-FILE = """
-endpoints:
-  hook:
-    type: webhook
-    url: https://hooks.contoso.com/dataverse
-    auth: { type: webhook-key, value: "${env:HOOK_KEY}" }
-  bus:
-    type: service-bus-queue
-    namespace: contoso.servicebus.windows.net
-    queue: dataverse-events
-    shared_access_key_name: send
-    shared_access_key: ${env:BUS_KEY}
-steps:
-  - { name: Greet, plugin: "a:B", message: Create, entity: account, stage: 20, endpoint: hook }
-  - name: Watch
-    plugin: a:C
-    message: Update
-    entity: account
-    stage: 20
-    rank: 3
-    filtering_attributes: [name, telephone1]
-    images: [{ type: pre, alias: before, attributes: [name] }]
-    endpoint: bus
-  - { name: Veto, plugin: "a:D", message: Delete, entity: contact, stage: 10, delivery: inline, endpoint: hook }
-  - { name: Later, plugin: "a:E", message: Update, stage: 40, mode: async, enabled: false }
-"""
-
-
-@dataclass
-class Deployment:
-    """A file's way into an environment."""
-
-    client: DataverseClient
-    text: str = FILE
-    key: str = "first"
-
-    def plan(self):
-        secrets = Secrets({"env": EnvironmentSecrets({"HOOK_KEY": self.key, "BUS_KEY": "bus-key"})})
-        return make_plan(parse(self.text), self.client, Site("https://runner.contoso.com", "own-key"), secrets)
-
-    def apply(self, *, prune=False):
-        plan = self.plan()
-        apply_plan(self.client, plan if prune else plan.without_removals())
-
-    def changed(self):
-        """Every change of the plan: kind, name, and columns before and after."""
-        return {
-            (change.kind.value, change.row.name): {each.column: (each.before, each.after) for each in change.columns}
-            for change in self.plan().changes
-        }
-
-    def step(self, name):
-        return self.client.retrieve("sdkmessageprocessingstep", step_id(name))
-
-
-@pytest.fixture
-def deployment():
-    with Emulator(clock=ManualClock()) as emulator:
-        client = DataverseClient(URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=False))
-        client.mount(URL, EmbeddedAdapter(WebApi(emulator)))
-        yield Deployment(client)
-
-
-@pytest.fixture
-def deployed(deployment):
-    deployment.apply()
-    return deployment
 
 
 def test_into_an_empty_environment_everything_is_created(deployment):
@@ -156,7 +73,7 @@ def test_apply_puts_drift_right(deployed):
 
 
 def test_a_step_moved_to_another_message_is_changed_in_place(deployed):
-    deployed.text = FILE.replace(
+    deployed.text = deployed.text.replace(
         "message: Update\n    entity: account\n    stage: 20", "message: Delete\n    entity: account\n    stage: 20"
     ).replace("    filtering_attributes: [name, telephone1]\n", "")
     assert deployed.changed()["changed", "Watch: Delete of account"]["sdkmessagefilterid"] == (
@@ -168,7 +85,9 @@ def test_a_step_moved_to_another_message_is_changed_in_place(deployed):
 
 
 def test_another_kind_of_image_takes_the_place_of_the_first(deployed):
-    deployed.text = FILE.replace("stage: 20\n    rank", "stage: 40\n    rank").replace("type: pre", "type: post")
+    deployed.text = deployed.text.replace("stage: 20\n    rank", "stage: 40\n    rank").replace(
+        "type: pre", "type: post"
+    )
     assert {("removed", "before"), ("created", "before")} <= deployed.changed().keys()
     deployed.apply()
     assert deployed.changed() == {}
@@ -189,7 +108,7 @@ def test_a_changed_secret_is_noticed(deployed):
 
 
 def test_what_left_the_file_stays_until_it_is_pruned(deployed):
-    deployed.text = FILE.replace(
+    deployed.text = deployed.text.replace(
         '  - { name: Greet, plugin: "a:B", message: Create, entity: account, stage: 20, endpoint: hook }\n', ""
     )
     deployed.apply()
@@ -231,17 +150,18 @@ def test_pruning_everything_leaves_nothing_of_ours(deployed):
 
 
 def test_a_refused_apply_changes_nothing_and_can_be_run_again(deployment):
-    deployment.text = FILE.replace("telephone1", "no_such_column")
+    sound = deployment.text
+    deployment.text = sound.replace("telephone1", "no_such_column")
     with pytest.raises(ApplyError, match=r"no_such_column.*Nothing was changed; run apply again"):
         deployment.apply()
     assert list(deployment.client.query(QueryExpression.of("serviceendpoint"))) == []
-    deployment.text = FILE
+    deployment.text = sound
     deployment.apply()
     assert deployment.changed() == {}
 
 
 def test_what_the_environment_cannot_have_is_said_all_at_once(deployment):
-    deployment.text = FILE.replace("entity: contact", "entity: new_unknown").replace(
+    deployment.text = deployment.text.replace("entity: contact", "entity: new_unknown").replace(
         "Create, entity: account", "new_Missing"
     )
     with pytest.raises(UndeployableError) as refused:

@@ -6,17 +6,11 @@ from functools import cache
 
 import pytest
 
-from dataverse_client.auth import NoAuthentication
-from dataverse_client.client import DataverseClient
-from dataverse_client.retry import RetrySettings
-from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
 from runner.emulator.metadata.load import describe, load_metadata, metadata_of
-from runner.emulator.webapi import WebApi
 from runner.registrations.deploy.problems import DeployError
 from runner.registrations.deploy.schema import add, missing
 
-URL = "http://embedded.dataverse.local"
 TABLES = ("new_payment", "salesorder")
 
 
@@ -32,16 +26,14 @@ def platform(names):
 
 
 @pytest.fixture
-def environment():
+def environment(embedded_client):
     """Makes environments with these tables only."""
     opened = []
 
     def made(names):
         emulator = Emulator(metadata=platform(names))
-        client = DataverseClient(URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=False))
-        client.mount(URL, EmbeddedAdapter(WebApi(emulator)))
         opened.append(emulator)
-        return client, emulator
+        return embedded_client(emulator), emulator
 
     yield made
     for emulator in opened:
@@ -68,11 +60,9 @@ def make(client):
     return made
 
 
-def test_an_environment_that_has_everything_lacks_nothing():
+def test_an_environment_that_has_everything_lacks_nothing(embedded_client):
     with Emulator() as emulator:
-        client = DataverseClient(URL, tokens=NoAuthentication())
-        client.mount(URL, EmbeddedAdapter(WebApi(emulator)))
-        assert additions(client) == []
+        assert additions(embedded_client(emulator)) == []
 
 
 def test_tables_come_before_what_refers_to_them(fresh):

@@ -129,23 +129,29 @@ def _listener(
     return Listener(reference, EntityReference(FILTER, found.id or "", str(listening)), allowed)
 
 
-def name_filters(client: DataverseClient, steps: Mapping[str, Row]) -> dict[str, Row]:
-    """The steps with their message filters named, which have no names of their own."""
-    references = {row.columns["sdkmessagefilterid"].id for row in steps.values() if "sdkmessagefilterid" in row.columns}
+def read_listening(client: DataverseClient, steps: Mapping[str, Row]) -> dict[str, Listening]:
+    """What registered steps listen to, by the steps' ids."""
+    filters = {
+        id: row.columns["sdkmessagefilterid"].id for id, row in steps.items() if "sdkmessagefilterid" in row.columns
+    }
     tables = {
         row.id: row["primaryobjecttypecode"]
-        for row in _found(client, FILTER, ("primaryobjecttypecode",), f"{FILTER}id", sorted(references))
+        for row in _found(client, FILTER, ("primaryobjecttypecode",), f"{FILTER}id", sorted(set(filters.values())))
     }
-    return {id: _named(row, tables) for id, row in steps.items()}
+    return {id: Listening(row.columns["sdkmessageid"].name, tables.get(filters.get(id))) for id, row in steps.items()}
 
 
-def _named(step: Row, tables: Mapping[str | None, str]) -> Row:
+def name_filters(client: DataverseClient, steps: Mapping[str, Row]) -> dict[str, Row]:
+    """The steps with their message filters named, which have no names of their own."""
+    listening = read_listening(client, steps)
+    return {id: _named(row, str(listening[id])) for id, row in steps.items()}
+
+
+def _named(step: Row, name: str) -> Row:
     reference = step.columns.get("sdkmessagefilterid")
     if reference is None:
         return step
-    message = step.columns["sdkmessageid"]
-    named = replace(reference, name=str(Listening(message.name or message.id, tables.get(reference.id))))
-    return replace(step, columns={**step.columns, "sdkmessagefilterid": named})
+    return replace(step, columns={**step.columns, "sdkmessagefilterid": replace(reference, name=name)})
 
 
 def _found(
