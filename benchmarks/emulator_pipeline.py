@@ -2,19 +2,22 @@
 
     python benchmarks/emulator_pipeline.py [rows per round]
 
-In memory, one process; all take turns, medians of the rounds. The trace log is off, as in a new environment.
+The same columns in the same table, in memory, one process; all take turns. The trace log is off, as in a new
+environment, except where it says otherwise. Ratios are to a floor that draws random ids, as programs do, and to one
+that counts them, as the emulator does.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections.abc import Callable
 from decimal import Decimal
 from statistics import median
-from time import perf_counter
 
-from dataverse_client.types import Entity, EntityReference, Money, new_guid
+from bare_sqlite import BareTable
+from rounds import interleaved, ratio
+
+from dataverse_client.types import Entity, EntityReference, Money
 from runner.emulator.emulator import Emulator
 from runner.emulator.seed import currency_id
 from runner.emulator.trace_log import TraceSetting
@@ -23,6 +26,14 @@ from runner.plugin import Plugin, PluginContext
 
 ROUNDS = 15
 ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+
+FLOOR, COUNTED = "bare sqlite3, random ids", "bare sqlite3, counted ids"
+TARGETS = {
+    "no step": "2.0x",
+    "3 steps": "2.5x",
+    "3 steps, post-image of 2 columns": "3.0x",
+    "3 steps, post-image of all columns": "3.0x",
+}
 
 COLUMNS = {
     "new_name": "Invoice 7",
@@ -57,65 +68,41 @@ def nested() -> list[Step]:
     ]
 
 
-def creating(registered: list[Step], rows: int = 0) -> Callable[[], object]:
+def creating(registered: list[Step], rows: int = 0, setting: TraceSetting = TraceSetting.OFF) -> Callable[[], object]:
     """Creates a row in a table that has that many."""
-    service = Emulator(registered, trace_setting=TraceSetting.OFF).service()
+    service = Emulator(registered, trace_setting=setting).service()
     for _ in range(rows):
         service.create(Entity("new_payment", None, COLUMNS))
     return lambda: service.create(Entity("new_payment", None, COLUMNS))
 
 
-def bare_create() -> Callable[[], object]:
+def bare_table() -> BareTable:
     """The same table, indexes and values as the emulator's."""
     emulator = Emulator(trace_setting=TraceSetting.OFF)
     id = emulator.service().create(Entity("new_payment", None, COLUMNS))
-    execute = emulator._engine.store.execute
-    bare = sqlite3.connect(":memory:", isolation_level=None)
-    for (sql,) in execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'new_payment' AND sql IS NOT NULL"):
-        bare.execute(sql)
-    names = [row[1] for row in execute('PRAGMA table_info("new_payment")')]
-    row = execute(f"SELECT {', '.join(names)} FROM new_payment WHERE new_paymentid = ?", (id,)).fetchone()
-    written = {name: value for name, value in zip(names, row, strict=True) if value is not None}
-    del written["new_paymentid"]
-    insert = f"INSERT INTO new_payment (new_paymentid, {', '.join(written)}) VALUES (?{', ?' * len(written)})"
-    values = tuple(written.values())
-
-    def create() -> None:
-        bare.execute("BEGIN")
-        bare.execute(insert, (new_guid(), *values))
-        bare.execute("COMMIT")
-
-    return create
-
-
-def timed(action: Callable[[], object]) -> float:
-    """Microseconds per call."""
-    start = perf_counter()
-    for _ in range(ROWS):
-        action()
-    return (perf_counter() - start) / ROWS * 1e6
+    return BareTable(emulator._engine.store, id)
 
 
 def main() -> None:
-    three = (10, 20, 40)
+    three, bare = (10, 20, 40), bare_table()
+    two_columns = Image("after", "post", ("new_name", "new_amount"))
     contenders = {
-        "bare sqlite3 transaction": bare_create(),
-        "Create, no step": creating([]),
-        "Create, no step, 100 000 rows there": creating([], rows=100_000),
-        "Create, 3 steps": creating(steps(three)),
-        "Create, 3 steps, post-image of 2 columns": creating(
-            steps(three, Image("after", "post", ("new_name", "new_amount")))
-        ),
-        "Create, 3 steps, post-image of all columns": creating(steps(three, Image("after", "post"))),
-        "Create that updates its row, 3 deep": creating(nested()),
+        FLOOR: bare.creating(),
+        COUNTED: bare.creating_counted(),
+        "no step": creating([]),
+        "no step, 100 000 rows there": creating([], rows=100_000),
+        "3 steps": creating(steps(three)),
+        "3 steps, all in the trace log": creating(steps(three), setting=TraceSetting.ALL),
+        "3 steps, post-image of 2 columns": creating(steps(three, two_columns)),
+        "3 steps, post-image of all columns": creating(steps(three, Image("after", "post"))),
+        "updates its row, 3 deep": creating(nested()),
     }
-    rounds = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
-        for name, action in contenders.items():
-            rounds[name].append(timed(action))
-    floor = median(rounds["bare sqlite3 transaction"])
-    for name, times in rounds.items():
-        print(f"{name:45} {median(times):7.1f} us  {median(times) / floor:5.2f}x")
+    times = interleaved(contenders, ROUNDS, ROWS)
+    print(f"{'Create':36} {'us':>7}  {'random':>7}  {'counted':>7}  target")
+    for name, measured in times.items():
+        against = f"{ratio(times, name, FLOOR):6.2f}x  {ratio(times, name, COUNTED):6.2f}x"
+        print(f"{name:36} {median(measured):7.1f}  {against}  {TARGETS.get(name, '')}")
+    print(f"100 000 rows: {ratio(times, 'no step, 100 000 rows there', 'no step'):.2f}x of no step (target 1.10x)")
 
 
 if __name__ == "__main__":

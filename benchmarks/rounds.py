@@ -1,0 +1,32 @@
+"""Contenders that take turns, so that a busy moment of the machine meets all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from statistics import median
+from time import process_time
+
+Action = Callable[[], object]
+
+
+def interleaved(contenders: Mapping[str, Action], rounds: int, calls: int) -> dict[str, list[float]]:
+    """Microseconds of processor time per call, one figure per round. One warm-up round is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, action in contenders.items():
+            spent = _timed(action, calls)
+            if number:
+                times[name].append(spent)
+    return times
+
+
+def ratio(times: Mapping[str, list[float]], name: str, floor: str) -> float:
+    """The median of the rounds' own ratios: both sides of each were measured within the same seconds."""
+    return median(ours / bare for ours, bare in zip(times[name], times[floor], strict=True))
+
+
+def _timed(action: Action, calls: int) -> float:
+    start = process_time()
+    for _ in range(calls):
+        action()
+    return (process_time() - start) / calls * 1e6
