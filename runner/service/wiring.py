@@ -23,7 +23,6 @@ from runner.connection import connect
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
 from runner.emulator.webapi import WebApi
-from runner.execution.load import steps_from
 from runner.execution.services import Services
 from runner.intake.credentials import Credentials
 from runner.intake.deferred import DeferredSteps
@@ -173,8 +172,8 @@ def _emulator(
     Its rows are kept where their intents are: with a simulator that forgets them at its end, in memory.
     """
     database = None if access.simulator else made_directory(settings) / CRM_FILE
-    steps = steps_from(registrations, secrets)
-    with Emulator(steps, database=database, clock=clock, services=services, sink=sink) as emulator:
+    with Emulator(database=database, clock=clock, services=services, sink=sink) as emulator:
+        emulator.register_from(registrations, secrets)
         emulator.start_worker()
         try:
             yield emulator

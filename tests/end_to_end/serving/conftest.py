@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -149,7 +150,9 @@ class World:
         self.stripe_url = closing.enter_context(served_stripe(self.simulator))
         self.data = directory / ".runner"
         self.data.mkdir()
-        emulate = Process("emulate", "--no-registrations", "--port", "0", "--json", directory=directory)
+        # Its Service Bus messages go to the queues of the data directory.
+        kept = {"RUNNER_DATA_DIR": str(self.data)}
+        emulate = Process("emulate", "--no-registrations", "--port", "0", "--json", directory=directory, **kept)
         closing.callback(emulate.stop)
         self.dataverse_url = emulate.url
         self.client = DataverseClient(emulate.url, tokens=NoAuthentication())
@@ -168,20 +171,22 @@ class World:
             "STRIPE_WEBHOOK_SECRET": SIGNING_SECRET,
         }
 
-    def start(self, *arguments: str, registrations: Path = REGISTRATIONS) -> Process:
-        process = Process(*arguments, "--registrations", str(registrations), directory=self.directory, **self.settings)
+    def start(self, *arguments: str, registrations: Path = REGISTRATIONS, **settings: str) -> Process:
+        configured = {**self.settings, "RUNNER_REGISTRATIONS": str(registrations), **settings}
+        process = Process(*arguments, directory=self.directory, **configured)
         self._closing.callback(process.stop)
         return process
 
-    def serve(self, *arguments: str, port: int = 0, **options: Path) -> Process:
+    def serve(self, *arguments: str, port: int = 0, **options: Any) -> Process:
         return self.start("serve", "--port", str(port), "--json", *arguments, **options)
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, registrations: Path = REGISTRATIONS, **settings: str) -> str:
         """A command that ends; answers what it said."""
+        configured = {**self.settings, "RUNNER_REGISTRATIONS": str(registrations), **settings}
         done = subprocess.run(
-            [sys.executable, "-m", "runner.cli", *arguments, "--registrations", str(REGISTRATIONS)],
+            [sys.executable, "-m", "runner.cli", *arguments],
             cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **self.settings},
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **configured},
             capture_output=True,
             check=True,
             text=True,

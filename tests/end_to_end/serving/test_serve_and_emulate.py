@@ -36,6 +36,22 @@ class Collect(Plugin):
         context.on_rollback(lambda: intents.cancel(made.id))
         context.target["new_stripepaymentintentid"] = made.id
 '''
+SERVICE_BUS_REGISTRATIONS = """
+steps:
+  - name: "Payment: create the intent"
+    plugin: plugins.payment_intents:CreatePaymentIntent
+    message: Create
+    entity: new_payment
+    stage: 20
+    endpoint: bus
+endpoints:
+  bus:
+    type: service-bus-queue
+    namespace: contoso.servicebus.windows.net
+    queue: dataverse-events
+    shared_access_key_name: send
+    shared_access_key: ${env:SEND_KEY}
+"""
 INLINE_REGISTRATIONS = """
 steps:
   - name: Collect
@@ -48,10 +64,9 @@ steps:
 
 
 def test_deferred_an_intent_for_the_row_and_a_status_for_the_money(world) -> None:
+    """Given the shipped registrations, applied to an environment elsewhere."""
     serve = world.serve()
-    endpoint = world.register_webhook(serve.url)
-    for message in ("Create", "Update"):
-        world.register_step(endpoint, message)
+    world.run("apply", "--yes", RUNNER_PUBLIC_URL=serve.url)
     payment_id = world.create_payment("19.99")
 
     intent = world.intent_of(payment_id)
@@ -63,6 +78,15 @@ def test_deferred_an_intent_for_the_row_and_a_status_for_the_money(world) -> Non
     assert world.payment(payment_id)["new_amountreceived"] == Money(Decimal("19.99"))
     assert len(world.simulator.payment_intents) == 1
     assert serve.stop() == 0
+
+
+def test_by_service_bus_dataverse_fills_the_queue_itself(world) -> None:
+    """The messages for the namespace go to the queue of that name, here the embedded one."""
+    registrations = world.directory / "bus.yaml"
+    registrations.write_text(SERVICE_BUS_REGISTRATIONS)
+    world.run("apply", "--yes", registrations=registrations, SEND_KEY="a key of this test")
+    world.serve(registrations=registrations, SEND_KEY="a key of this test")
+    assert world.intent_of(world.create_payment("19.99"))["amount"] == 1999
 
 
 @pytest.fixture
