@@ -85,8 +85,9 @@ class DeferredSteps:
 
 
 def _concerns_row(step: Step, remote: RemoteContext) -> bool:
-    """A step after the operation changes no Target; it needs no row unless Target has to be read."""
-    return step.stage < Stage.POST_OPERATION or remote.is_trimmed
+    """Whether there is a row to be written, or to be read because Target was too long to be sent."""
+    has_target = isinstance(remote.context.input_parameters.get("Target"), Entity)
+    return remote.is_trimmed or (has_target and step.stage < Stage.POST_OPERATION)
 
 
 def _undo_unless_kept(earlier: Run | None, row: Entity, run: Run) -> None:

@@ -247,3 +247,14 @@ def test_a_step_after_the_operation_changes_no_target(elsewhere) -> None:
     payment_id = elsewhere.create_payment()
     elsewhere.converge()
     assert elsewhere.payment(payment_id)["new_name"] == "Invoice 7"
+
+
+def test_a_message_without_a_target_row_needs_none(elsewhere) -> None:
+    """A custom API's, or Associate."""
+    calls = []
+    step = RemoteStep(Step(plugin=Act(lambda context: calls.append(context.message_name)), message="new_Go", stage=20))
+    elsewhere.has_steps(step)
+    body = b'{"MessageName": "new_Go", "PrimaryEntityName": "none", "Stage": 40, "Mode": 1}'
+    elsewhere.queue.send([notification_message(body, RemoteContext.decode(body))])
+    elsewhere.work()
+    assert (calls, elsewhere.stations()) == (["new_Go"], ["handled"])

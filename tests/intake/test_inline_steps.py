@@ -63,7 +63,7 @@ def intake(elsewhere):
     return made
 
 
-def told_inside(elsewhere, message, row: Entity, before: Entity | None = None) -> bytes:
+def told_inside(elsewhere, message, row: Entity, before: Entity | None = None, tag: str | None = None) -> bytes:
     """What a synchronous webhook at stage 20 is told, the transaction being open."""
     operation = MessageOperation(
         organization=Organization(
@@ -85,7 +85,7 @@ def told_inside(elsewhere, message, row: Entity, before: Entity | None = None) -
         owning_extension=EntityReference("sdkmessageprocessingstep", new_guid()),
         user_id=elsewhere.crm.administrator_id,
         is_in_transaction=True,
-        shared_variables={},
+        shared_variables={"tag": tag} if tag else {},
         pre_entity_images={"before": before} if before else {},
     )
     return RemoteContext.of(context).encode()
@@ -203,3 +203,15 @@ def test_without_a_queue_nothing_is_let_through_and_nothing_remains(elsewhere, i
     monkeypatch.setattr(elsewhere.queue, "send", away)
     assert answer(intake(), told_inside(elsewhere, "Create", a_payment(elsewhere))).status == 503
     assert elsewhere.open_intents() == []
+
+
+def test_a_step_is_not_run_on_its_own_write_back(elsewhere, intake) -> None:
+    veto = RemoteStep(Step(plugin=Fail(RuntimeError()), message="Create", entity="new_payment", stage=20), inline=True)
+    own = told_inside(elsewhere, "Create", a_payment(elsewhere), tag=f"runner:2:{veto.step.id}")
+    anothers = told_inside(elsewhere, "Create", a_payment(elsewhere), tag=f"runner:2:{new_guid()}")
+    assert [answer(intake(veto), body).status for body in (own, anothers)] == [200, 400]
+
+
+def test_an_endless_chain_is_vetoed(elsewhere, intake) -> None:
+    reply = answer(intake(), told_inside(elsewhere, "Create", a_payment(elsewhere), tag="runner:9"))
+    assert (reply.status, "chain" in reply.text) == (400, True)

@@ -7,6 +7,7 @@ wait at the same time share one commit; too many at once are sent away with 503,
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,7 +34,7 @@ _SIZE_EXCEEDED = "x-ms-dynamics-msg-size-exceeded"
 _BUSY = Reply(503, "Too many requests at once. Try again in a moment.")
 
 
-class Hook:
+class Hook(ABC):
     """What both hooks have in common: POST only, bounded bodies, a bounded number at once, a text to read."""
 
     max_body: int
@@ -65,8 +66,8 @@ class Hook:
         finally:
             self._room += 1
 
-    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
-        raise NotImplementedError
+    @abstractmethod
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply: ...
 
     async def _in_thread(self, threads: ThreadPoolExecutor, work: Callable[[], Reply]) -> Reply:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
