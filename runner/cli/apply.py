@@ -14,6 +14,7 @@ from runner.cli.deploying import (
     deployment,
     file_argument,
     json_option,
+    planned,
     tell,
     tell_notes,
 )
@@ -36,11 +37,13 @@ def apply(file: Path | None, prune: bool, schema: bool, yes: bool, as_json: bool
     """Register FILE's endpoints, steps and images in the environment at DATAVERSE_URL.
 
     FILE is RUNNER_REGISTRATIONS, or registrations.yaml, unless given. Changes are shown first, and made in one change
-    set: all or none of them. Running it again does what is left to do. --json asks nothing.
+    set: all or none of them. Running it again does what is left to do.
     """
+    if as_json and not yes:
+        raise click.UsageError("--json cannot ask whether to go on: add --yes.")
     with deployment(file) as deploying:
-        added = _add_schema(deploying, yes=yes, quiet=as_json) if schema else []
-        plan = deploying.plan()
+        added = _add_schema(deploying, ask=not yes, quiet=as_json) if schema else []
+        plan = planned(deploying, as_json=as_json)
         wanted = plan if prune else plan.without_removals()
         if as_json:
             _make(deploying, wanted, quiet=True)
@@ -65,7 +68,7 @@ def _apply(deploying: Deployment, plan: Plan, yes: bool) -> None:
     click.echo(f"Done: {counts(plan)} in {place}.")
 
 
-def _add_schema(deploying: Deployment, *, yes: bool, quiet: bool) -> list[str]:
+def _add_schema(deploying: Deployment, *, ask: bool, quiet: bool) -> list[str]:
     """Make what is missing of the product's tables; answers what that was."""
     from runner.emulator.metadata.load import describe
     from runner.registrations.deploy.schema import Addition, add, missing
@@ -77,7 +80,7 @@ def _add_schema(deploying: Deployment, *, yes: bool, quiet: bool) -> list[str]:
         if not quiet:
             click.secho(f"+ {made.kind} {made.name}", fg="green")
 
-    if additions and not (yes or quiet):
+    if additions and ask:
         click.echo("Missing: " + ", ".join(names) + ".")
         click.confirm(f"Make them in {deploying.site.environment_url}?", abort=True)
     add(deploying.client, additions, progress)

@@ -87,12 +87,27 @@ def _site(settings: Settings) -> Site:
     return Site(settings.runner_public_url, key, settings.dataverse_url or "")
 
 
+def planned(deployment: Deployment, *, as_json: bool) -> Plan:
+    """The plan; where there can be none, programs are told why before the command ends with exit code 1."""
+    from runner.registrations.deploy.problems import UndeployableError
+
+    try:
+        return deployment.plan()
+    except UndeployableError as error:
+        if not as_json:
+            raise
+        said = {"file": str(deployment.file), "problems": list(error.problems)}
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False))
+        raise click.exceptions.Exit(1) from error
+
+
 def answer(deployment: Deployment, plan: Plan, **more: Any) -> str:
     """A plan for programs."""
     said = {
         "environment": deployment.site.environment_url,
         "file": str(deployment.file),
         "changes": [_change(change) for change in plan.changes],
+        "problems": [],
         "notes": [dataclasses.asdict(note) for note in deployment.notes],
         **more,
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.deploying import answer, counts, deployment, file_argument, json_option, tell, tell_notes
+from runner.cli.deploying import answer, counts, deployment, file_argument, json_option, planned, tell, tell_notes
 
 CHANGES = 2
 
@@ -32,7 +32,7 @@ def plan(file: Path | None, as_json: bool) -> None:
 
 def _plan(file: Path | None, as_json: bool) -> bool:
     with deployment(file) as deploying:
-        plan = deploying.plan()
+        plan = planned(deploying, as_json=as_json)
         if as_json:
             click.echo(answer(deploying, plan))
             return bool(plan)

@@ -107,7 +107,7 @@ def test_prune_removes_what_left_the_file(environment, write):
 def test_json_says_the_same(environment):
     planned = json.loads(run("plan", "--json").output)
     assert [change["change"] for change in planned["changes"]] == ["created"] * 3
-    applied = json.loads(run("apply", "--json").output)
+    applied = json.loads(run("apply", "--yes", "--json").output)
     assert applied["applied"]
     assert json.loads(run("plan", "--json").output)["changes"] == []
 
@@ -136,4 +136,17 @@ def test_apply_makes_what_is_missing_of_the_tables_and_registers_steps_on_them(s
     assert "+ table new_payment" in result.output
     assert "+ column salesorder.new_stripepaymentintentid" in result.output
     assert client.metadata.table("new_payment").is_lookup("new_customerid")
-    assert json.loads(run("apply", "--schema", "--json").output)["schema"] == []
+    assert json.loads(run("apply", "--schema", "--yes", "--json").output)["schema"] == []
+
+
+def test_json_names_what_the_environment_cannot_have(environment, write):
+    write(FILE.replace("Create", "new_Missing"))
+    for command in (["plan"], ["apply", "--yes"]):
+        result = run(*command, "--json")
+        (problem,) = json.loads(result.output)["problems"]
+        assert (result.exit_code, problem.partition(":")[0]) == (1, "Greet")
+
+
+def test_a_program_must_say_that_it_means_it(environment):
+    result = run("apply", "--json")
+    assert (result.exit_code, "add --yes" in result.output) == (2, True)

@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 
 from dataverse_client.types import Entity, EntityReference, OptionSetValue, QueryExpression
+from runner.execution.step import Step
+from runner.plugin import Plugin
+from runner.registrations.deploy import apply
 from runner.registrations.deploy.plan import Kind
 from runner.registrations.deploy.problems import ApplyError, UndeployableError
 from runner.registrations.identity import endpoint_id, step_id
+
+
+class Quiet(Plugin):
+    def execute(self, context): ...
 
 
 def test_into_an_empty_environment_everything_is_created(deployment):
@@ -167,3 +174,27 @@ def test_what_the_environment_cannot_have_is_said_all_at_once(deployment):
     with pytest.raises(UndeployableError) as refused:
         deployment.plan()
     assert [problem.partition(":")[0] for problem in refused.value.problems] == ["Greet", "Veto"]
+
+
+def test_many_changes_go_in_several_change_sets_and_a_refused_one_leaves_the_rest_to_the_next_time(
+    deployment, monkeypatch
+):
+    monkeypatch.setattr(apply, "MOST_CHANGES", 3)
+    sound = deployment.text
+    deployment.text = sound.replace("telephone1", "no_such_column")
+    with pytest.raises(ApplyError, match="3 changes before it are made; run apply again") as refused:
+        deployment.apply()
+    assert refused.value.done == 3
+    deployment.text = sound
+    assert len(deployment.changed()) == 5
+    heard = []
+    apply.apply_plan(deployment.client, deployment.plan(), lambda done, total: heard.append((done, total)))
+    assert heard == [(3, 5), (5, 5)]
+    assert deployment.changed() == {}
+
+
+def test_a_managed_step_is_not_ours_to_change(deployment):
+    greet = Step(plugin=Quiet(), id=step_id("Greet"), message="Create", entity="account", stage=40)
+    deployment.emulator.register(greet)
+    with pytest.raises(UndeployableError, match=r"Greet.*start the emulator with --no-registrations"):
+        deployment.plan()
