@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.crm_rows import CrmClient
-from azure_bridge.reconcile_cursor import Cursor
+from azure_bridge.reconcile_cursor import Cursor, CursorUnreadableError
 from azure_bridge.reconcile_differences import Difference
 from azure_bridge.reconcile_events import EventComparison
 from azure_bridge.reconcile_intents import IntentComparison
@@ -81,9 +81,14 @@ class Reconciliation:
         """The pages from ``cursor`` on. The next one is read when it is asked for: after this one was put right.
 
         Raises:
+          CursorUnreadableError: it is in the midst of a table that is not kept any more.
           DataverseError, StripeError: go on later, from the last page's cursor.
         """
         stages = self._stages(cursor)
+        if cursor.stage not in stages:
+            raise CursorUnreadableError(
+                f"The interrupted run was at {cursor.stage}, which is not compared any more: start without --resume."
+            )
         for stage in stages[stages.index(cursor.stage) :]:
             start = cursor if stage == cursor.stage else replace(cursor, stage=stage, after=None)
             yield from self._stage(start)
@@ -115,7 +120,7 @@ class Reconciliation:
         assert table is not None  # noqa: S101  # the stages are made from the tables
         start = datetime.fromisoformat(cursor.after) if cursor.after else cursor.since
         for rows in self._rows.pages(table, start, cursor.until):
-            found = [each for row in rows for each in self._rows.compare(table, row, cursor.since)]
+            found = [each for row in rows for each in self._rows.compare(table, row, cursor.since, cursor.until)]
             reached: datetime = rows[-1][MODIFIED] if rows else cursor.until
             done = (reached - cursor.since) / _span(cursor)
             # Rows of the same second are looked at again: that is cheaper than missing one.

@@ -32,12 +32,16 @@ class ApplyEvents:
     events: tuple[PaymentEvent, ...]
 
 
+#: In Stripe's words.
+CancellationReason: TypeAlias = Literal["abandoned", "duplicate"]
+
+
 @dataclass(frozen=True, slots=True)
 class CancelIntent:
     """Cancel the intent, on which nothing was paid."""
 
     intent_id: str
-    reason: Literal["abandoned", "duplicate"]
+    reason: CancellationReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,19 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from azure_bridge.clock import Clock
-from azure_bridge.correlation import ORGANIZATION_ID
 from azure_bridge.crm_rows import CrmClient, PaymentRow, find_rows
 from azure_bridge.minor_units import AmountError, Rounding, from_minor_units, to_minor_units
 from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.payment_status import Standing, changes, standing, status_shown
-from azure_bridge.reconcile_differences import ApplyEvents, CancelIntent, ChangeIntent, Difference, Kind
+from azure_bridge.reconcile_differences import (
+    ApplyEvents,
+    CancelIntent,
+    CancellationReason,
+    ChangeIntent,
+    Difference,
+    Kind,
+    Remedy,
+)
 from azure_bridge.stripe_events import StripeObject
 from azure_bridge.stripe_now import (
     AGREEING,
@@ -50,18 +57,23 @@ class IntentComparison:
 
     def compare(self, intents: Sequence[StripeObject], until: datetime) -> list[Difference]:
         """What differs for these, with one query for each table. What changed after ``until`` is still on its way."""
-        tables, now = self._configuration.tables, self._clock.now()
-        settled = [intent for intent in intents if last_change(intent) <= until.timestamp()]
-        told = [(intent, intent_event(intent, tables, now)) for intent in settled]
-        ours = [(i, event) for i, event in told if not self._configuration.is_foreign(event.organization_id)]
-        rows = find_rows(self._client, [event for _, event in ours], tables, to_compare=True)
-        found = (self._differences(i, event, row) for (i, event), row in zip(ours, rows, strict=True))
+        due = self._due(intents, until)
+        events = [event for _, event in due]
+        rows = find_rows(self._client, events, self._configuration.tables, to_compare=True)
+        found = (self._differences(intent, event, row) for (intent, event), row in zip(due, rows, strict=True))
         return list(chain.from_iterable(found))
 
-    def compare_with(self, row: PaymentRow, intent: StripeObject) -> list[Difference]:
+    def compare_with(self, row: PaymentRow, intent: StripeObject, until: datetime) -> list[Difference]:
         """What differs between a row and the intent it names. The row was read with what has to be compared."""
-        event = intent_event(intent, self._configuration.tables, self._clock.now())
-        return list(self._differences(intent, event, row))
+        found = (self._differences(each, event, row) for each, event in self._due([intent], until))
+        return list(chain.from_iterable(found))
+
+    def _due(self, intents: Sequence[StripeObject], until: datetime) -> list[tuple[StripeObject, PaymentEvent]]:
+        """Those of our organization that have not just changed, each with the event that tells its status."""
+        tables, now = self._configuration.tables, self._clock.now()
+        settled = (intent for intent in intents if last_change(intent) <= until.timestamp())
+        told = ((intent, intent_event(intent, tables, now)) for intent in settled)
+        return [(intent, event) for intent, event in told if not self._configuration.is_foreign(event.organization_id)]
 
     def _differences(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow | None) -> Iterator[Difference]:
         if row is None:
@@ -83,7 +95,7 @@ class IntentComparison:
             row_id=event.row_id,
             intent_id=event.intent_id,
             detail=f"it is {intent['status']}, and its row does not exist: {todo}",
-            remedy=self._cancellation(intent, "abandoned"),
+            remedy=self._cancellation(intent, event, "abandoned"),
         )
 
     def _second(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
@@ -96,16 +108,18 @@ class IntentComparison:
             event,
             Kind.SECOND_INTENT,
             f"it is {intent['status']}, and its row stands for {own}: {todo}",
-            self._cancellation(intent, "duplicate"),
+            self._cancellation(intent, event, "duplicate"),
         )
 
-    def _cancellation(self, intent: StripeObject, reason: Any) -> CancelIntent | None:
-        return CancelIntent(intent["id"], reason) if is_open(intent) and self._is_surely_ours(intent) else None
+    def _cancellation(
+        self, intent: StripeObject, event: PaymentEvent, reason: CancellationReason
+    ) -> CancelIntent | None:
+        return CancelIntent(intent["id"], reason) if self._may_change(intent, event) else None
 
-    def _is_surely_ours(self, intent: StripeObject) -> bool:
+    def _may_change(self, intent: StripeObject, event: PaymentEvent) -> bool:
         """Stripe's side is changed only where the metadata names our organization; naming none is not enough."""
-        named, ours = (intent.get("metadata") or {}).get(ORGANIZATION_ID), self._configuration.organization_id
-        return ours is not None and str(named).strip().lower() == ours.lower()
+        ours = self._configuration.organization_id
+        return is_open(intent) and ours is not None and event.organization_id == ours.lower()
 
     # --- a row's own intent --------------------------------------------------------------------------------
 
@@ -151,7 +165,7 @@ class IntentComparison:
             return
         amount, code = wanted
         asks = f"it asks for {_written(intent['amount'], intent['currency'])}, the row for {_written(amount, code)}"
-        if is_open(intent) and self._is_surely_ours(intent):
+        if self._may_change(intent, event):
             yield _about(row, event, Kind.AMOUNT, asks, ChangeIntent(intent["id"], amount, code))
         else:
             yield _about(row, event, Kind.AMOUNT, f"{asks}: it is {intent['status']}, so correct the row, or refund")
@@ -173,7 +187,7 @@ class IntentComparison:
         return self._currencies
 
 
-def _about(row: PaymentRow, event: PaymentEvent, kind: Kind, detail: str, remedy: Any = None) -> Difference:
+def _about(row: PaymentRow, event: PaymentEvent, kind: Kind, detail: str, remedy: Remedy | None = None) -> Difference:
     return Difference(
         kind=kind,
         table=row.table.logical_name,

@@ -85,15 +85,17 @@ class RowComparison:
             )
         )
 
-    def compare(self, table: PaymentTable, entity: Entity, since: datetime) -> list[Difference]:
+    def compare(self, table: PaymentTable, entity: Entity, since: datetime, until: datetime) -> list[Difference]:
         """What differs for this row. Intents made after ``since`` have been compared; only their absence is told.
+
+        What changed after ``until`` is still on its way.
 
         Raises:
           DataverseError, StripeError: one of the two could not be asked.
         """
         columns = table.columns
         if intent_id := entity.get(columns.intent_id):
-            return self._compare_with(PaymentRow(table, entity), intent_id, since)
+            return self._compare_with(PaymentRow(table, entity), intent_id, since, until)
         visited = columns.checkout_session_id and entity.get(columns.checkout_session_id)
         amount = entity.get(table.amount) if table.amount else None
         is_due = isinstance(amount, Money) and amount.value > 0 and status_shown(entity, table) in _TO_BE_COLLECTED
@@ -102,13 +104,14 @@ class RowComparison:
         remedy = OfferRow(Entity(table.logical_name, entity.id, {str(table.amount): amount}), entity.row_version)
         return [_without_intent(PaymentRow(table, entity), "it has an amount, and no intent to pay it with", remedy)]
 
-    def _compare_with(self, row: PaymentRow, intent_id: str, since: datetime) -> list[Difference]:
+    def _compare_with(self, row: PaymentRow, intent_id: str, since: datetime, until: datetime) -> list[Difference]:
         intent = self._retrieve(intent_id)
         if intent is None:
             column = row.table.columns.intent_id
             detail = f"Stripe does not know {intent_id}. If this is the right account, clear {column} and fix again"
             return [_without_intent(row, detail, None)]
-        return self._intents.compare_with(row, intent) if intent["created"] < since.timestamp() else []
+        is_old = intent["created"] < int(since.timestamp())
+        return self._intents.compare_with(row, intent, until) if is_old else []
 
     def _retrieve(self, intent_id: str) -> StripeObject | None:
         import stripe

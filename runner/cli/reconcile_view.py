@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any
@@ -37,6 +38,8 @@ class View:
             console=terminal,
             transient=True,
             disable=not terminal.is_terminal,
+            # Lines for the same terminal go above the bar; those for a file or a pipe go there.
+            redirect_stdout=sys.stdout.isatty(),
         )
         self._task = self._bar.add_task("Stripe's events", total=1.0, compared=0)
 

@@ -112,6 +112,16 @@ def test_what_has_just_happened_is_still_on_its_way(books) -> None:
     assert books.compare(wait=timedelta(minutes=1)) == []
 
 
+def test_so_is_news_of_an_older_intent(books) -> None:
+    row_id, intent_id = books.payment()
+    books.clock.advance(timedelta(days=2))
+    books.crm.update("new_payment", row_id, name="Invoice 8")
+    books.clock.advance(LATER)
+    books.stripe.pay(intent_id)
+    assert books.compare(days=1, wait=timedelta(minutes=1)) == []
+    assert books.compare(days=1) != []
+
+
 def test_a_status_whose_events_stripe_has_forgotten_is_told_by_the_intent(books) -> None:
     row_id, intent_id = books.payment()
     books.stripe.pay(intent_id)
@@ -248,6 +258,43 @@ def test_a_row_that_lost_its_intent_is_offered_to_its_plug_in_again(books) -> No
     assert books.finds_nothing()
 
 
+def test_rows_that_are_put_right_meanwhile_hide_no_others(books, monkeypatch) -> None:
+    monkeypatch.setattr("azure_bridge.reconcile_rows.PAGE", 2)
+    rows = [books.payment()[0] for _ in range(5)]
+    for row_id in rows:
+        books.crm.update("new_payment", row_id, new_stripepaymentintentid=None, new_paymentstatus=PENDING)
+    books.clock.advance(timedelta(days=40))
+    for row_id in rows:
+        books.crm.update("new_payment", row_id, name="Invoice 8")
+        books.clock.advance(timedelta(seconds=1))
+    found = books.compare(days=33)
+    assert [each.row_id for each in found] == rows
+    assert books.fix().count(None) == 5
+    assert all(books.row(row_id)["new_stripepaymentintentid"] for row_id in rows)
+
+
+def test_a_paid_checkout_nobody_made_an_order_for_gets_one(books) -> None:
+    books.bridge = replace(books.bridge, create_sales_orders=True)
+    price = {"currency": "eur", "unit_amount": 4000, "product_data": {"name": "Chair"}}
+    sessions = books.stripe.client().v1.checkout.sessions
+    session = sessions.create(
+        {
+            "mode": "payment",
+            "success_url": "https://shop.example/thanks",
+            "line_items": [{"price_data": price, "quantity": 1}],
+        }
+    )
+    books.stripe.complete_checkout(session.id)
+    found = books.compare()
+    assert kinds(found) == [Kind.EVENT_MISSING]
+    assert "no salesorder was made" in found[0].detail
+    assert books.fix() == [None]
+    (order,) = books.crm.find("salesorder")
+    assert order["new_amountreceived"] == Money(Decimal(40))
+    assert books.fix() == [None]  # its intent's own event has a row to go to by now
+    assert books.finds_nothing()
+
+
 def test_an_intent_stripe_does_not_know_is_left_to_a_person(books) -> None:
     row_id, _ = books.payment()
     books.crm.update("new_payment", row_id, new_stripepaymentintentid="pi_of_another_account")
@@ -278,6 +325,12 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(books, monkeypatch) -> None
     assert sorted(missing) == sorted(intents)
     assert rest[-1].cursor.found == sum(len(step.outcomes) for step in [told[0], *rest])
     assert not books.file.exists()
+
+
+def test_a_run_cannot_go_on_in_a_table_that_is_not_kept_any_more(books) -> None:
+    cursor = replace(books.reconciliation().begin(books.clock.now()), stage="rows:new_invoice")
+    with pytest.raises(CursorUnreadableError, match="rows:new_invoice, which is not compared any more"):
+        next(books.reconciliation().pages(cursor))
 
 
 def test_a_cursor_is_read_as_it_was_written(tmp_path, clock) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -116,6 +119,24 @@ def test_a_run_stripe_fails_is_gone_on_with(till: Till) -> None:
     resumed = reconcile("--resume", "--fix", "--json")
     total = json.loads(resumed.stdout.splitlines()[-1])
     assert (resumed.exit_code, total["found"], total["fixed"]) == (0, 1, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_bar_on_the_terminal_keeps_out_of_a_file(till: Till, tmp_path: Path) -> None:
+    import pty
+
+    row_id, _ = till.pay_unheard()
+    ours, theirs = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "runner.cli", "reconcile", "--json"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=60, text=True)
+        shown = os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert json.loads(done.stdout.splitlines()[0])["row_id"] == row_id
+    assert "compared" in shown
+    assert row_id not in shown
 
 
 @pytest.mark.parametrize(
