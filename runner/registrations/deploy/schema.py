@@ -23,7 +23,6 @@ Description: TypeAlias = Mapping[str, Any]
 """A table or column as the files of the embedded Dataverse describe it."""
 
 _CRM = "Microsoft.Dynamics.CRM"
-_LOOKUPS = frozenset({"Lookup", "Customer"})
 _ENGLISH = 1033
 
 
@@ -44,21 +43,19 @@ class _Writer:
     language: int
 
     def table(self, table: Description) -> Addition:
-        columns = _own_columns(table)
-        primary = table["primary_name"]
-        plain = [name for name, body in columns.items() if body["type"] not in _LOOKUPS]
+        """With its primary name alone, which it cannot be without: the other columns are added as to any table."""
+        name = table["primary_name"]
         definition = {
             "@odata.type": f"{_CRM}.EntityMetadata",
             "SchemaName": table["schema_name"],
             "DisplayName": self._label(table["display_name"]),
             "DisplayCollectionName": self._label(f"{table['display_name']}s"),
             "OwnershipType": table.get("ownership", "UserOwned"),
+            "IsActivity": False,
             "HasActivities": False,
             "HasNotes": False,
             "ChangeTrackingEnabled": True,
-            "Attributes": [
-                {**self._attribute(name, columns[name]), "IsPrimaryName": name == primary} for name in plain
-            ],
+            "Attributes": [{**self._attribute(name, table["columns"][name]), "IsPrimaryName": True}],
         }
         return Addition("table", table["logical_name"], "EntityDefinitions", definition)
 
@@ -107,8 +104,8 @@ class _Writer:
 
     def _choice(self, body: Description) -> dict[str, Any]:
         options = [{"Value": number, "Label": self._label(label)} for number, label in body["options"].items()]
-        option_set = {"IsGlobal": False, "OptionSetType": "Picklist", "Options": options}
-        return {"OptionSet": option_set, "DefaultFormValue": body.get("default", -1)}
+        option_set = {"@odata.type": f"{_CRM}.OptionSetMetadata", "IsGlobal": False, "OptionSetType": "Picklist"}
+        return {"OptionSet": {**option_set, "Options": options}, "DefaultFormValue": body.get("default", -1)}
 
     def _lookup(self, table: str, name: str, body: Description) -> dict[str, Any]:
         (target,) = body["targets"]
@@ -188,12 +185,10 @@ def table_metadata(client: DataverseClient, name: str) -> TableMetadata | None:
 
 
 def _columns(writer: _Writer, table: Description, present: TableMetadata | None) -> Iterator[Addition]:
-    """Lookups come after tables, which they may point at; a new table brings its other columns along."""
-    name = table["logical_name"]
-    for column, body in _own_columns(table).items():
-        comes_along = present is None and body["type"] not in _LOOKUPS
-        if not comes_along and (present is None or column not in present.attribute_types):
-            yield writer.column(name, column, body)
+    known = {table["primary_name"]} if present is None else present.attribute_types.keys()
+    for name, body in _own_columns(table).items():
+        if name not in known:
+            yield writer.column(table["logical_name"], name, body)
 
 
 def _keys(writer: _Writer, table: Description, present: TableMetadata | None) -> Iterator[Addition]:
