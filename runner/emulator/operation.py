@@ -141,7 +141,8 @@ class View:
         if self.plan.message in _SHARE_THROUGH_PARENT:
             self.parent = self.as_parent()
             self.shared = self._fresh_variables()
-        self.seen = self._describe({})
+        if self.plan.pre_operation:
+            self.seen = self._describe({})
 
     def as_parent(self) -> PluginContext:
         """The request itself, as the operations it sets in motion see it: at stage 30, done by the platform."""
@@ -163,7 +164,9 @@ class View:
 
     def complete(self) -> None:
         """Stage 30 is done: the outputs are there, and Target is the row as the platform completed it."""
-        self.seen = self._describe(self._outputs())
+        plan = self.plan
+        if plan.main_operation or plan.post_operation or plan.asynchronous:
+            self.seen = self._describe(self._outputs())
 
     def read_back(self) -> None:
         """Take over what steps put into the parameters in place of what was there."""
