@@ -1,9 +1,10 @@
 """Registration as code: what ``registrations.yaml`` asks of an environment, what is there, and how to get there.
 
-    desired = desired_state(registrations, site)       desired.py   the rows there should be
-    current = read_environment(client, desired)        current.py   the rows there are
-    plan = make_plan(current)                          plan.py      what differs, column by column
-    apply_plan(client, plan)                           apply.py     one change set
+    plan = make_plan(registrations, client, site, secrets)     # compares; see endpoints, steps, environment
+    apply_plan(client, plan.without_removals())                # one change set
+
+:mod:`~runner.registrations.deploy.pull` goes the other way, and :mod:`~runner.registrations.deploy.schema` makes the
+tables that are missing.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-plug-in
 """
