@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from runner.cli.service_options import concurrency_option, quiet_option, registrations_option, settings_with, sink
+from runner.cli.service_options import (
+    concurrency_option,
+    quiet_option,
+    registrations_option,
+    remote_settings_with,
+    sink,
+)
 
 
 @click.command()
@@ -25,7 +31,7 @@ def listen(queue_name: str | None, registrations: Path | None, concurrency: int,
     from runner.service.wiring import opened
     from runner.service.workers import Workers
 
-    settings = settings_with(registrations)
+    settings = remote_settings_with(registrations)
     if queue_name:
         settings = replace(settings, dataverse_events_queue=queue_name)
     with opened(settings, sink(quiet)) as service, Workers(service, concurrency=concurrency, payments=False) as workers:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.service_options import place_of, registrations_option, settings_with
+from runner.cli.service_options import place_of, registrations_option, remote_settings_with
 
 
 @click.command()
@@ -37,12 +37,9 @@ def poll(
     from runner.service.polling import polling
     from runner.service.until_stopped import until_stopped
     from runner.service.wiring import opened
-    from runner.settings import SettingsError
     from runner.tracing.recorder import Silence
 
-    settings = settings_with(registrations)
-    if settings.dataverse_url is None:
-        raise SettingsError("DATAVERSE_URL is not set: the embedded Dataverse runs its steps itself, without polling.")
+    settings = remote_settings_with(registrations)
     with opened(settings, Silence()) as service, polling(service, settings, tables) as looking:
         if once:
             found = looking.once(from_beginning=from_beginning)

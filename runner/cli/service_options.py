@@ -36,6 +36,19 @@ def settings_with(registrations: Path | None) -> Settings:
     return replace(settings, runner_registrations=registrations) if registrations else settings
 
 
+def remote_settings_with(registrations: Path | None) -> Settings:
+    """The same for a command that works for a Dataverse of another process. Raises SettingsError without one."""
+    from runner.settings import SettingsError
+
+    settings = settings_with(registrations)
+    if settings.dataverse_url is None:
+        raise SettingsError(
+            "DATAVERSE_URL is not set, and the embedded Dataverse lives in the process of `runner serve`, which works "
+            "for it alone. Give the address of an environment, or of `runner emulate`."
+        )
+    return settings
+
+
 def sink(quiet: bool) -> TraceSink:
     """The timeline on the terminal, or nobody."""
     if quiet:

@@ -11,7 +11,7 @@ from runner.cli.service_options import (
     place_of,
     quiet_option,
     registrations_option,
-    settings_with,
+    remote_settings_with,
     sink,
 )
 
@@ -30,7 +30,7 @@ def work(registrations: Path | None, concurrency: int, quiet: bool) -> None:
     from runner.service.wiring import opened
     from runner.service.workers import Workers
 
-    settings = settings_with(registrations)
+    settings = remote_settings_with(registrations)
     with opened(settings, sink(quiet)) as service, Workers(service, concurrency=concurrency) as workers:
         click.echo(f"Working for {place_of(settings)} (Ctrl-C ends it).")
         until_stopped(workers.wait)

@@ -1,0 +1,15 @@
+"""Commands that work for a Dataverse of another process refuse to start without one: theirs would be empty."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from runner.cli.main import runner
+
+
+@pytest.mark.parametrize("command", [["poll", "--once"], ["work"], ["listen"]], ids=" ".join)
+def test_without_an_environment_there_is_nothing_to_work_for(command, monkeypatch) -> None:
+    monkeypatch.delenv("DATAVERSE_URL", raising=False)
+    result = CliRunner().invoke(runner, command)
+    assert (result.exit_code, "DATAVERSE_URL is not set" in result.output) == (2, True)
