@@ -132,6 +132,18 @@ def test_a_coroutine_that_does_not_end_is_ended():
     assert isinstance(run(work, timeout=0.01).error, StepTimeoutError)
 
 
+def test_a_coroutine_that_never_lets_go_is_ended_too():
+    async def work(context):
+        while True:
+            pass
+
+    assert isinstance(run(work, timeout=0.01).error, StepTimeoutError)
+
+
+def test_what_a_plain_function_answers_is_of_no_interest():
+    assert run(lambda context: "done").error is None
+
+
 def test_a_function_that_does_not_end_is_ended():
     def work(context):
         while True:
