@@ -1,0 +1,48 @@
+"""The README leads everywhere, and what it shows works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from runner.cli.main import COMMANDS, runner
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINKS = re.findall(r"\]\(([^)#]+)\)", README)
+SHOWN = re.findall(r"^\.venv/bin/runner (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
+#: Commands that serve until they are stopped.
+SERVERS = {"emulate", "serve"}
+
+
+def test_every_guide_is_linked() -> None:
+    guides = {f"docs/{guide.name}" for guide in (ROOT / "docs").glob("*.md")}
+    assert guides <= set(LINKS)
+
+
+def test_every_link_leads_somewhere() -> None:
+    assert [link for link in LINKS if not link.startswith("http") and not (ROOT / link).exists()] == []
+
+
+def test_the_first_two_commands_are_targets_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    first_block = README.split("```")[1]
+    targets = re.findall(r"^make (\w+)", first_block, re.MULTILINE)
+    assert targets == ["simulate", "test"]
+    assert all(f"\n{target}:" in makefile for target in targets)
+
+
+@pytest.mark.parametrize("command", [shown for shown in SHOWN if shown.split()[0] not in SERVERS])
+def test_what_is_shown_works(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    result = CliRunner().invoke(runner, shlex.split(command))
+    assert result.exit_code == 0, result.output
+
+
+def test_what_is_shown_of_servers_is_there() -> None:
+    assert {shown.split()[0] for shown in SHOWN} - {"simulate", "check"} == SERVERS
+    assert set(COMMANDS) >= SERVERS
