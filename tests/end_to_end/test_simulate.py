@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from served_stripe import served_stripe
 
 from runner.cli.simulate import OUTCOMES as OFFERED
 from runner.simulation.outcomes import OUTCOMES
+from runner.stripe_simulator import StripeSimulator
 
 Simulate = Callable[..., Any]
+#: What a simulation signs in with where STRIPE_SECRET_KEY names no other test key.
+LOCAL_KEY = "sk_test_local"
 METADATA_KEYS = {"payment": "CRM_PaymentId", "sales_order": "CRM_SalesOrderId"}
 
 
@@ -111,6 +115,22 @@ def test_a_live_key_is_refused_and_not_shown(run: Simulate, monkeypatch: pytest.
     assert seen.exit_code == 2
     assert "Live keys are refused" in seen.said
     assert "verySecretIndeed" not in seen.said
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed-then-succeeded", "partially-refunded", "disputed", "none"])
+def test_another_server_that_speaks_stripes_api_will_do(simulate: Simulate, outcome: str) -> None:
+    """Its events are read from the API, as no webhook reaches us, and take the same road."""
+    with served_stripe(StripeSimulator(api_key=LOCAL_KEY)) as url:
+        seen = simulate("--stripe", url, "--outcome", outcome)
+    assert seen.document["problems"] == []
+    assert seen.document["status"] == OUTCOMES[outcome].status
+
+
+def test_a_checkout_page_elsewhere_needs_a_person(run: Simulate) -> None:
+    with served_stripe(StripeSimulator(api_key=LOCAL_KEY)) as url:
+        seen = run("--stripe", url, "--outcome", "checkout")
+    assert seen.exit_code == 2
+    assert "Only a customer can pay" in seen.said
 
 
 def test_the_timeline_reads_from_row_to_row(run: Simulate) -> None:

@@ -7,17 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from served_stripe import served_stripe
 
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
@@ -88,47 +87,6 @@ class Process:
         code = self._popen.wait(timeout=60)
         self._popen.stdout.close()
         return code
-
-
-@contextmanager
-def served_stripe(simulator: StripeSimulator) -> Iterator[str]:
-    """The simulator behind an address, so that its state survives whoever asks it."""
-    api = simulator.http_client()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            headers = dict(self.headers.items())
-            url = f"https://api.stripe.com{self.path}"
-            body, status, told = api.request(self.command.lower(), url, headers, self.rfile.read(length).decode())
-            content = body.encode()
-            self.send_response(status)
-            for name, value in told.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_DELETE = answer
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """A client that was killed is none."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def until(holds: Callable[[], object], seconds: float = 60) -> None:
