@@ -13,7 +13,7 @@ from typing import Any
 
 from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.processor import BATCH_SIZE, DrainSummary, PaymentProcessor
-from azure_bridge.queues.embedded import EmbeddedQueue
+from azure_bridge.queues import open_queue
 from azure_bridge.receiver import Accepted, Reception, StripeReceiver
 from azure_bridge.settlement import RetryPolicy
 from azure_bridge.tables import BridgeConfiguration
@@ -30,7 +30,6 @@ from runner.tracing.model import TraceSink
 from runner.tracing.recorder import Recorder
 
 EMBEDDED_URL = "http://embedded.dataverse.local"
-QUEUE_FILE = "queue.db"
 CRM_FILE = "dataverse.db"
 
 
@@ -63,7 +62,7 @@ class EmbeddedEnvironment:
             self.crm.register_api(api)
         self.client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=back_off))
         self.client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(self.crm)))
-        self.queue = EmbeddedQueue(directory / QUEUE_FILE, "payment-events", clock=clock)
+        self.queue = open_queue("payment-events", directory=directory, clock=clock)
         self._observer = TracingObserver(sink, clock)
         self._receiver = StripeReceiver(bridge, lambda: [webhook_secret], clock=clock, observer=self._observer)
         retries = RetryPolicy() if back_off else RetryPolicy(first=timedelta(0))
