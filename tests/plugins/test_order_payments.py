@@ -146,8 +146,10 @@ def test_money_that_arrives_makes_no_call_to_stripe(shop, order_id, pay_towards)
     assert shop.calls() == before
 
 
-def test_a_payment_without_an_order_concerns_none(shop) -> None:
+def test_a_payment_without_an_order_concerns_none(shop, order_id) -> None:
+    before = shop.order(order_id)
     shop.money_arrives(shop.create_payment("40.00"), "40.00")
+    assert shop.order(order_id) == before
 
 
 # --- the rule ----------------------------------------------------------------------------------------------

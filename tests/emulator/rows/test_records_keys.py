@@ -84,8 +84,8 @@ def test_an_alternate_key_is_given_once(crm, intent):
     "Rows", "Rows whose key columns are empty do not violate the key", "define-alternate-keys-entity"
 )
 def test_many_rows_may_have_no_key(crm):
-    crm.create("new_payment")
-    crm.create("new_payment")
+    first, second = crm.create("new_payment"), crm.create("new_payment")
+    assert first != second
 
 
 @pytest.mark.behaviour(
