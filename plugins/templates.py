@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue
@@ -39,8 +40,7 @@ class TextTemplate:
         """Raises TemplateConfigurationError: it is no template, or speaks of names there are not."""
         self._name = name
         try:
-            unknown = meta.find_undeclared_variables(_ENVIRONMENT.parse(source)) - NAMES
-            self._template = _ENVIRONMENT.from_string(source)
+            self._template, unknown = _compiled(source)
         except TemplateError as error:
             raise TemplateConfigurationError(f"{name} is no template: {error}. Correct {source!r}.") from error
         if unknown:
@@ -62,6 +62,14 @@ class TextTemplate:
                 f"The {self._name} for Stripe cannot be made from this row: {error}. "
                 "Ask your administrator to correct the step's configuration."
             ) from error
+
+
+@cache
+def _compiled(source: str) -> tuple[Template, frozenset[str]]:
+    """The template, and the names it speaks of that there are not. Many steps share few texts."""
+    parsed = _ENVIRONMENT.parse(source)
+    unknown = frozenset(meta.find_undeclared_variables(parsed)) - NAMES
+    return _ENVIRONMENT.from_string(parsed), unknown
 
 
 class _Columns:

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
-from defusedxml import DefusedXmlException, ElementTree
 
 from azure_bridge.queues.contract import (
     MessageTooLargeError,
@@ -251,6 +250,9 @@ def _authentication(endpoint: ServiceEndpoint) -> tuple[dict[str, str], dict[str
 
 def _settings(endpoint: ServiceEndpoint, invalid: type[NotificationFailed]) -> dict[str, str]:
     """``<settings><setting name="X-Key" value="v" /></settings>`` as a mapping."""
+    # Only an endpoint with named values pays for the import.
+    from defusedxml import DefusedXmlException, ElementTree
+
     try:
         root = ElementTree.fromstring(endpoint.auth_value or "<settings/>")
         settings = {setting.attrib["name"]: setting.attrib["value"] for setting in root.iter("setting")}

@@ -14,7 +14,6 @@ from azure_bridge.redaction import redact
 from dataverse_client.types import Entity
 from runner.execution.deadline import StepTimeoutError
 from runner.execution.host import Home, StepHost
-from runner.execution.isolation import run_isolated
 from runner.execution.step import Step
 from runner.plugin import MessageOperation, PluginContext
 from runner.tracing.model import StepFinished, StepStarted, TraceSink
@@ -64,6 +63,9 @@ def _run(execution: Execution, host: StepHost) -> None:
     step, started = execution.step, perf_counter()
     try:
         if step.isolation == "process":
+            # Only a step that asks for a process of its own pays for the import.
+            from runner.execution.isolation import run_isolated
+
             run_isolated(step, execution.context, host)
         else:
             with host.deadline:
