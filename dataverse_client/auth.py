@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import requests
 
 from dataverse_client.errors import AuthenticationError, DataverseError, DataverseUnavailableError
-
-if TYPE_CHECKING:
-    import msal  # type: ignore[import-untyped]
-
-PUBLIC_CLOUD = "https://login.microsoftonline.com"
+from dataverse_client.sessions import session_to
+from dataverse_client.sign_in import Ask, SignIn
 
 #: What Entra answers when the same question may succeed a moment later.
 _TRANSIENT = frozenset({"temporarily_unavailable", "server_error"})
@@ -36,8 +31,8 @@ class TokenProvider(Protocol):
         """
         ...
 
-    def invalidate(self) -> None:
-        """Forgets what is cached: Dataverse has refused it."""
+    def invalidate(self, token: str) -> None:
+        """Forgets ``token``, which Dataverse has refused. A newer one is kept."""
         ...
 
 
@@ -47,144 +42,107 @@ class NoAuthentication:
     def token(self) -> str:
         return ""
 
-    def invalidate(self) -> None:
+    def invalidate(self, token: str) -> None:
         """There is nothing to forget."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSecret:
-    """A client secret of the app registration."""
-
-    secret: str = field(repr=False)
-
-    def for_msal(self) -> str:
-        return self.secret
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
-    """A PEM file with the private key and the certificate; the thumbprint is computed from the latter.
-
-    Source: https://learn.microsoft.com/entra/msal/python/advanced/client-credentials
-    """
-
-    path: Path
-    passphrase: str | None = field(default=None, repr=False)
-
-    def for_msal(self) -> Mapping[str, str]:
-        """Raises AuthenticationError when the file cannot be read or lacks one of its two parts."""
-        try:
-            pem = self.path.read_text("ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            raise AuthenticationError(f"The client certificate {self.path} cannot be read: {error}") from error
-        for part in ("PRIVATE KEY", "CERTIFICATE"):
-            if f"{part}-----" not in pem:
-                raise AuthenticationError(f"{self.path} holds no {part}: it needs both, as PEM, in one file")
-        passphrase = {"passphrase": self.passphrase} if self.passphrase else {}
-        return {"private_key": pem, "public_certificate": pem, **passphrase}
-
-
 class EntraTokens:
-    """Tokens for the environment at ``url``, by the client credentials flow; MSAL keeps them in memory.
+    """Tokens for the environment at ``url``; MSAL keeps them in memory and renews them in time.
 
-    ``timeout`` is in seconds, for each request to Entra. ``authority`` is another host in a sovereign cloud, or a
-    served emulator.
-    ``session`` is the requests session those go through; one that ignores proxy variables by default.
-
-    Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
+    ``timeout`` is in seconds, for each request for a token. ``session`` is the requests session those go through;
+    without one, one that ignores proxy and certificate variables unless ``trust_env``.
     """
 
     def __init__(
         self,
         url: str,
-        tenant_id: str,
-        client_id: str,
-        credential: ClientSecret | ClientCertificate,
+        sign_in: SignIn,
         *,
-        authority: str = PUBLIC_CLOUD,
         session: requests.Session | None = None,
+        trust_env: bool = False,
         timeout: float = 20.0,
     ) -> None:
-        self._scopes = [f"{url.rstrip('/')}/.default"]
-        self._authority = f"{authority.rstrip('/')}/{tenant_id}"
-        self._client_id = client_id
-        self._credential = credential
-        self._http = _HttpClient(session or _session(), timeout)
-        self._application: msal.ConfidentialClientApplication | None = None
+        self._resource = url.rstrip("/")
+        self._sign_in = sign_in
+        self._http = _HttpClient(session or session_to(sign_in.place, trust_env=trust_env), timeout, sign_in.passing)
+        self._ask: Ask | None = None
+        self._given = ""
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"EntraTokens({self._scopes[0]!r}, client_id={self._client_id!r}, authority={self._authority!r})"
+        return f"EntraTokens({self._resource!r}, {self._sign_in!r})"
 
     def token(self) -> str:
         try:
-            answer = self._application_of_now().acquire_token_for_client(scopes=self._scopes)
-        except requests.RequestException as error:
-            raise DataverseUnavailableError(
-                f"Microsoft Entra at {self._authority} did not answer: {type(error).__name__}"
+            answer = self._ask_now()()
+        except requests.exceptions.SSLError as error:
+            raise AuthenticationError(
+                f"{self._asked()} shows a certificate that is not to be trusted: {error}"
             ) from error
+        except requests.RequestException as error:
+            raise DataverseUnavailableError(f"{self._asked()} did not answer: {_trouble(error)}") from error
         except ValueError as error:
             # MSAL's way to say that it does not know the tenant, or cannot read the key.
-            raise AuthenticationError(f"No token for {self._client_id}: {error}") from error
+            raise AuthenticationError(f"No token for {self._sign_in}: {error}") from error
         if "access_token" not in answer:
+            self._begin_anew()  # by the next time a certificate's file may have been replaced
             raise self._refused(answer)
-        return str(answer["access_token"])
+        self._given = str(answer["access_token"])
+        return self._given
 
-    def invalidate(self) -> None:
+    def invalidate(self, token: str) -> None:
+        # Of several threads whose token was refused, the first throws it away, and no other its successor.
+        if token == self._given:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
         # MSAL can drop single tokens only after asking Entra for its aliases; a new application asks for less.
         with self._lock:
-            self._application = None
+            self._ask, self._given = None, ""
 
-    def _application_of_now(self) -> msal.ConfidentialClientApplication:
+    def _ask_now(self) -> Ask:
         with self._lock:
-            if self._application is None:
-                import msal  # 0.3 seconds, which an emulator's user need not spend
+            if self._ask is None:
+                self._ask = self._sign_in.opened(self._resource, self._http)
+            return self._ask
 
-                self._application = msal.ConfidentialClientApplication(
-                    self._client_id,
-                    client_credential=self._credential.for_msal(),
-                    authority=self._authority,
-                    # Who names another authority vouches for it; MSAL would ask the public cloud whether it exists.
-                    instance_discovery=None if self._authority.startswith(PUBLIC_CLOUD) else False,
-                    http_client=self._http,
-                )
-            return self._application
+    def _asked(self) -> str:
+        return f"{self._sign_in.place}, asked for a token for {self._sign_in},"
 
     def _refused(self, answer: Mapping[str, Any]) -> DataverseError:
         reason = str(answer.get("error", "unknown_error"))
         kind = DataverseUnavailableError if reason in _TRANSIENT else AuthenticationError
         lines = str(answer.get("error_description") or "no description").splitlines()
         return kind(
-            f"Microsoft Entra gave application {self._client_id} no token: {reason}: {lines[0]}",
+            f"Microsoft Entra gave {self._sign_in} no token: {reason}: {lines[0]}",
             request_id=answer.get("correlation_id"),
         )
+
+
+def _trouble(error: requests.RequestException) -> str:
+    status = "" if error.response is None else f" {error.response.status_code}"
+    return f"{type(error).__name__}{status}"
 
 
 class _HttpClient:
     """The two calls MSAL makes, through a session and with a timeout that are ours."""
 
-    def __init__(self, session: requests.Session, timeout: float) -> None:
+    def __init__(self, session: requests.Session, timeout: float, passing: frozenset[int]) -> None:
         self._session = session
         self._timeout = timeout
+        self._passing = passing
 
     def post(self, url: str, **options: Any) -> requests.Response:
-        return _reached(self._session.post(url, timeout=self._timeout, **options))
+        return self._reached(self._session.post(url, timeout=self._timeout, **options))
 
     def get(self, url: str, **options: Any) -> requests.Response:
-        return _reached(self._session.get(url, timeout=self._timeout, **options))
+        return self._reached(self._session.get(url, timeout=self._timeout, **options))
 
     def close(self) -> None:
         self._session.close()
 
-
-def _reached(response: requests.Response) -> requests.Response:
-    """Raises requests.HTTPError where Entra is overloaded or down, which MSAL takes for a refusal."""
-    if response.status_code == 429 or response.status_code >= 500:
-        response.raise_for_status()
-    return response
-
-
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    return session
+    def _reached(self, response: requests.Response) -> requests.Response:
+        """Raises requests.HTTPError where the other side is overloaded or down, which MSAL takes for a refusal."""
+        if response.status_code in self._passing or response.status_code == 429 or response.status_code >= 500:
+            response.raise_for_status()
+        return response

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -22,6 +22,7 @@ from dataverse_client.auth import NoAuthentication, TokenProvider
 from dataverse_client.errors import DataverseUnavailableError, InvalidRequestError, UnexpectedResponseError
 from dataverse_client.exchange import Answer, Request, prefer
 from dataverse_client.retry import GATEWAY_STATUSES, RetrySettings, never_sent, read_retry_after
+from dataverse_client.sessions import session_to
 from dataverse_client.types import new_guid
 
 API_PATH = "/api/data/v9.2/"
@@ -69,7 +70,7 @@ class Transport:
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.root = _api_root(url, tokens)
-        self.session = session if session is not None else _pooled_session(trust_env)
+        self.session = session if session is not None else _pooled_session(url, trust_env)
         self._tokens = tokens
         self._retry = retry or RetrySettings()
         self._timeouts = timeouts or Timeouts()
@@ -109,7 +110,7 @@ class Transport:
             answer = self._exchange(call)
             if answer.status == 401 and not call.token_refreshed:
                 call.token_refreshed = True
-                self._tokens.invalidate()
+                self._tokens.invalidate(call.token)
                 answer = self._exchange(call)
         except requests.exceptions.SSLError as error:
             raise UnexpectedResponseError(
@@ -130,13 +131,14 @@ class Transport:
             "x-ms-client-request-id": new_guid(),
             "x-ms-correlation-id": call.correlation_id,
         }
+        call.token = self._tokens.token()
         prepared = requests.PreparedRequest()
         prepared.prepare(
             call.request.method,
             self.root + call.request.path,
             headers=headers,
             data=call.request.body,
-            auth=_Bearer(self._tokens.token()),
+            auth=_Bearer(call.token),
         )
         response = self._send(prepared, call.end)
         lower = {name.lower(): value for name, value in response.headers.items()}
@@ -174,6 +176,7 @@ class _Call:
     end: float
     attempts: int = 1
     in_doubt: bool = False
+    token: str = field(default="", repr=False)
     token_refreshed: bool = False
 
 
@@ -224,9 +227,8 @@ def _api_root(url: str, tokens: TokenProvider) -> str:
     return f"{parts.scheme}://{parts.netloc}{API_PATH}"
 
 
-def _pooled_session(trust_env: bool) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = trust_env
+def _pooled_session(url: str, trust_env: bool) -> requests.Session:
+    session = session_to(url, trust_env=trust_env)
     session.mount("https://", HTTPAdapter(pool_maxsize=32))
     session.mount("http://", HTTPAdapter(pool_maxsize=32))
     # The affinity cookie would tie all our traffic to one web server, and its limits to us.

@@ -19,6 +19,8 @@ from azure_bridge.redaction import register_secret
 __all__ = ["Settings", "SettingsError", "environment"]
 
 DATAVERSE_AUTHENTICATIONS = ("client-secret", "certificate", "managed-identity", "workload-identity", "none")
+#: Identities whose particulars the platform sets, as ``AZURE_...`` variables.
+_PLATFORM_IDENTITIES = ("managed-identity", "workload-identity")
 
 _LIVE_KEYS = ("sk_live_", "rk_live_")
 _YES = {"yes", "true", "1", "on"}
@@ -43,16 +45,34 @@ class Settings:
     emulator. Unset: what the credentials given are good for."""
 
     dataverse_tenant_id: str | None = None
-    """``DATAVERSE_TENANT_ID``: directory of the app registration."""
+    """``DATAVERSE_TENANT_ID``: directory of the app registration. With a workload identity, ``AZURE_TENANT_ID``
+    unless given."""
 
     dataverse_client_id: str | None = None
-    """``DATAVERSE_CLIENT_ID``: the app registration, or a user-assigned managed identity."""
+    """``DATAVERSE_CLIENT_ID``: the app registration, or a user-assigned managed identity. With a managed or workload
+    identity, ``AZURE_CLIENT_ID`` unless given."""
 
     dataverse_client_secret: str | None = field(default=None, repr=False)
     """``DATAVERSE_CLIENT_SECRET``."""
 
     dataverse_client_certificate: str | None = None
-    """``DATAVERSE_CLIENT_CERTIFICATE``: path of a PEM file with certificate and private key."""
+    """``DATAVERSE_CLIENT_CERTIFICATE``: path of a PEM or PKCS #12 (.pfx) file with certificate and private key."""
+
+    dataverse_client_certificate_password: str | None = field(default=None, repr=False)
+    """``DATAVERSE_CLIENT_CERTIFICATE_PASSWORD``: what the private key is encrypted with."""
+
+    azure_client_id: str | None = None
+    """``AZURE_CLIENT_ID``: a user-assigned identity of this machine. Azure's libraries read it for Service Bus and Key
+    Vault, as they read the three after it. None: the system-assigned identity."""
+
+    azure_tenant_id: str | None = None
+    """``AZURE_TENANT_ID``: directory of a workload identity."""
+
+    azure_federated_token_file: str | None = None
+    """``AZURE_FEDERATED_TOKEN_FILE``: where a workload identity's token is kept fresh."""
+
+    azure_authority_host: str | None = None
+    """``AZURE_AUTHORITY_HOST``: Microsoft Entra of a sovereign cloud, such as ``login.microsoftonline.us``."""
 
     runner_public_url: str = "http://127.0.0.1:8080"
     """``RUNNER_PUBLIC_URL``: where Dataverse and Stripe reach ``runner serve``."""
@@ -130,6 +150,8 @@ def _read(environ: Mapping[str, str]) -> Settings:
         except ValueError as error:
             problems.append(f"{each.name.upper()} {error}")
     values.setdefault("dataverse_auth", _authentication(values))
+    if values["dataverse_auth"] in _PLATFORM_IDENTITIES:
+        values = _named_by_platform(values) | values
     settings = Settings(**values)  # type: ignore[arg-type]  # each value was converted to its field's type
     _register_secrets(settings)
     problems += [problem for check in _CHECKS for problem in check(settings)]
@@ -160,6 +182,12 @@ def _authentication(values: Mapping[str, object]) -> str:
     if "dataverse_client_secret" in values:
         return "client-secret"
     return "certificate" if "dataverse_client_certificate" in values else "none"
+
+
+def _named_by_platform(values: Mapping[str, object]) -> dict[str, object]:
+    """What Azure says of the identity it gave this machine, where we are told nothing else of Dataverse."""
+    names = {"dataverse_client_id": "azure_client_id", "dataverse_tenant_id": "azure_tenant_id"}
+    return {ours: values[theirs] for ours, theirs in names.items() if theirs in values}
 
 
 def _register_secrets(settings: Settings) -> None:
@@ -198,6 +226,7 @@ def _check_dataverse(settings: Settings) -> Iterator[str]:
 _NEEDED: Mapping[str, tuple[str, ...]] = {
     "client-secret": ("dataverse_tenant_id", "dataverse_client_id", "dataverse_client_secret"),
     "certificate": ("dataverse_tenant_id", "dataverse_client_id", "dataverse_client_certificate"),
+    "workload-identity": ("dataverse_tenant_id", "dataverse_client_id", "azure_federated_token_file"),
 }
 
 

@@ -58,6 +58,23 @@ def test_dotenv_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: py
     assert environment()["PAYMENT_EVENTS_QUEUE"] == "from-file"
 
 
+POD = {"AZURE_CLIENT_ID": "pod", "AZURE_TENANT_ID": "contoso", "AZURE_FEDERATED_TOKEN_FILE": "token"}
+
+
+def test_what_azure_says_of_its_identity_counts_where_nothing_else_is_said_of_dataverse() -> None:
+    settings = Settings.load({**POD, "DATAVERSE_AUTH": "workload-identity", "DATAVERSE_CLIENT_ID": "other"})
+    assert (settings.dataverse_tenant_id, settings.dataverse_client_id) == ("contoso", "other")
+
+
+def test_the_machines_identity_is_not_that_of_an_app_registration() -> None:
+    assert "DATAVERSE_CLIENT_ID is not set" in refused(**{**REAL, **POD, "DATAVERSE_CLIENT_ID": ""})
+
+
+def test_a_workload_identity_needs_its_token_file() -> None:
+    environ = {**POD, "DATAVERSE_URL": REAL["DATAVERSE_URL"], "DATAVERSE_AUTH": "workload-identity"}
+    assert "AZURE_FEDERATED_TOKEN_FILE is not set" in refused(**{**environ, "AZURE_FEDERATED_TOKEN_FILE": ""})
+
+
 @pytest.mark.parametrize(
     ("environ", "auth"),
     [

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from types import NoneType
+from typing import TYPE_CHECKING, Any
 
 from azure_bridge.secrets import Secrets
 from dataverse_client.errors import AccessDeniedError, AuthenticationError, DataverseError
+from dataverse_client.sign_in import Application, ManagedIdentity, SignIn
 from runner.doctor.diagnosis import Diagnosis, failed, ok, warning
 from runner.registrations.deploy.endpoints import Site
 from runner.registrations.deploy.plan import make_plan
@@ -21,19 +23,25 @@ SIGN_IN = "Dataverse sign-in"
 TABLES = "tables"
 REGISTRATIONS = "registrations"
 
+_ADVICE: dict[type[Any], str] = {
+    NoneType: "Set DATAVERSE_AUTH and what it needs.",
+    Application: "Check the tenant, the client id, and when the secret or certificate expires.",
+    ManagedIdentity: "Assign the identity to this app or machine; name a user-assigned one with AZURE_CLIENT_ID.",
+}
 
-def sign_in(client: DataverseClient) -> Diagnosis:
-    """Who Dataverse takes us for."""
+
+def sign_in(client: DataverseClient, identity: SignIn | None) -> Diagnosis:
+    """Who Dataverse takes us for, and by which identity."""
     try:
         me = client.who_am_i()
     except AuthenticationError as error:
-        return failed(SIGN_IN, str(error), "Check DATAVERSE_TENANT_ID, DATAVERSE_CLIENT_ID and the secret's expiry.")
+        return failed(SIGN_IN, str(error), _ADVICE[type(identity)])
     except AccessDeniedError as error:
-        advice = "Add the app registration as an application user of this environment, and give it a security role."
+        advice = f"Add {identity} as an application user of this environment, and give it a security role."
         return failed(SIGN_IN, str(error), advice)
     except DataverseError as error:
         return failed(SIGN_IN, str(error), "Check DATAVERSE_URL, and whether the environment is up.")
-    return ok(SIGN_IN, f"user {me.user_id} of organization {me.organization_id}")
+    return ok(SIGN_IN, f"user {me.user_id} of organization {me.organization_id}, by {identity or 'no identity at all'}")
 
 
 def tables(client: DataverseClient, registrations: Registrations) -> Iterator[Diagnosis]:

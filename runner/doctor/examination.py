@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from azure_bridge.clock import SystemClock
 from azure_bridge.secrets import SecretError, Secrets
-from runner.connection import connect
+from runner.connection import connect, sign_in
 from runner.doctor import dataverse, queues, stripe_account
 from runner.doctor.diagnosis import Diagnosis, Health, failed, ok, skipped
 from runner.registrations.deploy.endpoints import Site
@@ -57,13 +57,8 @@ def _dataverse(settings: Settings, registrations: Registrations | None) -> Itera
     if settings.dataverse_url is None:
         yield skipped(dataverse.SIGN_IN, "DATAVERSE_URL is not set: Dataverse is embedded")
         return
-    try:
-        client = connect(settings)
-    except SettingsError as error:
-        yield failed(dataverse.SIGN_IN, str(error), "Install it, or choose another DATAVERSE_AUTH.")
-        return
-    with client:
-        signed_in = dataverse.sign_in(client)
+    with connect(settings) as client:
+        signed_in = dataverse.sign_in(client, sign_in(settings))
         yield signed_in
         if signed_in.health is not Health.OK or registrations is None:
             return

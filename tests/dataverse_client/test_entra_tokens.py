@@ -14,11 +14,13 @@ import responses
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-from dataverse_client.auth import ClientCertificate, ClientSecret, EntraTokens, NoAuthentication
+from dataverse_client.auth import EntraTokens, NoAuthentication
 from dataverse_client.client import DataverseClient
 from dataverse_client.errors import AuthenticationError, DataverseUnavailableError
+from dataverse_client.sign_in import Application, ClientCertificate, ClientSecret, FederatedToken
 
 URL = "https://contoso.crm.dynamics.com"
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -50,7 +52,11 @@ def entra() -> Iterator[responses.RequestsMock]:
 
 @pytest.fixture
 def tokens() -> EntraTokens:
-    return EntraTokens(URL, TENANT, CLIENT, ClientSecret(SECRET))
+    return signed_in_with(ClientSecret(SECRET))
+
+
+def signed_in_with(credential, **options) -> EntraTokens:
+    return EntraTokens(URL, Application(TENANT, CLIENT, credential), **options)
 
 
 def token_requests(entra: responses.RequestsMock) -> list[dict[str, list[str]]]:
@@ -76,10 +82,19 @@ def test_a_token_is_kept_until_it_expires(entra, tokens):
 
 
 def test_a_refused_token_is_forgotten(entra, tokens):
-    tokens.token()
-    tokens.invalidate()
+    tokens.invalidate(tokens.token())
 
     assert tokens.token() == "token-2"
+
+
+def test_a_late_refusal_does_not_cost_the_newer_token(entra, tokens):
+    old = tokens.token()
+    tokens.invalidate(old)
+    new = tokens.token()
+    tokens.invalidate(old)
+
+    assert tokens.token() == new
+    assert len(token_requests(entra)) == 2
 
 
 def test_the_client_renews_a_token_dataverse_refuses(entra, tokens):
@@ -140,7 +155,7 @@ def test_requests_to_entra_have_a_timeout(entra):
             seen.append(options["timeout"])
             return super().send(request, **options)
 
-    EntraTokens(URL, TENANT, CLIENT, ClientSecret(SECRET), session=Session(), timeout=7.5).token()
+    signed_in_with(ClientSecret(SECRET), session=Session(), timeout=7.5).token()
 
     assert set(seen) == {7.5}
 
@@ -174,7 +189,7 @@ def certificate(key: rsa.RSAPrivateKey, tmp_path: Path) -> Callable[..., Path]:
 def test_a_certificate_buys_a_token_with_a_signed_assertion(entra, certificate, passphrase):
     path = certificate(passphrase=passphrase.encode() if passphrase else None)
 
-    assert EntraTokens(URL, TENANT, CLIENT, ClientCertificate(path, passphrase)).token() == "token-1"
+    assert signed_in_with(ClientCertificate(path, passphrase)).token() == "token-1"
 
     [request] = token_requests(entra)
     assert request["client_assertion"][0].count(".") == 2
@@ -188,20 +203,104 @@ def test_a_certificate_file_with_one_half_says_which_is_missing(entra, certifica
     path = certificate(**parts)
 
     with pytest.raises(AuthenticationError, match=f"holds no {missing}"):
-        EntraTokens(URL, TENANT, CLIENT, ClientCertificate(path)).token()
+        signed_in_with(ClientCertificate(path)).token()
 
 
 def test_a_certificate_file_that_is_not_there_is_named(entra, tmp_path):
     with pytest.raises(AuthenticationError, match=r"nothing\.pem cannot be read"):
-        EntraTokens(URL, TENANT, CLIENT, ClientCertificate(tmp_path / "nothing.pem")).token()
+        signed_in_with(ClientCertificate(tmp_path / "nothing.pem")).token()
 
 
 def test_a_wrong_passphrase_is_an_authentication_error(entra, certificate):
     path = certificate(passphrase=b"open sesame")
 
     with pytest.raises(AuthenticationError) as refusal:
-        EntraTokens(URL, TENANT, CLIENT, ClientCertificate(path, "hunter2")).token()
+        signed_in_with(ClientCertificate(path, "hunter2")).token()
     assert "hunter2" not in str(refusal.value)
+
+
+def test_a_certificate_may_come_as_pkcs12(entra, key, certificate, tmp_path):
+    leaf = x509.load_pem_x509_certificate(certificate(with_key=False).read_bytes())
+    path = tmp_path / "client.pfx"
+    hiding = serialization.BestAvailableEncryption(b"open sesame")
+    path.write_bytes(pkcs12.serialize_key_and_certificates(b"runner", key, leaf, None, hiding))
+
+    assert signed_in_with(ClientCertificate(path, "open sesame")).token() == "token-1"
+    with pytest.raises(AuthenticationError):
+        signed_in_with(ClientCertificate(path, "hunter2")).token()
+
+
+def test_a_certificate_that_was_refused_is_read_again(entra, certificate):
+    tokens = signed_in_with(ClientCertificate(certificate()))
+    refuse(entra, 401, error="invalid_client", error_description="AADSTS700027: The certificate has expired.")
+    with pytest.raises(AuthenticationError, match="AADSTS700027"):
+        tokens.token()
+
+    certificate(with_key=False)
+
+    with pytest.raises(AuthenticationError, match="holds no PRIVATE KEY"):
+        tokens.token()
+
+
+@pytest.fixture
+def federated(tmp_path: Path) -> Path:
+    """The file in which Kubernetes keeps a service account's token fresh."""
+    path = tmp_path / "azure-identity-token"
+    path.write_text("first.signed.token\n")
+    return path
+
+
+def test_a_federated_token_is_read_anew_for_each_token_request(entra, federated):
+    tokens = signed_in_with(FederatedToken(federated))
+    tokens.invalidate(tokens.token())
+    federated.write_text("second.signed.token\n")
+    tokens.token()
+
+    assert [request["client_assertion"] for request in token_requests(entra)] == [
+        ["first.signed.token"],
+        ["second.signed.token"],
+    ]
+
+
+def test_a_federated_token_is_read_anew_when_a_token_expires(entra, federated):
+    answer = {"access_token": "brief", "expires_in": 1, "token_type": "Bearer"}
+    entra.replace(responses.POST, TOKEN_ENDPOINT, json=answer)
+    tokens = signed_in_with(FederatedToken(federated))
+    tokens.token()
+    federated.write_text("second.signed.token")
+    tokens.token()
+
+    first, second = token_requests(entra)
+    assert (first["client_assertion"], second["client_assertion"]) == (["first.signed.token"], ["second.signed.token"])
+    assert first["client_assertion_type"] == ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"]
+
+
+def test_a_federated_token_that_is_not_there_yet_is_named(entra, federated):
+    tokens = signed_in_with(FederatedToken(federated))
+    federated.write_text("")
+    with pytest.raises(AuthenticationError, match=r"azure-identity-token is empty"):
+        tokens.token()
+    federated.unlink()
+    with pytest.raises(AuthenticationError, match=r"azure-identity-token cannot be read"):
+        tokens.token()
+
+
+@pytest.mark.parametrize("host", ["https://login.microsoftonline.us/", "login.microsoftonline.us"])
+def test_a_sovereign_cloud_has_its_own_authority(host):
+    assert Application(TENANT, CLIENT, ClientSecret(SECRET), host).place == f"https://login.microsoftonline.us/{TENANT}"
+
+
+@pytest.mark.parametrize(
+    ("credential", "called"),
+    [
+        (ClientSecret(SECRET), "a client secret"),
+        (ClientCertificate(Path("app.pem"), SECRET), "the certificate app.pem"),
+        (FederatedToken(Path("token")), "the federated token in token"),
+    ],
+)
+def test_a_way_to_sign_in_says_what_it_is_and_no_secret(credential, called):
+    assert str(Application(TENANT, CLIENT, credential)) == f"application {CLIENT} with {called}"
+    assert SECRET not in repr(Application(TENANT, CLIENT, credential))
 
 
 def test_an_emulator_is_sent_no_token(entra):

@@ -211,7 +211,8 @@ class CountingTokens:
     def token(self) -> str:
         return f"token-{self.invalidations}"
 
-    def invalidate(self) -> None:
+    def invalidate(self, token: str) -> None:
+        assert token == self.token()
         self.invalidations += 1
 
 
@@ -238,7 +239,7 @@ class NoTokens:
     def token(self) -> str:
         raise DataverseUnavailableError("Microsoft Entra did not answer")
 
-    def invalidate(self) -> None: ...
+    def invalidate(self, token: str) -> None: ...
 
 
 def test_without_a_token_even_a_create_may_be_tried_again(send, time):

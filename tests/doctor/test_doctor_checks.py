@@ -10,7 +10,9 @@ from azure_bridge.queues.contract import QueueMessage
 from azure_bridge.secrets import Secrets
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
+from dataverse_client.errors import AuthenticationError
 from dataverse_client.retry import RetrySettings
+from dataverse_client.sign_in import Application, ClientSecret, ManagedIdentity
 from runner.doctor import dataverse, queues, stripe_account
 from runner.doctor.diagnosis import Health
 from runner.emulator.adapter import EmbeddedAdapter
@@ -73,12 +75,30 @@ def register(account, url=PUBLIC + HOOK, **more):
 
 
 def test_who_signs_in_is_told(client):
-    assert dataverse.sign_in(client).finding.startswith(f"user {client.who_am_i().user_id} of organization ")
+    found = dataverse.sign_in(client, ManagedIdentity("7"))
+    assert found.finding.startswith(f"user {client.who_am_i().user_id} of organization ")
+    assert found.finding.endswith(", by user-assigned managed identity 7")
+
+
+@pytest.mark.parametrize(
+    ("identity", "advice"),
+    [
+        (Application("t", "c", ClientSecret("s")), "when the secret or certificate expires"),
+        (ManagedIdentity(), "AZURE_CLIENT_ID"),
+        (None, "Set DATAVERSE_AUTH"),
+    ],
+)
+def test_an_identity_that_is_refused_is_advised_on(identity, advice):
+    class Refused:
+        def who_am_i(self):
+            raise AuthenticationError("refused")
+
+    assert advice in dataverse.sign_in(Refused(), identity).advice
 
 
 def test_an_environment_that_is_away_is_a_failure():
     nobody = DataverseClient("http://127.0.0.1:9", tokens=NoAuthentication(), retry=RetrySettings(attempts=1))
-    assert dataverse.sign_in(nobody).advice == "Check DATAVERSE_URL, and whether the environment is up."
+    assert dataverse.sign_in(nobody, None).advice == "Check DATAVERSE_URL, and whether the environment is up."
 
 
 def test_columns_of_steps_images_and_bridge_are_looked_for(client):

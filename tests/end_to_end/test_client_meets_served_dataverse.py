@@ -8,11 +8,12 @@ import pytest
 import requests
 
 from azure_bridge.clock import SystemClock
-from dataverse_client.auth import ClientSecret, EntraTokens, NoAuthentication
+from dataverse_client.auth import EntraTokens, NoAuthentication
 from dataverse_client.batch import Create, Update
 from dataverse_client.client import DataverseClient
 from dataverse_client.errors import AuthenticationError, ConcurrencyConflictError, NotFoundError, ThrottledError
 from dataverse_client.retry import RetrySettings
+from dataverse_client.sign_in import Application, ClientSecret
 from dataverse_client.types import Entity, Money, OrderExpression, PagingInfo, QueryExpression, new_guid
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
@@ -94,7 +95,7 @@ def test_a_batch_carries_each_result_on_its_own(client):
 def tokens(url, certificate, client_id=APPLICATION):
     session = requests.Session()
     session.verify = str(certificate.authority)
-    return EntraTokens(url, "contoso.example", client_id, ClientSecret("any"), authority=url, session=session)
+    return EntraTokens(url, Application("contoso.example", client_id, ClientSecret("any"), url), session=session)
 
 
 def test_msal_signs_an_application_in(crm, site, certificate):

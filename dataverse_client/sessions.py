@@ -1,0 +1,36 @@
+"""HTTP sessions that read the proxies and the certificate authorities of the environment once, not for every request.
+
+Source: https://requests.readthedocs.io/en/latest/user/advanced/#proxies
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import requests
+
+
+def session_to(url: str, *, trust_env: bool = False) -> requests.Session:
+    """A session for requests to the host of ``url``.
+
+    With ``trust_env`` it honours ``HTTPS_PROXY``, ``NO_PROXY`` and ``REQUESTS_CA_BUNDLE``; never a .netrc file, which
+    would put a password in the place of our tokens. This machine is not reached by way of a proxy.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    if trust_env:
+        with requests.Session() as asked:
+            found = asked.merge_environment_settings(url, {}, None, None, None)
+        session.verify = found["verify"]
+        session.proxies = {} if _is_near(urlsplit(url).hostname or "") else dict(found["proxies"])
+    return session
+
+
+def _is_near(host: str) -> bool:
+    """Loopback and link-local: the machine itself, and the identity endpoints Azure gives it."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_link_local
