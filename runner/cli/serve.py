@@ -47,19 +47,22 @@ def serve(
     """Receive Dataverse's notifications and Stripe's events, and run the steps and the bridge on them.
 
     Dataverse posts to /dataverse/webhook, Stripe to /stripe/webhook. With nothing configured Dataverse is embedded,
-    at /api/data/v9.2/, and Stripe is a simulator. Ctrl-C ends it once what it holds is finished.
+    at /api/data/v9.2/, and Stripe is a simulator, at /v1/. Ctrl-C ends it once what it holds is finished.
 
     \b
-    Try:
+    Try, with the intent's id of the first answer in the second request:
       runner serve
       curl http://127.0.0.1:8080/api/data/v9.2/new_payments -H 'Content-Type: application/json' \\
         -H 'Prefer: return=representation' -d '{"new_name": "Invoice 7", "new_amount": 19.99}'
+      curl http://127.0.0.1:8080/v1/payment_intents/pi_.../confirm -u sk_test_simulator: \\
+        -d payment_method=pm_card_visa -d return_url=https://example.com/
     """
+    from runner.service.stripe_webhooks import simulated_webhooks
     from runner.service.wiring import opened
     from runner.service.workers import Workers
     from runner.tracing.recorder import FanOut
     from runner.web.server import Server, listen, url_of
-    from runner.web.serving.app import ServeApp
+    from runner.web.serving.app import STRIPE_HOOK, ServeApp
     from runner.web.serving.metrics import Metrics
 
     settings, metrics = settings_with(registrations), Metrics()
@@ -71,8 +74,9 @@ def serve(
         app = ServeApp(service, metrics, lambda: workers is None or workers.are_alive)
         closing.callback(app.close)
         url = url_of(bound, host, secure=False)
+        stop_sending = closing.enter_context(simulated_webhooks(service, f"{url}{STRIPE_HOOK}"))
         said = json.dumps({"url": url}) if as_json else _welcome(url, host, settings, service)
-        Server(app, bound).serve_until_stopped(lambda: click.echo(said))
+        Server(app, bound).serve_until_stopped(lambda: click.echo(said), stop_sending)
 
 
 def _welcome(url: str, host: str, settings: Settings, service: Service) -> str:
@@ -84,7 +88,9 @@ def _welcome(url: str, host: str, settings: Settings, service: Service) -> str:
         f"plug-ins are those of {settings.runner_registrations}.",
     ]
     if service.emulator is not None:
-        lines.append(f"Its Web API is at {url}/api/data/v9.2/.")
+        lines.append(f"Dataverse's Web API is at {url}/api/data/v9.2/.")
+    if (simulator := service.stripe.simulator) is not None:
+        lines.append(f"Stripe's API is at {url}/v1/, with the key {simulator.api_key}.")
     if not service.credentials and not is_loopback(host):
         lines.append(
             "Warning: no DATAVERSE_WEBHOOK_KEY is set, so notifications from other machines are refused. Set the key "

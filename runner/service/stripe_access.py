@@ -8,7 +8,7 @@ import stripe
 
 from azure_bridge.clock import Clock
 from runner.settings import Settings
-from runner.stripe_simulator import StripeSimulator
+from runner.stripe_simulator import WEBHOOK_SECRET, StripeSimulator
 from runner.tracing.model import TraceSink
 from runner.tracing.stripe_calls import TracingHTTPClient
 
@@ -30,9 +30,9 @@ class StripeAccess:
 def stripe_access(settings: Settings, clock: Clock, sink: TraceSink) -> StripeAccess:
     """Access as ``STRIPE_SECRET_KEY`` and ``STRIPE_API_BASE`` say; the simulator without both."""
     if not settings.stripe_secret_key and not settings.stripe_api_base:
-        simulator = StripeSimulator(clock=clock)
+        secrets = settings.stripe_webhook_secret or (WEBHOOK_SECRET,)
+        simulator = StripeSimulator(clock=clock, webhook_secret=secrets[0])
         client = _client(simulator.api_key, simulator.http_client(), None, clock, sink)
-        secrets = settings.stripe_webhook_secret or (simulator.webhook_secret,)
         return StripeAccess("in-process simulator", client, secrets, simulator)
     transport = stripe.RequestsClient(timeout=_TIMEOUT)
     key = settings.stripe_secret_key or "sk_test_local"

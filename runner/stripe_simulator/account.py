@@ -7,7 +7,7 @@ import random
 import string
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -67,6 +67,8 @@ class Account:
     checkouts: dict[str, Checkout] = field(default_factory=dict)
     #: Intent id to the id of the checkout session that made it.
     checkout_of: dict[str, str] = field(default_factory=dict)
+    #: Called with each event as it happens, inside the step that made it.
+    listeners: list[Callable[[JSON], None]] = field(default_factory=list)
     _deadlines: list[tuple[int, str, str]] = field(default_factory=list)
     _objects: defaultdict[str, dict[str, JSON]] = field(default_factory=lambda: defaultdict(dict))
     _cause: Cause = field(default_factory=Cause)
@@ -124,7 +126,7 @@ class Account:
         data: JSON = {"object": copied(resource)}
         if before is not None:
             data["previous_attributes"] = {k: v for k, v in before.items() if resource.get(k) != v}
-        self.add(
+        event = self.add(
             {
                 "id": self.ids.new("evt"),
                 "object": "event",
@@ -137,3 +139,5 @@ class Account:
                 "type": event_type,
             }
         )
+        for listener in self.listeners:
+            listener(event)

@@ -9,6 +9,8 @@ Source: https://docs.stripe.com/api
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -153,8 +155,8 @@ def _read(request_id: str, method: str, url: str, headers: Mapping[str, str], bo
 
 
 def _authenticate(request: Request, api_key: str) -> None:
-    """Source: https://docs.stripe.com/keys"""
-    given = request.authorization.removeprefix("Bearer ")
+    """Source: https://docs.stripe.com/api/authentication"""
+    given = _key_in(request.authorization)
     if "_live_" in given:
         message = "The simulator holds no live data and refuses live keys. Use its own test key."
         raise StripeRefusal(401, message)
@@ -163,6 +165,17 @@ def _authenticate(request: Request, api_key: str) -> None:
     if request.stripe_account:
         message = f"The provided key does not have access to account '{request.stripe_account}'."
         raise StripeRefusal(403, message, code="account_invalid")
+
+
+def _key_in(authorization: str) -> str:
+    """The key, as a bearer token or, as ``curl -u`` sends it, as a user without a password."""
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return value or authorization
+    try:
+        return b64decode(value, validate=True).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
 def _refused(refused: StripeRefusal, request: Request) -> Saved:

@@ -1,6 +1,6 @@
 """What belongs to the merchant: the account, its balance and its webhook endpoints.
 
-Nothing is sent to an endpoint's URL: see ``StripeSimulator.deliveries``.
+Who sends the events to an endpoint's URL: see ``StripeSimulator.listen`` and ``deliveries``.
 
 Source: https://docs.stripe.com/api/webhook_endpoints
 """

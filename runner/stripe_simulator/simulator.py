@@ -12,7 +12,7 @@ import stripe
 from azure_bridge.clock import Clock, SystemClock
 from runner.stripe_simulator import attempts, checkout, deadlines, disputes, payment_intents, refunds, webhooks
 from runner.stripe_simulator.account import Account, Ids
-from runner.stripe_simulator.api import Api, RequestRecord
+from runner.stripe_simulator.api import Answer, Api, RequestRecord
 from runner.stripe_simulator.errors import CardDeclined
 from runner.stripe_simulator.faults import Fault
 from runner.stripe_simulator.http import SimulatorClient
@@ -59,6 +59,10 @@ class StripeSimulator:
         """``options`` are the SDK's own, such as ``max_network_retries``; a retry follows at once."""
         return stripe.StripeClient(self.api_key, http_client=self.http_client(), **options)
 
+    def answer(self, method: str, url: str, headers: Mapping[str, str], body: str) -> Answer:
+        """What the API answers to a request, whoever carried it. Raises ConnectionReset where a fault asks for it."""
+        return self._api.answer(method, url, headers, body)
+
     @property
     def requests(self) -> Sequence[RequestRecord]:
         """Every request that came in, in order, answered or not."""
@@ -94,6 +98,18 @@ class StripeSimulator:
         made = [webhooks.deliver(event, self.webhook_secret, timestamp) for event in chosen]
         made = webhooks.twice(made) if twice else made
         return made if shuffle is None else webhooks.shuffled(made, shuffle)
+
+    def listen(self, listener: Callable[[JSON], None]) -> list[JSON]:
+        """Call ``listener`` with each event from now on, as it happens. Returns those not acknowledged so far."""
+        with self._account.lock:
+            self._account.listeners.append(listener)
+            return [event for event in self._account.all("event") if event["pending_webhooks"]]
+
+    @property
+    def webhook_endpoints(self) -> list[JSON]:
+        """Copies of the account's endpoints, oldest first."""
+        with self._account.lock:
+            return [copied(endpoint) for endpoint in self._account.all("webhook_endpoint")]
 
     def let_time_pass(self) -> None:
         """Do what fell due by the clock: sessions expire, held money is let go. Each request does so, too."""

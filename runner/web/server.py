@@ -81,6 +81,10 @@ def url_of(bound: socket.socket, host: str, *, secure: bool) -> str:
     return f"{'https' if secure else 'http'}://{name}:{bound.getsockname()[1]}"
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Server(uvicorn.Server):
     """Serves an ASGI application on a bound socket and says when it does."""
 
@@ -99,14 +103,14 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._bound = bound
-        self._when_ready: Callable[[], None] = lambda: None
+        self._when_ready = self._when_stopping = _nothing
 
-    def serve_until_stopped(self, when_ready: Callable[[], None]) -> None:
+    def serve_until_stopped(self, when_ready: Callable[[], None], when_stopping: Callable[[], None] = _nothing) -> None:
         """Serve until Ctrl-C or SIGTERM, or until ``should_exit`` is set; requests being answered are finished.
 
-        ``when_ready`` is called once the first request would be answered.
+        ``when_ready`` is called once the first request would be answered, ``when_stopping`` before no further one is.
         """
-        self._when_ready = when_ready
+        self._when_ready, self._when_stopping = when_ready, when_stopping
         with _Termination(), asyncio.Runner(loop_factory=_event_loop) as runner:
             runner.run(self.serve(sockets=[self._bound]))
 
@@ -114,6 +118,10 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._when_stopping()
+        await super().shutdown(sockets)
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

@@ -18,13 +18,15 @@ from runner.web.dataverse.host import application
 from runner.web.dataverse.start_page import Facts
 from runner.web.serving.hooks import DataverseHook, StripeHook
 from runner.web.serving.metrics import CONTENT_TYPE, Metrics
+from runner.web.stripe_api import PREFIX as STRIPE_API
+from runner.web.stripe_api import StripeApi
 
 DATAVERSE_HOOK = "/dataverse/webhook"
 STRIPE_HOOK = "/stripe/webhook"
 
 
 class ServeApp:
-    """The hooks take the short way; health and figures are pages; the rest is the embedded Dataverse's, if there is."""
+    """The hooks take the short way; health and figures are pages; the rest is the embedded Dataverse's and Stripe's."""
 
     def __init__(self, service: Service, metrics: Metrics, workers_alive: Callable[[], bool]) -> None:
         self._closing = ExitStack()
@@ -39,11 +41,19 @@ class ServeApp:
             dataverse = application(service.emulator, Facts(service.stripe.title, None, False))
             self._closing.callback(dataverse.close)
             self._elsewhere = dataverse
+        self._stripe = None if service.stripe.simulator is None else StripeApi(service.stripe.simulator)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        app = self._hooks.get(path) or (self._pages if path in _PAGES else self._elsewhere)
+        app = self._hooks.get(path) or self._slow_app(path)
         await app(scope, receive, send)
+
+    def _slow_app(self, path: str) -> ASGIApp:
+        if path in _PAGES:
+            return self._pages
+        if self._stripe is not None and path.startswith(STRIPE_API):
+            return self._stripe
+        return self._elsewhere
 
     def close(self) -> None:
         """Let the requests being answered come to their end."""
