@@ -9,8 +9,10 @@ read if present; variables that are really set win over it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -97,13 +99,20 @@ class Settings:
     """``SERVICEBUS_CONNECTION_STRING``. Neither this nor the namespace: the embedded queue."""
 
     servicebus_namespace: str | None = None
-    """``SERVICEBUS_NAMESPACE``: ``contoso.servicebus.windows.net``, reached with this machine's identity."""
+    """``SERVICEBUS_NAMESPACE``: ``contoso.servicebus.windows.net``, reached with this machine's identity. Unset: what
+    Azure Functions calls ``SERVICEBUS__fullyQualifiedNamespace``."""
 
     dataverse_events_queue: str = "dataverse-events"
     """``DATAVERSE_EVENTS_QUEUE``."""
 
     payment_events_queue: str = "payment-events"
     """``PAYMENT_EVENTS_QUEUE``."""
+
+    reconcile_since: timedelta = timedelta(days=2)
+    """``RECONCILE_SINCE``: how far back a reconciliation by Azure Functions' timer looks, such as ``12h`` or ``2d``."""
+
+    reconcile_fix: bool = True
+    """``RECONCILE_FIX``: whether it puts right what differs, or only tells."""
 
     key_vault_url: str | None = None
     """``KEY_VAULT_URL``. None: ``${keyvault:}`` references are refused."""
@@ -142,7 +151,7 @@ def _read(environ: Mapping[str, str]) -> Settings:
     problems: list[str] = []
     values: dict[str, object] = {}
     for each in fields(Settings):
-        text = environ.get(each.name.upper(), "").strip()
+        text = (environ.get(each.name.upper()) or environ.get(_ELSEWHERE_CALLED.get(each.name, ""), "")).strip()
         if not text:
             continue
         try:
@@ -171,11 +180,25 @@ def _comma_separated(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def age(text: str) -> timedelta:
+    """``90m``, ``12h`` or ``7d``. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,5})([mhd])", text)
+    if match is None:
+        raise ValueError(f"is {text!r}; write an age such as 90m, 12h or 7d.")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
 _CONVERTERS: Mapping[str, Callable[[str], object]] = {
     "bool": _yes_or_no,
     "tuple[str, ...]": _comma_separated,
     "Path": Path,
+    "timedelta": age,
 }
+
+#: So that a Functions app tells its triggers and us in one setting.
+_ELSEWHERE_CALLED: Mapping[str, str] = {"servicebus_namespace": "SERVICEBUS__fullyQualifiedNamespace"}
 
 
 def _authentication(values: Mapping[str, object]) -> str:

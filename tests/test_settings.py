@@ -34,11 +34,24 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         "STRIPE_SECRET_KEY": "sk_live_settings1",
         "DATAVERSE_AUTH": "managed-identity",
         "SERVICEBUS_NAMESPACE": "",
+        "RECONCILE_SINCE": "12h",
+        "RECONCILE_FIX": "no",
     }
     environ = {each.name.upper(): f"https://{each.name}.example" for each in fields(Settings)} | texts
     settings = Settings.load(environ)
     same = [each.name for each in fields(Settings) if getattr(settings, each.name) == each.default]
     assert same == ["servicebus_namespace"]
+
+
+def test_the_namespace_may_have_the_name_that_azure_functions_gives_it() -> None:
+    environ = {"SERVICEBUS__fullyQualifiedNamespace": "contoso.servicebus.windows.net"}
+    assert Settings.load(environ).servicebus_namespace == "contoso.servicebus.windows.net"
+    assert Settings.load({**environ, "SERVICEBUS_NAMESPACE": "other"}).servicebus_namespace == "other"
+
+
+@pytest.mark.parametrize("text", ["2", "2 days", "-1d", "d", "1w"])
+def test_an_age_has_a_number_and_a_unit(text: str) -> None:
+    assert "write an age such as 90m, 12h or 7d" in refused(RECONCILE_SINCE=text)
 
 
 def test_an_empty_variable_counts_as_unset() -> None:

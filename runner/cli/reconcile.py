@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from runner.cli.service_options import registrations_option, settings_with
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
 
 def _since(_: click.Context, option: click.Parameter, value: str) -> datetime:
     """``90m``, ``12h``, ``7d``, or an ISO 8601 time, in UTC unless it says otherwise."""
+    from runner.settings import age
+
     now = datetime.now(UTC)
-    if match := re.fullmatch(r"(\d{1,6})([mhd])", value):
-        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
+    with suppress(ValueError):
+        return now - age(value)
     try:
         since = datetime.fromisoformat(value)
     except ValueError:
