@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueUnavailableError
 from azure_bridge.redaction import redact
+from azure_bridge.webhook import Reply
 from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import RemoteContextError
 from runner.intake.directory import RemoteStep, StepDirectory
@@ -26,14 +27,6 @@ from runner.plugin import InvalidPluginExecutionException, OperationStatus
 
 #: Bytes. Dataverse sends at most 256 KB.
 MAX_BODY = 512 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What to answer: an HTTP status, and a text for whoever reads the log of the failed operation."""
-
-    status: int
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

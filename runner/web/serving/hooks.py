@@ -13,13 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from starlette.types import Receive, Scope, Send
 
-from azure_bridge.errors import EventRefusedError
 from azure_bridge.observer import BridgeObserver
-from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueUnavailableError
-from azure_bridge.receiver import MAX_BODY_BYTES, Accepted, StripeReceiver
-from azure_bridge.redaction import redact
+from azure_bridge.queues.contract import MessageQueue
+from azure_bridge.receiver import MAX_BODY_BYTES, StripeReceiver
+from azure_bridge.webhook import Reply, StripeWebhook
 from runner.intake.credentials import Credentials
-from runner.intake.webhook import MAX_BODY, Reply, WebhookIntake
+from runner.intake.webhook import MAX_BODY, WebhookIntake
 from runner.web.asgi import BodyTooLong, Disconnected, client_of, headers_of, read_body, respond
 from runner.web.dataverse.authentication import is_local
 
@@ -123,28 +122,11 @@ class StripeHook(Hook):
         self, receiver: StripeReceiver | None, queue: MessageQueue, observer: BridgeObserver, *, at_once: int = _AT_ONCE
     ) -> None:
         super().__init__(at_once)
-        self._receiver = receiver
-        self._queue = queue
-        self._observer = observer
+        self._webhook = StripeWebhook(receiver, queue, observer)
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
-        if self._receiver is None:
-            return Reply(404, "The registrations have no bridge section, so Stripe's events are not applied.")
         body = await read_body(receive, headers, self.max_body)
-        try:
-            reception = self._receiver.receive(body, headers.get("stripe-signature"))
-        except EventRefusedError as error:
-            return Reply(error.http_status, redact(str(error)))
-        if not isinstance(reception, Accepted):
-            return Reply(200, reception.reason)
-        return await self._in_thread(self._storing, lambda: self._store(reception))
-
-    def _store(self, accepted: Accepted) -> Reply:
-        try:
-            self._queue.send([accepted.message])
-        except QueueUnavailableError as error:
-            return Reply(503, f"The queue is away: {redact(str(error))}")
-        except MessageTooLargeError as error:
-            return Reply(413, str(error))
-        self._observer.queued(accepted.event)
-        return Reply(200)
+        reading = self._webhook.read(body, headers.get("stripe-signature"))
+        if isinstance(reading, Reply):
+            return reading
+        return await self._in_thread(self._storing, lambda: self._webhook.store(reading))

@@ -1,0 +1,56 @@
+"""What a request that Stripe sends is answered, whatever serves it.
+
+    reading = webhook.read(body, signature)     # cheap: may be done on an event loop
+    reply = reading if isinstance(reading, Reply) else webhook.store(reading)     # waits for the queue
+
+Stripe takes 2xx for delivered, and sends again for three days after anything else.
+Source: https://docs.stripe.com/webhooks
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from azure_bridge.errors import EventRefusedError
+from azure_bridge.observer import BridgeObserver
+from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueUnavailableError
+from azure_bridge.receiver import Accepted, StripeReceiver
+from azure_bridge.redaction import redact
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to answer: an HTTP status, and a text for whoever reads the log of the failed request."""
+
+    status: int
+    text: str = ""
+
+
+class StripeWebhook:
+    """Takes Stripe's events. Threads may share it. ``receiver`` None: the registrations have no bridge."""
+
+    def __init__(self, receiver: StripeReceiver | None, queue: MessageQueue, observer: BridgeObserver) -> None:
+        self._receiver = receiver
+        self._queue = queue
+        self._observer = observer
+
+    def read(self, body: bytes, signature: str | None) -> Accepted | Reply:
+        """The event to store; a reply when that is the end of it."""
+        if self._receiver is None:
+            return Reply(404, "The registrations have no bridge section, so Stripe's events are not applied.")
+        try:
+            reception = self._receiver.receive(body, signature)
+        except EventRefusedError as error:
+            return Reply(error.http_status, redact(str(error)))
+        return reception if isinstance(reception, Accepted) else Reply(200, reception.reason)
+
+    def store(self, accepted: Accepted) -> Reply:
+        """Put the event on the queue; 200 when it is durable there."""
+        try:
+            self._queue.send([accepted.message])
+        except QueueUnavailableError as error:
+            return Reply(503, f"The queue is away: {redact(str(error))}")
+        except MessageTooLargeError as error:
+            return Reply(413, str(error))
+        self._observer.queued(accepted.event)
+        return Reply(200)
