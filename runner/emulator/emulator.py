@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +66,9 @@ _EMBEDDED = Organization(
     organization_id=ORGANIZATION_ID, organization_name=ORGANIZATION_NAME, business_unit_id=ROOT_BUSINESS_UNIT_ID
 )
 
+#: How long a request waits for another one's transaction: no longer than half of what a webhook has to answer in.
+LOCK_TIMEOUT = timedelta(seconds=20)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -76,6 +80,9 @@ class Snapshot:
 
 class Emulator:
     """An environment of one organization, in memory or in a file. Safe to use from several threads.
+
+    One request is served at a time. While it is, others that only read see what was last committed if the rows are in
+    a file; all else waits, and fails with SqlTimeout when that takes longer than ``lock_timeout``.
 
     ``database`` None keeps everything in memory. ``services`` are what plug-ins get from ``context.service``, by
     type: an object, or a function that makes one when first asked. ``sink`` hears of everything that runs.
@@ -97,6 +104,7 @@ class Emulator:
         organization: Organization = _EMBEDDED,
         trace_setting: TraceSetting = TraceSetting.ALL,
         service_bus_senders: SenderFactory | None = None,
+        lock_timeout: timedelta = LOCK_TIMEOUT,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.organization = organization
@@ -107,6 +115,7 @@ class Emulator:
             organization,
             sink,
             service_bus_senders,
+            lock_timeout,
         )
         for step in steps:
             self._engine.steps.add(step)
@@ -128,6 +137,13 @@ class Emulator:
     def records(self) -> Records:
         """Stage 30 alone: rows without steps. For setting a scene, not for acting it."""
         return self._engine.records
+
+    def reading(self) -> AbstractContextManager[Records]:
+        """``with emulator.reading() as rows:`` looks at the rows without steps, and without waiting for others.
+
+        Beside a transaction of another thread they are as last committed, if they are in a file.
+        """
+        return self._engine.reading()
 
     # --- requests ------------------------------------------------------------------------------------------
 
@@ -254,7 +270,7 @@ class Emulator:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Be as when the snapshot was taken, with the steps registered now."""
-        with self._engine.turn:
+        with self._engine.turn, self._engine.no_readers:
             self._engine.trace_log.take()
             self._engine.store.restore(snapshot.rows)
             self._engine.customizations.reload()

@@ -6,15 +6,17 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from typing import Any
 
 from azure_bridge.clock import Clock
 from dataverse_client.types import Entity, EntityReference, OrganizationRequest, OrganizationResponse
 from runner.emulator.call import Bypass, Call
+from runner.emulator.committed_reads import CommittedReads
 from runner.emulator.custom_api import CustomApi
 from runner.emulator.customizations import Customizations
-from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist
+from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist, SqlTimeout
 from runner.emulator.job_queue import JobQueue
 from runner.emulator.jobs import Job
 from runner.emulator.messages import MESSAGES, Handler
@@ -46,7 +48,8 @@ _log = logging.getLogger(__name__)
 class Engine:
     """Everything of one environment that its public face, :class:`~runner.emulator.emulator.Emulator`, is made of.
 
-    One request is served at a time: whoever serves one holds ``turn``.
+    One request is served at a time: whoever serves one holds ``turn``. Requests that only read do not wait for it
+    where the rows are in a file; the others do, for ``lock_timeout`` at most.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Engine:
         organization: Organization,
         sink: TraceSink | None,
         senders: SenderFactory | None,
+        lock_timeout: timedelta,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -80,6 +84,10 @@ class Engine:
         self.executions: deque[Execution] = deque(maxlen=EXECUTIONS_KEPT)
         self._open: Transaction | None = None
         self._closed = False
+        self._lock_timeout = lock_timeout.total_seconds()
+        self._committed = None if store.is_private else CommittedReads(self)
+        #: ``with engine.no_readers:`` keeps out those who read beside whoever has the turn.
+        self.no_readers: AbstractContextManager[object] = self._committed.lock if self._committed else nullcontext()
 
     # --- requests ------------------------------------------------------------------------------------------
 
@@ -87,12 +95,51 @@ class Engine:
         self, request: OrganizationRequest, user_id: str, tag: str | None, bypass: Bypass | None
     ) -> OrganizationResponse:
         """A request from outside."""
-        with self.turn:
+        if not self.turn.acquire(blocking=False):
+            if self._committed is not None and (answer := self._committed.answer(request, user_id)) is not None:
+                return answer
+            self._wait_for_turn()
+        try:
             if self.trace_log.waiting and request.message_name not in _NEVER_READ_TRACES:
                 self.write_traces()
             transaction = self._open or Transaction(self.store)
             call = Call(self, self.users.caller(user_id), transaction, tag=tag, bypass=bypass)
             return self._serve(call, request)
+        finally:
+            self.turn.release()
+
+    def _wait_for_turn(self) -> None:
+        """Take the turn. Raises SqlTimeout."""
+        if not self.turn.acquire(timeout=self._lock_timeout):
+            raise SqlTimeout.after(self._lock_timeout)
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        """Raises SqlTimeout."""
+        self._wait_for_turn()
+        try:
+            yield
+        finally:
+            self.turn.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[Records]:
+        """The rows, for a look that is no message: as whoever has the turn sees them, or as they were last committed.
+
+        Raises:
+          SqlTimeout: others took too long, and the rows are in memory.
+        """
+        if not self.turn.acquire(blocking=False):
+            if self._committed is not None:
+                with self._committed.rows() as rows:
+                    yield rows
+                return
+            self._wait_for_turn()
+        try:
+            self.write_traces()
+            yield self.records
+        finally:
+            self.turn.release()
 
     def execute_within(
         self, call: Call, context: PluginContext, user_id: str | None, request: OrganizationRequest
@@ -142,7 +189,7 @@ class Engine:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Requests received inside share one transaction."""
-        with self.turn:
+        with self._own_turn():
             if self._open is not None:
                 raise InvalidOperation("A transaction is open already; transactions do not nest.")
             self.write_traces()
@@ -160,7 +207,7 @@ class Engine:
     @contextmanager
     def customizing(self) -> Iterator[Customizations]:
         """One change of the metadata, all of it or nothing."""
-        with self.turn:
+        with self._own_turn(), self.no_readers:
             try:
                 with self.transaction():
                     yield self.customizations
@@ -244,4 +291,6 @@ class Engine:
         if not self._closed:
             self._closed = True
             self.write_traces()
+            if self._committed is not None:
+                self._committed.close()
             self.store.close()

@@ -17,6 +17,7 @@
       CannotDeleteDueToAssociation    0x80040227  405
       InvalidOperation                0x8004023b  405
       NotSupported                    0x80040315  405
+      SqlTimeout                      0x80044151  500  others took too long
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
 """
@@ -199,3 +200,21 @@ class NotSupported(OrganizationServiceFault):
 
     code = 0x80040315
     http_status = 405
+
+
+class SqlTimeout(OrganizationServiceFault):
+    """The request waited too long for another one to end. Send it again later.
+
+    Which HTTP status Dataverse answers with is not documented.
+    Source: https://learn.microsoft.com/troubleshoot/power-platform/dataverse/bulk-deleting-data/bulk-operation-errors
+    """
+
+    code = 0x80044151
+
+    @classmethod
+    def after(cls, seconds: float) -> SqlTimeout:
+        return cls(
+            f"SQL timeout expired. Another request has held its transaction for {seconds:g} seconds, perhaps because "
+            "the endpoint of a synchronous step has yet to answer. An endpoint that sends requests of its own must "
+            "answer first, unless they only read rows that are kept in a file."
+        )

@@ -1,4 +1,4 @@
-"""Rows in SQLite: tables made from metadata, one connection, one transaction at a time.
+"""Rows in SQLite: tables made from metadata, one connection that writes, one transaction at a time.
 
 Source (row versions): https://learn.microsoft.com/power-apps/developer/data-platform/optimistic-concurrency
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 
@@ -20,26 +21,12 @@ _STATEMENTS_KEPT = 1024
 
 
 class Store:
-    """The database of one environment, in memory or in a file.
-
-    Whoever uses it from several threads holds ``lock`` for as long as a transaction or a read takes.
-    """
+    """The database of one environment, in memory or in a file. One thread at a time may use it."""
 
     def __init__(self, metadata: Metadata, path: Path | None = None) -> None:
         self.metadata = metadata
-        self.lock = RLock()
-        self._connection = sqlite3.connect(
-            path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
-        )
-        self._connection.create_function("fold", 1, fold, deterministic=True)
-        self._connection.create_function("matches", 2, matches, deterministic=True)
-        self.execute = self._connection.execute
-        #: For statements that answer no rows: they need no cursor of their own.
-        self.write = self._connection.cursor().execute
-        #: Nobody else can get at the rows.
-        self.is_private = path is None
-        #: Goes up whenever rows may have changed behind the back of whoever keeps some of them in memory.
-        self.generation = 0
+        self.path = path
+        self._connect()
         self._version = 0
         self._last_reserved = 0
         self.codecs: dict[str, Mapping[str, Codec]] = {}
@@ -52,6 +39,22 @@ class Store:
             "(table_name TEXT, version INTEGER, id TEXT, PRIMARY KEY (table_name, version)) WITHOUT ROWID"
         )
         self.use(metadata)
+        #: No row that is committed is at a greater version, and every one not committed yet will be.
+        self.committed_version = self.version
+
+    def _connect(self) -> None:
+        self._connection = sqlite3.connect(
+            self.path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
+        )
+        self._connection.create_function("fold", 1, fold, deterministic=True)
+        self._connection.create_function("matches", 2, matches, deterministic=True)
+        self.execute = self._connection.execute
+        #: For statements that answer no rows: they need no cursor of their own.
+        self.write = self._connection.cursor().execute
+        #: Nobody else can get at the rows.
+        self.is_private = self.path is None
+        #: Goes up whenever rows may have changed behind the back of whoever keeps some of them in memory.
+        self.generation = 0
 
     def use(self, metadata: Metadata) -> None:
         """Make the tables and columns of ``metadata`` that are not there yet."""
@@ -124,6 +127,7 @@ class Store:
 
     def commit(self) -> None:
         self.write("COMMIT")
+        self.committed_version = self._version or self.committed_version
 
     def rollback(self) -> None:
         self.write("ROLLBACK")
@@ -182,6 +186,39 @@ class Store:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class CommittedStore(Store):
+    """What is committed of a store that is in a file, over a connection of its own. It can be read, not written.
+
+    Source: https://www.sqlite.org/isolation.html
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.metadata = store.metadata
+        self.codecs = store.codecs
+        self.path = store.path
+        self._connect()
+        self.execute("PRAGMA query_only = ON")
+        #: Held while the rows are looked at, or must not be.
+        self.lock = RLock()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Inside, rows and metadata are as they were last committed when it was entered. Other threads wait."""
+        with self.lock:
+            self.write("BEGIN")
+            try:
+                self.generation = self.execute("PRAGMA data_version").fetchone()[0]
+                self.metadata = self._store.metadata
+                yield
+            finally:
+                self.write("COMMIT")
+
+    @property
+    def version(self) -> int:
+        return self._store.committed_version
 
 
 def _definition(table: Table, column: Column, column_codec: Codec) -> str:

@@ -53,7 +53,7 @@ def retrieve_changes(exchange: Exchange, table: Table) -> Response:
     _check(exchange, table)
     options = parse_options(exchange.parameters)
     token = SkipToken.of(exchange)
-    span = _Span(_since(exchange), token.until or exchange.emulator.records.version)
+    span = _Span(_since(exchange), token.until or _version(exchange))
     found = _changed(exchange, table, options, span, token)
     body: dict[str, Any] = {
         "@odata.context": _context(exchange, table, options),
@@ -72,7 +72,7 @@ def retrieve_changes(exchange: Exchange, table: Table) -> Response:
 def count_changes(exchange: Exchange, table: Table) -> Response:
     """``GET set/$count?$deltatoken=...``: how many rows are new, changed or deleted."""
     _check(exchange, table)
-    span = _Span(_since(exchange), exchange.emulator.records.version)
+    span = _Span(_since(exchange), _version(exchange))
     found = _changed(exchange, table, QueryOptions(select=(table.primary_id_attribute,)), span, None)
     return text_response(str(len(found) + len(_deletions(exchange, table, span))))
 
@@ -83,6 +83,12 @@ def _check(exchange: Exchange, table: Table) -> None:
     for name in _REFUSED:
         if f"${name}" in exchange.parameters:
             raise BadRequest(f'The "{name}" query parameter isn\'t supported when Change Tracking is enabled.')
+
+
+def _version(exchange: Exchange) -> int:
+    """All that is committed up to this row version can be read now, and all that is not will be at a later one."""
+    with exchange.emulator.reading() as rows:
+        return rows.version
 
 
 def _since(exchange: Exchange) -> int:
@@ -135,9 +141,8 @@ def _deletions(exchange: Exchange, table: Table, span: _Span) -> list[dict[str, 
         # Who has seen nothing has nothing to forget.
         return []
     context = exchange.context(f"{table.entity_set_name}/$deletedEntity")
-    # The transaction keeps others from deleting meanwhile.
-    with exchange.transaction():
-        ids = exchange.emulator.records.deleted(table.logical_name, span.since, span.until)
+    with exchange.emulator.reading() as rows:
+        ids = rows.deleted(table.logical_name, span.since, span.until)
     return [{"@odata.context": context, "id": id, "reason": "deleted"} for id in ids]
 
 

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from runner.emulator.emulator import Emulator
 from runner.emulator.query.model import Aggregate, Query
+from runner.emulator.records import Records
 from runner.execution.step import Mode, Step
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class StartPage:
     async def answer(self, request: Request) -> Response:
         url = str(request.base_url).rstrip("/")
         tables = await run_in_threadpool(tables_of, self._emulator)
-        steps = steps_of(self._emulator)
+        steps = await run_in_threadpool(steps_of, self._emulator)
         addresses = {"url": url, "api": f"{url}/api/data/v9.2"}
         if _prefers_json(request.headers.get("accept", "")):
             listed = {"tables": [asdict(each) for each in tables], "steps": [asdict(each) for each in steps]}
@@ -81,14 +82,14 @@ class StartPage:
 
 def tables_of(emulator: Emulator) -> list[TableSummary]:
     """Every table with its number of rows, by display name."""
-    with emulator.transaction():
-        return sorted(_tables(emulator), key=lambda table: table.display_name.casefold())
+    with emulator.reading() as rows:
+        return sorted(_tables(emulator, rows), key=lambda table: table.display_name.casefold())
 
 
-def _tables(emulator: Emulator) -> Iterator[TableSummary]:
+def _tables(emulator: Emulator, rows: Records) -> Iterator[TableSummary]:
     counting = (Aggregate("count", None, "rows"),)
     for table in emulator.metadata.tables.values():
-        [counted] = emulator.records.retrieve_multiple(Query(table.logical_name, aggregates=counting))
+        [counted] = rows.retrieve_multiple(Query(table.logical_name, aggregates=counting))
         yield TableSummary(
             logical_name=table.logical_name,
             display_name=table.display_name,
