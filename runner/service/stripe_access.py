@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import stripe
 
@@ -26,12 +27,20 @@ class StripeAccess:
     webhook_secrets: tuple[str, ...]
     simulator: StripeSimulator | None = None
 
+    def close(self) -> None:
+        if self.simulator is not None:
+            self.simulator.close()
 
-def stripe_access(settings: Settings, clock: Clock, sink: TraceSink) -> StripeAccess:
-    """Access as ``STRIPE_SECRET_KEY`` and ``STRIPE_API_BASE`` say; the simulator without both."""
+
+def stripe_access(settings: Settings, clock: Clock, sink: TraceSink, *, file: Path | None = None) -> StripeAccess:
+    """Access as ``STRIPE_SECRET_KEY`` and ``STRIPE_API_BASE`` say; the simulator, kept in ``file``, without both.
+
+    Raises:
+      AccountFileError: the file cannot be used, or another process uses it.
+    """
     if not settings.stripe_secret_key and not settings.stripe_api_base:
         secrets = settings.stripe_webhook_secret or (WEBHOOK_SECRET,)
-        simulator = StripeSimulator(clock=clock, webhook_secret=secrets[0])
+        simulator = StripeSimulator(clock=clock, webhook_secret=secrets[0], file=file)
         client = _client(simulator.api_key, simulator.http_client(), None, clock, sink)
         return StripeAccess("in-process simulator", client, secrets, simulator)
     transport = stripe.RequestsClient(timeout=_TIMEOUT)

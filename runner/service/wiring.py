@@ -42,6 +42,7 @@ from runner.tracing.model import TraceSink
 
 EMBEDDED_URL = "http://embedded.dataverse.local"
 CRM_FILE = "dataverse.db"
+STRIPE_FILE = "stripe.db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +72,21 @@ def opened(
 
     Raises:
       SettingsError, RegistrationError, PluginLoadError, SecretError: what is configured cannot run.
+      AccountFileError: another process has the embedded Dataverse and the simulator of this data directory.
       QueueUnavailableError: the embedded queue's file cannot be used.
     """
     clock = clock or SystemClock()
     registrations, secrets = _registrations(settings), Secrets.from_environment(environment())
     directory = StepDirectory.of(registrations, secrets)
-    access = stripe_access(settings, clock, sink)
+    is_embedded = settings.dataverse_url is None
+    # Rows and their intents are kept together, or the one would name what the other has forgotten.
+    access = stripe_access(settings, clock, sink, file=made_directory(settings) / STRIPE_FILE if is_embedded else None)
     services: dict[type, Any] = {stripe.StripeClient: access.client}
     with ExitStack() as closing:
+        closing.callback(access.close)
         emulator = None
-        if settings.dataverse_url is None:
-            emulator = closing.enter_context(_emulator(settings, registrations, secrets, services, access, clock, sink))
+        if is_embedded:
+            emulator = closing.enter_context(_emulator(settings, registrations, secrets, services, clock, sink))
         client = closing.enter_context(connect(settings) if emulator is None else _embedded_client(emulator))
         around = Surroundings(client, Services(services), clock, sink)
         events = _queue(settings, settings.dataverse_events_queue, clock, closing)
@@ -163,15 +168,11 @@ def _emulator(
     registrations: Registrations,
     secrets: Secrets,
     services: dict[type, Any],
-    access: StripeAccess,
     clock: Clock,
     sink: TraceSink,
 ) -> Iterator[Emulator]:
-    """The embedded Dataverse, whose pipeline runs the steps itself.
-
-    Its rows are kept where their intents are: with a simulator that forgets them at its end, in memory.
-    """
-    database = None if access.simulator else made_directory(settings) / CRM_FILE
+    """The embedded Dataverse, whose pipeline runs the steps itself."""
+    database = made_directory(settings) / CRM_FILE
     with Emulator(database=database, clock=clock, services=services, sink=sink) as emulator:
         emulator.register_from(registrations, secrets)
         emulator.start_worker()

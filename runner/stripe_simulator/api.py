@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -23,7 +23,7 @@ from runner.stripe_simulator.account import Account, Cause
 from runner.stripe_simulator.errors import StripeRefusal
 from runner.stripe_simulator.expansion import check_expand, expand
 from runner.stripe_simulator.faults import Fault, Faults
-from runner.stripe_simulator.idempotency import Asked, IdempotencyKeys, Saved
+from runner.stripe_simulator.idempotency import Answered, Asked, IdempotencyKeys, Saved
 from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.parameters import check, parameter_type
 from runner.stripe_simulator.routes import Route, route
@@ -71,10 +71,10 @@ class ConnectionReset(Exception):
 class Api:
     """Answers requests for one account. Safe to use from several threads."""
 
-    def __init__(self, account: Account, api_key: str) -> None:
+    def __init__(self, account: Account, api_key: str, answered: Iterable[Answered] = ()) -> None:
         self._account = account
         self._api_key = api_key
-        self._keys = IdempotencyKeys(account.clock)
+        self._keys = IdempotencyKeys(account.clock, answered)
         self.faults = Faults()
         self.log: list[RequestRecord] = []
         #: Called once each, while the next request with a key is in flight: executed, and not yet answered.
@@ -123,14 +123,20 @@ class Api:
         return _headed(answer, request)
 
     def _execute(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> Saved:
+        with self._account.acting(Cause(request.id, request.key)):
+            saved = self._perform(request, found, params, fault)
+            if request.key is not None:
+                self._account.answer(self._keys.answered(request.key, saved))
+            return saved
+
+    def _perform(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> Saved:
         try:
             if fault is Fault.SERVER_ERROR:
                 raise faults.refusal(fault)
-            with self._account.acting(Cause(request.id, request.key)):
-                deadlines.meet(self._account)
-                answer = copied(found.endpoint.perform(self._account, params, *found.ids))
-                expand(self._account, answer, params.get("expand", ()))
-                return Saved(200, orjson.dumps(answer).decode(), request.id)
+            deadlines.meet(self._account)
+            answer = copied(found.endpoint.perform(self._account, params, *found.ids))
+            expand(self._account, answer, params.get("expand", ()))
+            return Saved(200, orjson.dumps(answer).decode(), request.id)
         except StripeRefusal as refused:
             return _refused(refused, request)
 

@@ -8,7 +8,7 @@ Source: https://docs.stripe.com/payments/paymentintents/lifecycle
 
 from __future__ import annotations
 
-from runner.stripe_simulator import charges, disputes
+from runner.stripe_simulator import charges, disputes, payment_methods
 from runner.stripe_simulator.account import Account
 from runner.stripe_simulator.errors import CardDeclined, StripeRefusal
 from runner.stripe_simulator.jsons import JSON, copied
@@ -27,7 +27,7 @@ def attempt(account: Account, intent: JSON, *, on_session: bool, return_url: str
     intent |= {"last_payment_error": None, "next_action": None}
     method = _method(account, intent)
     if method["customer"] is None:
-        account.spent.add(method["id"])
+        account.hidden(method["id"])["spent"] = True
     if not _behaviour(account, intent).needs_authentication:
         proceed(account, intent)
     elif on_session:
@@ -123,7 +123,7 @@ def _keep_method(account: Account, intent: JSON) -> None:
     """
     if intent["setup_future_usage"] and intent["customer"]:
         _method(account, intent)["customer"] = intent["customer"]
-        account.spent.discard(intent["payment_method"])
+        account.hidden(intent["payment_method"])["spent"] = False
 
 
 def _fail(account: Account, intent: JSON, error: JSON) -> None:
@@ -148,4 +148,4 @@ def _method(account: Account, intent: JSON) -> JSON:
 
 
 def _behaviour(account: Account, intent: JSON) -> Behaviour:
-    return account.behaviours[intent["payment_method"]]
+    return payment_methods.behaviour_of(account, intent["payment_method"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from runner.stripe_simulator import objects, payment_intents
-from runner.stripe_simulator.account import Account, Checkout
+from runner.stripe_simulator.account import Account
 from runner.stripe_simulator.errors import invalid, missing_param
 from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.limits import check_amount, check_metadata, check_texts, merge_metadata
@@ -51,7 +51,8 @@ def create(account: Account, params: JSON) -> JSON:
     session["metadata"] = merge_metadata({}, params.get("metadata"))
     if customer := params.get("customer"):
         session["customer"] = account.find("customer", customer, "customer")["id"]
-    account.checkouts[session["id"]] = Checkout(params.get("payment_intent_data", {}), items[::-1])
+    data = params.get("payment_intent_data", {})
+    account.hidden(session["id"]).update(payment_intent_data=data, line_items=items[::-1])
     account.set_deadline(expires_at, session)
     return account.add(session)
 
@@ -68,13 +69,13 @@ def update(account: Account, params: JSON, session_id: str) -> JSON:
     session["metadata"] = merge_metadata(session["metadata"], params.get("metadata"))
     if data := params.get("payment_intent_data"):
         require_open(session, "updated")
-        account.checkouts[session_id].payment_intent_data.update(data)
+        account.hidden(session_id)["payment_intent_data"].update(data)
     return session
 
 
 def line_items(account: Account, params: JSON, session_id: str) -> JSON:
     account.find("checkout.session", session_id, "session")
-    return page(account.checkouts[session_id].line_items, params, f"/v1/checkout/sessions/{session_id}/line_items")
+    return page(account.hidden(session_id)["line_items"], params, f"/v1/checkout/sessions/{session_id}/line_items")
 
 
 def expire(account: Account, params: JSON, session_id: str) -> JSON:
@@ -128,7 +129,7 @@ def require_open(session: JSON, done: str) -> None:
 
 
 def _session_of(account: Account, intent: JSON) -> JSON | None:
-    session_id = account.checkout_of.get(intent["id"])
+    session_id = account.hidden(intent["id"]).get("session")
     return account.find("checkout.session", session_id) if session_id else None
 
 
@@ -146,9 +147,9 @@ def _intent_of(account: Account, session: JSON) -> JSON:
     given = {"amount": session["amount_total"], "currency": session["currency"]}
     if session["customer"]:
         given["customer"] = session["customer"]
-    intent = payment_intents.create(account, account.checkouts[session["id"]].payment_intent_data | given)
+    intent = payment_intents.create(account, account.hidden(session["id"])["payment_intent_data"] | given)
     session["payment_intent"] = intent["id"]
-    account.checkout_of[intent["id"]] = session["id"]
+    account.hidden(intent["id"])["session"] = session["id"]
     return intent
 
 

@@ -32,7 +32,7 @@ def find_open(account: Account, any_id: str) -> JSON:
     """
     for dispute in account.all("dispute"):
         if any_id in (dispute["id"], dispute["charge"], dispute["payment_intent"]) and dispute["status"] in OPEN:
-            return dispute
+            return account.find("dispute", dispute["id"])
     raise missing_resource("dispute", any_id, "dispute")
 
 

@@ -79,6 +79,6 @@ def _expanded(account: Account, node: JSON, field: str) -> Any:
 
 def _included(account: Account, node: JSON, field: str) -> JSON:
     if field == "line_items":
-        return page(account.checkouts[node["id"]].line_items, {}, f"/v1/checkout/sessions/{node['id']}/line_items")
+        return page(account.hidden(node["id"])["line_items"], {}, f"/v1/checkout/sessions/{node['id']}/line_items")
     refunds = (refund for refund in account.all("refund") if refund["charge"] == node["id"])
     return page(refunds, {}, f"/v1/charges/{node['id']}/refunds")

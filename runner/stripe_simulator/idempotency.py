@@ -6,6 +6,7 @@ Source: https://docs.stripe.com/api/idempotent_requests
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,6 +35,16 @@ class Saved:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A key whose request is over. ``since`` is when that request came."""
+
+    key: str
+    asked: Asked
+    since: datetime
+    answer: Saved
+
+
 @dataclass(slots=True)
 class _Entry:
     asked: Asked
@@ -44,10 +55,10 @@ class _Entry:
 class IdempotencyKeys:
     """The keys of one account. Safe to use from several threads."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, answered: Iterable[Answered] = ()) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
+        self._entries = {each.key: _Entry(each.asked, each.since, each.answer) for each in answered}
 
     def begin(self, key: str, asked: Asked) -> Saved | None:
         """The saved answer to replay; None when the request is the first, which must then finish or forget.
@@ -66,6 +77,12 @@ class IdempotencyKeys:
             if entry.answer is None:
                 raise in_use()
             return entry.answer
+
+    def answered(self, key: str, answer: Saved) -> Answered:
+        """What is to be remembered of a key that is about to finish."""
+        with self._lock:
+            entry = self._entries[key]
+        return Answered(key, entry.asked, entry.since, answer)
 
     def finish(self, key: str, answer: Saved) -> None:
         with self._lock:

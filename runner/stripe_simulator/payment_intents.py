@@ -87,7 +87,7 @@ def capture(account: Account, params: JSON, intent_id: str) -> JSON:
         raise invalid(message, param="amount_to_capture")
     intent["metadata"] = merge_metadata(intent["metadata"], params.get("metadata"))
     attempts.receive(account, intent, account.find("charge", intent["latest_charge"]), amount, "charge.captured")
-    if session_id := account.checkout_of.get(intent_id):
+    if session_id := account.hidden(intent_id).get("session"):
         account.find("checkout.session", session_id)["payment_status"] = "paid"
     return intent
 
@@ -172,7 +172,7 @@ def _choose_method(account: Account, intent: JSON, method: JSON) -> None:
             code="payment_intent_incompatible_payment_method",
             param="payment_method",
         )
-    if method["id"] in account.spent and method["id"] != intent["payment_method"]:
+    if account.hidden(method["id"]).get("spent") and method["id"] != intent["payment_method"]:
         raise invalid(
             "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment. It may "
             "not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
@@ -220,7 +220,7 @@ def _may_redirect(intent: JSON) -> bool:
 
 
 def _forbid_checkout(account: Account, intent: JSON, verb: str) -> None:
-    if intent["id"] in account.checkout_of:
+    if account.hidden(intent["id"]).get("session"):
         message = (
             f"You cannot {verb} this PaymentIntent because it was created by Checkout. Expire the session instead."
         )

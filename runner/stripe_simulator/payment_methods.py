@@ -46,8 +46,13 @@ def from_data(account: Account, data: JSON) -> JSON:
 
 def _make(account: Account, behaviour: Behaviour) -> JSON:
     method = account.add(objects.payment_method(account, behaviour))
-    account.behaviours[method["id"]] = behaviour
+    account.hidden(method["id"])["behaviour"] = behaviour.id
     return method
+
+
+def behaviour_of(account: Account, method_id: str) -> Behaviour:
+    """How payments with a method that was made here end."""
+    return TEST_METHODS[account.hidden(method_id)["behaviour"]]
 
 
 def create(account: Account, params: JSON) -> JSON:

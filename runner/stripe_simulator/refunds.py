@@ -5,7 +5,7 @@ Source: https://docs.stripe.com/api/refunds
 
 from __future__ import annotations
 
-from runner.stripe_simulator import objects
+from runner.stripe_simulator import objects, payment_methods
 from runner.stripe_simulator.account import Account
 from runner.stripe_simulator.errors import invalid
 from runner.stripe_simulator.jsons import JSON, copied
@@ -24,7 +24,7 @@ def create(account: Account, params: JSON) -> JSON:
     refund = account.add(objects.refund(account, charge, amount))
     refund["reason"] = params.get("reason")
     refund["metadata"] = merge_metadata({}, params.get("metadata"))
-    if account.behaviours[charge["payment_method"]].refund == "pending":
+    if payment_methods.behaviour_of(account, charge["payment_method"]).refund == "pending":
         refund["status"] = "pending"
     before = copied(charge)
     charge["amount_refunded"] += amount
@@ -58,7 +58,7 @@ def settle(account: Account, refund: JSON, succeed: bool | None) -> None:
     """What the bank makes of it in the end: as the test method says, unless ``succeed`` decides."""
     charge = account.find("charge", refund["charge"])
     if succeed is None:
-        succeed = account.behaviours[charge["payment_method"]].refund != "fails later"
+        succeed = payment_methods.behaviour_of(account, charge["payment_method"]).refund != "fails later"
     before = copied(refund)
     if succeed:
         refund["status"] = "succeeded"

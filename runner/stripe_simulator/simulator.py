@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,10 +13,12 @@ import stripe
 from azure_bridge.clock import Clock, SystemClock
 from runner.stripe_simulator import attempts, checkout, deadlines, disputes, payment_intents, refunds, webhooks
 from runner.stripe_simulator.account import Account, Ids
+from runner.stripe_simulator.account_file import AccountFile
 from runner.stripe_simulator.api import Answer, Api, RequestRecord
 from runner.stripe_simulator.errors import CardDeclined
 from runner.stripe_simulator.faults import Fault
 from runner.stripe_simulator.http import SimulatorClient
+from runner.stripe_simulator.idempotency import LIFETIME
 from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.webhooks import Delivery
 
@@ -40,17 +43,32 @@ class StripeSimulator:
         webhook_secret: str = WEBHOOK_SECRET,
         search_lag: timedelta = timedelta(0),
         seed: int | None = None,
+        file: Path | None = None,
     ) -> None:
         """
         Args:
+          file: keeps the account from one process to the next, whatever ends it; without one it is in memory.
           search_lag: how far searching is behind; at Stripe it is normally under a minute.
           seed: makes the ids the same in every run; without one they are unique.
+
+        Raises:
+          AccountFileError: the file cannot be used, or another process uses it.
         """
         self.clock = clock or SystemClock()
         self.api_key = api_key
         self.webhook_secret = webhook_secret
         self._account = Account(self.clock, Ids(seed), webhook_secret, search_lag)
-        self._api = Api(self._account, api_key)
+        self._file = None if file is None else AccountFile(file)
+        if self._file is not None:
+            self._account.restore(self._file.objects())
+            self._account.keeper = self._file
+        answered = () if self._file is None else self._file.answered(since=self.clock.now() - LIFETIME)
+        self._api = Api(self._account, api_key, answered)
+
+    def close(self) -> None:
+        """Let go of the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
 
     def http_client(self) -> SimulatorClient:
         return SimulatorClient(self._api)

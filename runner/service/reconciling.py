@@ -1,0 +1,88 @@
+"""A reconciliation wired as the settings say, for the command line and for a timer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from azure_bridge.processor import PaymentProcessor
+from azure_bridge.reconcile import Reconciliation
+from azure_bridge.reconcile_cursor import Cursor, load
+from azure_bridge.reconcile_fix import Fixer
+from azure_bridge.reconcile_run import Progress, run
+from azure_bridge.secrets import Secrets
+from azure_bridge.tables import BridgeConfiguration
+from runner.service.wiring import Service, made_directory
+from runner.settings import Settings, SettingsError, environment
+
+CURSOR_FILE = "reconcile.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to compare, and what to do about differences. ``resume`` goes on where a run was interrupted, if one was."""
+
+    since: datetime
+    undelivered: bool = False
+    fix: bool = False
+    cancel_orphans: bool = False
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is about to go on from ``start``."""
+
+    start: Cursor
+    reconciliation: Reconciliation
+    file: Path
+    fixer: Fixer | None
+
+    def progress(self) -> Iterator[Progress]:
+        """Page after page, compared and put right as it is asked for. Raises DataverseError, StripeError, OSError."""
+        return run(self.reconciliation, self.start, self.file, self.fixer)
+
+
+def prepared(request: Request, settings: Settings, service: Service) -> Run:
+    """
+    Raises:
+      SettingsError, CursorUnreadableError: there is nothing to compare, or nothing to go on from.
+      DataverseError: the environment does not say which organization it is.
+    """
+    file = made_directory(settings) / CURSOR_FILE
+    bridge = _bridge(settings, service)
+    reconciliation = Reconciliation(service.around.client, service.stripe.client, bridge, clock=service.around.clock)
+    start = _start(request, load(file) if request.resume else None, reconciliation, bridge)
+    return Run(start, reconciliation, file, _fixer(request, service, bridge))
+
+
+def _bridge(settings: Settings, service: Service) -> BridgeConfiguration:
+    """The bridge's configuration, of this organization alone: others may share the Stripe account."""
+    secrets = Secrets.from_environment(environment())
+    bridge = service.registrations.to_bridge_configuration(secrets, livemode=settings.stripe_live)
+    if bridge.organization_id is not None:
+        return bridge
+    return replace(bridge, organization_id=service.around.client.who_am_i().organization_id)
+
+
+def _start(
+    request: Request, interrupted: Cursor | None, reconciliation: Reconciliation, bridge: BridgeConfiguration
+) -> Cursor:
+    if interrupted is None:
+        return reconciliation.begin(request.since, undelivered=request.undelivered)
+    if interrupted.organization_id != bridge.organization_id:
+        raise SettingsError(
+            f"The interrupted run was about organization {interrupted.organization_id}, and this is "
+            f"{bridge.organization_id}: start without --resume."
+        )
+    return interrupted
+
+
+def _fixer(request: Request, service: Service, bridge: BridgeConfiguration) -> Fixer | None:
+    if not request.fix:
+        return None
+    client, clock = service.around.client, service.around.clock
+    processor = PaymentProcessor(client, bridge, observer=service.observer)
+    return Fixer(client, service.stripe.client, processor, bridge, clock, cancel_orphans=request.cancel_orphans)
