@@ -174,16 +174,16 @@ def _membership(condition: ConditionExpression, literals: Sequence[str], table: 
 
 
 def _like(name: str, pattern: str) -> str:
-    """A LIKE pattern whose only wildcards are ``%`` at its ends; OData has no others."""
-    body = pattern.removeprefix("%").removesuffix("%")
-    if any(wildcard in body for wildcard in "%_["):
-        raise InvalidRequestError(
-            f"{name} like {pattern!r}: OData knows % at the ends only; BEGINS_WITH takes other characters as they are"
-        )
-    text = quoted(body, name)
+    """A LIKE pattern that is open at one of its ends. What OData's functions are given may hold wildcards, too.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/wildcard-characters
+    """
     opened, closed = pattern.startswith("%"), len(pattern) > 1 and pattern.endswith("%")
+    text = quoted(pattern.removeprefix("%").removesuffix("%"), name)
     if opened and closed:
         return f"contains({name},{text})"
     if opened or closed:
         return f"{'endswith' if opened else 'startswith'}({name},{text})"
+    if any(wildcard in pattern for wildcard in "%_["):
+        raise InvalidRequestError(f"{name} like {pattern!r} has no OData form: only with % at one of its ends")
     return f"{name} eq {text}"

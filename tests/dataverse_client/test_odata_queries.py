@@ -58,6 +58,8 @@ def having(*conditions: tuple) -> FilterExpression:
         (("new_name", Op.LIKE, "it's%"), "startswith(new_name,'it''s')"),
         (("new_name", Op.LIKE, "%'"), "endswith(new_name,'''')"),
         (("new_name", Op.LIKE, "same"), "new_name eq 'same'"),
+        (("new_name", Op.LIKE, "pi_%"), "startswith(new_name,'pi_')"),
+        (("new_name", Op.LIKE, "%a[b-d]%"), "contains(new_name,'a[b-d]')"),
         (("new_name", Op.NOT_LIKE, "%x"), "not (endswith(new_name,'x'))"),
         (
             ("new_name", Op.IN, "a", 'it\'s "b"'),
@@ -79,7 +81,7 @@ def test_a_condition_in_odata(payment_table, condition, text):
     "condition",
     [
         ("new_name", Op.LIKE, "a%b"),
-        ("new_name", Op.LIKE, "pi_%"),
+        ("new_name", Op.LIKE, "a_b"),
         ("new_attempts", Op.BETWEEN, 1),
         ("new_attempts", Op.EQUAL),
         ("new_attempts", Op.IN),

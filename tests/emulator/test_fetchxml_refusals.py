@@ -47,7 +47,7 @@ def filtered(condition, kind="and"):
         (ACCOUNT.format(filtered(condition("name", "in"))), 0x80041106, "name"),
         (ACCOUNT.format(filtered(condition("name", "between", "1"))), 0x80041106, "name"),
         (ACCOUNT.format(filtered(condition("name", "resembles", value="x"))), 0x80041120, "resembles"),
-        (ACCOUNT.format(filtered(condition("name", "under", value="x"))), 0x80041120, "under"),
+        (ACCOUNT.format(filtered(condition("name", "under", value="x"))), 0x80041120, "hierarchical"),
         (ACCOUNT.format(filtered(condition("name", "today"))), 0x80041120, "name"),
         (ACCOUNT.format(filtered(condition("createdon", "last-x-days", value="-1"))), 0x80041108, "-1"),
         (ACCOUNT.format(filtered(condition("createdon", "on", value="soon"))), 0x80041108, "soon"),

@@ -258,6 +258,7 @@ def _relationship(table: Table, column: Column, target: str, body: Mapping[str, 
         referencing_entity_navigation_property_name=navigation,
         referenced_entity_navigation_property_name=schema_name,
         cascade_delete=CascadeDelete(body.get("cascade_delete", CascadeDelete.REMOVE_LINK.value)),
+        is_hierarchical=body.get("hierarchical", False) and target == table.logical_name,
         metadata_id=stable_id("relationships", schema_name, target),
     )
 

@@ -126,6 +126,8 @@ class OneToManyRelationship:
     #: Collection-valued navigation property on the referenced row.
     referenced_entity_navigation_property_name: str
     cascade_delete: CascadeDelete = CascadeDelete.REMOVE_LINK
+    #: The lookup makes a tree of the table's rows; at most one of a table does.
+    is_hierarchical: bool = False
     metadata_id: str = EMPTY_GUID
 
 
@@ -176,6 +178,10 @@ class Metadata:
     def many_to_one(self, logical_name: str) -> tuple[OneToManyRelationship, ...]:
         """The relationships in which this table refers to another."""
         return tuple(r for r in self.one_to_many if r.referencing_entity == logical_name)
+
+    def hierarchy(self, logical_name: str) -> OneToManyRelationship | None:
+        """The relationship that makes a tree of the table's rows; None when no one does."""
+        return next((r for r in self.many_to_one(logical_name) if r.is_hierarchical), None)
 
     def referenced_by(self, logical_name: str) -> tuple[OneToManyRelationship, ...]:
         """The relationships in which other tables refer to this one."""

@@ -14,7 +14,7 @@ from typing import Any
 from dataverse_client.types import AliasedValue, Entity, EntityCollection, Money
 from runner.emulator.errors import AttributeNotFound, InvalidArgument
 from runner.emulator.metadata.model import AttributeType, Column
-from runner.emulator.query.conditions import join, where
+from runner.emulator.query.conditions import QUARTER, join, where
 from runner.emulator.query.model import Aggregate, GroupBy, Page, Query
 from runner.emulator.query.paging import page_of, write_cookie
 from runner.emulator.query.scope import Scope
@@ -23,11 +23,15 @@ from runner.emulator.values import MONEY_SCALE
 
 _DATE_PARTS = {
     "year": "CAST(strftime('%Y', {0}) AS INTEGER)",
-    "quarter": "(CAST(strftime('%m', {0}) AS INTEGER) + 2) / 3",
+    "quarter": QUARTER,
     "month": "CAST(strftime('%m', {0}) AS INTEGER)",
-    "week": "CAST(strftime('%W', {0}) AS INTEGER) + 1",
+    # The first week is that of the first of January; weeks begin on Sunday.
+    "week": "(strftime('%j', {0}) - 1 + strftime('%w', {0}, 'start of year')) / 7 + 1",
     "day": "CAST(strftime('%d', {0}) AS INTEGER)",
+    "fiscal-year": "CAST(strftime('%Y', {0}) AS INTEGER)",
+    "fiscal-period": QUARTER,
 }
+_AGGREGATE_LIMIT_EXCEEDED = 0x8004E023
 _EVERY_GROUP = Page(2**31)
 _NUMBERS = (
     AttributeType.INTEGER,
@@ -60,10 +64,12 @@ def run_aggregates(store: Store, query: Query) -> EntityCollection:
     joins = "".join(join(scope, link, None) for link in query.links)
     condition = where(scope, query.where)
     groups = [_group(scope, group) for group in query.group_by]
+    source_of_rows = f'FROM "{table.logical_name}" AS {source}{joins} WHERE {condition}'
+    _check_limit(store, query, source_of_rows, scope.parameters)
     outputs = [*groups, *(_aggregate(scope, aggregate) for aggregate in query.aggregates)]
     sql = (
-        f"SELECT {', '.join(output.sql for output in outputs)}"  # noqa: S608 - names made here, values bound
-        f' FROM "{table.logical_name}" AS {source}{joins} WHERE {condition}'
+        f"SELECT {', '.join(output.sql for output in outputs)}"
+        f" {source_of_rows}"
         f"{_group_by(len(groups))}{_order_by(query, outputs)} LIMIT ? OFFSET ?"
     )
     page = page_of(query) if query.top is not None or query.page is not None else _EVERY_GROUP
@@ -76,6 +82,14 @@ def run_aggregates(store: Store, query: Query) -> EntityCollection:
     if len(rows) > page.size:
         return EntityCollection(entities, query.entity_name, True, write_cookie(page.number, ()))
     return EntityCollection(entities, query.entity_name)
+
+
+def _check_limit(store: Store, query: Query, source_of_rows: str, parameters: Sequence[object]) -> None:
+    sql = f"SELECT COUNT(*) FROM (SELECT 1 {source_of_rows} LIMIT ?)"  # noqa: S608 - as above
+    if store.execute(sql, (*parameters, query.aggregate_limit + 1)).fetchone()[0] > query.aggregate_limit:
+        raise InvalidArgument(
+            "AggregateQueryRecordLimit exceeded. Cannot perform this operation.", code=_AGGREGATE_LIMIT_EXCEEDED
+        )
 
 
 def _entity(entity_name: str, outputs: Sequence[_Output], row: Sequence[Any]) -> Entity:

@@ -11,12 +11,28 @@ from typing import Any
 
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.metadata.model import AttributeType, Column, Table
-from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Not, Operator, Or
+from runner.emulator.query.hierarchies import lineage, team_owned
+from runner.emulator.query.model import (
+    And,
+    ColumnRef,
+    Condition,
+    Exists,
+    Filter,
+    InFiscalPeriod,
+    Lineage,
+    Link,
+    Not,
+    Operator,
+    Or,
+    TeamOwned,
+)
 from runner.emulator.query.operands import operand
 from runner.emulator.query.scope import Scope
 
 _EVERY_ROW = "1"
 _NO_ROW = "0"
+#: The fiscal year is the calendar's, its periods are quarters: an environment's settings until somebody changes them.
+QUARTER = "((CAST(strftime('%m', {0}) AS INTEGER) + 2) / 3)"
 _TEXT_TYPES = (AttributeType.STRING, AttributeType.MEMO)
 
 _COMPARISONS = {
@@ -36,8 +52,8 @@ _NEGATIONS = {
     Operator.NOT_ENDS_WITH: Operator.ENDS_WITH,
     Operator.NOT_CONTAIN_VALUES: Operator.CONTAIN_VALUES,
 }
-#: Where the plain text stands in a LIKE pattern.
-_PATTERNS = {Operator.CONTAINS: "%{}%", Operator.BEGINS_WITH: "{}%", Operator.ENDS_WITH: "%{}"}
+#: Where the text stands in a LIKE pattern; it may hold wildcards of its own.
+_PATTERNS = {Operator.LIKE: "{}", Operator.CONTAINS: "%{}%", Operator.BEGINS_WITH: "{}%", Operator.ENDS_WITH: "%{}"}
 
 
 def where(scope: Scope, part: Filter | None, alias: str | None = None) -> str:
@@ -59,6 +75,12 @@ def where(scope: Scope, part: Filter | None, alias: str | None = None) -> str:
             return f"({where(scope, inner, alias)}) IS NOT TRUE"
         case Exists(link):
             return _exists(scope, link, alias)
+        case Lineage():
+            return lineage(scope, part)
+        case TeamOwned():
+            return team_owned(scope, part)
+        case InFiscalPeriod(column, period):
+            return f"{QUARTER.format(scope.column(column)[2])} = {scope.bind(period)}"
 
 
 def _joined(scope: Scope, word: str, parts: tuple[Filter, ...], alias: str | None) -> str:
@@ -67,17 +89,34 @@ def _joined(scope: Scope, word: str, parts: tuple[Filter, ...], alias: str | Non
 
 def join(scope: Scope, link: Link, parent: str | None) -> str:
     """The JOIN of a link to the table ``parent`` and of the links that hang on it."""
-    word = "JOIN" if link.kind == "inner" else "LEFT JOIN"
+    word = "LEFT JOIN" if link.kind == "outer" else "JOIN"
+    first = _first(scope, link, parent) if link.kind == "first" else None
     table, condition = _linked(scope, link, parent)
+    if first is not None:
+        return f" {word} {table} ON {table.rpartition(' ')[2]}.rowid = {first}" + _joins(scope, link)
     # A filter of a link says which rows are joined, so an outer one keeps the parents of the others.
     sql = f" {word} {table} ON {condition} AND {where(scope, link.where, link.alias)}"
-    return sql + "".join(join(scope, inner, link.alias) for inner in link.links)
+    return sql + _joins(scope, link)
+
+
+def _joins(scope: Scope, link: Link) -> str:
+    return "".join(join(scope, inner, link.alias) for inner in link.links)
+
+
+def _first(scope: Scope, link: Link, parent: str | None) -> str:
+    """The rowid of the first row of the link that matches."""
+    outside = dict(scope.tables)
+    table, condition = _linked(scope, link, parent)
+    inner_where = where(scope, link.where, link.alias)
+    scope.tables = outside
+    source = table.rpartition(" ")[2]
+    return f"(SELECT min({source}.rowid) FROM {table} WHERE {condition} AND {inner_where})"  # noqa: S608 - as below
 
 
 def _exists(scope: Scope, link: Link, parent: str | None) -> str:
     outside = dict(scope.tables)
     table, condition = _linked(scope, link, parent)
-    joins = "".join(join(scope, inner, link.alias) for inner in link.links)
+    joins = _joins(scope, link)
     inner_where = where(scope, link.where, link.alias)
     scope.tables = outside
     return f"EXISTS (SELECT 1 FROM {table}{joins} WHERE {condition} AND {inner_where})"  # noqa: S608 - names made here
@@ -177,11 +216,7 @@ def _like(scope: Scope, table: Table, column: Column, sql: str, operator: Operat
             f"is {column.type.value}."
         )
     text = str(operand(table.logical_name, column, value))
-    if operator is Operator.LIKE:
-        return _pattern(scope, sql, text)
-    escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    sql, escaped = (sql, escaped) if text.isascii() else (f"fold({sql})", escaped.casefold())
-    return f"{sql} LIKE {scope.bind(_PATTERNS[operator].format(escaped))} ESCAPE '\\'"
+    return _pattern(scope, sql, _PATTERNS[operator].format(text))
 
 
 def _pattern(scope: Scope, sql: str, pattern: str) -> str:

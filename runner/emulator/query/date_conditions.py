@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from runner.emulator.metadata.model import Column
-from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Operator
-from runner.emulator.query.relative_dates import Span, day_span
+from runner.emulator.query.model import And, ColumnRef, Condition, Filter, InFiscalPeriod, Operator
+from runner.emulator.query.relative_dates import Span, day_span, fiscal_period, fiscal_year
+
+#: Operators that name a fiscal year, or a period of one, and how many numbers they take: the period goes first.
+FISCAL: Mapping[str, int] = {
+    "InFiscalYear": 1,
+    "InFiscalPeriod": 1,
+    "InFiscalPeriodAndYear": 2,
+    "InOrAfterFiscalPeriodAndYear": 2,
+    "InOrBeforeFiscalPeriodAndYear": 2,
+}
 
 
 def within(ref: ColumnRef, column: Column, span: Span) -> Filter:
@@ -29,3 +38,14 @@ def on_spans(moment: datetime) -> Mapping[str, Span]:
     """What ``On``, ``OnOrBefore`` and ``OnOrAfter`` that moment's day mean. Raises OverflowError on the last day."""
     start, end = day_span(moment)
     return {"On": (start, end), "OnOrBefore": (None, end), "OnOrAfter": (start, None)}
+
+
+def in_fiscal(name: str, ref: ColumnRef, column: Column, numbers: Sequence[int]) -> Filter:
+    """One of ``FISCAL``. Raises ValueError: there is no such year or period."""
+    if name == "InFiscalPeriod":
+        return InFiscalPeriod(ref, numbers[0])
+    if name == "InFiscalYear":
+        return within(ref, column, fiscal_year(numbers[0]))
+    start, end = fiscal_period(numbers[1], numbers[0])
+    spans = {"InOrAfterFiscalPeriodAndYear": (start, None), "InOrBeforeFiscalPeriodAndYear": (None, end)}
+    return within(ref, column, spans.get(name, (start, end)))

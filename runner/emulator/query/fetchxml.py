@@ -31,7 +31,7 @@ from runner.emulator.query.fetchxml_elements import (
 )
 from runner.emulator.query.fetchxml_paging import read_fetch_cookie
 from runner.emulator.query.fetchxml_sources import FILTER_LINKS, JOINS, SEMI_JOINS, Source, Sources, link_type
-from runner.emulator.query.model import And, ColumnRef, Exists, Filter, Link, Not, Or, Page, Query
+from runner.emulator.query.model import MAX_AGGREGATED, And, ColumnRef, Exists, Filter, Link, Not, Or, Page, Query
 from runner.emulator.query.paging import MAX_PAGE
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class _Reader:
             page=self._page(),
             count=flag(self._fetch, "returntotalrecordcount"),
             aliased=tuple(self._attributes.aliased()),
+            aggregate_limit=min(number(self._fetch, "aggregatelimit") or MAX_AGGREGATED, MAX_AGGREGATED),
         )
 
     # --- links ---------------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class _Reader:
         for child in element.findall("link-entity"):
             kind = link_type(child)
             if kind in JOINS:
-                joined.append(self._link(child, kind))
+                joined.append(self._link(child, JOINS[kind]))
             elif kind in SEMI_JOINS:
                 conditions.append(self._exists(child))
             else:

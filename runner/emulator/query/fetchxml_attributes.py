@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _AGGREGATES = frozenset({"sum", "avg", "min", "max", "count", "countcolumn"})
-_DATE_GROUPINGS = frozenset({"day", "week", "month", "quarter", "year"})
+_DATE_GROUPINGS = frozenset({"day", "week", "month", "quarter", "year", "fiscal-period", "fiscal-year"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Attributes:
     def aliased(self) -> Iterator[AliasedColumn]:
         for attribute, ref in self._all():
             if alias_of(attribute) and not self.is_aggregate:
-                yield AliasedColumn(ref, alias_of(attribute))
+                yield AliasedColumn(ref, alias_of(attribute), counts_children=_counts_children(attribute))
 
     def groups(self) -> Iterator[GroupBy]:
         for attribute, ref in self._all():
@@ -130,3 +130,10 @@ class Attributes:
             if aliased.alias == alias:
                 return aliased.column
         raise refusal(ALIAS_DOES_NOT_EXIST, f"No attribute of the query has the alias '{alias}' to order by.")
+
+
+def _counts_children(attribute: Element) -> bool:
+    """Source: https://learn.microsoft.com/power-apps/developer/data-platform/query-hierarchical-data"""
+    if attribute.get("rowaggregate") is None:
+        return False
+    return bool(choice(attribute, "rowaggregate", "", frozenset({"CountChildren"}), INVALID_AGGREGATE))

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runner.emulator.metadata.model import AttributeType, Column
-from runner.emulator.query.date_conditions import on_spans, within
+from runner.emulator.query.date_conditions import FISCAL, in_fiscal, on_spans, within
 from runner.emulator.query.fetchxml_elements import BAD_CONDITION, INVALID_OPERATOR, INVALID_VALUE, refusal, required
 from runner.emulator.query.model import ColumnRef, Condition, Filter, Operator
+from runner.emulator.query.odata_binding import LANGUAGE
+from runner.emulator.query.relations import LINEAGES, OWNERS
 from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Span, counted_span
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Viewpoint:
     now: datetime
     user_id: str
     business_unit_id: str
+    language: int = LANGUAGE
 
 
 _ALIKE = {"neq": Operator.NOT_EQUAL}
@@ -54,6 +57,20 @@ _IDENTITIES = {
     "ne-userid": (Operator.NOT_EQUAL, "user_id"),
     "eq-businessid": (Operator.EQUAL, "business_unit_id"),
     "ne-businessid": (Operator.NOT_EQUAL, "business_unit_id"),
+    "eq-userlanguage": (Operator.EQUAL, "language"),
+}
+_OWNERS = {
+    "eq-userteams": OWNERS["EqualUserTeams"],
+    "eq-useroruserteams": OWNERS["EqualUserOrUserTeams"],
+    "eq-useroruserhierarchy": OWNERS["EqualUserOrUserHierarchy"],
+    "eq-useroruserhierarchyandteams": OWNERS["EqualUserOrUserHierarchyAndTeams"],
+}
+_LINEAGES = {
+    "above": LINEAGES["Above"],
+    "eq-or-above": LINEAGES["AboveOrEqual"],
+    "under": LINEAGES["Under"],
+    "eq-or-under": LINEAGES["UnderOrEqual"],
+    "not-under": LINEAGES["NotUnder"],
 }
 
 
@@ -65,6 +82,7 @@ def _fetchxml_name(name: str) -> str:
 
 _FIXED = {_fetchxml_name(name): name for name in FIXED_SPANS}
 _COUNTED = {_fetchxml_name(name): name for name in COUNTED_SPANS}
+_FISCAL = {_fetchxml_name(name): name for name in FISCAL}
 _ON = {"on": "On", "on-or-before": "OnOrBefore", "on-or-after": "OnOrAfter"}
 
 
@@ -82,13 +100,23 @@ def read_condition(
     if name in _IDENTITIES:
         operator, identity = _IDENTITIES[name]
         return Condition(ref, operator, (getattr(viewpoint, identity),))
-    if name not in _FIXED and name not in _COUNTED and name not in _ON:
+    if name in _OWNERS:
+        return _OWNERS[name](ref, viewpoint.user_id)
+    if name in _LINEAGES:
+        return _LINEAGES[name](ref, _counted_values(element, name, ref, 1)[0])
+    return _on_dates(element, name, ref, column, viewpoint.now)
+
+
+def _on_dates(element: Element, name: str, ref: ColumnRef, column: Column, now: datetime) -> Filter:
+    if not any(name in names for names in (_FIXED, _COUNTED, _FISCAL, _ON)):
         raise refusal(INVALID_OPERATOR, f"The condition operator '{name}' on '{ref.name}' is not supported here.")
     if column.type is not AttributeType.DATE_TIME:
         raise refusal(
             INVALID_OPERATOR, f"The condition operator '{name}' needs a date; '{ref.name}' is {column.type.value}."
         )
-    return within(ref, column, _span(element, name, ref, viewpoint.now))
+    if name in _FISCAL:
+        return _fiscal(element, name, ref, column)
+    return within(ref, column, _span(element, name, ref, now))
 
 
 def _comparison(element: Element, ref: ColumnRef, operator: Operator, other: ColumnRef | None) -> Condition:
@@ -101,11 +129,8 @@ def _comparison(element: Element, ref: ColumnRef, operator: Operator, other: Col
     if operator in _LISTS:
         if not values:
             raise refusal(BAD_CONDITION, f"The operator '{operator.value}' on '{ref.name}' needs at least one value.")
-    elif len(values) != wanted:
-        raise refusal(
-            BAD_CONDITION,
-            f"The operator '{operator.value}' on '{ref.name}' takes {wanted} value(s), not {len(values)}.",
-        )
+    else:
+        values = _counted_values(element, operator.value, ref, wanted)
     return Condition(ref, operator, values)
 
 
@@ -114,20 +139,37 @@ def _values(element: Element) -> tuple[str, ...]:
     return (*(() if own is None else (own,)), *((child.text or "").strip() for child in element))
 
 
+def _counted_values(element: Element, operator: str, ref: ColumnRef, count: int) -> tuple[str, ...]:
+    """Raises InvalidArgument unless there are as many values as the operator takes."""
+    values = _values(element)
+    if len(values) != count:
+        raise refusal(
+            BAD_CONDITION, f"The operator '{operator}' on '{ref.name}' takes {count} value(s), not {len(values)}."
+        )
+    return values
+
+
+def _fiscal(element: Element, operator: str, ref: ColumnRef, column: Column) -> Filter:
+    name = _FISCAL[operator]
+    values = _counted_values(element, operator, ref, FISCAL[name])
+    try:
+        return in_fiscal(name, ref, column, [int(value) for value in values])
+    except ValueError as error:
+        raise refusal(INVALID_VALUE, f"The operator '{operator}' on '{ref.name}': {error}.") from None
+
+
 def _span(element: Element, operator: str, ref: ColumnRef, now: datetime) -> Span:
     if operator in _FIXED:
         return FIXED_SPANS[_FIXED[operator]](now)
-    values = _values(element)
-    if len(values) != 1:
-        raise refusal(BAD_CONDITION, f"The operator '{operator}' on '{ref.name}' takes one value, not {len(values)}.")
+    (value,) = _counted_values(element, operator, ref, 1)
     try:
         if operator in _COUNTED:
-            return counted_span(_COUNTED[operator], int(values[0]), now)
-        return on_spans(_moment(values[0]))[_ON[operator]]
+            return counted_span(_COUNTED[operator], int(value), now)
+        return on_spans(_moment(value))[_ON[operator]]
     except (ValueError, OverflowError):
         kind = "a whole number above 0, within the calendar" if operator in _COUNTED else "a date"
         raise refusal(
-            INVALID_VALUE, f"The operator '{operator}' on '{ref.name}' takes {kind}, not '{values[0]}'."
+            INVALID_VALUE, f"The operator '{operator}' on '{ref.name}' takes {kind}, not '{value}'."
         ) from None
 
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 #: Link types that join a table, that ask for a row of it, and that do so in a filter.
-JOINS = frozenset({"inner", "outer"})
+JOINS = {"inner": "inner", "outer": "outer", "matchfirstrowusingcrossapply": "first"}
 SEMI_JOINS = frozenset({"exists", "in"})
 FILTER_LINKS = frozenset({"any", "not any", "all", "not all"})
 
 
 def link_type(element: Element) -> str:
-    return choice(element, "link-type", "inner", JOINS | SEMI_JOINS | FILTER_LINKS, INVALID_LINK_TYPE)
+    return choice(element, "link-type", "inner", SEMI_JOINS | FILTER_LINKS | JOINS.keys(), INVALID_LINK_TYPE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,16 @@ from dataverse_client.types import (
     QueryExpression,
 )
 
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/aggregate-data#limitations
+MAX_AGGREGATED = 50_000
+
 
 class Operator(StrEnum):
     """How a condition compares. The values are FetchXML's operator names where FetchXML has one.
 
-    CONTAINS, BEGINS_WITH and ENDS_WITH take plain text, LIKE and NOT_LIKE a pattern with ``%``, ``_`` and ``[...]``.
+    Those that look into text take wildcards: ``%``, ``_``, ``[...]`` and ``[^...]``.
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/operators
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/wildcard-characters
     """
 
     EQUAL = "eq"
@@ -89,13 +93,16 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A joined table: ``from_column`` is its own column, ``to_column`` the parent's, as in FetchXML."""
+    """A joined table: ``from_column`` is its own column, ``to_column`` the parent's, as in FetchXML.
+
+    Of the ``first`` kind, only the first row that matches is joined to each parent.
+    """
 
     entity_name: str
     from_column: str
     to_column: str
     alias: str
-    kind: Literal["inner", "outer"] = "inner"
+    kind: Literal["inner", "outer", "first"] = "inner"
     columns: tuple[str, ...] = ()
     where: Filter | None = None
     links: tuple[Link, ...] = ()
@@ -108,7 +115,34 @@ class Exists:
     link: Link
 
 
-Filter: TypeAlias = "And | Or | Not | Condition | Exists"
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The row that an id or lookup column names lies under ``id`` in its table's hierarchy, or ``above`` it."""
+
+    column: ColumnRef
+    id: str
+    above: bool = False
+    or_equal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TeamOwned:
+    """The owner is a team of the user, or (``with_reports``) a team of anybody who reports to the user."""
+
+    column: ColumnRef
+    user_id: str
+    with_reports: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InFiscalPeriod:
+    """The date lies in that period, a quarter, of whatever fiscal year."""
+
+    column: ColumnRef
+    period: int
+
+
+Filter: TypeAlias = "And | Or | Not | Condition | Exists | Lineage | TeamOwned | InFiscalPeriod"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +156,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class AliasedColumn:
-    """A column a row carries as an aliased value, under ``alias``."""
+    """A column a row carries as an aliased value, under ``alias``; or how many rows hang under the row."""
 
     column: ColumnRef
     alias: str
+    counts_children: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +177,7 @@ class Aggregate:
 class GroupBy:
     column: ColumnRef
     alias: str
-    date_grouping: Literal["year", "quarter", "month", "week", "day"] | None = None
+    date_grouping: Literal["year", "quarter", "month", "week", "day", "fiscal-year", "fiscal-period"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +193,8 @@ class Page:
 class Query:
     """A question to one table and those linked to it. ``columns`` None means every column.
 
-    ``offset`` rows are left out before the first page begins.
+    ``offset`` rows are left out before the first page begins. An aggregate of more than ``aggregate_limit`` rows is
+    refused.
     """
 
     entity_name: str
@@ -174,6 +210,7 @@ class Query:
     count: bool = False
     aliased: tuple[AliasedColumn, ...] = ()
     offset: int = 0
+    aggregate_limit: int = MAX_AGGREGATED
 
 
 def from_query_expression(expression: QueryExpression) -> Query:

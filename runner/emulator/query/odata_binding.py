@@ -23,13 +23,16 @@ from runner.emulator.metadata.model import (
     Table,
 )
 from runner.emulator.query import odata_syntax as syntax
-from runner.emulator.query.date_conditions import on_spans, within
+from runner.emulator.query.date_conditions import FISCAL, in_fiscal, on_spans, within
 from runner.emulator.query.edm import TEXT_TYPES, column_named, column_value, edm_type, instant, unknown_property
 from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Not, Operator, Or, Order
 from runner.emulator.query.odata import OrderItem
 from runner.emulator.query.odata_syntax import ODataError
+from runner.emulator.query.relations import LINEAGES, OWNERS
 from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Span, counted_span
 
+#: The language of every user: English.
+LANGUAGE = 1033
 #: Dataverse refuses a query with more conditions.
 MAX_CONDITIONS = 500
 
@@ -50,6 +53,7 @@ _IDENTITY_OPERATORS = {
     "NotEqualUserId": (Operator.NOT_EQUAL, "user_id"),
     "EqualBusinessId": (Operator.EQUAL, "business_unit_id"),
     "NotEqualBusinessId": (Operator.NOT_EQUAL, "business_unit_id"),
+    "EqualUserLanguage": (Operator.EQUAL, "language"),
 }
 _OPERATOR_KINDS = {
     "eq": "Equal",
@@ -104,7 +108,7 @@ class Binder:
         self._metadata = metadata
         self._root = _Node(table, None)
         self._now = now
-        self._identity = {"user_id": user_id, "business_unit_id": business_unit_id}
+        self._identity = {"user_id": user_id, "business_unit_id": business_unit_id, "language": LANGUAGE}
         self._aliases = count(1)
         self._conditions = 0
 
@@ -207,6 +211,10 @@ class Binder:
         if call.name in _IDENTITY_OPERATORS:
             operator, identity = _IDENTITY_OPERATORS[call.name]
             return Condition(ref, operator, (self._identity[identity],))
+        if call.name in OWNERS:
+            return OWNERS[call.name](ref, str(self._identity["user_id"]))
+        if call.name in LINEAGES:
+            return LINEAGES[call.name](ref, str(call.arguments.get("PropertyValue")))
         if call.name in ("ContainValues", "DoesNotContainValues"):
             return _choices_condition(call, ref, column)
         return self._date_condition(call, ref, column)
@@ -218,6 +226,8 @@ class Binder:
             return within(ref, column, FIXED_SPANS[call.name](self._now))
         if call.name in COUNTED_SPANS:
             return within(ref, column, self._counted_span(call))
+        if call.name in FISCAL:
+            return _fiscal_condition(call, ref, column)
         return within(ref, column, _on_span(call))
 
     def _counted_span(self, call: syntax.QueryFunction) -> Span:
@@ -353,6 +363,14 @@ def _choices_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Colum
         raise ODataError(f"{call.name} looks into multi-select choices, and '{column.logical_name}' is none.")
     operator = Operator.CONTAIN_VALUES if call.name == "ContainValues" else Operator.NOT_CONTAIN_VALUES
     return Condition(ref, operator, _values(call, column))
+
+
+def _fiscal_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Filter:
+    names = ("PropertyValue",) if FISCAL[call.name] == 1 else ("PropertyValue1", "PropertyValue2")
+    try:
+        return in_fiscal(call.name, ref, column, [int(call.arguments[name]) for name in names])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ODataError(f"{call.name} needs {' and '.join(names)}, whole numbers: {error}.") from None
 
 
 def _on_span(call: syntax.QueryFunction) -> Span:

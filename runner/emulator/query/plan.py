@@ -13,6 +13,7 @@ from dataverse_client.types import AliasedValue, Entity, EntityCollection
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.query.aggregates import run_aggregates
 from runner.emulator.query.conditions import join, where
+from runner.emulator.query.hierarchies import child_count
 from runner.emulator.query.model import AliasedColumn, ColumnRef, Link, Query
 from runner.emulator.query.paging import (
     EVERYTHING,
@@ -114,6 +115,8 @@ class _AliasedColumn:
 
     def __init__(self, scope: Scope, aliased: AliasedColumn) -> None:
         table, column, self.select, self._decode = scope.selected(aliased.column)
+        if aliased.counts_children:
+            self.select, self._decode = child_count(scope, table, scope.column(aliased.column)[2]), int
         self.alias = aliased.alias
         self._names = (table.logical_name, column.logical_name)
 
@@ -137,4 +140,4 @@ def _all_links(links: Iterable[Link]) -> Iterator[Link]:
 
 def _multiplies(metadata: Metadata, link: Link) -> bool:
     """Whether a row can have several rows of the link: it does not hang on the linked table's id."""
-    return link.from_column != metadata.tables[link.entity_name].primary_id_attribute
+    return link.kind != "first" and link.from_column != metadata.tables[link.entity_name].primary_id_attribute

@@ -1,5 +1,7 @@
 """What "last month" and its kin mean: spans of time seen from a moment, in UTC, weeks beginning on Sunday.
 
+The fiscal year is the calendar's and its periods are quarters, as in an environment where nobody has set another.
+
 A span is half open: from its first instant up to, but not including, its last. None leaves that side open.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/queryfunctions
@@ -9,8 +11,11 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
+
+#: The quarters of a fiscal year.
+PERIODS_A_YEAR = 4
 
 Span: TypeAlias = "tuple[datetime | None, datetime | None]"
 
@@ -30,6 +35,12 @@ FIXED_SPANS: Mapping[str, Callable[[datetime], Span]] = {
     "LastYear": lambda now: _years(now, -1),
     "ThisYear": lambda now: _years(now, 0),
     "NextYear": lambda now: _years(now, 1),
+    "LastFiscalYear": lambda now: _years(now, -1),
+    "ThisFiscalYear": lambda now: _years(now, 0),
+    "NextFiscalYear": lambda now: _years(now, 1),
+    "LastFiscalPeriod": lambda now: _quarters(now, -1),
+    "ThisFiscalPeriod": lambda now: _quarters(now, 0),
+    "NextFiscalPeriod": lambda now: _quarters(now, 1),
 }
 
 _Shift: TypeAlias = Callable[[datetime, int], datetime]
@@ -57,7 +68,7 @@ COUNTED_SPANS = frozenset(
     for direction in _DIRECTIONS
     for unit in _SHIFTS
     if unit != "Minutes" or direction == "OlderThan"
-)
+) | {f"{direction}X{unit}" for direction in ("Last", "Next") for unit in ("FiscalYears", "FiscalPeriods")}
 
 
 def counted_span(name: str, count: int, now: datetime) -> Span:
@@ -76,6 +87,8 @@ def counted_span(name: str, count: int, now: datetime) -> Span:
 
 
 def _counted(direction: str, unit: str, count: int, now: datetime) -> Span:
+    if unit.startswith("Fiscal"):
+        return _whole_periods(_years if unit == "FiscalYears" else _quarters, direction, count, now)
     edge = _SHIFTS[unit](now, count if direction == "Next" else -count)
     if direction == "OlderThan":
         return None, edge
@@ -83,6 +96,25 @@ def _counted(direction: str, unit: str, count: int, now: datetime) -> Span:
     if direction == "Last":
         return whole, _just_after(now)
     return now, whole + (timedelta(hours=1) if unit == "Hours" else timedelta(days=1))
+
+
+def _whole_periods(span: Callable[[datetime, int], Span], direction: str, count: int, now: datetime) -> Span:
+    """The periods before, or after, the one ``now`` lies in."""
+    if direction == "Last":
+        return span(now, -count)[0], span(now, 0)[0]
+    return span(now, 1)[0], span(now, count)[1]
+
+
+def fiscal_year(year: int) -> Span:
+    """Raises ValueError: no calendar has that year."""
+    return _years(datetime(year, 1, 1, tzinfo=UTC), 0)
+
+
+def fiscal_period(year: int, period: int) -> Span:
+    """A quarter of a year. Raises ValueError: there is none."""
+    if not 1 <= period <= PERIODS_A_YEAR:
+        raise ValueError(f"a fiscal year has {PERIODS_A_YEAR} periods, and no period {period}")
+    return _quarters(datetime(year, 3 * period, 1, tzinfo=UTC), 0)
 
 
 def day_span(moment: datetime) -> tuple[datetime, datetime]:
@@ -115,6 +147,11 @@ def _weeks(now: datetime, offset: int) -> Span:
 def _months(now: datetime, offset: int) -> Span:
     first = _shift_months(_day(now).replace(day=1), offset)
     return first, _shift_months(first, 1)
+
+
+def _quarters(now: datetime, offset: int) -> Span:
+    first = _shift_months(_day(now).replace(month=(now.month - 1) // 3 * 3 + 1, day=1), 3 * offset)
+    return first, _shift_months(first, 3)
 
 
 def _years(now: datetime, offset: int) -> Span:

@@ -243,7 +243,7 @@ def _one_to_many_document(relationship: OneToManyRelationship) -> Document:
         "CascadeConfiguration": {**cascade, "Delete": relationship.cascade_delete.value},
         "IsCustomRelationship": relationship.schema_name.startswith("new_"),
         "IsManaged": False,
-        "IsHierarchical": False,
+        "IsHierarchical": relationship.is_hierarchical,
     }
     return Document(values, bases=(f"{NAMESPACE}RelationshipMetadataBase",))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote
@@ -35,7 +36,10 @@ def names(crm, options, **headers):
         ("10.5 lt revenue and not (name eq 'Eve')", ["Cleo", "Dora"]),
         ("contains(name, 'e')", ["Bea", "Cleo", "Eve"]),
         ("startswith(name,'E') or endswith(name,'a')", ["Ada", "Bea", "Dora", "Eve"]),
-        ("contains(name,'%')", []),
+        ("contains(name,'e%a')", ["Bea"]),
+        ("contains(name,'[%]')", []),
+        ("startswith(name,'_e')", ["Bea"]),
+        ("endswith(name,'[ov]e') or startswith(name,'[a-b]')", ["Ada", "Bea", "Eve"]),
         ("numberofemployees eq null", ["Ada"]),
         ("numberofemployees ne null and numberofemployees lt 2", ["Bea"]),
         ("statecode eq 0 and name ne 'Ada'", ["Bea", "Cleo", "Dora", "Eve"]),
@@ -206,9 +210,14 @@ def _number_test(column, values):
     return st.builds(build, st.sampled_from(list(_TESTS)), values)
 
 
+def _literally(text):
+    """Wildcards in brackets stand for themselves."""
+    return re.sub(r"[%_\[]", r"[\g<0>]", text)
+
+
 def _text_test(function, text):
     return (
-        f"{function}(name,{_quoted(text)})",
+        f"{function}(name,{_quoted(_literally(text))})",
         lambda row: _WORDS[function](_folded(row["name"]), _folded(text)),
     )
 
@@ -292,3 +301,32 @@ class TestRelativeDates:
         crm.create("new_payments", new_paidon=datetime(2026, 1, 1, 23, 59, 59, tzinfo=UTC).isoformat())
         call = f"Microsoft.Dynamics.CRM.On(PropertyName='new_paidon',PropertyValue='{day}')"
         assert bool(crm.get(f"new_payments?$filter={call}")["value"]) is holds
+
+
+@pytest.mark.behaviour("Queries", "The query functions of trees, owners and fiscal periods", "webapi/query/filter-rows")
+@pytest.mark.parametrize(
+    ("function", "found"),
+    [
+        ("Under(PropertyName='accountid',PropertyValue='{Ada}')", ["Bea", "Cleo"]),
+        ("UnderOrEqual(PropertyName='accountid',PropertyValue='{Bea}')", ["Bea", "Cleo"]),
+        ("Above(PropertyName='accountid',PropertyValue='{Cleo}')", ["Ada", "Bea"]),
+        ("AboveOrEqual(PropertyName='accountid',PropertyValue='{Bea}')", ["Ada", "Bea"]),
+        ("NotUnder(PropertyName='accountid',PropertyValue='{Ada}')", ["Ada"]),
+        ("EqualUserOrUserHierarchy(PropertyName='ownerid')", ["Ada", "Bea", "Cleo"]),
+        ("EqualUserOrUserTeams(PropertyName='ownerid')", ["Ada", "Bea", "Cleo"]),
+        ("EqualUserTeams(PropertyName='ownerid')", []),
+        ("ThisFiscalYear(PropertyName='createdon')", ["Ada", "Bea", "Cleo"]),
+        ("LastXFiscalPeriods(PropertyName='createdon',PropertyValue=2)", []),
+        ("InFiscalYear(PropertyName='createdon',PropertyValue=2026)", ["Ada", "Bea", "Cleo"]),
+        ("InFiscalPeriodAndYear(PropertyName='createdon',PropertyValue1=2,PropertyValue2=2026)", []),
+        ("EqualUserLanguage(PropertyName='numberofemployees')", []),
+    ],
+)
+def test_functions_of_trees_and_periods(crm, function, found):
+    ids, parent = {}, {}
+    for name in ("Ada", "Bea", "Cleo"):
+        ids[name] = crm.create("accounts", name=name, **parent)
+        parent = {"parentaccountid__bind": f"/accounts({ids[name]})"}
+    condition = f"Microsoft.Dynamics.CRM.{function.format(**ids)}"
+    rows = crm.get(f"accounts?$select=name&$orderby=name&$filter={condition}")["value"]
+    assert [row["name"] for row in rows] == found
