@@ -101,9 +101,6 @@ def _examine(file: Path) -> Examination:
         return examine(read_text(file), str(file), [plugins], [custom_api_can_be_loaded])
     except RegistrationError as error:
         return Examination(None, error.problems)
-    except OSError as error:
-        hint = "Name the file: runner check FILE, or set RUNNER_REGISTRATIONS."
-        raise click.UsageError(f"{file} cannot be read: {error.strerror}. {hint}") from error
 
 
 def _answer(file: Path, examination: Examination) -> str:

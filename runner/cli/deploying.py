@@ -59,25 +59,15 @@ def deployment(file: Path | None) -> Iterator[Deployment]:
     """
     from azure_bridge.secrets import Secrets
     from runner.connection import connect
+    from runner.registrations.load import load
     from runner.settings import Settings, environment
 
     settings = Settings.load()
     file = file or settings.runner_registrations
-    registrations = load_file(file)
+    registrations = load(file)
     with connect(settings) as client:
         secrets = Secrets.from_environment(environment(), key_vault_url=settings.key_vault_url)
         yield Deployment(file, registrations, client, _site(settings), secrets)
-
-
-def load_file(file: Path) -> Registrations:
-    """Raises RegistrationError, or UsageError when it cannot be read."""
-    from runner.registrations.load import load
-
-    try:
-        return load(file)
-    except OSError as error:
-        hint = "Name the file, or set RUNNER_REGISTRATIONS."
-        raise click.UsageError(f"{file} cannot be read: {error.strerror}. {hint}") from error
 
 
 def _site(settings: Settings) -> Site:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.deploying import load_file
-
 if TYPE_CHECKING:
     from runner.registrations.model import Registrations
 
@@ -48,4 +46,6 @@ def _pulled(file: Path | None) -> str:
 
 def _known(file: Path | None, default: Path) -> Registrations | None:
     """The file there is; one that was named must be there."""
-    return load_file(file or default) if file or default.exists() else None
+    from runner.registrations.load import load
+
+    return load(file or default) if file or default.exists() else None

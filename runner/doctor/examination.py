@@ -11,7 +11,7 @@ from runner.connection import connect, sign_in
 from runner.doctor import dataverse, queues, stripe_account
 from runner.doctor.diagnosis import Diagnosis, Health, failed, ok, skipped
 from runner.registrations.deploy.endpoints import Site
-from runner.registrations.load import RegistrationError, load
+from runner.registrations.load import RegistrationError, UnreadableRegistrationsError, load
 from runner.service.stripe_access import stripe_access
 from runner.settings import Settings, SettingsError, environment
 from runner.tracing.recorder import Silence
@@ -47,9 +47,8 @@ def _file(settings: Settings) -> tuple[Diagnosis, Registrations | None]:
         registrations = load(file)
     except RegistrationError as error:
         return failed(FILE, f"{file} has {len(error.problems)} problems", "See them with runner check."), None
-    except OSError as error:
-        advice = "Set RUNNER_REGISTRATIONS, or start in the file's directory."
-        return failed(FILE, f"{file} cannot be read: {error.strerror}", advice), None
+    except UnreadableRegistrationsError as error:
+        return failed(FILE, error.finding, error.advice), None
     return ok(FILE, f"{file}: {len(registrations.steps)} steps"), registrations
 
 

@@ -12,11 +12,19 @@ from pathlib import Path
 from azure_bridge.redaction import find_secrets, redact
 from runner.registrations.document import Document, YamlSyntaxError
 from runner.registrations.model import Registrations
-from runner.registrations.problems import Finding, Problem, RegistrationError, dotted
+from runner.registrations.problems import Finding, Problem, RegistrationError, UnreadableRegistrationsError, dotted
 from runner.registrations.rules import FILE_RULES, STEP_RULES, FileRule, StepRule, apply_rules
 from runner.registrations.structure import structure, view
 
-__all__ = ["Examination", "Problem", "RegistrationError", "examine", "load", "parse"]
+__all__ = [
+    "Examination",
+    "Problem",
+    "RegistrationError",
+    "UnreadableRegistrationsError",
+    "examine",
+    "load",
+    "parse",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ def load(file: Path) -> Registrations:
 
     Raises:
       RegistrationError: with every problem in it.
-      OSError: it cannot be opened.
+      UnreadableRegistrationsError: it cannot be opened.
     """
     return parse(read_text(file), str(file))
 
@@ -54,9 +62,12 @@ def read_text(file: Path) -> str:
 
     Raises:
       RegistrationError: it is not UTF-8.
-      OSError: it cannot be opened.
+      UnreadableRegistrationsError: it cannot be opened.
     """
-    content = file.read_bytes()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UnreadableRegistrationsError(file, error) from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

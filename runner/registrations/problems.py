@@ -57,6 +57,17 @@ class RegistrationError(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class UnreadableRegistrationsError(Exception):
+    """There is no such file, or it cannot be opened: name another one."""
+
+    exit_code = 2
+    advice = "Start in the directory that has it, or name it: on the command line, or in RUNNER_REGISTRATIONS."
+
+    def __init__(self, file: object, error: OSError) -> None:
+        self.finding = f"{file} cannot be read: {error.strerror}"
+        super().__init__(f"{self.finding}. {self.advice}")
+
+
 def dotted(path: Path) -> str:
     """A path as people write it.
 

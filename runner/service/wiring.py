@@ -76,7 +76,7 @@ def opened(
       QueueUnavailableError: the embedded queue's file cannot be used.
     """
     clock = clock or SystemClock()
-    registrations, secrets = _registrations(settings), Secrets.from_environment(environment())
+    registrations, secrets = load(settings.runner_registrations), Secrets.from_environment(environment())
     directory = StepDirectory.of(registrations, secrets)
     is_embedded = settings.dataverse_url is None
     # Rows and their intents are kept together, or the one would name what the other has forgotten.
@@ -127,16 +127,6 @@ def _receiver(
     bridge: BridgeConfiguration, access: StripeAccess, observer: TracingObserver, clock: Clock
 ) -> StripeReceiver:
     return StripeReceiver(bridge, lambda: access.webhook_secrets, clock=clock, observer=observer)
-
-
-def _registrations(settings: Settings) -> Registrations:
-    try:
-        return load(settings.runner_registrations)
-    except OSError as error:
-        raise SettingsError(
-            f"{settings.runner_registrations} cannot be read: {error.strerror}. Name another file with --registrations "
-            "or RUNNER_REGISTRATIONS."
-        ) from error
 
 
 def _queue(settings: Settings, name: str, clock: Clock, closing: ExitStack) -> MessageQueue:

@@ -90,7 +90,7 @@ class Simulation:
         self._clock: Clock = SystemClock()
         self._settings = Settings.load()
         self._secrets = Secrets.from_environment(environment())
-        self._registrations = _load(request.registrations or self._settings.runner_registrations)
+        self._registrations = load(request.registrations or self._settings.runner_registrations)
         self._outcome = OUTCOMES[request.outcome]
         self._metadata = load_metadata()
         self._table = self._find_table()
@@ -215,12 +215,6 @@ class Simulation:
         if ending.status is None:
             return f"{self._request.message} of {self._table.logical_name} went through."
         return f"The row says {ending.status}, as after {self._request.outcome!r} it should."
-
-
-def _load(file: Path) -> Registrations:
-    if not file.is_file():
-        raise SimulationUsageError(f"There is no {file}. Run where registrations.yaml is, or name it: --registrations")
-    return load(file)
 
 
 def _read_record(file: Path) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def test_so_does_dotenv(project: Path) -> None:
 def test_a_missing_file_is_a_wrong_question(project: Path) -> None:
     result = check("absent.yaml")
     assert result.exit_code == 2
-    assert "absent.yaml cannot be read: No such file or directory. Name the file: runner check FILE" in result.output
+    assert "absent.yaml cannot be read: No such file or directory. Start in the directory that has it" in result.output
 
 
 def test_a_secret_in_the_file_never_reaches_the_screen(project: Path) -> None:

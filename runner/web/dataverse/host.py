@@ -49,7 +49,7 @@ class HostingError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hosting:
-    """What to serve. ``registrations`` None is no plug-ins; ``data`` None keeps rows in memory."""
+    """What to serve. ``registrations`` None is no plug-ins; ``data`` None keeps rows until the end, and no longer."""
 
     registrations: Path | None = None
     data: Path | None = None
@@ -82,7 +82,13 @@ def hosted(hosting: Hosting, sink: TraceSink | None = None) -> Iterator[Site]:
         certificate = _certificate(hosting, cleanup) if hosting.tls else None
         senders = _senders(settings, hosting.data, cleanup.enter_context(ExitStack()))
         services: dict[type, Any] = {stripe.StripeClient: side.client}
-        emulator = Emulator(database=_database(hosting.data), services=services, sink=sink, service_bus_senders=senders)
+        emulator = Emulator(
+            database=_database(hosting.data, cleanup),
+            durable=hosting.data is not None,
+            services=services,
+            sink=sink,
+            service_bus_senders=senders,
+        )
         # Read from below: requests first, then the jobs they left.
         cleanup.callback(emulator.close)
         cleanup.callback(emulator.run_jobs)
@@ -136,20 +142,19 @@ def _senders(settings: Settings, data: Path | None, opened: ExitStack) -> Sender
 
 
 def _load(file: Path) -> Registrations:
-    from runner.registrations.load import load  # pydantic, which serving without plug-ins need not wait for
+    # pydantic, which serving without plug-ins need not wait for
+    from runner.registrations.load import UnreadableRegistrationsError, load
 
     try:
         return load(file)
-    except OSError as error:
-        raise HostingError(
-            f"{file} cannot be read: {error.strerror}. Name another file with --registrations, or serve without "
-            "plug-ins: --no-registrations"
-        ) from error
+    except UnreadableRegistrationsError as error:
+        raise HostingError(f"{error} Or serve without plug-ins: --no-registrations") from error
 
 
-def _database(data: Path | None) -> Path | None:
+def _database(data: Path | None, cleanup: ExitStack) -> Path:
+    """A file in any case: rows in memory could not be read beside a transaction that waits for an endpoint."""
     if data is None:
-        return None
+        return _temporary_directory("runner-emulate-", cleanup) / DATABASE_FILE
     try:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -163,5 +168,9 @@ def _certificate(hosting: Hosting, cleanup: ExitStack) -> Certificate:
     if hosting.data is not None:
         directory = hosting.data / TLS_DIRECTORY
     else:
-        directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="runner-tls-")))
+        directory = _temporary_directory("runner-tls-", cleanup)
     return certificate_in(directory, SystemClock(), hosting.host)
+
+
+def _temporary_directory(prefix: str, cleanup: ExitStack) -> Path:
+    return Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix=prefix)))
