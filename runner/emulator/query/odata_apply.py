@@ -18,15 +18,9 @@ from runner.emulator.query.odata import Parser, parse_filter, split_outside
 from runner.emulator.query.odata_binding import Binder
 from runner.emulator.query.odata_syntax import Expression, Junction, ODataError, Property, syntax_error
 
-Function: TypeAlias = Literal["count", "countcolumn", "sum", "avg", "min", "max"]
+Function: TypeAlias = Literal["count", "sum", "avg", "min", "max"]
 
-_FUNCTIONS: Mapping[str, Function] = {
-    "sum": "sum",
-    "min": "min",
-    "max": "max",
-    "average": "avg",
-    "countdistinct": "countcolumn",
-}
+_FUNCTIONS: Mapping[str, Function] = {"sum": "sum", "min": "min", "max": "max", "average": "avg"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +96,7 @@ def _aggregate(text: str) -> AggregateItem:
         case [name, "with", method, "as", alias] if method in _FUNCTIONS and alias.isidentifier():
             return AggregateItem(_FUNCTIONS[method], _property(name), alias)
     raise ODataError(
-        f"'{text.strip()}' is no aggregate. Write '<column> with sum|average|min|max|countdistinct as <alias>', "
+        f"'{text.strip()}' is no aggregate. Write '<column> with sum|average|min|max as <alias>', "
         "or '$count as <alias>'."
     )
 
@@ -126,4 +120,4 @@ def _group(binder: Binder, prop: Property) -> GroupBy:
 
 def _bound(binder: Binder, item: AggregateItem) -> Aggregate:
     ref = binder.column(item.property)[0] if item.property else None
-    return Aggregate(item.function, ref, item.alias, distinct=item.function == "countcolumn")
+    return Aggregate(item.function, ref, item.alias)
