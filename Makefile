@@ -53,6 +53,8 @@ lock: $(VENV)/.dev  ## Pin dependencies again, with hashes and without registry 
 	  --extra build pyproject.toml -o requirements.lock $(LOCK_OPTIONS)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --all-extras pyproject.toml -c requirements.lock -o requirements-dev.lock $(LOCK_OPTIONS)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra azure pyproject.toml -c requirements-dev.lock -o requirements-azure.lock $(LOCK_OPTIONS)
 	@echo "python-qpid-proton>=0.40" | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header - -c requirements-dev.lock -o requirements-broker.lock $(LOCK_OPTIONS)
 
