@@ -24,7 +24,7 @@ _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5555, show_default=True, help="0 is any free one.")
-@click.option("--data", type=_DIRECTORY, metavar="DIR", help="Keep the rows in DIR. [default: in memory]")
+@click.option("--data", type=_DIRECTORY, metavar="DIR", help="Keep the rows in DIR. [default: until it ends]")
 @click.option(
     "--registrations",
     type=_FILE,
@@ -126,7 +126,7 @@ def _line(url: str, site: Site) -> str:
 def _welcome(url: str, hosting: Hosting, site: Site) -> str:
     lines = [f"The embedded Dataverse answers at {url}/api/data/v9.2/ (Ctrl-C ends it)."]
     plugins = f"plug-ins of {hosting.registrations}" if hosting.registrations else "no plug-ins"
-    rows = f"rows in {hosting.data}" if hosting.data else "rows in memory"
+    rows = f"rows in {hosting.data}" if hosting.data else "rows until it ends"
     lines.append(f"{plugins[0].upper()}{plugins[1:]}, Stripe is the {site.stripe}, {rows}. How to use it: {url}/")
     if site.certificate is not None:
         lines.append(f"Clients trust its certificate with  REQUESTS_CA_BUNDLE={site.certificate.authority}")

@@ -84,7 +84,8 @@ class Emulator:
     One request is served at a time. While it is, others that only read see what was last committed if the rows are in
     a file; all else waits, and fails with SqlTimeout when that takes longer than ``lock_timeout``.
 
-    ``database`` None keeps everything in memory. ``services`` are what plug-ins get from ``context.service``, by
+    ``database`` None keeps everything in memory; ``durable`` False is for a file that nobody needs after a power cut.
+    ``services`` are what plug-ins get from ``context.service``, by
     type: an object, or a function that makes one when first asked. ``sink`` hears of everything that runs.
     ``service_bus_senders`` finds what takes the messages of a Service Bus endpoint, for instance a queue of one's own.
     """
@@ -97,6 +98,7 @@ class Emulator:
         steps: Iterable[Step] = (),
         *,
         database: Path | None = None,
+        durable: bool = True,
         metadata: Metadata | None = None,
         clock: Clock | None = None,
         services: Mapping[type, Any] | None = None,
@@ -109,7 +111,7 @@ class Emulator:
         self.clock: Clock = clock or SystemClock()
         self.organization = organization
         self._engine = Engine(
-            Store(metadata or load_metadata(), database),
+            Store(metadata or load_metadata(), database, durable=durable),
             self.clock,
             Services(services or {}),
             organization,

@@ -21,9 +21,12 @@ _STATEMENTS_KEPT = 1024
 
 
 class Store:
-    """The database of one environment, in memory or in a file. One thread at a time may use it."""
+    """The database of one environment, in memory or in a file. One thread at a time may use it.
 
-    def __init__(self, metadata: Metadata, path: Path | None = None) -> None:
+    Files are worth a crash of the process. What is not ``durable`` may be lost by a power cut.
+    """
+
+    def __init__(self, metadata: Metadata, path: Path | None = None, *, durable: bool = True) -> None:
         self.metadata = metadata
         self.path = path
         self._connect()
@@ -31,8 +34,8 @@ class Store:
         self._last_reserved = 0
         self.codecs: dict[str, Mapping[str, Codec]] = {}
         if path is not None:
-            # The emulator's rows are worth a crash of the process, not the price of a power cut.
-            self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+            synchronous = "NORMAL" if durable else "OFF"
+            self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};")
         self.execute("CREATE TABLE IF NOT EXISTS row_version (last INTEGER NOT NULL)")
         self.execute(
             "CREATE TABLE IF NOT EXISTS deleted_row "

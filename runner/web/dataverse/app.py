@@ -25,8 +25,11 @@ from runner.web.dataverse.service_protection import ServiceProtection, TooManyRe
 #: Bytes of a request's body, as in Dataverse.
 MAX_BODY = 128 * 1024 * 1024
 
-#: The emulator serves one request at a time; more threads only let plug-ins' background jobs in between.
-_THREADS = 4
+#: Requests that only read do not wait for others, so a few threads answer them all.
+_READING_THREADS = 4
+#: Any other may wait for another one's transaction, and each of them needs a thread to wait in. Dataverse serves as
+#: many requests of a user at the same time.
+_WRITING_THREADS = 52
 
 
 class BadAuthTicket(OrganizationServiceFault):
@@ -58,7 +61,8 @@ class DataverseApp:
         self._pages = pages
         self._protection = protection
         self._max_body = max_body
-        self._threads = ThreadPoolExecutor(_THREADS, "web-api")
+        self._reading = ThreadPoolExecutor(_READING_THREADS, "web-api-reading")
+        self._writing = ThreadPoolExecutor(_WRITING_THREADS, "web-api-writing")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"][:10].lower() == "/api/data/":
@@ -68,7 +72,8 @@ class DataverseApp:
 
     def close(self) -> None:
         """Let the requests being answered come to their end."""
-        self._threads.shutdown()
+        self._writing.shutdown()
+        self._reading.shutdown()
 
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
@@ -106,7 +111,8 @@ class DataverseApp:
         """Answer in a thread, unless that would cost more than the answer: plug-ins wait for others, rows do not."""
         if self._api.emulator.is_prompt:
             return self._api.handle(request)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._api.handle, request)
+        threads = self._reading if request.method == "GET" else self._writing
+        return await asyncio.get_running_loop().run_in_executor(threads, self._api.handle, request)
 
 
 def _origin(scope: Scope, headers: Mapping[str, str]) -> str:
