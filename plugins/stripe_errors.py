@@ -45,16 +45,17 @@ def in_a_clerks_words(context: PluginContext) -> Iterator[None]:
         yield
     except stripe.StripeError as error:
         code = code_of(error)
-        context.trace(
-            "Stripe refused: {} {}, HTTP {}, request {}",
-            type(error).__name__,
-            code,
-            error.http_status,
-            error.request_id,
-        )
+        context.trace("Stripe refused: {}", _facts(error, code))
         status = OperationStatus.RETRY if _is_transient(error, code) else OperationStatus.FAILED
         # Not chained: Stripe's own message can quote what was sent.
         raise InvalidPluginExecutionException(_words(error, code), status=status) from None
+
+
+def _facts(error: stripe.StripeError, code: str | None) -> str:
+    """For the administrator. Where Stripe never answered there is no more than the kind of error."""
+    status = f"HTTP {error.http_status}" if error.http_status else None
+    request = f"request {error.request_id}" if error.request_id else None
+    return ", ".join(fact for fact in (type(error).__name__, code, status, request) if fact)
 
 
 def code_of(error: stripe.StripeError) -> str | None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from runner.registrations.load import Examination
     from runner.registrations.model import Registrations, StepRegistration
     from runner.registrations.plugins import PluginConfiguration, PluginLoadError
     from runner.registrations.problems import Finding, Problem
     from runner.registrations.remote import RemoteNote
     from runner.registrations.rules import Part, View
+
+_HEADERS = ("Table", "Message", "Stage", "Rank", "Step", "Plug-in")
 
 
 @click.command()
@@ -153,27 +157,40 @@ def _print_problems(file: Path, examination: Examination) -> None:
 
 
 def _print_steps(file: Path, registrations: Registrations) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table("Table", "Message", "Stage", "Rank", "Plug-in", "Step", box=SIMPLE_HEAD, pad_edge=False)
-    for each in sorted((_step(registrations, step) for step in registrations.steps), key=_pipeline_order):
-        style = None if each["enabled"] else "dim"
-        table.add_row(*_cells(each), style=style)
     terminal = Console()
-    # Into a file or a pipe nothing is folded: a line is a step.
-    console = terminal if terminal.is_terminal else Console(width=240)
-    console.print(table)
+    steps = sorted((_step(registrations, step) for step in registrations.steps), key=_pipeline_order)
+    if terminal.is_terminal:
+        terminal.print(_table(steps, stacked=True))
+    else:
+        # Into a file or a pipe nothing is folded: a line is a step.
+        Console(width=240).print(_table(steps, stacked=False))
     for note in _notes(registrations):
         click.echo(f"Note: {note}")
     click.echo(f"OK: {_summary(registrations)} in {file}.")
 
 
+def _table(steps: Iterable[dict[str, Any]], *, stacked: bool) -> Table:
+    """A row each; ``stacked``: the plug-in under the step, where a terminal is seldom wide enough for both."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    headers = _HEADERS[:-1] if stacked else _HEADERS
+    table = Table(*headers, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for step in steps:
+        *cells, name, plugin = (Text(cell) for cell in _cells(step))
+        last = [Text.assemble(name, "\n", (plugin.plain, "dim"), overflow="fold")] if stacked else [name, plugin]
+        table.add_row(*cells, *last, style=None if step["enabled"] else "dim")
+    return table
+
+
 def _cells(step: dict[str, Any]) -> tuple[str, ...]:
+    """Under each of the headers."""
     stage = f"{step['stage']} async" if step["mode"] == "async" else str(step["stage"])
     name = step["name"] if step["enabled"] else f"{step['name']} (disabled)"
-    return step["table"] or "any", step["message"], stage, str(step["rank"]), step["plugin"], name
+    return step["table"] or "any", step["message"], stage, str(step["rank"]), name, step["plugin"]
 
 
 def _pipeline_order(step: dict[str, Any]) -> tuple[Any, ...]:

@@ -101,7 +101,7 @@ def queue() -> None:
     """
 
 
-@queue.command("list")
+@queue.command("list", short_help="How many messages wait, and how many are dead letters.")
 @_json
 def list_queues(as_json: bool) -> None:
     """How many messages wait, are locked, are scheduled, and are dead letters."""
@@ -115,7 +115,7 @@ def list_queues(as_json: bool) -> None:
     queue_view.show_counts(counts, _engine(settings), as_json=as_json)
 
 
-@queue.command()
+@queue.command(short_help="Show messages that wait, are locked or are scheduled.")
 @_limit
 @_json
 @_on_queue
@@ -223,7 +223,7 @@ def purge(opened: MessageQueue, yes: bool, as_json: bool) -> None:
     queue_view.show_purged(opened.name, removed, as_json=as_json)
 
 
-@queue.command()
+@queue.command(short_help="Apply the waiting payment events to their CRM rows.")
 @click.option(
     "--registrations",
     type=click.Path(dir_okay=False, path_type=Path),

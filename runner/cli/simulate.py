@@ -44,7 +44,8 @@ OUTCOMES = (
     type=click.Choice(OUTCOMES),
     default="succeeded",
     show_default=True,
-    help="What the customer, or Stripe, does next.",
+    metavar="OUTCOME",
+    help=f"What the customer, or Stripe, does next: {', '.join(OUTCOMES)}.",
 )
 @click.option("--duplicate", is_flag=True, help="Deliver every Stripe event twice.")
 @click.option("--shuffle", type=int, metavar="SEED", help="Deliver the events out of order.")

@@ -38,7 +38,7 @@ class TracingHTTPClient(stripe.HTTPClient):
         try:
             body, status, reply = self._inner.request(method, url, headers, post_data)
         except stripe.StripeError as error:
-            self._trace(method, url, started, error=error.user_message or type(error).__name__)
+            self._trace(method, url, started, error=_reason(error))
             raise
         self._trace(method, url, started, body=body, status=status, headers=reply)
         return body, status, reply
@@ -50,7 +50,7 @@ class TracingHTTPClient(stripe.HTTPClient):
         try:
             body, status, reply = await self._inner.request_async(method, url, headers, post_data)
         except stripe.StripeError as error:
-            self._trace(method, url, started, error=error.user_message or type(error).__name__)
+            self._trace(method, url, started, error=_reason(error))
             raise
         self._trace(method, url, started, body=body, status=status, headers=reply)
         return body, status, reply
@@ -90,6 +90,13 @@ class TracingHTTPClient(stripe.HTTPClient):
                 error=error or refusal,
             )
         )
+
+
+def _reason(error: stripe.StripeError) -> str:
+    """Why there was no answer, on one line: without the SDK's advice to write to Stripe, where it gives a cause."""
+    said = " ".join((error.user_message or type(error).__name__).split())
+    *_, cause = said.partition("(Network error: ")
+    return cause.removesuffix(")") or said
 
 
 def _subject(body: Any) -> tuple[str | None, str | None]:

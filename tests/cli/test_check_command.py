@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -59,10 +60,20 @@ def test_a_sound_file_is_shown_as_the_pipeline_runs_it(project: Path) -> None:
     write(project)
     result = check()
     assert result.exit_code == 0
-    assert ["account", "Create", "40", "async", "1", f"{module(project)}:Greet", "Greet"] in [
+    assert ["account", "Create", "40", "async", "1", "Greet", f"{module(project)}:Greet"] in [
         line.split() for line in result.output.splitlines()
     ]
     assert result.output.endswith("OK: 1 step in registrations.yaml.\n")
+
+
+def test_a_narrow_terminal_loses_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(project)
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    said = click.unstyle(check().output)
+    assert f"Greet{module(project)}:Greet" in "".join(said.split())
+    assert max(map(len, said.splitlines())) <= 70
 
 
 def test_a_plug_in_that_refuses_its_configuration_is_a_problem_of_the_file(project: Path) -> None:

@@ -49,6 +49,13 @@ def test_the_request_id_is_traced(shop) -> None:
     assert shop.stripe.requests[-1].request_id in shop.trace_lines()
 
 
+def test_where_stripe_never_answered_only_the_error_is_traced(shop) -> None:
+    shop.stripe.fail_next("connection_reset_before")
+    with pytest.raises(IsvAborted):
+        shop.create_payment()
+    assert "Stripe refused: APIConnectionError\n" in f"{shop.trace_lines()}\n"
+
+
 def test_an_address_stripe_refuses_is_not_repeated(shop, monkeypatch) -> None:
     def refuse(*_, **__):
         raise stripe.InvalidRequestError("Invalid email address: ann@", "receipt_email", code="email_invalid")

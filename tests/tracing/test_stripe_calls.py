@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 import stripe
@@ -65,6 +66,21 @@ def test_silence_is_traced_too(simulator: StripeSimulator, client: stripe.Stripe
         client.v1.payment_intents.create({"amount": 1999, "currency": "usd"})
     assert last_call(recorder).status is None
     assert last_call(recorder).error
+
+
+def test_a_server_that_is_not_there_takes_one_line(recorder: Recorder) -> None:
+    transport = TracingHTTPClient(stripe.RequestsClient(), recorder, ManualClock())  # type: ignore[no-untyped-call]
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        client = stripe.StripeClient(
+            "sk_test_local", http_client=transport, base_addresses={"api": address}, max_network_retries=0
+        )
+        with pytest.raises(stripe.APIConnectionError):
+            client.v1.balance.retrieve()
+    error = last_call(recorder).error
+    assert error is not None
+    assert (error.startswith("ConnectionError: "), "Connection refused" in error, "\n" in error) == (True, True, False)
 
 
 def test_asynchronous_calls_are_traced_alike(client: stripe.StripeClient, recorder: Recorder) -> None:
