@@ -1,25 +1,40 @@
 """Messages as the Azure SDK has them, and back.
 
 A message that is put off travels as a scheduled copy. Duplicate detection would drop a copy with a known id, so the
-copy's own id says which attempt it is, and two properties lead back: they never reach the receiver's message.
+copy's own id says which attempt it is, and two properties lead back: they never reach the receiver's message. Where a
+host such as Azure Functions holds the lock, a message to be set aside travels as a copy too, which says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.amqp import AmqpMessageBodyType
 
 from azure_bridge.queues.contract import PeekedMessage, QueueMessage, ReceivedMessage
 
+if TYPE_CHECKING:
+    import azure.functions as func
+
 _ATTEMPT = "RetryAttempt"
 _ATTEMPT_OF = "RetryOf"
 _DEAD_LETTER_REASON = "DeadLetterReason"
 _DEAD_LETTER_DESCRIPTION = "DeadLetterErrorDescription"
-_OURS = frozenset({_ATTEMPT, _ATTEMPT_OF, _DEAD_LETTER_REASON, _DEAD_LETTER_DESCRIPTION})
+_SET_ASIDE_REASON = "SetAsideReason"
+_SET_ASIDE_DESCRIPTION = "SetAsideDescription"
+_OURS = frozenset(
+    {
+        _ATTEMPT,
+        _ATTEMPT_OF,
+        _DEAD_LETTER_REASON,
+        _DEAD_LETTER_DESCRIPTION,
+        _SET_ASIDE_REASON,
+        _SET_ASIDE_DESCRIPTION,
+    }
+)
 
 
 def outgoing(message: QueueMessage) -> ServiceBusMessage:
@@ -35,6 +50,14 @@ def put_off(message: QueueMessage, attempt: int, visible_at: datetime) -> Servic
     return copy
 
 
+def set_aside(message: QueueMessage, attempt: int, reason: str, description: str) -> ServiceBusMessage:
+    """The copy that whoever receives it gives back, until the service makes a dead letter of it."""
+    trail = {_ATTEMPT: str(attempt), _ATTEMPT_OF: message.message_id}
+    verdict = {_SET_ASIDE_REASON: reason, _SET_ASIDE_DESCRIPTION: description}
+    copy_id = f"{message.message_id}:set-aside"
+    return _outgoing(message, copy_id, {**message.application_properties, **trail, **verdict})
+
+
 def _outgoing(message: QueueMessage, message_id: str, properties: Mapping[str, str]) -> ServiceBusMessage:
     return ServiceBusMessage(
         message.body,
@@ -48,9 +71,9 @@ def _outgoing(message: QueueMessage, message_id: str, properties: Mapping[str, s
 
 
 def received(message: ServiceBusReceivedMessage) -> ReceivedMessage:
-    properties = _properties(message)
+    properties = _properties(message.application_properties)
     return ReceivedMessage(
-        message=_message(message, properties),
+        message=_message(message, properties, _body(message)),
         lock_token=str(message.lock_token),
         sequence_number=message.sequence_number or 0,
         enqueued_at=_utc(message.enqueued_time_utc),
@@ -61,24 +84,53 @@ def received(message: ServiceBusReceivedMessage) -> ReceivedMessage:
     )
 
 
+def received_by_host(message: func.ServiceBusMessage) -> ReceivedMessage:
+    """A message as Azure Functions hands it to a function. Its lock is the host's."""
+    properties = _host_properties(message)
+    return ReceivedMessage(
+        message=_message(message, properties, message.get_body()),
+        lock_token=message.lock_token or "",
+        sequence_number=message.sequence_number or 0,
+        enqueued_at=_utc(message.enqueued_time_utc),
+        locked_until=_utc(message.locked_until),
+        delivery_count=message.delivery_count or 1,
+        attempt=int(properties.get(_ATTEMPT, "0")),
+    )
+
+
+def verdict_on(message: func.ServiceBusMessage) -> str | None:
+    """Why the message is to become a dead letter, when it is the copy that says so."""
+    properties = _host_properties(message)
+    if _SET_ASIDE_REASON not in properties:
+        return None
+    return f"{properties[_SET_ASIDE_REASON]}: {properties.get(_SET_ASIDE_DESCRIPTION, '')}"
+
+
+def _host_properties(message: func.ServiceBusMessage) -> dict[str, str]:
+    return _properties(message.application_properties or message.user_properties)
+
+
 def peeked(message: ServiceBusReceivedMessage) -> PeekedMessage:
-    properties = _properties(message)
+    properties = _properties(message.application_properties)
     scheduled_for = message.scheduled_enqueue_time_utc
     return PeekedMessage(
-        message=_message(message, properties),
+        message=_message(message, properties, _body(message)),
         sequence_number=message.sequence_number or 0,
         enqueued_at=_utc(message.enqueued_time_utc),
         delivery_count=message.delivery_count or 0,
         attempt=int(properties.get(_ATTEMPT, "0")),
         scheduled_for=None if scheduled_for is None else _utc(scheduled_for),
-        dead_letter_reason=properties.get(_DEAD_LETTER_REASON),
-        dead_letter_description=properties.get(_DEAD_LETTER_DESCRIPTION),
+        # Of a copy to be set aside the service only knows that nobody wanted it.
+        dead_letter_reason=properties.get(_SET_ASIDE_REASON) or properties.get(_DEAD_LETTER_REASON),
+        dead_letter_description=properties.get(_SET_ASIDE_DESCRIPTION) or properties.get(_DEAD_LETTER_DESCRIPTION),
     )
 
 
-def _message(message: ServiceBusReceivedMessage, properties: Mapping[str, str]) -> QueueMessage:
+def _message(
+    message: ServiceBusReceivedMessage | func.ServiceBusMessage, properties: Mapping[str, str], body: bytes
+) -> QueueMessage:
     return QueueMessage(
-        body=_body(message),
+        body=body,
         # Other senders may leave the id out.
         message_id=properties.get(_ATTEMPT_OF) or message.message_id or f"sequence-{message.sequence_number}",
         correlation_id=message.correlation_id,
@@ -89,8 +141,8 @@ def _message(message: ServiceBusReceivedMessage, properties: Mapping[str, str]) 
     )
 
 
-def _properties(message: ServiceBusReceivedMessage) -> dict[str, str]:
-    return {_text(name): _text(value) for name, value in (message.application_properties or {}).items()}
+def _properties(given: Mapping[Any, Any] | None) -> dict[str, str]:
+    return {_text(name): _text(value) for name, value in (given or {}).items()}
 
 
 def _text(value: Any) -> str:

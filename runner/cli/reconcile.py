@@ -69,10 +69,9 @@ def reconcile(
         raise click.UsageError("--cancel-orphans only means something with --fix.")
     if cancel_orphans and not yes:
         click.confirm("Cancel every open intent whose row is gone, or stands for another intent?", abort=True, err=True)
-    from runner.cli.reconciling import Request, perform
+    from runner.cli.reconciling import perform
+    from runner.service.reconciling import Request
 
-    request = Request(
-        since=since, undelivered=undelivered, fix=fix, cancel_orphans=cancel_orphans, resume=resume, as_json=as_json
-    )
-    left = perform(request, settings_with(registrations))
+    request = Request(since=since, undelivered=undelivered, fix=fix, cancel_orphans=cancel_orphans, resume=resume)
+    left = perform(request, settings_with(registrations), as_json=as_json)
     click.get_current_context().exit(1 if left else 0)

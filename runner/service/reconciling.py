@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from azure_bridge.processor import PaymentProcessor
 from azure_bridge.reconcile import Reconciliation
@@ -31,31 +30,18 @@ class Request:
     resume: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run that is about to go on from ``start``."""
+def reconciling(request: Request, settings: Settings, service: Service) -> tuple[Cursor, Iterator[Progress]]:
+    """Where the run begins, and its pages, each compared and put right as it is asked for.
 
-    start: Cursor
-    reconciliation: Reconciliation
-    file: Path
-    fixer: Fixer | None
-
-    def progress(self) -> Iterator[Progress]:
-        """Page after page, compared and put right as it is asked for. Raises DataverseError, StripeError, OSError."""
-        return run(self.reconciliation, self.start, self.file, self.fixer)
-
-
-def prepared(request: Request, settings: Settings, service: Service) -> Run:
-    """
     Raises:
       SettingsError, CursorUnreadableError: there is nothing to compare, or nothing to go on from.
-      DataverseError: the environment does not say which organization it is.
+      DataverseError, StripeError, OSError: one of the two could not be asked; the next run can go on from there.
     """
     file = made_directory(settings) / CURSOR_FILE
     bridge = _bridge(settings, service)
     reconciliation = Reconciliation(service.around.client, service.stripe.client, bridge, clock=service.around.clock)
     start = _start(request, load(file) if request.resume else None, reconciliation, bridge)
-    return Run(start, reconciliation, file, _fixer(request, service, bridge))
+    return start, run(reconciliation, start, file, _fixer(request, service, bridge))
 
 
 def _bridge(settings: Settings, service: Service) -> BridgeConfiguration:

@@ -1,0 +1,113 @@
+"""Azure Functions of the bridge: Stripe's webhook, and the queue "payment-events".
+
+    app.register_functions(bridge_functions(parts))
+
+Each function calls what ``runner serve`` and ``runner work`` call; how a message ends under the Functions host is
+:mod:`azure_bridge.hosted_messages`'s.
+Source: https://learn.microsoft.com/azure/azure-functions/functions-reference-python
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Protocol
+
+import azure.functions as func
+
+from azure_bridge.errors import BridgeError
+from azure_bridge.gathering import Gathered
+from azure_bridge.hosted_messages import HOLD, HostedMessages
+from azure_bridge.observer import BridgeObserver
+from azure_bridge.once import Once
+from azure_bridge.processor import BATCH_SIZE, PaymentProcessor
+from azure_bridge.queues.contract import MessageQueue
+from azure_bridge.receiver import StripeReceiver
+from azure_bridge.webhook import Reply, StripeWebhook
+
+#: Requests that wait for the queue together: they share a batch.
+_STORING = 64
+
+
+class BridgeMissingError(BridgeError):
+    """The registrations have no bridge section, so nothing says which rows payment events belong to."""
+
+
+class BridgeParts(Protocol):
+    """What the bridge's functions work with. ``receiver`` and ``processor`` None: there is no bridge section."""
+
+    @property
+    def receiver(self) -> StripeReceiver | None: ...
+    @property
+    def processor(self) -> PaymentProcessor | None: ...
+    @property
+    def payments(self) -> MessageQueue: ...
+    @property
+    def observer(self) -> BridgeObserver: ...
+
+
+def service_bus_connection(environ: Mapping[str, str] | None = None) -> str:
+    """The name under which the host looks for Service Bus: of a connection string, or of an identity's settings.
+
+    The identity's is ``SERVICEBUS__fullyQualifiedNamespace``, which :class:`runner.settings.Settings` reads as well, so
+    that triggers and code are told once.
+    Source: https://learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus#connections
+    """
+    environ = os.environ if environ is None else environ
+    return "SERVICEBUS_CONNECTION_STRING" if environ.get("SERVICEBUS_CONNECTION_STRING") else "SERVICEBUS"
+
+
+def bridge_functions(parts: Callable[[], BridgeParts], *, hold: timedelta = HOLD) -> func.Blueprint:
+    """The bridge's functions. ``parts`` is first called when one of them is; ``hold`` is :class:`HostedMessages`'s."""
+    blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+    webhook = Once(lambda: StripeWebhook(parts().receiver, parts().payments, parts().observer))
+    storing = ThreadPoolExecutor(_STORING, "store")
+    gathered = Once(lambda: Gathered(_processor(parts()).process))
+    hosted = HostedMessages(
+        lambda: parts().payments, lambda message: gathered()(message), at_once=BATCH_SIZE, hold=hold
+    )
+
+    @blueprint.function_name("stripe_webhook")
+    @blueprint.route(
+        "stripe/webhook", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
+    )
+    async def stripe_webhook(request: func.HttpRequest) -> func.HttpResponse:
+        """Stripe signs its requests, so the host asks for no key of its own."""
+        answer = lambda: _answer(webhook(), request)  # noqa: E731
+        return _response(await asyncio.get_running_loop().run_in_executor(storing, answer))
+
+    @blueprint.function_name("payment_events")
+    @blueprint.service_bus_queue_trigger(
+        arg_name="message",
+        connection=service_bus_connection(),
+        queue_name="%PAYMENT_EVENTS_QUEUE%",
+        data_type=func.DataType.BINARY,
+        cardinality=func.Cardinality.ONE,
+    )
+    async def payment_events(message: func.ServiceBusMessage) -> None:
+        """One event to its row, together with all others that are here at the same time."""
+        await hosted.work_on(message)
+
+    return blueprint
+
+
+def _processor(parts: BridgeParts) -> PaymentProcessor:
+    if parts.processor is None:
+        raise BridgeMissingError(
+            "The registrations have no bridge section, so payment events cannot be applied. Add one, or disable the "
+            "function with the setting AzureWebJobs.payment_events.Disabled=true."
+        )
+    return parts.processor
+
+
+def _answer(webhook: StripeWebhook, request: func.HttpRequest) -> Reply:
+    reading = webhook.read(request.get_body(), request.headers.get("stripe-signature"))
+    return reading if isinstance(reading, Reply) else webhook.store(reading)
+
+
+def _response(reply: Reply) -> func.HttpResponse:
+    headers = {"Retry-After": "1"} if reply.status == 503 else None
+    return func.HttpResponse(reply.text, status_code=reply.status, headers=headers)

@@ -1,0 +1,116 @@
+"""What arrives one by one is processed together."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from azure_bridge.gathering import Gathered
+from azure_bridge.once import Once
+from azure_bridge.queues.contract import QueueMessage, ReceivedMessage
+from azure_bridge.settlement import Complete, DeadLetter
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+WAIT = 30
+
+
+def a_message(number: int) -> ReceivedMessage:
+    return ReceivedMessage(QueueMessage(b"{}", f"evt_{number}"), "", number, NOW, NOW, delivery_count=1)
+
+
+class Slow:
+    """A processor whose first batch lasts until the test lets it go, and which refuses odd messages."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.began, self.may_go_on = threading.Event(), threading.Event()
+
+    def process(self, messages):
+        self.batches.append([message.sequence_number for message in messages])
+        self.began.set()
+        assert self.may_go_on.wait(WAIT)
+        # In another order: a decision belongs to its message.
+        return [
+            DeadLetter(message, "Odd", "") if message.sequence_number % 2 else Complete(message)
+            for message in reversed(messages)
+        ]
+
+
+@pytest.fixture
+def slow():
+    return Slow()
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(16) as threads:
+        yield threads
+
+
+def test_what_arrives_while_a_batch_is_at_work_is_the_next_and_each_hears_of_its_own(slow, threads) -> None:
+    gathered = Gathered(slow.process)
+    first = threads.submit(gathered, a_message(0))
+    assert slow.began.wait(WAIT)
+    others = [threads.submit(gathered, a_message(number)) for number in range(1, 8)]
+    while len(gathered._waiting) < len(others):
+        threading.Event().wait(0.001)
+    slow.may_go_on.set()
+
+    decisions = [future.result(WAIT) for future in (first, *others)]
+
+    assert [decision.message.sequence_number for decision in decisions] == list(range(8))
+    assert [type(decision) for decision in decisions] == [Complete, DeadLetter] * 4
+    assert sorted(slow.batches[1]) == list(range(1, 8))
+
+
+def test_no_batch_is_larger_than_it_may_be(slow, threads) -> None:
+    gathered = Gathered(slow.process, most=3)
+    slow.may_go_on.set()
+    for future in [threads.submit(gathered, a_message(number)) for number in range(20)]:
+        future.result(WAIT)
+    assert max(map(len, slow.batches)) <= 3
+    assert sorted(number for batch in slow.batches for number in batch) == list(range(20))
+
+
+def test_an_error_is_everybodys_in_the_batch_and_nobodys_afterwards() -> None:
+    failing = [True]
+
+    def process(messages):
+        if failing.pop():
+            failing.append(False)
+            raise OSError("no disk")
+        return [Complete(message) for message in messages]
+
+    gathered = Gathered(process)
+    with pytest.raises(OSError, match="no disk"):
+        gathered(a_message(1))
+    assert isinstance(gathered(a_message(2)), Complete)
+
+
+def test_a_value_is_made_once_however_many_threads_ask(threads) -> None:
+    made, begin = [], threading.Barrier(16)
+
+    def ask():
+        begin.wait(WAIT)
+        return value()
+
+    value = Once(lambda: made.append(object()) or made[-1])
+    assert len({id(future.result(WAIT)) for future in [threads.submit(ask) for _ in range(16)]}) == len(made) == 1
+
+
+def test_a_value_that_could_not_be_made_is_tried_again() -> None:
+    attempts = iter([OSError("not yet"), None])
+
+    def make():
+        error = next(attempts)
+        if error:
+            raise error
+        return "made"
+
+    value = Once(make)
+    with pytest.raises(OSError, match="not yet"):
+        value()
+    assert value() == "made"

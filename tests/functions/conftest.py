@@ -1,0 +1,226 @@
+"""A Functions app in this process, a stand-in for the host around it, and a Dataverse and a Stripe elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("azure.functions")
+
+import azure.functions as func
+import requests
+from azure.functions.meta import Datum
+from azure.functions.servicebus import ServiceBusMessageInConverter
+from azure.functions.timer import TimerRequest
+from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage
+from requests.adapters import BaseAdapter
+
+from azure_bridge.clock import ManualClock
+from azure_bridge.functions import bridge_functions
+from azure_bridge.once import Once
+from azure_bridge.tables import PaymentStatus
+from dataverse_client.auth import NoAuthentication
+from dataverse_client.client import DataverseClient
+from dataverse_client.retry import RetrySettings
+from dataverse_client.types import Entity, EntityReference, Money
+from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.emulator import Emulator
+from runner.emulator.seed import currency_id
+from runner.emulator.webapi import WebApi
+from runner.execution.remote_context import RemoteContext
+from runner.execution.step import Step
+from runner.functions import runner_functions
+from runner.plugin import Plugin, PluginContext
+from runner.service.wiring import opened
+from runner.settings import Settings
+from runner.tracing.recorder import Recorder
+
+ROOT = Path(__file__).parents[2]
+URL = "http://elsewhere.dataverse.local"
+KEY = "the-key-dataverse-sends"
+NOW = timedelta(0)
+
+
+class Host:
+    """Does to the functions what Azure Functions' host does, and to messages what it does for how functions end."""
+
+    def __init__(self, app: func.FunctionApp, bus: ServiceBusClient | None = None) -> None:
+        self._functions = {each.get_function_name(): each.get_user_function() for each in app.get_functions()}
+        self._bus = bus
+
+    def call(self, name: str, argument: Any) -> Any:
+        called = self._functions[name](argument)
+        return asyncio.run(called) if inspect.iscoroutine(called) else called
+
+    def post(self, name: str, path: str, body: bytes, **headers: str) -> func.HttpResponse:
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        return self.call(name, func.HttpRequest("POST", f"https://app.example{path}", headers=named, body=body))
+
+    def tick(self) -> None:
+        self.call("reconcile", TimerRequest(past_due=False))
+
+    def deliver(self, name: str, queue: str) -> list[BaseException | None]:
+        """One delivery of all that waits: completed where the function returns, given back where it raises."""
+        assert self._bus is not None
+        with self._bus.get_queue_receiver(queue) as receiver:
+            messages: list[ServiceBusReceivedMessage] = []
+            while more := receiver.receive_messages(100, max_wait_time=0.5):
+                messages += more
+            endings = asyncio.run(self._all(name, messages))
+            for message, error in zip(messages, endings, strict=True):
+                if error is None:
+                    receiver.complete_message(message)
+                else:
+                    receiver.abandon_message(message)
+        return endings
+
+    async def _all(self, name: str, messages: list[ServiceBusReceivedMessage]) -> list[BaseException | None]:
+        calls = [self._functions[name](handed_over(message)) for message in messages]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def handed_over(message: ServiceBusReceivedMessage) -> func.ServiceBusMessage:
+    """The message as the worker makes it from what the host tells, with the package's own converter."""
+    properties = {
+        name.decode(): value.decode() if isinstance(value, bytes) else value
+        for name, value in (message.application_properties or {}).items()
+    }
+    told = {
+        "MessageId": message.message_id,
+        "CorrelationId": message.correlation_id,
+        "Subject": message.subject,
+        "SessionId": message.session_id,
+        "ContentType": message.content_type,
+        "LockToken": str(message.lock_token),
+        "SequenceNumber": message.sequence_number,
+        # .NET counts the delivery under way.
+        "DeliveryCount": (message.delivery_count or 0) + 1,
+        "EnqueuedTimeUtc": f"{message.enqueued_time_utc:%Y-%m-%dT%H:%M:%S}",
+        "LockedUntil": f"{message.locked_until_utc:%Y-%m-%dT%H:%M:%S}",
+        "ApplicationProperties": properties,
+        "UserProperties": properties,
+    }
+    metadata = {name: Datum(json.dumps(value), "json") for name, value in told.items() if value is not None}
+    body = b"".join(message.body)
+    handed: func.ServiceBusMessage = ServiceBusMessageInConverter.decode(
+        Datum(body, "bytes"), trigger_metadata=metadata
+    )
+    return handed
+
+
+class Tell(Plugin):
+    """Stands for a webhook: what it is told is put in a mailbox, in the form it has on the wire."""
+
+    def __init__(self, mailbox: list[bytes]) -> None:
+        super().__init__()
+        object.__setattr__(self, "_mailbox", mailbox)
+
+    def execute(self, context: PluginContext) -> None:
+        self._mailbox.append(RemoteContext.of(context).encode())
+
+
+class Away(BaseAdapter):
+    """A Dataverse that is down for a while."""
+
+    def send(self, request: Any, **_: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.request, response._content = 503, request, b""
+        return response
+
+    def close(self) -> None: ...
+
+
+class World:
+    """The app, its host, and what is around them."""
+
+    def __init__(self, host: Host, service: Any, crm: Emulator, mailbox: list[bytes], traces: Recorder) -> None:
+        self.host, self.service, self.traces = host, service, traces
+        self.clock, self.stripe = service.around.clock, service.stripe.simulator
+        self._crm, self._mailbox, self._posted = crm, mailbox, 0
+
+    def create_payment(self, amount: str = "19.99") -> str:
+        facts = {"new_name": "Invoice 7", "new_amount": Money(Decimal(amount)), "transactioncurrencyid": CURRENCY}
+        return self.service.around.client.create(Entity("new_payment", attributes=facts))
+
+    def payment(self, row_id: str) -> Entity:
+        return self.service.around.client.retrieve("new_payment", row_id)
+
+    def status(self, row_id: str) -> PaymentStatus | None:
+        bridge = self.service.registrations.bridge
+        value = self.payment(row_id).get("new_paymentstatus")
+        names = {number: name for name, number in bridge.tables[0].statuses.items()}
+        return names[value.value] if value else None
+
+    def notifications(self) -> list[bytes]:
+        """What Dataverse has to tell since the last call."""
+        self._crm.run_jobs()
+        told, self._mailbox[:] = list(self._mailbox), []
+        return told
+
+    def notify(self, body: bytes, **headers: str) -> func.HttpResponse:
+        return self.host.post(
+            "dataverse_webhook", f"/dataverse/webhook?code={KEY}", body, Content_Type="application/json", **headers
+        )
+
+    def happened(self) -> list[Any]:
+        """What Stripe has to deliver since the last call."""
+        events, self._posted = self.stripe.events[self._posted :], len(self.stripe.events)
+        return self.stripe.deliveries(events)
+
+    def post(self, delivery: Any) -> func.HttpResponse:
+        return self.host.post(
+            "stripe_webhook", "/stripe/webhook", delivery.payload, Stripe_Signature=delivery.signature
+        )
+
+    @contextmanager
+    def crm_is_away(self) -> Iterator[None]:
+        client = self.service.around.client
+        client.mount(URL, Away())
+        yield
+        client.mount(URL, EmbeddedAdapter(WebApi(self._crm)))
+
+
+CURRENCY = EntityReference("transactioncurrency", currency_id("USD"))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+    """Opens an app whose Dataverse is elsewhere, with the embedded queues unless settings say otherwise."""
+    with ExitStack() as closing:
+
+        def open_world(bus: ServiceBusClient | None = None, clock: ManualClock | None = None, **facts: Any) -> World:
+            clock, mailbox, traces = clock or ManualClock(datetime.now(UTC).replace(microsecond=0)), [], Recorder()
+            crm = closing.enter_context(Emulator(_telling(mailbox), clock=clock))
+            monkeypatch.setattr("runner.service.wiring.connect", lambda settings: _client(settings.dataverse_url, crm))
+            told = {"dataverse_url": URL, "dataverse_webhook_key": (KEY,), "runner_data_dir": tmp_path, **facts}
+            settings = Settings(runner_registrations=ROOT / "registrations.yaml", **told)
+            parts = Once(lambda: closing.enter_context(opened(settings, traces, clock=clock)))
+            app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+            app.register_functions(bridge_functions(parts, hold=NOW))
+            app.register_functions(runner_functions(parts, settings, hold=NOW))
+            return World(Host(app, bus), parts(), crm, mailbox, traces)
+
+        yield open_world
+
+
+def _telling(mailbox: list[bytes]) -> list[Step]:
+    """As `runner apply` registers them: asynchronous, after the commit."""
+    return [
+        Step(plugin=Tell(mailbox), message=message, entity="new_payment", stage=40, mode=1)
+        for message in ("Create", "Update")
+    ]
+
+
+def _client(url: str, crm: Emulator) -> DataverseClient:
+    client = DataverseClient(url, tokens=NoAuthentication(), retry=RetrySettings(back_off=False))
+    client.mount(url, EmbeddedAdapter(WebApi(crm)))
+    return client
