@@ -62,8 +62,8 @@ class Ledger:
     refunds: Mapping[str, tuple[int, str, Decimal]] = field(default_factory=dict)
     #: dispute id -> rank, status.
     disputes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    #: second, event id, event type.
-    last: tuple[int, str, str] = (0, "", "")
+    #: second, tier and rank of what is told (of two events in one second the later one), event id, event type.
+    last: tuple[int, int, int, str, str] = (0, 0, 0, "", "")
 
     @property
     def intent_id(self) -> str | None:
@@ -158,6 +158,6 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "refunded": Decimal,
     "refunds": _by_id(int, str, Decimal),
     "disputes": _by_id(int, str),
-    "last": _each(int, str, str),
+    "last": _each(int, int, int, str, str),
 }
 _EMPTY = Ledger()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from azure_bridge.ledger import NEVER, Ledger, lifecycle
+from azure_bridge.ledger import FINAL, NEVER, Ledger, lifecycle
 from azure_bridge.minor_units import from_minor_units
 from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.tables import PaymentStatus
@@ -40,6 +40,9 @@ _DISPUTE_ORDER = (
 )
 _DISPUTE_RANKS = {status: rank for rank, status in enumerate(_DISPUTE_ORDER, start=1)}
 
+#: Where refunds and disputes stand among the events of one second.
+_AFTER_PAYMENT = (FINAL + 1, 0, 0)
+
 #: How strongly an event ties an intent to a row: it names both, the row's checkout session does, it was paid.
 NAMED, BY_SESSION, PAID = 1, 2, 3
 #: An intent and a charge know what was received; a session what was asked, maybe in another currency.
@@ -54,6 +57,7 @@ def said_by(event: PaymentEvent) -> Ledger:
     """
     second, status = int(event.created.timestamp()), status_told(event)
     is_paid = status is PaymentStatus.COMPLETED
+    tier, _, rank = lifecycle(status, second) if status else _AFTER_PAYMENT
     return Ledger(
         lifecycle=lifecycle(status, second) if status else lifecycle(PaymentStatus.DRAFT, 0),
         intent=_intent(event, second, is_paid),
@@ -65,7 +69,7 @@ def said_by(event: PaymentEvent) -> Ledger:
         refunded=_money(event.amount_refunded, event),
         refunds=_refund(event),
         disputes=_dispute(event),
-        last=(second, event.event_id, event.event_type),
+        last=(second, tier, rank, event.event_id, event.event_type),
     )
 
 

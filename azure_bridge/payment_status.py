@@ -147,7 +147,7 @@ def _refunded(ledger: Ledger) -> Decimal:
 
 
 def _last_event(ledger: Ledger) -> str:
-    second, event_id, event_type = ledger.last
+    second, _, _, event_id, event_type = ledger.last
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ} {event_type} {event_id}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 
@@ -184,6 +185,12 @@ def test_the_first_payment_dates_the_row_and_the_last_event_signs_it():
     assert (
         row[COLUMNS.last_event] == "2026-11-22T12:01:02Z checkout.session.completed evt_checkout.session.completed_62_"
     )
+
+
+@pytest.mark.parametrize("events", [*permutations((failed(0), succeeded(0), charge_refunded(2_500)))])
+def test_of_events_in_one_second_the_one_that_comes_last_in_a_payments_life_signs_the_row(events):
+    assert "charge.refunded" in after(row_with(), *events)[COLUMNS.last_event]
+    assert "payment_intent.succeeded" in after(row_with(), failed(0), succeeded(0))[COLUMNS.last_event]
 
 
 def test_refunds_that_failed_leave_nothing_refunded():
