@@ -53,10 +53,10 @@ class LazyGroup(click.Group):
         except Exception as error:
             if ctx.params["traceback"]:
                 _show_traceback(error)
-            raise _Failure(error) from error
+            raise Failure(error) from error
 
 
-class _Failure(click.ClickException):
+class Failure(click.ClickException):
     """Any error as one redacted sentence. Its class may say which exit code it deserves: ``exit_code``."""
 
     def __init__(self, error: Exception) -> None:

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.service_options import (
-    concurrency_option,
-    place_of,
-    quiet_option,
-    registrations_option,
-    settings_with,
-    sink,
-)
-
-if TYPE_CHECKING:
-    from runner.service.wiring import Service
-    from runner.settings import Settings
+from runner.cli.service_options import concurrency_option, quiet_option, registrations_option, settings_with
+from runner.cli.serving import Serving, serve_on
 
 
 @click.command()
@@ -32,6 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--strict", is_flag=True, help="Refuse notifications no step is registered for, instead of ignoring them."
 )
+@click.option("--reload", is_flag=True, help="Begin anew when plug-ins, registrations or .env change.")
 @quiet_option
 @click.option("--json", "as_json", is_flag=True, help="Say where it listens as one line of JSON, and nothing else.")
 def serve(
@@ -41,6 +29,7 @@ def serve(
     concurrency: int,
     no_workers: bool,
     strict: bool,
+    reload: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -57,43 +46,21 @@ def serve(
       curl http://127.0.0.1:8080/v1/payment_intents/pi_.../confirm -u sk_test_simulator: \\
         -d payment_method=pm_card_visa -d return_url=https://example.com/
     """
-    from runner.service.stripe_webhooks import simulated_webhooks
-    from runner.service.wiring import opened
-    from runner.service.workers import Workers
-    from runner.tracing.recorder import FanOut
-    from runner.web.server import Server, listen, url_of
-    from runner.web.serving.app import STRIPE_HOOK, ServeApp
-    from runner.web.serving.metrics import Metrics
+    from runner.web.server import listen
 
-    settings, metrics = settings_with(registrations), Metrics()
-    watching = FanOut(metrics, sink(quiet or as_json))
-    with listen(host, port) as bound, ExitStack() as closing:
-        service = closing.enter_context(opened(settings, watching, strict=strict))
-        metrics.watch((service.events, service.payments))
-        workers = None if no_workers else closing.enter_context(Workers(service, concurrency=concurrency))
-        app = ServeApp(service, metrics, lambda: workers is None or workers.are_alive)
-        closing.callback(app.close)
-        url = url_of(bound, host, secure=False)
-        stop_sending = closing.enter_context(simulated_webhooks(service, f"{url}{STRIPE_HOOK}"))
-        said = json.dumps({"url": url}) if as_json else _welcome(url, host, settings, service)
-        Server(app, bound).serve_until_stopped(lambda: click.echo(said), stop_sending)
+    serving = Serving(
+        host=host,
+        registrations=registrations,
+        concurrency=concurrency,
+        works=not no_workers,
+        strict=strict,
+        quiet=quiet,
+        as_json=as_json,
+    )
+    with listen(host, port) as bound:
+        if reload:
+            from runner.cli.reloading import serve_reloading
 
-
-def _welcome(url: str, host: str, settings: Settings, service: Service) -> str:
-    from runner.web.server import is_loopback
-
-    lines = [
-        f"Listening at {url} (Ctrl-C ends it): Dataverse posts to /dataverse/webhook, Stripe to /stripe/webhook.",
-        f"Rows are in {place_of(settings)}, Stripe is the {service.stripe.title}, "
-        f"plug-ins are those of {settings.runner_registrations}.",
-    ]
-    if service.emulator is not None:
-        lines.append(f"Dataverse's Web API is at {url}/api/data/v9.2/.")
-    if (simulator := service.stripe.simulator) is not None:
-        lines.append(f"Stripe's API is at {url}/v1/, with the key {simulator.api_key}.")
-    if not service.credentials and not is_loopback(host):
-        lines.append(
-            "Warning: no DATAVERSE_WEBHOOK_KEY is set, so notifications from other machines are refused. Set the key "
-            "that Dataverse is to send."
-        )
-    return "\n".join(lines)
+            serve_reloading(bound, serving, settings_with(registrations).runner_registrations)
+        else:
+            serve_on(bound, serving)

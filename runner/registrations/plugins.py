@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -60,6 +61,25 @@ def plugin_class(name: str) -> type[Plugin]:
         raise PluginLoadError(f"{name} is not a plug-in.", hint)
     if inspect.isabstract(found):
         raise PluginLoadError(f"{name} has no execute method.", "Write: def execute(self, context: PluginContext).")
+    return found
+
+
+def source_directories(names: Iterable[str]) -> set[Path]:
+    """Where the code of plug-ins called ``module:Class`` is: the directories of their top-level packages, and below.
+
+    Nothing is imported. A module that is not there is in no directory.
+    """
+    _put_working_directory_first()
+    importlib.invalidate_caches()
+    found: set[Path] = set()
+    for package in {name.partition(":")[0].partition(".")[0] for name in names}:
+        spec = find_spec(package)
+        if spec is None:
+            continue
+        for place in spec.submodule_search_locations or ():
+            found.update(path for path in (Path(place), *Path(place).rglob("*/")) if path.name != "__pycache__")
+        if spec.origin is not None:
+            found.add(Path(spec.origin).parent)
     return found
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,19 @@ import pytest
 import requests
 from served_stripe import served_stripe
 
+from azure_bridge.queues.contract import QueueCounts
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue, new_guid
 from runner.emulator.sdk_messages import filter_id, message_id
 from runner.emulator.seed import currency_id
 from runner.execution.remote_context import RemoteContext
+from runner.intake.worker import LaneWorker
 from runner.plugin import INERT_HOST, Caller, MessageOperation, Organization, PluginContext
+from runner.service.wiring import opened
+from runner.settings import Settings
 from runner.stripe_simulator import StripeSimulator
+from runner.tracing.recorder import Silence
 
 REPOSITORY = Path(__file__).parents[3]
 REGISTRATIONS = REPOSITORY / "registrations.yaml"
@@ -60,14 +66,15 @@ def a_notification(message: str, payment_id: str, amount: str) -> bytes:
 
 
 class Process:
-    """A ``runner`` command that goes on; ``said`` is its first line."""
+    """A ``runner`` command that goes on; ``said`` is its first line. ``errors`` puts them among what it says."""
 
-    def __init__(self, *arguments: str, directory: Path, **settings: str) -> None:
+    def __init__(self, *arguments: str, directory: Path, errors: bool = False, **settings: str) -> None:
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "runner.cli", *arguments],
             cwd=directory,
             env={**os.environ, "PYTHONPATH": f"{directory}:{REPOSITORY}", **settings},
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else None,
             text=True,
         )
         self.said = self._popen.stdout.readline()
@@ -76,6 +83,13 @@ class Process:
     @property
     def url(self) -> str:
         return json.loads(self.said)["url"]
+
+    def wait_for(self, text: str) -> str:
+        """The next line that holds ``text``."""
+        for line in self._popen.stdout:
+            if text in line:
+                return line
+        raise AssertionError(f"it ended without saying {text!r}")
 
     def kill(self) -> None:
         self._popen.kill()
@@ -94,6 +108,16 @@ def until(holds: Callable[[], object], seconds: float = 60) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.05)
+
+
+class ClockAhead:
+    """Tells the time there will be."""
+
+    def __init__(self, ahead: timedelta) -> None:
+        self._ahead = ahead
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
 
 
 class World:
@@ -151,6 +175,14 @@ class World:
             timeout=60,
         )
         return done.stdout
+
+    def work_through(self, ahead: timedelta, registrations: Path = REGISTRATIONS) -> QueueCounts:
+        """What a worker does that looks at the queue so much later; answers what is left."""
+        settings = Settings.load({**self.settings, "RUNNER_REGISTRATIONS": str(registrations)})
+        clock = ClockAhead(ahead)
+        with opened(settings, Silence(), clock=clock) as service:
+            LaneWorker(service.events, service.dispatcher.handle, clock).run(lambda: False, when_idle=lambda: True)
+            return service.events.counts()
 
     # --- in Dataverse --------------------------------------------------------------------------------------
 
@@ -210,3 +242,21 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     with ExitStack() as closing:
         yield World(tmp_path, closing)
+
+
+@pytest.fixture
+def processes() -> Iterator[Callable[..., Process]]:
+    """Starts commands that are stopped after the test."""
+    with ExitStack() as closing:
+
+        def start(*arguments: str, **options: Any) -> Process:
+            process = Process(*arguments, **options)
+            closing.callback(process.stop)
+            return process
+
+        yield start
+
+
+@pytest.fixture(name="until")
+def waiting_until() -> Callable[..., None]:
+    return until

@@ -1,0 +1,169 @@
+"""``runner serve --reload``: a new process for every change of the plug-ins, on the one socket that stays.
+
+A whole process, because nothing else is rid of the old code for certain; and the socket stays here, so that whoever
+connects meanwhile waits and is not refused. What ``runner check`` finds fault with is told and replaces nothing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess, parent_process
+from pathlib import Path
+
+import click
+from watchfiles import Change, watch
+
+from runner.cli.serving import Serving, serve_on
+from runner.registrations.load import load
+from runner.registrations.plugins import source_directories
+from runner.registrations.problems import RegistrationError, UnreadableRegistrationsError
+
+#: Milliseconds after which a silent watcher lets us look whether the process still lives.
+_LOOK_AFTER = 200
+
+
+def serve_reloading(bound: socket.socket, serving: Serving, registrations: Path) -> None:
+    """Serve in processes of their own until Ctrl-C or SIGTERM; each finishes what it is at before the next begins."""
+    with _ending_with_us() as process:
+        for changed in _changes(registrations):
+            if changed is None:
+                process.tell_end()
+            elif not changed or _is_sound(changed, registrations):
+                process.replace(bound, serving)
+
+
+class _Process:
+    """The one that serves at the moment, if any does."""
+
+    def __init__(self) -> None:
+        self._process: BaseProcess | None = None
+
+    def replace(self, bound: socket.socket, serving: Serving) -> None:
+        self.end()
+        self._process = multiprocessing.get_context("spawn").Process(target=_serve, args=(bound, serving))
+        self._process.start()
+
+    def tell_end(self) -> None:
+        """Say so, once, when it ended by itself."""
+        if self._process is not None and not self._process.is_alive():
+            self._process = None
+            click.echo("Nothing is served until a file changes.", err=True)
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join()
+            self._process = None
+
+
+@contextmanager
+def _ending_with_us() -> Iterator[_Process]:
+    process = _Process()
+    signals = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+    before = {each: signal.signal(each, signal.default_int_handler) for each in signals}
+    try:
+        yield process
+    except KeyboardInterrupt:
+        """A wish, not an error."""
+    finally:
+        process.end()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _is_sound(changed: list[str], registrations: Path) -> bool:
+    """What ``runner check`` says of the files as they are, in a process that has not imported the old ones."""
+    click.echo(f"{', '.join(changed)} changed.", err=True)
+    command = [sys.executable, "-m", "runner.cli", "check", str(registrations)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    if done.returncode:
+        click.echo(f"{done.stdout}{done.stderr}Nothing is reloaded until that is put right.", err=True)
+    return done.returncode == 0
+
+
+# --- in the process that serves -------------------------------------------------------------------------------
+
+
+def _serve(bound: socket.socket, serving: Serving) -> None:
+    from runner.cli.main import Failure
+
+    if hasattr(os, "setpgrp"):
+        # Ctrl-C is for our parent, which ends us: a second signal would cut short what is being finished.
+        os.setpgrp()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        serve_on(bound, serving)
+    except Exception as error:
+        failure = Failure(error)
+        failure.show()
+        sys.exit(failure.exit_code)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        signal.raise_signal(signal.SIGTERM)
+
+
+# --- files ----------------------------------------------------------------------------------------------------
+
+
+def _changes(registrations: Path) -> Iterator[list[str] | None]:
+    """The names of what changed, none of them once the watching has begun. None: nothing for a moment."""
+    changed: list[str] = []
+    directories = _directories(registrations, set())
+    while True:
+        watching = watch(
+            *directories,
+            watch_filter=_Filter(registrations),
+            recursive=False,
+            yield_on_timeout=True,
+            rust_timeout=_LOOK_AFTER,
+        )
+        changed += _names(next(watching))
+        yield changed
+        for found in watching:
+            changed = _names(found)
+            there = _directories(registrations, directories) if changed else directories
+            if there != directories:
+                # What has changed is told when the new ones are watched, too: nothing is missed in between.
+                directories = there
+                break
+            yield changed or None
+
+
+class _Filter:
+    """The registrations, the settings, and whatever is Python."""
+
+    def __init__(self, registrations: Path) -> None:
+        self._files = {registrations.resolve(), Path(".env").resolve()}
+
+    def __call__(self, _: Change, name: str) -> bool:
+        return name.endswith(".py") or Path(name) in self._files
+
+
+def _directories(registrations: Path, known: set[Path]) -> set[Path]:
+    """Where the files are; ``known`` while the registrations cannot be read.
+
+    Each by itself: watching everything below the project would watch its virtual environment, too.
+    """
+    try:
+        read = load(registrations)
+    except (RegistrationError, UnreadableRegistrationsError):
+        return known | {registrations.resolve().parent, Path.cwd()}
+    plugins = [step.plugin for step in read.steps] + [api.plugin for api in read.custom_apis.values() if api.plugin]
+    return {registrations.resolve().parent, Path.cwd(), *source_directories(plugins)}
+
+
+def _names(changes: set[tuple[Change, str]]) -> list[str]:
+    return sorted({os.path.relpath(name) for _, name in changes})

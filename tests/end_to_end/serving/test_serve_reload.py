@@ -1,0 +1,139 @@
+"""``runner serve --reload`` in a project of its own: what is edited runs next, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+
+PLUGIN = """
+import time
+from pathlib import Path
+
+from runner.plugin import Plugin
+
+
+class Name(Plugin):
+    def execute(self, context):
+        while context.target["new_name"] == "slow" and not Path("go").exists():
+            time.sleep(0.01)
+        context.target["new_name"] = "{name}"
+"""
+STEP = """
+  - name: {plugin}
+    plugin: {plugin}
+    message: Create
+    entity: new_payment
+    stage: 20
+    rank: {rank}
+"""
+ADDRESS = '"url": "http'
+
+
+class Project:
+    """A directory with a plug-in, and ``runner serve --reload`` in it."""
+
+    def __init__(self, directory: Path, start) -> None:
+        self.directory = directory
+        self.name_rows("one")
+        self.register("shop.names:Name")
+        self.serve = start()
+        self.url = self.serve.url
+
+    def name_rows(self, name: str, module: str = "shop/names.py") -> None:
+        file = self.directory / module
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(PLUGIN.format(name=name))
+
+    def register(self, *plugins: str) -> None:
+        steps = "".join(STEP.format(plugin=plugin, rank=rank) for rank, plugin in enumerate(plugins, 1))
+        (self.directory / "registrations.yaml").write_text(f"steps:{steps}")
+
+    def create(self, name: str = "quick") -> str:
+        """What the new row is called in the end."""
+        headers = {"Prefer": "return=representation"}
+        rows = f"{self.url}/api/data/v9.2/new_payments"
+        return requests.post(rows, json={"new_name": name}, headers=headers, timeout=60).json()["new_name"]
+
+    def names(self) -> set[str]:
+        rows = requests.get(f"{self.url}/api/data/v9.2/new_payments?$select=new_name", timeout=60).json()["value"]
+        return {row["new_name"] for row in rows}
+
+
+@pytest.fixture
+def project(tmp_path, processes) -> Project:
+    def start():
+        arguments = ("serve", "--reload", "--port", "0", "--json")
+        return processes(*arguments, directory=tmp_path, errors=True)
+
+    return Project(tmp_path, start)
+
+
+def test_an_edited_plug_in_runs_next_and_the_rows_are_still_there(project) -> None:
+    assert project.create() == "one"
+    project.name_rows("two")
+    project.serve.wait_for(ADDRESS)
+    assert project.create() == "two"
+    assert project.names() == {"one", "two"}
+    assert project.serve.stop() == 0
+
+
+def test_a_mistake_is_told_and_the_old_plug_in_goes_on(project) -> None:
+    names = project.directory / "shop" / "names.py"
+    sound = names.read_text()
+    names.write_text(sound + "\nclass Broken(:\n")
+    assert "names.py, line" in project.serve.wait_for("SyntaxError")
+    project.serve.wait_for("Nothing is reloaded")
+    assert project.create() == "one"
+    names.write_text(sound.replace("one", "two"))
+    project.serve.wait_for(ADDRESS)
+    assert project.create() == "two"
+
+
+def test_a_new_registration_brings_its_plug_in_which_is_watched_too(project) -> None:
+    project.name_rows("three", "other.py")
+    project.register("shop.names:Name", "other:Name")
+    project.serve.wait_for(ADDRESS)
+    assert project.create() == "three"
+    project.name_rows("four", "other.py")
+    project.serve.wait_for(ADDRESS)
+    assert project.create() == "four"
+
+
+def test_what_is_at_work_is_finished_by_the_plug_in_that_began_it(project) -> None:
+    named = []
+    request = threading.Thread(target=lambda: named.append(project.create("slow")))
+    request.start()
+    project.name_rows("two")
+    project.serve.wait_for("changed")
+    (project.directory / "go").touch()
+    project.serve.wait_for(ADDRESS)
+    request.join()
+    assert named == ["one"]
+    assert project.create() == "two"
+
+
+def test_what_cannot_start_waits_for_the_next_change(project) -> None:
+    registrations = project.directory / "registrations.yaml"
+    sound = registrations.read_text()
+    registrations.write_text(f"{sound}    configuration: ${{env:NOBODY_SET_THIS}}\n")
+    project.serve.wait_for("NOBODY_SET_THIS")
+    project.serve.wait_for("Nothing is served until a file changes")
+    registrations.write_text(sound)
+    project.serve.wait_for(ADDRESS)
+    assert project.create() == "one"
+
+
+def test_nobody_serves_on_when_the_one_who_reloads_was_killed(project, until) -> None:
+    project.serve.kill()
+
+    def is_gone() -> bool:
+        try:
+            requests.get(f"{project.url}/healthz", timeout=5)
+        except requests.RequestException:
+            return True
+        return False
+
+    until(is_gone)
