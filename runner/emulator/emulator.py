@@ -188,6 +188,7 @@ class Emulator:
     # --- steps ---------------------------------------------------------------------------------------------
 
     def register(self, step: Step) -> None:
+        """Raises StepError: there is no such message, table or column, so that the step would never run."""
         with self._engine.turn:
             self._engine.steps.add(step)
 
@@ -211,10 +212,10 @@ class Emulator:
           StepError: Dataverse would refuse a step.
         """
         secrets = secrets or Secrets.from_environment(os.environ)
-        for step in steps_from(registrations, secrets):
-            self.register(step)
         for api in custom_apis_from(registrations, secrets):
             self.register_api(api)
+        for step in steps_from(registrations, secrets):
+            self.register(step)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -242,10 +243,13 @@ class Emulator:
 
     @property
     def pending_jobs(self) -> tuple[Job, ...]:
+        """In the order they will run, those first that an earlier process left in the file."""
+        self._engine.resume_jobs()
         return tuple(self._engine.jobs)
 
     def run_jobs(self) -> int:
         """Run asynchronous steps until none waits, those they set in motion included. How many jobs came to an end."""
+        self._engine.resume_jobs()
         ended = 0
         while (job := self._engine.jobs.take()) is not None:
             ended += run_job(self._engine, job)
@@ -253,6 +257,7 @@ class Emulator:
 
     def start_worker(self) -> None:
         """Run asynchronous steps as they come, in a thread of their own."""
+        self._engine.resume_jobs()
         if self._worker is None:
             self._worker = JobWorker(self._engine.jobs, partial(run_job, self._engine))
 

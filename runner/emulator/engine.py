@@ -19,6 +19,7 @@ from runner.emulator.customizations import Customizations
 from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist, SqlTimeout
 from runner.emulator.job_queue import JobQueue
 from runner.emulator.jobs import Job
+from runner.emulator.kept_jobs import data_of, unfinished_jobs
 from runner.emulator.messages import MESSAGES, Handler
 from runner.emulator.notifications import Notification, SenderFactory, Surroundings
 from runner.emulator.operation import NO_ENTITY
@@ -83,6 +84,7 @@ class Engine:
         self.trace_log = TraceLog(store, self.records)
         self.executions: deque[Execution] = deque(maxlen=EXECUTIONS_KEPT)
         self._open: Transaction | None = None
+        self._resumed = not store.is_durable
         self._closed = False
         self._lock_timeout = lock_timeout.total_seconds()
         self._committed = None if store.is_private else CommittedReads(self)
@@ -100,8 +102,8 @@ class Engine:
                 return answer
             self._wait_for_turn()
         try:
-            if self.trace_log.waiting and request.message_name not in _NEVER_READ_TRACES:
-                self.write_traces()
+            if request.message_name not in _NEVER_READ_TRACES:
+                self._tend_traces()
             transaction = self._open or Transaction(self.store)
             call = Call(self, self.users.caller(user_id), transaction, tag=tag, bypass=bypass)
             return self._serve(call, request)
@@ -251,6 +253,13 @@ class Engine:
             if self.sink is not None:
                 self.sink.record(Compensated(at=self.clock.now(), depth=1, error=failure))
 
+    def _tend_traces(self) -> None:
+        """For whoever may be about to look at them: the newest are there, and those of yesterday are gone."""
+        self.write_traces()
+        if self.trace_log.is_to_be_cleaned(self.clock.now()) and not self.store.in_transaction:
+            with Transaction(self.store):
+                self.trace_log.clean(self.clock.now())
+
     def write_traces(self) -> None:
         """Write the trace rows held back, unless a transaction is open that could take them with it."""
         if not self.trace_log.waiting or self.store.in_transaction:
@@ -258,6 +267,7 @@ class Engine:
         with Transaction(self.store):
             for row in self.trace_log.take():
                 self._add_row(row)
+                self.trace_log.date(row)
 
     # --- what the pipeline needs done (runner.emulator.pipeline.Platform) ------------------------------------
 
@@ -274,8 +284,18 @@ class Engine:
         return tuple(name for name in (table.primary_id_attribute, table.primary_name_attribute) if name)
 
     def queue(self, job: Job, call: Call) -> None:
-        self._add_row(job.row())
+        row = job.row()
+        if self.store.is_durable:
+            row["data"] = data_of(job)
+        self._add_row(row)
         call.transaction.jobs.append(job)
+
+    def resume_jobs(self) -> None:
+        """Take up, once, what an earlier process left to do in the same file."""
+        if not self._resumed:
+            with self.turn:
+                self._resumed = True
+                self.jobs.replace([*unfinished_jobs(self.store, self.steps, self.jobs), *self.jobs])
 
     def _add_row(self, row: Entity) -> None:
         """A row of the platform's own, without steps."""

@@ -70,7 +70,7 @@ def _finish(engine: Engine, job: Job, execution: Execution, *, retried: bool) ->
 
 
 def _outcome(engine: Engine, job: Job, execution: Execution, *, retried: bool) -> dict[str, Any]:
-    ended = {"completedon": engine.clock.now()}
+    ended = {"completedon": engine.clock.now(), "data": None}
     if execution.error is None:
         return {**SUCCEEDED, **ended}
     fault = fault_of(execution)

@@ -130,7 +130,12 @@ class RegisteredSteps:
     # --- steps that come with their plug-ins ------------------------------------------------------------------
 
     def add(self, step: Step) -> None:
-        """Register a step under its id, or under another where a step of that id is registered already."""
+        """Register a step under its id, or under another where a step of that id is registered already.
+
+        Raises:
+          StepError: there is no such message, table or column.
+        """
+        self._messages.check(step)
         while step.id in self._given:
             step = replace(step, id=stable_id(step.id, "again"))
         self._given[step.id] = step

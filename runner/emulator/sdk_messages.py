@@ -12,6 +12,7 @@ from functools import cache
 from runner.emulator.metadata.load import stable_id
 from runner.emulator.metadata.model import Metadata, Ownership, Table
 from runner.emulator.store import Store
+from runner.execution.step import Step, StepError
 from runner.registrations.messages import MESSAGES, WITHOUT_STEPS
 
 _PLATFORM_SUFFIX = "-ea3e-db11-86a7-000a3a5473e8"
@@ -75,6 +76,29 @@ class SdkMessages:
         metadata = self._store.metadata
         self._add_filters(row for table in metadata.tables.values() for row in _filters(table))
         self._forget_tables_but(metadata)
+
+    def check(self, step: Step) -> None:
+        """Raises StepError when the step would listen to what there is not, and so never run."""
+        tables = self._store.metadata.tables
+        if not self._knows(step.message):
+            raise StepError(
+                f"Step {step.name!r}: there is no message {step.message!r} (0x80040217). Register the custom API of "
+                "that name before its steps, or name another message."
+            )
+        if step.entity is None:
+            return
+        if step.entity not in tables:
+            raise StepError(
+                f"Step {step.name!r}: there is no table {step.entity!r} here (0x80041102). Create it first, or name "
+                "another by its logical name."
+            )
+        listed = {*step.filtering_attributes, *(name for image in step.images for name in image.columns or ())}
+        for column in sorted(listed - tables[step.entity].columns.keys()):
+            raise StepError(f"Step {step.name!r}: the table {step.entity!r} has no column {column!r} (0x80041103).")
+
+    def _knows(self, message: str) -> bool:
+        id = message_id(message)
+        return self._store.execute("SELECT 1 FROM sdkmessage WHERE sdkmessageid = ?", (id,)).fetchone() is not None
 
     def message(self, name: str) -> str:
         """The id of a message's row, made when there is none: a custom API's."""

@@ -29,6 +29,8 @@ class Store:
     def __init__(self, metadata: Metadata, path: Path | None = None, *, durable: bool = True) -> None:
         self.metadata = metadata
         self.path = path
+        #: Another process may open the same rows later.
+        self.is_durable = durable and path is not None
         self._connect()
         self._version = 0
         self._last_reserved = 0

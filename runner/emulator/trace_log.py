@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 from azure_bridge.redaction import redact
@@ -14,12 +15,19 @@ from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.records import Records
 from runner.emulator.seed import ORGANIZATION_ID
 from runner.emulator.store import Store
+from runner.emulator.values import moment_text
 from runner.execution.execution import Execution
 
 #: Bytes of trace text kept per execution; the oldest lines go first.
 MAX_BYTES = 10 * 1024
 
+#: How old a row becomes, and how often it is looked at.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/logging-tracing
+LIFETIME = timedelta(hours=24)
+_CLEANED_EVERY = timedelta(hours=1)
+
 _PLUG_IN = 1
+_AT_ONCE = datetime.min.replace(tzinfo=UTC)
 _ORGANIZATION = EntityReference("organization", ORGANIZATION_ID)
 
 
@@ -39,6 +47,7 @@ class TraceLog:
         self._records = records
         self._generation = -1
         self._setting = TraceSetting.OFF
+        self._cleaned_next = _AT_ONCE
         self.waiting: list[Execution] = []
 
     @property
@@ -54,6 +63,21 @@ class TraceLog:
         setting = self.setting
         if setting is TraceSetting.ALL or (setting is TraceSetting.EXCEPTION and execution.error is not None):
             self.waiting.append(execution)
+
+    def date(self, row: Entity) -> None:
+        """A row written later than its step ran is as old as the step."""
+        ran_on = row["performanceexecutionstarttime"]
+        if row["createdon"] > ran_on:
+            id, moment = row.id, moment_text(ran_on)
+            self._store.execute("UPDATE plugintracelog SET createdon = ? WHERE plugintracelogid = ?", (moment, id))
+
+    def is_to_be_cleaned(self, now: datetime) -> bool:
+        return now >= self._cleaned_next
+
+    def clean(self, now: datetime) -> None:
+        """Delete the rows that are too old."""
+        self._cleaned_next = now + _CLEANED_EVERY
+        self._store.execute("DELETE FROM plugintracelog WHERE createdon < ?", (moment_text(now - LIFETIME),))
 
     def take(self) -> list[Entity]:
         """The rows not written yet. They are the caller's to write."""

@@ -57,9 +57,11 @@ class EmbeddedEnvironment:
         clock = clock or SystemClock()
         sink = sink or Recorder()
         database = directory / CRM_FILE if keep_rows else None
-        self.crm = Emulator(steps, database=database, clock=clock, services=services, sink=sink)
+        self.crm = Emulator(database=database, clock=clock, services=services, sink=sink)
         for api in custom_apis:
             self.crm.register_api(api)
+        for step in steps:
+            self.crm.register(step)
         self.client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=back_off))
         self.client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(self.crm)))
         self.queue = open_queue("payment-events", directory=directory, clock=clock)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
@@ -151,3 +153,14 @@ def test_secrets_are_masked(service, on, log):
     on("Create", 20)(lambda context: context.trace("the key is {}", key))
     service.create(ACCOUNT)
     assert key not in log()[0]["messageblock"]
+
+
+@pytest.mark.behaviour("Trace log", "Rows are deleted after 24 hours", "logging-tracing")
+def test_rows_of_yesterday_are_gone(service, on, log, clock):
+    on("Create", 20)(lambda context: context.trace("seen"))
+    service.create(ACCOUNT)
+    clock.advance(timedelta(hours=23))
+    service.create(ACCOUNT)
+    assert len(log()) == 2
+    clock.advance(timedelta(hours=2))
+    assert len(log()) == 1

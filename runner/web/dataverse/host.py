@@ -21,6 +21,7 @@ from azure_bridge.secrets import Secrets
 from runner.emulator.emulator import Emulator
 from runner.emulator.notifications import SenderFactory
 from runner.emulator.webapi import WebApi
+from runner.execution.step import StepError
 from runner.settings import Settings, environment
 from runner.simulation.stripe_side import ApiSide, SimulatorSide
 from runner.tracing.model import TraceSink
@@ -94,7 +95,7 @@ def hosted(hosting: Hosting, sink: TraceSink | None = None) -> Iterator[Site]:
         cleanup.callback(emulator.run_jobs)
         cleanup.callback(emulator.stop_worker)
         if hosting.registrations is not None:
-            emulator.register_from(_load(hosting.registrations), Secrets.from_environment(environment()))
+            _register(emulator, hosting.registrations)
         app = application(emulator, Facts(side.title, certificate, hosting.require_token), limits=hosting.limits)
         cleanup.callback(app.close)
         emulator.start_worker()
@@ -139,6 +140,15 @@ def _senders(settings: Settings, data: Path | None, opened: ExitStack) -> Sender
         return queue
 
     return lambda endpoint: queue(endpoint.path)
+
+
+def _register(emulator: Emulator, file: Path) -> None:
+    try:
+        emulator.register_from(_load(file), Secrets.from_environment(environment()))
+    except StepError as error:
+        raise HostingError(
+            f"{file}: {error} A table of your own is created with --no-registrations and kept with --data."
+        ) from error
 
 
 def _load(file: Path) -> Registrations:

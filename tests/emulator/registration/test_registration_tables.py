@@ -9,10 +9,11 @@ from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
 from dataverse_client.types import Entity, EntityReference, OptionSetValue, QueryExpression
 from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.custom_api import CustomApi
 from runner.emulator.emulator import Emulator
 from runner.emulator.sdk_messages import filter_id, message_id
 from runner.emulator.webapi import WebApi
-from runner.execution.step import Image, Step
+from runner.execution.step import Image, Step, StepError
 from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
 
 URL = "http://embedded.dataverse.local"
@@ -423,3 +424,30 @@ def test_the_steps_of_an_endpoint_are_found_from_it(web, webhook):
 def test_registrations_are_rows_like_others(service):
     found = service.retrieve_multiple(QueryExpression.of("sdkmessageprocessingstep", "name", where={"name": "Stamp"}))
     assert [row["name"] for row in found] == ["Stamp"]
+
+
+@pytest.mark.behaviour(
+    "Registration", "A step on a message, table or column there is not is refused", "register-plug-in"
+)
+@pytest.mark.parametrize(
+    ("registration", "said"),
+    [
+        ({"message": "Creat"}, "no message 'Creat'.*0x80040217"),
+        ({"message": "new_Capture"}, "no message 'new_Capture'.*custom API"),
+        ({"entity": "acount"}, "no table 'acount'.*0x80041102"),
+        ({"filtering_attributes": {"nam"}}, "no column 'nam'.*0x80041103"),
+        ({"images": (Image("before", "pre", ("naem",)),)}, "no column 'naem'.*0x80041103"),
+    ],
+)
+def test_a_step_that_would_never_run_is_refused(crm, registration, said):
+    step = Step(plugin=Stamp(), **{"message": "Update", "entity": "account", "stage": 40, **registration})
+    registered = crm.steps
+    with pytest.raises(StepError, match=said):
+        crm.register(step)
+    assert crm.steps == registered
+
+
+def test_a_step_may_listen_to_a_custom_api(crm):
+    crm.register_api(CustomApi(name="new_Capture", plugin=None))
+    crm.register(Step(plugin=Stamp(), message="new_Capture", stage=40))
+    assert "new_Capture" in {step.message for step in crm.steps}

@@ -1,0 +1,90 @@
+"""Jobs that outlive the process: an ``asyncoperation`` row keeps its step's context, as Dataverse's own does.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/asyncoperation
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dataverse_client import exact_json
+from dataverse_client.types import Entity
+from runner.emulator.jobs import Job
+from runner.emulator.store import Store
+from runner.execution.remote_context import RemoteContext
+from runner.execution.remote_errors import InvalidRemoteContextError, UnknownValueTypeError
+from runner.execution.remote_values import decode_entity, decode_pairs, encode_entity, encode_pairs
+from runner.execution.step import Step
+from runner.plugin import INERT_HOST, PluginContext
+
+_log = logging.getLogger(__name__)
+
+#: What a notification of Dataverse's has no room for, and the fact it is.
+_COLLECTIONS = {
+    "PreEntityImagesCollection": "pre_entity_images_collection",
+    "PostEntityImagesCollection": "post_entity_images_collection",
+}
+_UNFINISHED = """
+    SELECT asyncoperationid, owningextensionid, retrycount, data FROM asyncoperation
+    WHERE statecode <> 3 AND data IS NOT NULL ORDER BY rowid
+"""
+
+
+def data_of(job: Job) -> str | None:
+    """What the row keeps of a job; None when a shared variable has no form in which it could be kept."""
+    context = PluginContext(job.operation, INERT_HOST, **job.facts)
+    try:
+        document = dict(RemoteContext.of(context).document)
+        for key, fact in _COLLECTIONS.items():
+            document[key] = _written(job.facts.get(fact, ()))
+    except UnknownValueTypeError as error:
+        _log.warning("The job of step %s is lost if this process ends before it has run: %s", job.step.name, error)
+        return None
+    return exact_json.dumps(document).decode()
+
+
+def _written(collection: Sequence[Mapping[str, Entity]]) -> list[Any]:
+    return [encode_pairs(images, encode_entity) for images in collection]
+
+
+def unfinished_jobs(store: Store, steps: Iterable[Step], running: Iterable[Job]) -> Iterator[Job]:
+    """The jobs in the table that are neither over nor among those ``running``, oldest first.
+
+    One whose step is not registered stays in the table.
+    """
+    by_id = {step.id: step for step in steps}
+    known = {job.id for job in running}
+    for id, step_id, retries, data in store.execute(_UNFINISHED).fetchall():
+        if id in known:
+            continue
+        if step_id not in by_id:
+            _log.warning("Job %s waits for step %s, which is not registered.", id, step_id)
+            continue
+        try:
+            yield _resumed(id, by_id[step_id], retries or 0, data)
+        except InvalidRemoteContextError as error:
+            _log.warning("Job %s cannot be run: %s", id, error)
+
+
+def _resumed(id: str, step: Step, retries: int, data: str) -> Job:
+    remote = RemoteContext.decode(data.encode())
+    context = remote.context
+    facts = {
+        "stage": context.stage,
+        "mode": context.mode,
+        "owning_extension": step.reference,
+        "user_id": context.user_id,
+        "is_in_transaction": context.is_in_transaction,
+        "shared_variables": dict(context.shared_variables),
+        "parent_context": context.parent_context,
+        "pre_entity_images": context.pre_entity_images,
+        "post_entity_images": context.post_entity_images,
+        **{fact: _read(remote.document.get(key), key) for key, fact in _COLLECTIONS.items()},
+    }
+    return Job(id, step, remote.operation(), facts, retries + 1)
+
+
+def _read(collection: Any, key: str) -> tuple[dict[str, Entity], ...]:
+    return tuple(decode_pairs(images, key, decode_entity) for images in collection or ())

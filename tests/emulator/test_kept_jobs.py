@@ -1,0 +1,146 @@
+"""Asynchronous steps that an emulator on a file did not come to: the next one runs them."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from dataverse_client.types import (
+    Entity,
+    EntityCollection,
+    EntityReference,
+    Money,
+    OrganizationRequest,
+    QueryExpression,
+)
+from runner.emulator.emulator import Emulator
+from runner.execution.step import Image, Step
+from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin
+
+
+class Do(Plugin):
+    def __init__(self, work):
+        super().__init__()
+        self.work = work
+
+    def execute(self, context):
+        return self.work(context)
+
+
+@pytest.fixture
+def opened(tmp_path, clock):
+    """An emulator on one file, with one asynchronous step that does ``work``."""
+
+    def on(work, message="Update", **more):
+        step = Step(plugin=Do(work), message=message, entity="account", stage=40, mode=1, name="Later", **more)
+        return Emulator([step], database=tmp_path / "crm.db", clock=clock)
+
+    return on
+
+
+def never(context):
+    raise AssertionError("The process that was told has ended.")
+
+
+@pytest.mark.behaviour("Asynchronous jobs", "Jobs outlive the process that wrote them", "asynchronous-service")
+def test_a_job_is_run_by_the_next_process(opened):
+    with opened(never, images=(Image("before", "pre", ("name", "revenue")),)) as crm:
+        service = crm.service()
+        id = service.create(Entity("account", None, {"name": "Old", "revenue": Money(Decimal("1.50"))}))
+        crm.execute(OrganizationRequest("Update", {"Target": Entity("account", id, {"name": "New"}), "tag": "t"}))
+        (job,) = crm.pending_jobs
+
+    seen = []
+    with opened(seen.append, images=(Image("before", "pre", ("name", "revenue")),)) as crm:
+        assert [each.id for each in crm.pending_jobs] == [job.id]
+        assert crm.run_jobs() == 1
+        row = crm.service().retrieve("asyncoperation", job.id)
+        assert (row["statecode"].value, row["statuscode"].value) == (3, 30)
+        assert "data" not in row
+
+    (context,) = seen
+    assert (context.message_name, context.primary_entity_id, context.target["name"]) == ("Update", id, "New")
+    assert (context.stage, context.mode, context.depth, context.operation_id) == (40, 1, 1, job.id)
+    assert context.correlation_id == job.operation.correlation_id
+    assert context.pre_image("before")["revenue"] == Money(Decimal("1.50"))
+    assert context.parent_context.shared_variables["tag"] == "t"
+
+
+def test_a_job_is_run_once(opened):
+    with opened(never, "Create") as crm:
+        crm.service().create(Entity("account", None, {"name": "A"}))
+    runs = []
+    for _ in range(2):
+        with opened(runs.append, "Create") as crm:
+            crm.run_jobs()
+    assert len(runs) == 1
+
+
+def test_attempts_go_on_counting(opened):
+    """Given a job that was tried once, when another process takes it up, then three attempts are left."""
+
+    def busy(context):
+        raise InvalidPluginExecutionException("Busy.", status=OperationStatus.RETRY)
+
+    with opened(busy, "Create") as crm:
+        crm.service().create(Entity("account", None, {"name": "A"}))
+        (job,) = crm.pending_jobs
+        crm.records.update(Entity("asyncoperation", job.id, {"retrycount": 1}), crm.system_user_id)
+    with opened(busy, "Create") as crm:
+        crm.run_jobs()
+        assert len(crm.executions) == 3
+
+
+def test_a_job_waits_for_its_step(opened, tmp_path, clock):
+    with opened(never, "Create") as crm:
+        crm.service().create(Entity("account", None, {"name": "A"}))
+    with Emulator(database=tmp_path / "crm.db", clock=clock) as crm:
+        assert crm.run_jobs() == 0
+    seen = []
+    with opened(seen.append, "Create") as crm:
+        assert crm.run_jobs() == 1
+    assert len(seen) == 1
+
+
+def test_jobs_left_behind_go_first(opened):
+    order = []
+    with opened(never, "Create") as crm:
+        crm.service().create(Entity("account", None, {"name": "First"}))
+    with opened(lambda context: order.append(context.target["name"]), "Create") as crm:
+        crm.service().create(Entity("account", None, {"name": "Second"}))
+        crm.run_jobs()
+    assert order == ["First", "Second"]
+
+
+def test_the_images_of_many_rows_are_kept(opened):
+    images = (Image("after", "post", ("name", "primarycontactid")),)
+    rows = [Entity("account", None, {"name": name}) for name in ("A", "B")]
+    with opened(never, "CreateMultiple", images=images) as crm:
+        contact = crm.service().create(Entity("contact", None, {"lastname": "L", "birthdate": date(2000, 1, 2)}))
+        rows[0]["primarycontactid"] = EntityReference("contact", contact)
+        crm.execute(OrganizationRequest("CreateMultiple", {"Targets": EntityCollection(rows)}))
+    seen = []
+    with opened(seen.append, "CreateMultiple", images=images) as crm:
+        crm.run_jobs()
+    (context,) = seen
+    assert [each["after"]["name"] for each in context.post_entity_images_collection] == ["A", "B"]
+    assert context.post_entity_images_collection[0]["after"]["primarycontactid"].id == contact
+
+
+def test_what_cannot_be_kept_still_runs(opened, caplog):
+    """A shared variable that has no form on the wire stays in this process, and its job with it."""
+
+    def share(context):
+        context.shared_variables["unspeakable"] = object()
+
+    seen = []
+    with opened(seen.append, "Create") as crm:
+        crm.register(Step(plugin=Do(share), message="Create", entity="account", stage=20))
+        crm.service().create(Entity("account", None, {"name": "A"}))
+        (row,) = crm.service().retrieve_multiple(QueryExpression.of("asyncoperation"))
+        assert "data" not in row
+        assert crm.run_jobs() == 1
+    assert len(seen) == 1
+    assert "is lost if this process ends" in caplog.text
