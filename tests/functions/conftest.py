@@ -151,6 +151,9 @@ class World:
         facts = {"new_name": "Invoice 7", "new_amount": Money(Decimal(amount)), "transactioncurrencyid": CURRENCY}
         return self.service.around.client.create(Entity("new_payment", attributes=facts))
 
+    def write(self, row_id: str, **columns: Any) -> None:
+        self.service.around.client.update(Entity("new_payment", row_id, columns))
+
     def payment(self, row_id: str) -> Entity:
         return self.service.around.client.retrieve("new_payment", row_id)
 
