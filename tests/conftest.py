@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,14 +39,6 @@ def start_broker(broker_class: type[Broker]) -> Iterator[Callable[..., Broker]]:
             return running.enter_context(broker_class(**settings))
 
         yield start
-    _drop_what_the_sdk_leaves()
-
-
-def _drop_what_the_sdk_leaves() -> None:
-    """The Service Bus SDK forgets the sockets of connections that broke. They must not speak up in another test."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -31,6 +32,7 @@ from azure_bridge.queues.contract import (
     ReceivedMessage,
     resubmission,
 )
+from azure_bridge.queues.service_bus_connections import with_brisk_connections
 from azure_bridge.queues.service_bus_dead_letters import DeadLetters
 from azure_bridge.queues.service_bus_errors import LOCK_LOST
 from azure_bridge.queues.service_bus_links import SharedReceiver
@@ -60,7 +62,7 @@ def connect(connection_string: str | None = None, namespace: str | None = None) 
     retries: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.3, "retry_backoff_max": 3, "try_timeout": 10}
     if connection_string:
         try:
-            return ServiceBusClient.from_connection_string(connection_string, **retries)
+            return with_brisk_connections(ServiceBusClient.from_connection_string(connection_string, **retries))
         except ValueError as error:
             raise QueueAccessError(
                 f"SERVICEBUS_CONNECTION_STRING cannot be read: {error} Copy it whole from the namespace's shared "
@@ -70,7 +72,7 @@ def connect(connection_string: str | None = None, namespace: str | None = None) 
         raise QueueAccessError("Give a connection string, or a namespace such as contoso.servicebus.windows.net.")
     from azure.identity import DefaultAzureCredential
 
-    return ServiceBusClient(namespace, DefaultAzureCredential(), **retries)
+    return with_brisk_connections(ServiceBusClient(namespace, DefaultAzureCredential(), **retries))
 
 
 class ServiceBusQueue:
@@ -302,7 +304,6 @@ class ServiceBusQueue:
 
     def close(self) -> None:
         """Close the connections. Messages under lock come back when their locks run out."""
-        self._outbox.close()
-        self._live.close()
-        self._dead.close()
-        self._client.close()
+        with ExitStack() as closing:
+            for each in (self._client, self._dead, self._live, self._outbox):
+                closing.callback(each.close)

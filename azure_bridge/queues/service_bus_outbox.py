@@ -105,26 +105,37 @@ class _Courier:
         """Deliver what waits, then close."""
         self._inbox.put(None)
         self._thread.join(self._seconds)
-        self._sender.close()
+        if self._thread.is_alive():
+            self._close()
 
     def abort(self) -> None:
         """Closing the sender under the thread's feet ends a send that hangs."""
         self._inbox.put(None)
-        with suppress(Exception):
-            self._sender.close()
+        self._close()
 
     def _work(self) -> None:
-        while (parcel := self._inbox.get()) is not None:
-            retiring = False
-            parcels = [parcel]
-            with suppress(Empty):
-                while not retiring:
-                    another = self._inbox.get_nowait()
-                    retiring = another is None
-                    parcels += [another] if another else []
+        try:
+            while self._deliver_what_waits():
+                pass
+        finally:
+            # Also after somebody else did: in the middle of its retries, a sender that was closed opens again.
+            self._close()
+
+    def _deliver_what_waits(self) -> bool:
+        """False when there is nothing more to wait for."""
+        parcel = self._inbox.get()
+        parcels = []
+        with suppress(Empty):
+            while parcel is not None:
+                parcels.append(parcel)
+                parcel = self._inbox.get_nowait()
+        if parcels:
             self._deliver(parcels)
-            if retiring:
-                return
+        return parcel is not None
+
+    def _close(self) -> None:
+        with suppress(Exception):
+            self._sender.close()
 
     def _deliver(self, parcels: Sequence[_Parcel]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,19 +35,6 @@ EVENTS = "payment-events"
 
 OpenEvents = Callable[..., ServiceBusQueue]
 
-# The SDK leaves the socket of a connection it lost to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.usefixtures("lost_sockets"),
-]
-
-
-@pytest.fixture
-def lost_sockets() -> Iterator[None]:
-    """Collected before the next test, which may be less lenient."""
-    yield
-    gc.collect()
-
 
 @pytest.fixture
 def clock() -> ManualClock:
@@ -79,8 +66,26 @@ def queue(open_events: OpenEvents) -> ServiceBusQueue:
     return open_events()
 
 
+@pytest.fixture
+def opened_sockets(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """Every socket that this process connects from now on."""
+    opened: list[socket.socket] = []
+    create_connection = socket.create_connection
+
+    def create(*arguments: Any, **options: Any) -> socket.socket:
+        opened.append(create_connection(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(socket, "create_connection", create)
+    return opened
+
+
 def message(message_id: str = "evt_1", body: bytes = b"{}", **facts: Any) -> QueueMessage:
     return QueueMessage(body=body, message_id=message_id, **facts)
+
+
+def couriers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == f"send {EVENTS}"]
 
 
 def ids(found: list[Any]) -> list[str]:
@@ -103,6 +108,19 @@ def test_a_service_that_stays_busy_is_reported_as_unavailable(broker: Any, open_
         queue.send([message()])
 
 
+def test_a_send_given_up_in_the_middle_of_its_retries_leaves_no_socket_open(
+    broker: Any, open_events: OpenEvents, opened_sockets: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_bus_outbox, "_WATCH_SECONDS", -7.0)
+    queue = open_events(send_timeout=timedelta(seconds=8))
+    broker.faults.busy_sends = 2
+    with pytest.raises(QueueUnavailableError):
+        queue.send([message()])
+    for thread in couriers():
+        thread.join(30)
+    assert {one.fileno() for one in opened_sockets} == {-1}
+
+
 def test_a_message_whose_answer_was_lost_is_sent_again_and_stored_once(broker: Any, queue: ServiceBusQueue) -> None:
     broker.faults.lost_send_answers = 1
     queue.send([message()])
@@ -121,7 +139,7 @@ def test_a_send_that_never_returns_is_given_up_and_the_next_one_works(
         queue.send([message("evt_2")])
     queue.send([message("evt_2")])
     assert ids(queue.peek()) == ["evt_1", "evt_2"]
-    assert len([thread for thread in threading.enumerate() if thread.name == f"send {EVENTS}"]) == 1
+    assert len(couriers()) == 1
 
 
 def test_more_than_one_transfer_can_carry_is_sent_in_several(queue: ServiceBusQueue) -> None:
@@ -192,6 +210,19 @@ def test_a_receiver_goes_on_after_its_connection_was_lost(broker: Any, queue: Se
     assert ids(queue.receive(1, MINUTE)) == ["evt_1"]
 
 
+def test_a_connection_that_was_lost_leaves_no_socket_open(
+    broker: Any, queue: ServiceBusQueue, opened_sockets: list[socket.socket]
+) -> None:
+    queue.send([message("evt_1")])
+    held = queue.receive()
+    lost = list(opened_sockets)
+    broker.drop_connections()
+    queue.send([message("evt_2")])
+    queue.complete(held)
+    assert len(lost) == 2
+    assert [one.fileno() for one in lost] == [-1, -1]
+
+
 def test_a_completion_whose_answer_was_lost_is_done_all_the_same(broker: Any, queue: ServiceBusQueue) -> None:
     """The SDK asks again, finds no lock, and says it was lost: done already, as the contract's error says."""
     queue.send([message()])
@@ -255,8 +286,9 @@ def test_a_malformed_connection_string_is_refused_without_being_repeated(tmp_pat
 
 def test_a_subscription_is_received_from_and_settled(broker: Any, open_events: OpenEvents) -> None:
     broker.add_topic("orders", "bridge", "audit")
-    with ServiceBusClient.from_connection_string(broker.connection_string) as client:
-        client.get_topic_sender("orders").send_messages(ServiceBusMessage(b"{}", message_id="evt_1"))
+    client = ServiceBusClient.from_connection_string(broker.connection_string)
+    with client, client.get_topic_sender("orders") as sender:
+        sender.send_messages(ServiceBusMessage(b"{}", message_id="evt_1"))
     bridge, audit = open_events("orders/Subscriptions/bridge"), open_events("orders/Subscriptions/audit")
     bridge.complete(bridge.receive())
     (held,) = audit.receive()
@@ -319,7 +351,8 @@ def test_dead_letters_another_tool_holds_are_not_said_to_be_missing(
     queue.send([message()])
     (held,) = queue.receive()
     queue.dead_letter(held, "RowNotFound")
-    with ServiceBusClient.from_connection_string(broker.connection_string) as client:
-        client.get_queue_receiver(EVENTS, sub_queue="deadletter").receive_messages(1, 5)
+    another = ServiceBusClient.from_connection_string(broker.connection_string)
+    with another, another.get_queue_receiver(EVENTS, sub_queue="deadletter") as holder:
+        holder.receive_messages(1, 5)
         with pytest.raises(QueueUnavailableError, match="Somebody else holds"):
             queue.discard(held.sequence_number)

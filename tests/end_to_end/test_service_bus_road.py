@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import subprocess
 import sys
@@ -30,9 +29,6 @@ from azure_bridge.tables import BridgeConfiguration, PaymentStatus, PaymentTable
 from dataverse_client.types import Entity
 from runner.cli.main import runner
 from runner.web.dataverse.host import Hosting, hosted
-
-# The SDK leaves the socket of a connection it lost to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 ROWS = 30
 QUEUE = "payment-events"
@@ -69,7 +65,6 @@ while True:
 def crm() -> Iterator[Any]:
     with hosted(Hosting()) as site:
         yield site
-    gc.collect()
 
 
 def event(row_id: str, number: int, event_type: str, received: int | None) -> PaymentEvent:
