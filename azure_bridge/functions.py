@@ -76,8 +76,7 @@ def bridge_functions(parts: Callable[[], BridgeParts], *, hold: timedelta = HOLD
     )
     async def stripe_webhook(request: func.HttpRequest) -> func.HttpResponse:
         """Stripe signs its requests, so the host asks for no key of its own."""
-        answer = lambda: _answer(webhook(), request)  # noqa: E731
-        return _response(await asyncio.get_running_loop().run_in_executor(storing, answer))
+        return _response(await asyncio.get_running_loop().run_in_executor(storing, _answer, webhook, request))
 
     @blueprint.function_name("payment_events")
     @blueprint.service_bus_queue_trigger(
@@ -103,9 +102,9 @@ def _processor(parts: BridgeParts) -> PaymentProcessor:
     return parts.processor
 
 
-def _answer(webhook: StripeWebhook, request: func.HttpRequest) -> Reply:
-    reading = webhook.read(request.get_body(), request.headers.get("stripe-signature"))
-    return reading if isinstance(reading, Reply) else webhook.store(reading)
+def _answer(webhook: Once[StripeWebhook], request: func.HttpRequest) -> Reply:
+    reading = webhook().read(request.get_body(), request.headers.get("stripe-signature"))
+    return reading if isinstance(reading, Reply) else webhook().store(reading)
 
 
 def _response(reply: Reply) -> func.HttpResponse:

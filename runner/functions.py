@@ -28,7 +28,7 @@ from azure_bridge.redaction import redact
 from azure_bridge.secrets import SecretSourceError
 from runner.service.reconciling import Request, reconciling
 from runner.service.wiring import Service, opened
-from runner.settings import Settings
+from runner.settings import Settings, SettingsError
 from runner.tracing.log_lines import LogLines
 from runner.tracing.model import TraceSink
 from runner.web.serving.hooks import DataverseHook
@@ -48,6 +48,11 @@ def parts_of(settings: Settings, closing: ExitStack, sink: TraceSink | None = No
     Raises:
       SettingsError, RegistrationError, PluginLoadError, SecretNotFoundError: what is configured cannot run.
     """
+    if settings.dataverse_url is None:
+        raise SettingsError(
+            "DATAVERSE_URL is not set, and an embedded Dataverse would be another one in each process the host starts. "
+            "Give the address of an environment, or of `runner emulate`."
+        )
     parts = Once(lambda: closing.enter_context(opened(settings, sink or LogLines())))
     try:
         parts()

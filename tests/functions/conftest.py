@@ -204,8 +204,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             clock, mailbox, traces = clock or ManualClock(datetime.now(UTC).replace(microsecond=0)), [], Recorder()
             crm = closing.enter_context(Emulator(_telling(mailbox), clock=clock))
             monkeypatch.setattr("runner.service.wiring.connect", lambda settings: _client(settings.dataverse_url, crm))
-            told = {"dataverse_url": URL, "dataverse_webhook_key": (KEY,), "runner_data_dir": tmp_path, **facts}
-            settings = Settings(runner_registrations=ROOT / "registrations.yaml", **told)
+            told = {"dataverse_url": URL, "dataverse_webhook_key": (KEY,), "runner_data_dir": tmp_path}
+            settings = Settings(**{**told, "runner_registrations": ROOT / "registrations.yaml", **facts})
             parts = Once(lambda: closing.enter_context(opened(settings, traces, clock=clock)))
             app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
             app.register_functions(bridge_functions(parts, hold=NOW))

@@ -44,7 +44,8 @@ def load_app(monkeypatch, tmp_path):
         def load(**environ):
             for name in SETTINGS - environ.keys():
                 monkeypatch.delenv(name, raising=False)
-            for name, value in {"RUNNER_DATA_DIR": str(tmp_path), **environ}.items():
+            told = {"RUNNER_DATA_DIR": str(tmp_path), "DATAVERSE_URL": "http://127.0.0.1:5555", **environ}
+            for name, value in told.items():
                 monkeypatch.setenv(name, value)
             monkeypatch.chdir(tmp_path)
             spec = importlib.util.spec_from_file_location("function_app_under_test", ROOT / "function_app.py")
@@ -161,6 +162,8 @@ def test_the_guide_tells_of_every_function_and_of_every_setting_of_the_sample(fu
 def test_an_app_that_is_configured_wrongly_does_not_start_and_so_takes_no_message(load_app) -> None:
     with pytest.raises(SettingsError, match="STRIPE_LIVE=yes needs a live key"):
         load_app(STRIPE_LIVE="yes")
+    with pytest.raises(SettingsError, match="DATAVERSE_URL is not set"):
+        load_app(DATAVERSE_URL="")
     with pytest.raises(UnreadableRegistrationsError):
         load_app(RUNNER_REGISTRATIONS="no-such-file.yaml")
 
@@ -175,7 +178,10 @@ def test_a_key_vault_that_is_away_is_asked_again_by_whoever_needs_it(monkeypatch
         return opened(*arguments, **options)
 
     monkeypatch.setattr("runner.functions.opened", open_later)
-    settings = Settings(runner_data_dir=tmp_path, runner_registrations=ROOT / "registrations.yaml")
+    registrations = ROOT / "registrations.yaml"
+    settings = Settings(
+        dataverse_url="http://127.0.0.1:5555", runner_data_dir=tmp_path, runner_registrations=registrations
+    )
     with ExitStack() as closing:
         parts = parts_of(settings, closing, Recorder())
         assert caplog.messages == ["Not ready yet: the vault did not answer whsec_***"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("azure.servicebus")
 
@@ -14,15 +17,19 @@ from azure.functions.servicebus import ServiceBusMessage as Handed
 from azure.servicebus import ServiceBusMessage
 
 from azure_bridge.clock import ManualClock
-from azure_bridge.hosted_messages import NotAtServiceBusError, SetAsideError
+from azure_bridge.functions import BridgeMissingError
+from azure_bridge.hosted_messages import HostedMessages, NotAtServiceBusError, SetAsideError
 from azure_bridge.queues.contract import QueueMessage, QueueUnavailableError, ReceivedMessage
 from azure_bridge.queues.service_bus import connect
+from azure_bridge.settlement import Complete
 from azure_bridge.tables import PaymentStatus
 from plugins.payment_intents import CreatePaymentIntent
 from runner.plugin import InvalidPluginExecutionException
 from runner.tracing.model import EventTraced
 
 HOUR = timedelta(hours=1)
+ROOT = Path(__file__).parents[2]
+AN_EVENT = Handed(body=b"{}", message_id="evt_1", application_properties={}, user_properties={})
 
 
 class AtServiceBus:
@@ -218,6 +225,34 @@ def test_a_message_dataverse_itself_has_put_on_the_queue_is_handled(at_service_b
 
 def test_a_queue_that_is_not_at_service_bus_cannot_be_worked_on(world) -> None:
     here = world()
-    message = Handed(body=b"{}", message_id="evt_1", application_properties={}, user_properties={})
     with pytest.raises(NotAtServiceBusError, match="SERVICEBUS__fullyQualifiedNamespace"):
-        here.host.call("payment_events", message)
+        here.host.call("payment_events", AN_EVENT)
+
+
+def test_without_a_bridge_section_no_event_is_taken_or_consumed(world, start_broker, tmp_path) -> None:
+    document = yaml.safe_load((ROOT / "registrations.yaml").read_text(encoding="utf-8"))
+    registrations = tmp_path / "without-bridge.yaml"
+    registrations.write_text(yaml.safe_dump({name: part for name, part in document.items() if name != "bridge"}))
+    broker = start_broker()
+    broker.add_queue("payment-events")
+    here = world(runner_registrations=registrations, servicebus_connection_string=broker.connection_string)
+
+    assert here.host.post("stripe_webhook", "/stripe/webhook", b"{}", Stripe_Signature="t=1").status_code == 404
+    with pytest.raises(BridgeMissingError, match=r"payment_events\.Disabled"):
+        here.host.call("payment_events", AN_EVENT)
+
+
+def test_what_fails_for_no_fault_of_its_message_is_held_on_to_before_it_is_given_back(monkeypatch) -> None:
+    held = []
+
+    async def hold(seconds):
+        held.append(seconds)
+
+    def closed():
+        raise QueueUnavailableError("the parts cannot be opened")
+
+    monkeypatch.setattr("asyncio.sleep", hold)
+    hosted = HostedMessages(closed, Complete, at_once=1)
+    with pytest.raises(QueueUnavailableError):
+        asyncio.run(hosted.work_on(AN_EVENT))
+    assert held == [60.0]
