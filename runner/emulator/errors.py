@@ -9,6 +9,8 @@
         ValueOutOfRange               0x80044330  400  numbers, dates and choices
         InvalidStateCodeStatusCode    0x80048408  400
         EntityKeyNotDefined           0x80060890  400
+        LoopBeingCreated              0x80040507  400
+        MethodNotSupported            0x80040800  400
       ObjectDoesNotExist              0x80040217  404
         RecordNotFoundByEntityKey     0x80060891  404
       DuplicateRecord                 0x80040237  412
@@ -126,6 +128,29 @@ class EntityKeyNotDefined(InvalidArgument):
     @classmethod
     def of(cls, table: str, columns: Iterable[str]) -> EntityKeyNotDefined:
         return cls(f"The specified key attributes ({', '.join(columns)}) are not a defined key for the {table} entity")
+
+
+class LoopBeingCreated(InvalidArgument):
+    """The row would be among its own ancestors."""
+
+    code = 0x80040507
+
+    @classmethod
+    def of(cls, table: str) -> LoopBeingCreated:
+        return cls(f"Creating this parental association would create a loop in the hierarchy of {table}.")
+
+
+class MethodNotSupported(InvalidArgument):
+    """The rows of the table are the platform's to write."""
+
+    code = 0x80040800
+
+    @classmethod
+    def of(cls, message: str, table: str) -> MethodNotSupported:
+        return cls(
+            f"The '{message}' method does not support entities of type '{table}'. "
+            "MessageProcessorCache returned MessageProcessor.Empty."
+        )
 
 
 class ObjectDoesNotExist(OrganizationServiceFault):

@@ -16,7 +16,7 @@ from dataverse_client.types import (
     guid,
     new_guid,
 )
-from runner.emulator.errors import EntityNotFound, InvalidArgument, RecordNotFoundByEntityKey
+from runner.emulator.errors import EntityNotFound, InvalidArgument, MethodNotSupported, RecordNotFoundByEntityKey
 from runner.emulator.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
 from runner.emulator.related_rows import create_related
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from runner.emulator.engine import Engine
 
 T = TypeVar("T")
+
+#: Tables whose rows can be read, and those of the trace log deleted.
+_CLOSED = frozenset({"plugintracelog", "sdkmessage", "sdkmessagefilter"})
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/execute-multiple-requests
+MAX_REQUESTS = 1000
+#: ConcurrencyBehavior by name, and as the enumeration's number.
+_ROW_VERSION_MATCHES = ("IfRowVersionMatches", 1)
 
 GUID_LENGTH = len(EMPTY_GUID)
 
@@ -55,6 +62,10 @@ def rows_of(parameters: Mapping[str, Any]) -> list[Entity]:
 
 def requests_of(parameters: Mapping[str, Any]) -> Iterable[OrganizationRequest]:
     requests = list(parameters.get("Requests") or ())
+    if len(requests) > MAX_REQUESTS:
+        raise InvalidArgument(
+            f"The request batch size of {len(requests)} exceeds the maximum batch size allowed: {MAX_REQUESTS}."
+        )
     for request in requests:
         if request.message_name.lower() in ("executemultiple", "executetransaction"):
             raise InvalidArgument(f"{request.message_name} cannot be one of the requests of another.")
@@ -63,6 +74,7 @@ def requests_of(parameters: Mapping[str, Any]) -> Iterable[OrganizationRequest]:
 
 def new(engine: Engine, row: Entity) -> Entity:
     """A copy of the row as it is before stage 20 of its Create."""
+    refuse_closed("Create", row.logical_name)
     target = row.copy()
     resolve_lookups(engine, target)
     engine.records.add_defaults(target)
@@ -71,6 +83,7 @@ def new(engine: Engine, row: Entity) -> Entity:
 
 def existing(engine: Engine, row: Entity) -> Entity:
     """A copy of the row that says by its id which one it is."""
+    refuse_closed("Update", row.logical_name)
     target = row.copy()
     resolve_lookups(engine, target)
     id_column = primary_id(engine, target.logical_name)
@@ -82,6 +95,12 @@ def existing(engine: Engine, row: Entity) -> Entity:
         target.id = target.attributes[id_column] = _spelled_as_here(target.logical_name, target.id)
     target.attributes.setdefault(id_column, target.id)
     return target
+
+
+def refuse_closed(message: str, table: str) -> None:
+    """Raises MethodNotSupported: only the platform writes the table."""
+    if table in _CLOSED:
+        raise MethodNotSupported.of(message, table)
 
 
 def resolved(engine: Engine, reference: EntityReference) -> EntityReference:
@@ -179,7 +198,7 @@ def update_row(engine: Engine, operation: Operation, target: Entity) -> None:
 
 def expected_version(operation: Operation, target: Entity | EntityReference) -> str | None:
     """Source: https://learn.microsoft.com/power-apps/developer/data-platform/optimistic-concurrency"""
-    if operation.parameters.get("ConcurrencyBehavior") != "IfRowVersionMatches":
+    if operation.parameters.get("ConcurrencyBehavior") not in _ROW_VERSION_MATCHES:
         return None
     if target.row_version is None:
         raise ConcurrencyVersionNotProvided

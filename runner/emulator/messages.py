@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dataverse_client.types import Entity, EntityCollection, EntityReference, FetchExpression
+from dataverse_client.types import Entity, EntityCollection, EntityReference, FetchExpression, OptionSetValue
 from runner.emulator.bulk_messages import (
     create_multiple,
     delete_multiple,
@@ -40,6 +40,10 @@ from runner.emulator.query.fetchxml_paging import write_fetch_cookie
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine
+
+#: The Status of a SetState that leaves it to the state.
+#: Source: https://learn.microsoft.com/dotnet/api/microsoft.crm.sdk.messages.setstaterequest.status
+_DEFAULT_STATUS = OptionSetValue(-1)
 
 Handler: TypeAlias = "Callable[[Engine, Call, dict[str, Any]], dict[str, Any]]"
 
@@ -127,7 +131,10 @@ def set_state(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[st
 
     def main(operation: Operation) -> dict[str, Any]:
         state, status = choice(operation.parameters, "State"), choice(operation.parameters, "Status")
-        return _update_by(engine, operation, {"statecode": state, "statuscode": status})
+        columns = {"statecode": state, "statuscode": status}
+        if status == _DEFAULT_STATUS:
+            del columns["statuscode"]
+        return _update_by(engine, operation, columns)
 
     name = reference.logical_name
     return engine.pipe(Operation("SetState", name, call, parameters, main, [reference], "EntityMoniker"))

@@ -30,6 +30,7 @@ from runner.emulator.errors import (
     EntityKeyNotDefined,
     EntityNotFound,
     InvalidArgument,
+    LoopBeingCreated,
     ObjectDoesNotExist,
     OrganizationServiceFault,
     RecordNotFoundByEntityKey,
@@ -126,6 +127,7 @@ class Records:
           ConcurrencyVersionMismatch: the row is not at ``row_version`` (``"123"`` or ``'W/"123"'``).
           InvalidArgument: (one of its kinds) a column or value is wrong; the message names it.
           DuplicateRecordEntityKey: an alternate key is taken.
+          LoopBeingCreated: the row would hang under itself.
         """
         table = self._table(target.logical_name)
         id = _id_of(table.table, target)
@@ -139,6 +141,8 @@ class Records:
         changes = dict(target.attributes)
         del changes[table.table.primary_id_attribute]
         self._change(table, id, changes, system)
+        if table.parent_column in changes:
+            self._refuse_loop(table, id)
         target.attributes.update(system.attributes)
 
     def _change(self, table: TableRecords, id: str, changes: Mapping[str, Any], system: SystemColumns) -> None:
@@ -152,6 +156,17 @@ class Records:
         parameters.append(id)
         if self._execute(table, write.sql, parameters).rowcount == 0:
             raise ObjectDoesNotExist.of(table.name, id)
+
+    def _refuse_loop(self, table: TableRecords, id: str) -> None:
+        """The row has just been hung under another: it must not be among its own ancestors."""
+        sql = (
+            f'WITH RECURSIVE ancestor(id) AS (SELECT "{table.parent_column}" FROM "{table.name}" '  # noqa: S608
+            f'WHERE "{table.table.primary_id_attribute}" = ?1 UNION SELECT t."{table.parent_column}" '
+            f'FROM "{table.name}" AS t JOIN ancestor ON t."{table.table.primary_id_attribute}" = ancestor.id) '
+            "SELECT 1 FROM ancestor WHERE id = ?1"
+        )
+        if self._store.execute(sql, (id,)).fetchone():
+            raise LoopBeingCreated.of(table.name)
 
     def delete(
         self, reference: EntityReference, *, row_version: str | None = None, delete: DeleteRow | None = None

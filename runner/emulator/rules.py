@@ -14,7 +14,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, guid
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue, guid
 from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument, InvalidStateCodeStatusCode
 from runner.emulator.facts import Currency, Facts
 from runner.emulator.metadata.model import AttributeType, Column, Ownership, Table
@@ -79,6 +79,8 @@ class Rules:
                 attributes[name] = value
 
     def _id(self, text: Any) -> str:
+        if text == EMPTY_GUID:
+            return next(self._ids)
         try:
             return guid(text)
         except (ValueError, TypeError) as error:

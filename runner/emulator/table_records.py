@@ -82,6 +82,9 @@ class TableRecords:
         self.version_sql = f'SELECT {version} FROM "{name}" WHERE "{id}" = ?'  # noqa: S608 - names of metadata
         self.delete_sql = f'DELETE FROM "{name}" WHERE "{id}" = ?'  # noqa: S608
         self.is_kept = name in KEPT_TABLES
+        tree = store.metadata.hierarchy(name)
+        #: The column that says under which row each hangs, where the table's rows form a tree.
+        self.parent_column = tree.referencing_attribute if tree else None
         self._store = store
         self._inserts: dict[_Shape, dict[_Shape, Write]] = {}
         self._updates: dict[_Shape, dict[_Shape, Write]] = {}

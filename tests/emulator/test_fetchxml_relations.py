@@ -67,16 +67,6 @@ def test_a_lookup_says_where_its_row_stands(service, fetch, tree):
     assert row["lastname"] == "Leaf's"
 
 
-def test_a_loop_comes_to_an_end(crm, found, tree):
-    """Rows written past the messages may form one."""
-    with crm.transaction():
-        crm.records.update(
-            Entity("account", tree["Root"], {"parentaccountid": EntityReference("account", tree["Leaf"])}),
-            ADMINISTRATOR_ID,
-        )
-    assert found(condition("accountid", "under", tree["Left"])) == ["Leaf", "Left", "Right", "Root"]
-
-
 @pytest.mark.parametrize(
     ("attribute", "value", "words"),
     [("accountid", "nonsense", "no id"), ("primarycontactid", ADMINISTRATOR_ID, "no hierarchical relationship")],

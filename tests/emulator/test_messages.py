@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dataverse_client.types import (
+    EMPTY_GUID,
     Entity,
     EntityCollection,
     EntityReference,
@@ -16,6 +17,7 @@ from dataverse_client.types import (
 from runner.emulator.errors import (
     ConcurrencyVersionMismatch,
     InvalidArgument,
+    MethodNotSupported,
     NotSupported,
     ObjectDoesNotExist,
     RecordNotFoundByEntityKey,
@@ -559,3 +561,47 @@ def test_a_query_expression_is_answered(service, send):
     service.create(account())
     rows = send("RetrieveMultiple", Query=QueryExpression.of("account", "name"))["BusinessEntityCollection"]
     assert [row["name"] for row in rows] == ["Contoso"]
+
+
+@pytest.mark.behaviour(
+    "Messages",
+    "At most 1,000 requests in an ExecuteMultiple or ExecuteTransaction",
+    "org-service/execute-multiple-requests",
+)
+@pytest.mark.parametrize("message", ["ExecuteMultiple", "ExecuteTransaction"])
+def test_requests_of_one_request_are_limited(send, message):
+    with pytest.raises(InvalidArgument, match="maximum batch size allowed: 1000"):
+        send(message, Requests=[OrganizationRequest("WhoAmI")] * 1001)
+
+
+@pytest.mark.behaviour(
+    "Messages", "SetState with the status -1 takes the state's default status reason", "org-service/use-messages"
+)
+def test_a_status_of_minus_one_is_the_default(service, send):
+    id = service.create(account())
+    send("SetState", EntityMoniker=EntityReference("account", id), State=OptionSetValue(1), Status=OptionSetValue(-1))
+    assert service.retrieve("account", id)["statuscode"] == OptionSetValue(2)
+
+
+@pytest.mark.behaviour("Messages", "Create with the empty id makes an id", "org-service/entity-operations-create")
+def test_the_empty_id_is_none(service):
+    assert service.create(Entity("account", EMPTY_GUID, {"name": "Contoso"})) != EMPTY_GUID
+
+
+@pytest.mark.behaviour(
+    "Messages",
+    "Tables only the platform writes refuse Create and Update with 0x80040800",
+    "reference/entities/plugintracelog",
+)
+@pytest.mark.parametrize("table", ["plugintracelog", "sdkmessage", "sdkmessagefilter"])
+def test_what_only_the_platform_writes(service, table):
+    for write in (service.create, service.update):
+        with pytest.raises(MethodNotSupported, match=table):
+            write(Entity(table, new_guid(), {}))
+
+
+def test_a_condition_may_be_the_enumerations_number(service, send):
+    id = service.create(account())
+    stale = Entity("account", id, {"name": "New"}, row_version="1")
+    with pytest.raises(ConcurrencyVersionMismatch):
+        send("Update", Target=stale, ConcurrencyBehavior=1)

@@ -23,6 +23,8 @@ from runner.emulator.webapi.paths import Segment
 
 VERSION = "9.2.0.0"
 
+_NO_LIMIT = 2**62
+
 
 def knows(exchange: Exchange, name: str) -> bool:
     """Whether there is an unbound function or action of that name."""
@@ -82,7 +84,7 @@ def _retrieve_total_record_count(exchange: Exchange, arguments: Mapping[str, Any
 
 def _count(exchange: Exchange, table: str) -> int:
     # Unlike $count this one does not stop at 5,000 rows.
-    question = Query(table, aggregates=(Aggregate("count", None, "n"),))
+    question = Query(table, aggregates=(Aggregate("count", None, "n"),), aggregate_limit=_NO_LIMIT)
     found = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
     return int(found[0]["n"].value)
 

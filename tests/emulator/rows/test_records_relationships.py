@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from dataverse_client.types import EntityReference
-from runner.emulator.errors import CannotDeleteDueToAssociation, DuplicateRecord, InvalidArgument, ObjectDoesNotExist
+from runner.emulator.errors import (
+    CannotDeleteDueToAssociation,
+    DuplicateRecord,
+    InvalidArgument,
+    LoopBeingCreated,
+    ObjectDoesNotExist,
+)
 from runner.emulator.query.model import Link, Query
 from runner.emulator.seed import ADMINISTRATOR_ID, ROOT_BUSINESS_UNIT_ID
 
@@ -162,3 +168,16 @@ def test_both_rows_of_a_link_must_be_there(crm, team):
 def test_a_relationship_nobody_knows_is_refused_by_name(crm, team):
     with pytest.raises(InvalidArgument, match="'no_such' is between team and systemuser"):
         crm.write(crm.records.associate, team, "no_such", [USER])
+
+
+@pytest.mark.behaviour(
+    "Rows", "A row cannot become its own ancestor in a hierarchy, 0x80040507", "query-hierarchical-data"
+)
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_hierarchy_has_no_loops(crm, depth):
+    """Given accounts that hang under each other, the topmost cannot be hung under the last."""
+    top = last = crm.create("account")
+    for _ in range(depth - 1):
+        last = crm.create("account", parentaccountid=last)
+    with pytest.raises(LoopBeingCreated):
+        crm.update(top, parentaccountid=last)
