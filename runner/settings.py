@@ -118,13 +118,10 @@ class Settings:
     """``KEY_VAULT_URL``. None: ``${keyvault:}`` references are refused."""
 
     runner_data_dir: Path = Path(".runner")
-    """``RUNNER_DATA_DIR``: queue, emulator, delta tokens, traces."""
+    """``RUNNER_DATA_DIR``: queues, rows of the embedded Dataverse, places of polling."""
 
     runner_registrations: Path = Path("registrations.yaml")
     """``RUNNER_REGISTRATIONS``."""
-
-    trace_database_url: str | None = field(default=None, repr=False)
-    """``TRACE_DATABASE_URL``: any SQLAlchemy URL. None: SQLite in the data directory."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
