@@ -68,7 +68,7 @@ class DataverseError(Exception):
 
 
 class DataverseUnavailableError(DataverseError):
-    """Dataverse, the token endpoint or the network did not answer, or not in time."""
+    """Dataverse, the token endpoint, the network or a synchronous step's endpoint did not answer, or not in time."""
 
     is_transient = True
 
@@ -125,6 +125,8 @@ _BY_CODE: dict[int, type[DataverseError]] = {
     0x80072322: ThrottledError,
     0x80072326: ThrottledError,
     0x80044151: DataverseUnavailableError,  # SQL timeout
+    0x80050202: DataverseUnavailableError,  # a synchronous step's webhook did not answer in time
+    0x80050205: DataverseUnavailableError,  # it could not be reached
     0x80040217: NotFoundError,
     0x80060891: NotFoundError,  # by alternate key
     0x80060882: ConcurrencyConflictError,

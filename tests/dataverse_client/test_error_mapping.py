@@ -56,6 +56,8 @@ def refusal(status: int, code: str | int | None = None, message: str = "No.", **
         (408, None, DataverseUnavailableError),
         (503, None, DataverseUnavailableError),
         (500, "0x80044151", DataverseUnavailableError),
+        (400, "0x80050202", DataverseUnavailableError),
+        (400, "0x80050205", DataverseUnavailableError),
         (500, "0x80040216", UnexpectedResponseError),
         (302, None, UnexpectedResponseError),
     ],

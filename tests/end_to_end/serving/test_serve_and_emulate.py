@@ -5,37 +5,11 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-import pytest
-
 from azure_bridge.queues.contract import QueueMessage
 from azure_bridge.queues.embedded import EmbeddedQueue
-from dataverse_client.errors import DataverseError
 from dataverse_client.types import Money, OptionSetValue
 from plugins.payment_tables import PaymentStatus
 
-INLINE_PLUGIN = '''
-from decimal import Decimal
-
-import stripe
-
-from runner.plugin import InvalidPluginExecutionException, Plugin
-
-
-class Collect(Plugin):
-    """Reads nothing of CRM, which is in the middle of a transaction."""
-
-    def execute(self, context):
-        amount = context.target["new_amount"].value
-        if amount < 1:
-            raise InvalidPluginExecutionException("Collect one dollar at least.")
-        intents = context.service(stripe.StripeClient).v1.payment_intents
-        made = intents.create(
-            {"amount": int(amount * 100), "currency": "usd"},
-            {"idempotency_key": f"{context.primary_entity_id}"},
-        )
-        context.on_rollback(lambda: intents.cancel(made.id))
-        context.target["new_stripepaymentintentid"] = made.id
-'''
 SERVICE_BUS_REGISTRATIONS = """
 steps:
   - name: "Payment: create the intent"
@@ -51,15 +25,6 @@ endpoints:
     queue: dataverse-events
     shared_access_key_name: send
     shared_access_key: ${env:SEND_KEY}
-"""
-INLINE_REGISTRATIONS = """
-steps:
-  - name: Collect
-    plugin: inline_collect:Collect
-    message: Create
-    entity: new_payment
-    stage: 20
-    delivery: inline
 """
 
 
@@ -87,29 +52,6 @@ def test_by_service_bus_dataverse_fills_the_queue_itself(world) -> None:
     world.run("apply", "--yes", registrations=registrations, SEND_KEY="a key of this test")
     world.serve(registrations=registrations, SEND_KEY="a key of this test")
     assert world.intent_of(world.create_payment("19.99"))["amount"] == 1999
-
-
-@pytest.fixture
-def inline(world):
-    """A server whose only step runs inside the transaction."""
-    (world.directory / "inline_collect.py").write_text(INLINE_PLUGIN)
-    registrations = world.directory / "inline.yaml"
-    registrations.write_text(INLINE_REGISTRATIONS)
-    serve = world.serve(registrations=registrations)
-    world.register_step(world.register_webhook(serve.url), "Create", stage=20, mode=0)
-    yield serve
-    assert serve.stop() == 0
-
-
-def test_inline_what_the_step_changed_is_written_after_the_commit(world, inline) -> None:
-    assert world.intent_of(world.create_payment("20.00"))["amount"] == 2000
-
-
-def test_inline_a_veto_reaches_the_caller_in_the_plugins_words(world, inline) -> None:
-    with pytest.raises(DataverseError, match="Collect one dollar at least") as refused:
-        world.create_payment("0.50")
-    assert 400 <= refused.value.status < 500
-    assert world.simulator.payment_intents == {}
 
 
 def test_by_polling_a_row_nobody_told_of_gets_its_intent(world) -> None:
