@@ -9,7 +9,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runner.emulator.query.odata_syntax import (
@@ -45,10 +45,15 @@ class OrderItem:
 
 @dataclass(frozen=True, slots=True)
 class ExpandItem:
-    """A navigation property and the options in its parentheses."""
+    """A navigation property and the options in its parentheses.
+
+    ``query`` is the same options as a query string. ``is_reference``: only the address of the row is asked for.
+    """
 
     navigation_property: str
     options: QueryOptions
+    query: str = field(default="", compare=False)
+    is_reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +131,13 @@ def parse_expand(text: str, depth: int = 0, aliases: Mapping[str, str] = _NO_ALI
 def _expand_item(text: str, depth: int, aliases: Mapping[str, str]) -> ExpandItem:
     name, parenthesis, rest = text.partition("(")
     if not parenthesis:
-        return ExpandItem(text, QueryOptions())
+        navigation_property = text.removesuffix("/$ref")
+        return ExpandItem(navigation_property, QueryOptions(), is_reference=navigation_property != text)
     if not rest.endswith(")"):
         raise syntax_error(text, len(text))
-    pairs = (part.strip().partition("=") for part in split_outside(rest[:-1], ";") if part.strip())
-    options = {key.strip(): value for key, _, value in pairs}
-    return ExpandItem(name.strip(), parse_options({**aliases, **options}, depth + 1))
+    written = [part.strip() for part in split_outside(rest[:-1], ";") if part.strip()]
+    options = {key.strip(): value for key, _, value in (part.partition("=") for part in written)}
+    return ExpandItem(name.strip(), parse_options({**aliases, **options}, depth + 1), "&".join(written))
 
 
 def parse_arguments(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Mapping[str, Any]:

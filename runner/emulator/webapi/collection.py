@@ -13,6 +13,7 @@ from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import And, Filter, Page, Query
 from runner.emulator.query.odata import QueryOptions, parse_options
 from runner.emulator.query.odata_apply import bind_apply, parse_apply
+from runner.emulator.webapi.contexts import selection
 from runner.emulator.webapi.exchange import Exchange, json_response, text_response
 from runner.emulator.webapi.expansion import Expansion
 from runner.emulator.webapi.faults import BadRequest, NotImplementedHere
@@ -109,8 +110,7 @@ def _answer(
     rows: list[dict[str, Any]],
     page: Page | None,
 ) -> Response:
-    selected = f"({','.join(options.select)})" if options.select else ""
-    body: dict[str, Any] = {"@odata.context": exchange.context(f"{table.entity_set_name}{selected}")}
+    body: dict[str, Any] = {"@odata.context": exchange.context(f"{table.entity_set_name}{selection(options)}")}
     if options.count:
         body["@odata.count"] = min(found.total_record_count, MAX_COUNT)
     if exchange.preferences.wants("Microsoft.Dynamics.CRM.totalrecordcount"):

@@ -5,7 +5,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -16,9 +16,11 @@ from runner.emulator.query.edm import unknown_property
 from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Link, Operator, Query
 from runner.emulator.query.odata import ExpandItem, QueryOptions
 from runner.emulator.query.odata_binding import ends_of
+from runner.emulator.query.odata_syntax import ODataError
 from runner.emulator.webapi.exchange import Exchange
 from runner.emulator.webapi.faults import BadRequest
-from runner.emulator.webapi.representation import row_writer
+from runner.emulator.webapi.paging import SkipToken
+from runner.emulator.webapi.representation import entity_url, row_writer
 from runner.emulator.webapi.schema import Relationship, Schema
 
 #: Dataverse refuses more. Source: as above, "Limit the number of results"
@@ -36,6 +38,7 @@ class _Lookup:
 
     name: str
     options: QueryOptions
+    is_reference: bool
     relationships: tuple[OneToManyRelationship, ...]
 
     @property
@@ -49,24 +52,32 @@ class _Collection:
 
     name: str
     options: QueryOptions
+    query: str
     relationship: Relationship
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """The navigation properties of a table that a request expands."""
+    """The navigation properties of a table that a request expands.
+
+    ``page_size`` is how many rows of a collection come at once: all, unless expansions are nested.
+    """
 
     exchange: Exchange
     table: Table
     items: tuple[_Lookup | _Collection, ...]
+    page_size: int | None = None
 
     @classmethod
-    def of(cls, exchange: Exchange, table: Table, items: Iterable[ExpandItem]) -> Expansion:
+    def of(cls, exchange: Exchange, table: Table, items: Sequence[ExpandItem], *, nested: bool = False) -> Expansion:
         """Raises ODataError at a name that is no navigation property of the table."""
-        found = tuple(_item(exchange.schema, table, item) for item in items)
-        if len(found) > MAX_EXPANDS:
-            raise BadRequest(f"$expand takes at most {MAX_EXPANDS} navigation properties, not {len(found)}.")
-        return cls(exchange, table, found)
+        if not items:
+            return cls(exchange, table, ())
+        if len(items) > MAX_EXPANDS:
+            raise BadRequest(f"$expand takes at most {MAX_EXPANDS} navigation properties, not {len(items)}.")
+        nested = nested or any(item.options.expand for item in items)
+        found = tuple(_item(exchange.schema, table, item, nested) for item in items)
+        return cls(exchange, table, found, exchange.preferences.max_page_size if nested else None)
 
     def lookup_columns(self) -> tuple[str, ...]:
         """The columns that must be read to follow the lookups."""
@@ -81,9 +92,12 @@ class Expansion:
                 self._fill_collection(item, pairs)
 
     def _fill_lookup(self, item: _Lookup, pairs: _Pairs) -> None:
-        found: dict[EntityReference, dict[str, Any]] = {}
+        found: dict[EntityReference | None, dict[str, Any]] = {}
         references = {value for row, _ in pairs if isinstance(value := row.get(item.column), EntityReference)}
         for target in {reference.logical_name for reference in references}:
+            if item.is_reference:
+                found |= {each: self._address(each) for each in references if each.logical_name == target}
+                continue
             ids = [reference.id for reference in references if reference.logical_name == target]
             table = self.exchange.schema.table(target)
             for row, body in self._read(table, item.options, table.primary_id_attribute, ids):
@@ -96,7 +110,21 @@ class Expansion:
         for parent, body in self._members(item.relationship, item.options, list(members)):
             members[parent].append(body)
         for row, body in pairs:
-            body[item.name] = list(islice(members[row.id or ""], item.options.top))
+            held = members[row.id or ""]
+            body[item.name] = list(islice(held, item.options.top or self.page_size))
+            body[f"{item.name}@odata.nextLink"] = self._next_link(item, row, len(held))
+
+    def _address(self, reference: EntityReference) -> dict[str, Any]:
+        table = self.exchange.schema.table(reference.logical_name)
+        return {"@odata.id": entity_url(self.exchange.address.root, table, reference.id)}
+
+    def _next_link(self, item: _Collection, row: Entity, count: int) -> str:
+        """The collection by itself, from the second page on where it came in pages."""
+        options = [item.query] if item.query else []
+        if self.page_size is not None and count >= self.page_size:
+            options.append(SkipToken().parameter(None))
+        url = f"{entity_url(self.exchange.address.root, self.table, row.id or '')}/{item.name}"
+        return f"{url}?{'&'.join(options)}" if options else url
 
     def _members(
         self, relationship: Relationship, options: QueryOptions, ids: list[str]
@@ -131,7 +159,7 @@ class Expansion:
             return iter(())
         exchange = self.exchange
         writer = row_writer(exchange.schema, table, options.select, exchange.preferences)
-        expansion = Expansion.of(exchange, table, options.expand)
+        expansion = Expansion.of(exchange, table, options.expand, nested=True)
         names = None
         if options.select is not None:
             own = () if through else (column,)
@@ -160,13 +188,19 @@ def _query(
     return Query(table.logical_name, columns, where, orders, (*through, *binder.links()))
 
 
-def _item(schema: Schema, table: Table, item: ExpandItem) -> _Lookup | _Collection:
-    name = item.navigation_property
+def _item(schema: Schema, table: Table, item: ExpandItem, nested: bool) -> _Lookup | _Collection:
+    name, options = item.navigation_property, item.options
     navigation = schema.navigation(table)
-    relationships = navigation.lookups.get(name)
-    if relationships is not None:
-        return _Lookup(name, item.options, relationships)
-    relationship = navigation.collections.get(name)
-    if relationship is None:
+    relationships, relationship = navigation.lookups.get(name), navigation.collections.get(name)
+    if relationships is None and relationship is None:
         raise unknown_property(table, name)
-    return _Collection(name, item.options, relationship)
+    if (relationships is not None or nested) and (options.orderby or options.top is not None):
+        raise ODataError(
+            "Only $select and $filter clause can be provided while doing $expand on many-to-one relationship or "
+            "nested one-to-many relationship."
+        )
+    if relationships is not None:
+        return _Lookup(name, options, item.is_reference, relationships)
+    if item.is_reference or relationship is None:
+        raise ODataError("Expand with $ref is only supported on lookup type navigation property.")
+    return _Collection(name, options, item.query, relationship)

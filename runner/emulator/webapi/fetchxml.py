@@ -47,7 +47,15 @@ def _writer(exchange: Exchange, table: Table, query: Query) -> Callable[[Entity]
     if not query.distinct:
         names = tuple(dict.fromkeys((*names, table.primary_id_attribute)))
     writer = RowWriter.of([table.columns[name] for name in names], exchange.schema.navigation(table), preferences)
-    return lambda row: {**writer.write(row), **aliased_values(row, aliases_of(row), preferences)}
+    return lambda row: {**_present(writer.write(row)), **aliased_values(row, aliases_of(row), preferences)}
+
+
+def _present(row: dict[str, Any]) -> dict[str, Any]:
+    """Unlike OData, FetchXML leaves out the properties that are null.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/retrieve-and-execute-predefined-queries
+    """
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _annotations(exchange: Exchange, query: Query, found: EntityCollection) -> dict[str, Any]:

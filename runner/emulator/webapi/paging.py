@@ -45,10 +45,14 @@ class SkipToken:
 
     def next_link(self, exchange: Exchange, cookie: str | None) -> str:
         """The link to the page after this one, on the host the client used."""
+        return link(exchange, self.parameter(cookie), without=("$skiptoken",))
+
+    def parameter(self, cookie: str | None) -> str:
+        """The parameter that asks for the page after this one."""
         tracking = "False" if self.until is None else str(self.until)
         cookie = escape(quote(cookie or ""))
         token = f'<cookie pagenumber="{self.number + 1}" pagingcookie="{cookie}" istracking="{tracking}" />'
-        return link(exchange, f"$skiptoken={quote(token)}", without=("$skiptoken",))
+        return f"$skiptoken={quote(token)}"
 
 
 def link(exchange: Exchange, added: str, *, without: Collection[str]) -> str:

@@ -12,6 +12,7 @@ from dataverse_client.types import Entity, EntityReference
 from runner.emulator.metadata.model import Column, OneToManyRelationship, Table
 from runner.emulator.query.edm import column_named, property_name
 from runner.emulator.query.model import ColumnRef, Condition, Exists, Filter, Link, Operator
+from runner.emulator.query.odata import QueryOptions
 from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.webapi import collection, functions, records
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response, text_response
@@ -131,13 +132,17 @@ def _collection_handlers(
 ) -> _Handlers:
     if tail == ["$ref"]:
         return {
+            "GET": lambda: _references(exchange, reference, relationship),
             "POST": lambda: _add(exchange, reference, relationship),
             "DELETE": lambda: _remove(exchange, reference, relationship, segment),
         }
     table = exchange.schema.table(far_end(relationship, reference.logical_name))
     if tail == ["$count"]:
         return {"GET": lambda: collection.count(exchange, table, _members(exchange, reference, relationship))}
-    return {"GET": lambda: collection.retrieve_multiple(exchange, table, _members(exchange, reference, relationship))}
+    return {
+        "GET": lambda: collection.retrieve_multiple(exchange, table, _members(exchange, reference, relationship)),
+        "POST": lambda: records.create_member(exchange, relationship, exchange.resolve(reference)),
+    }
 
 
 def _members(exchange: Exchange, reference: EntityReference, relationship: Relationship) -> Filter:
@@ -149,6 +154,16 @@ def _members(exchange: Exchange, reference: EntityReference, relationship: Relat
     primary_id = exchange.schema.table(ends.far_table).primary_id_attribute
     where = Condition(ColumnRef(ends.near_column, "members"), Operator.EQUAL, (id,))
     return Exists(Link(relationship.intersect_entity_name, ends.far_column, primary_id, "members", where=where))
+
+
+def _references(exchange: Exchange, reference: EntityReference, relationship: Relationship) -> Response:
+    table, scope = (
+        exchange.schema.table(far_end(relationship, reference.logical_name)),
+        _members(exchange, reference, relationship),
+    )
+    found = collection.query(exchange, table, QueryOptions(), columns=(table.primary_id_attribute,), scope=scope)
+    value = [{"@odata.id": entity_url(exchange.address.root, table, row.id or "")} for row in found]
+    return json_response({"@odata.context": exchange.context("Collection($ref)"), "value": value})
 
 
 def _add(exchange: Exchange, reference: EntityReference, relationship: Relationship) -> Response:

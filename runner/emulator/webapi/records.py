@@ -12,6 +12,7 @@ from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.errors import DuplicateRecord, ObjectDoesNotExist
 from runner.emulator.metadata.model import OneToManyRelationship, Table
 from runner.emulator.query.odata import parse_options
+from runner.emulator.webapi.contexts import selection
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.expansion import Expansion
 from runner.emulator.webapi.faults import BadRequest, InvalidPayload
@@ -54,18 +55,27 @@ def _create_collections(exchange: Exchange, payload: Payload, parent: EntityRefe
             _create_member(exchange, relationship, parent, body)
 
 
-def _create_member(exchange: Exchange, relationship: Relationship, parent: EntityReference, body: Any) -> None:
-    """Create a row of a collection, or take an existing one in: ``{"@odata.id": url}``."""
+def _create_member(exchange: Exchange, relationship: Relationship, parent: EntityReference, body: Any) -> str:
+    """Create a row of a collection, or take an existing one in: ``{"@odata.id": url}``. Answers its id."""
     if "@odata.id" in body:
-        associate(exchange, relationship, parent, exchange.reader().reference(str(body["@odata.id"])))
-        return
+        member = exchange.resolve(exchange.reader().reference(str(body["@odata.id"])))
+        associate(exchange, relationship, parent, member)
+        return member.id
     payload = exchange.reader().read(exchange.schema.table(far_end(relationship, parent.logical_name)), body)
     if isinstance(relationship, OneToManyRelationship):
         payload.entity[relationship.referencing_attribute] = parent
-        _create_with_related(exchange, payload)
-    else:
-        related = EntityReference(payload.entity.logical_name, _create_with_related(exchange, payload))
-        associate(exchange, relationship, parent, related)
+        return _create_with_related(exchange, payload)
+    related = EntityReference(payload.entity.logical_name, _create_with_related(exchange, payload))
+    associate(exchange, relationship, parent, related)
+    return related.id
+
+
+def create_member(exchange: Exchange, relationship: Relationship, parent: EntityReference) -> Response:
+    """``POST set(id)/collection``: a new row of the collection."""
+    table = exchange.schema.table(far_end(relationship, parent.logical_name))
+    with exchange.transaction():
+        id = _create_member(exchange, relationship, parent, exchange.request.json_body())
+    return _written(exchange, table, id, created=True)
 
 
 def associate(
@@ -89,8 +99,7 @@ def retrieve(exchange: Exchange, table: Table, reference: EntityReference) -> Re
         return Response(304)
     body = writer.write(row)
     expansion.fill([(row, body)])
-    selected = f"({','.join(options.select)})" if options.select else ""
-    context = exchange.context(f"{table.entity_set_name}{selected}/$entity")
+    context = exchange.context(f"{table.entity_set_name}{selection(options)}/$entity")
     return json_response({"@odata.context": context, **body}, headers=_etag_header(row))
 
 

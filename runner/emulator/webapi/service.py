@@ -16,6 +16,7 @@ from dataverse_client.types import guid, is_guid, new_guid
 from runner.emulator.emulator import Emulator
 from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.webapi import batch
+from runner.emulator.webapi.contexts import with_applied
 from runner.emulator.webapi.exchange import Exchange, json_response
 from runner.emulator.webapi.faults import ResourceNotFound, error_body
 from runner.emulator.webapi.http import Address, Request, Response
@@ -60,7 +61,8 @@ class WebApi:
         if address.path.rstrip("/") == "$batch":
             return batch.answer(self, request, address)
         exchange = self._exchange(request, address)
-        return route(exchange, parse_path(address.path, exchange.parameters))
+        response = route(exchange, parse_path(address.path, exchange.parameters))
+        return with_applied(response, exchange.preferences)
 
     def _exchange(self, request: Request, address: Address) -> Exchange:
         return Exchange(
