@@ -12,11 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-pytest.importorskip("azure.functions")
-
 import azure.functions as func
+import pytest
 import requests
 from azure.functions.meta import Datum
 from azure.functions.servicebus import ServiceBusMessageInConverter

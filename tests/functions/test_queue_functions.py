@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-pytest.importorskip("azure.servicebus")
-
 from azure.functions.servicebus import ServiceBusMessage as Handed
 from azure.servicebus import ServiceBusMessage
 
