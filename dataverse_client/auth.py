@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import requests
 
 from dataverse_client.errors import AuthenticationError, DataverseError, DataverseUnavailableError
-from dataverse_client.sessions import session_to
+from dataverse_client.sessions import TRUST_ADVICE, session_to
 from dataverse_client.sign_in import Ask, SignIn
 
 #: What Entra answers when the same question may succeed a moment later.
@@ -77,7 +77,7 @@ class EntraTokens:
             answer = self._ask_now()()
         except requests.exceptions.SSLError as error:
             raise AuthenticationError(
-                f"{self._asked()} shows a certificate that is not to be trusted: {error}"
+                f"{self._asked()} shows a certificate that is not to be trusted: {error}. {TRUST_ADVICE}"
             ) from error
         except requests.RequestException as error:
             raise DataverseUnavailableError(f"{self._asked()} did not answer: {_trouble(error)}") from error

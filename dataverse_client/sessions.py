@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+#: What helps when a server's certificate is not trusted.
+TRUST_ADVICE = "If it is one of your own, name the file of its authority in REQUESTS_CA_BUNDLE."
+
 
 def session_to(url: str, *, trust_env: bool = False) -> requests.Session:
     """A session for requests to the host of ``url``.

@@ -22,7 +22,7 @@ from dataverse_client.auth import NoAuthentication, TokenProvider
 from dataverse_client.errors import DataverseUnavailableError, InvalidRequestError, UnexpectedResponseError
 from dataverse_client.exchange import Answer, Request, prefer
 from dataverse_client.retry import GATEWAY_STATUSES, RetrySettings, never_sent, read_retry_after
-from dataverse_client.sessions import session_to
+from dataverse_client.sessions import TRUST_ADVICE, session_to
 from dataverse_client.types import new_guid
 
 API_PATH = "/api/data/v9.2/"
@@ -114,7 +114,8 @@ class Transport:
                 answer = self._exchange(call)
         except requests.exceptions.SSLError as error:
             raise UnexpectedResponseError(
-                f"The certificate of {self.root} is not to be trusted: {error}", request=str(call.request)
+                f"The certificate of {self.root} is not to be trusted: {error}. {TRUST_ADVICE}",
+                request=str(call.request),
             ) from error
         except requests.RequestException as error:
             if isinstance(error, ValueError):  # requests' own way to refuse a URL or a header

@@ -54,7 +54,8 @@ def polling(service: Service, settings: Settings, tables: Sequence[str] = ()) ->
     chosen = tuple(tables) or service.directory.tables
     if not chosen:
         raise SettingsError(
-            f"No deferred step of {settings.runner_registrations} names a table, so there is none to poll."
+            f"No deferred step of {settings.runner_registrations} names a table, so there is none to poll. Name one: "
+            "runner poll --table new_payment"
         )
     organization_id = service.around.client.who_am_i().organization_id
     seen = SeenRows(made_directory(settings) / SEEN_FILE)

@@ -65,7 +65,10 @@ class LookupByName:
         if column.type is AttributeType.CUSTOMER:
             account = Entity("account", attributes={"name": text})
             return EntityReference("account", self._crm.create(account), name=text)
-        raise RowInputError(f"{column.logical_name}={text!r}: no {' or '.join(column.targets)} is called that")
+        raise RowInputError(
+            f"{column.logical_name}={text!r}: no {' or '.join(column.targets)} is called that. Give the name or the id "
+            "of one there is."
+        )
 
     def _find(self, table: str, text: str) -> EntityReference | None:
         key, name = self._key(table, text)

@@ -94,7 +94,7 @@ def test_a_row_from_a_file_and_the_command_line_together(simulate: Simulate, tmp
         (["--set", "currency=XXX"], "no transactioncurrency is called that"),
         (["--entity", "paymnt"], "Did you mean payment"),
         (["--record", "missing.json"], "missing.json"),
-        (["--registrations", "missing.yaml"], "There is no missing.yaml"),
+        (["--registrations", "missing.yaml"], "missing.yaml cannot be read"),
         (["--stripe", "elsewhere"], "simulator, test-mode, or a server's"),
         (["--stripe", "test-mode"], "STRIPE_SECRET_KEY"),
         (["--outcome", "paid"], "succeeded"),
