@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -83,9 +83,13 @@ class Process:
     def url(self) -> str:
         return json.loads(self.said)["url"]
 
+    def lines(self) -> Iterator[str]:
+        """What it says, until it ends."""
+        yield from self._popen.stdout
+
     def wait_for(self, text: str) -> str:
         """The next line that holds ``text``."""
-        for line in self._popen.stdout:
+        for line in self.lines():
             if text in line:
                 return line
         raise AssertionError(f"it ended without saying {text!r}")
