@@ -31,6 +31,14 @@ class QueueAccessError(QueueUnavailableError):
 class MessageLockLostError(QueueError):
     """The lock ran out before the message was settled: it is done already or will come again. Do not undo."""
 
+    @classmethod
+    def of(cls, queue: str, messages: Sequence[ReceivedMessage]) -> MessageLockLostError:
+        ids = ", ".join(message.message.message_id for message in messages)
+        return cls(
+            f"The lock on {ids} in queue {queue} ran out before it was settled: it is done already or will come again. "
+            "Settle sooner, or renew the lock."
+        )
+
 
 class MessageTooLargeError(QueueError):
     """The body is over the queue's limit: sending it again will not help."""

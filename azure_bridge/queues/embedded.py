@@ -218,7 +218,7 @@ class EmbeddedQueue:
         with self._file.transaction() as connection:
             lost = [message for message in messages if not connection.execute(_COMPLETE, self._held(message)).rowcount]
         if lost:
-            raise self._lock_lost(lost)
+            raise MessageLockLostError.of(self.name, lost)
 
     def retry_later(self, message: ReceivedMessage, delay: timedelta) -> None:
         """Put it back, visible after ``delay``, with ``attempt`` one higher. Raises MessageLockLostError."""
@@ -231,7 +231,7 @@ class EmbeddedQueue:
     def _settle(self, statement: str, message: ReceivedMessage, **values: object) -> None:
         with self._file.transaction() as connection:
             if not connection.execute(statement, self._held(message, **values)).rowcount:
-                raise self._lock_lost([message])
+                raise MessageLockLostError.of(self.name, [message])
 
     def _held(self, message: ReceivedMessage, **values: object) -> dict[str, object]:
         return {
@@ -240,13 +240,6 @@ class EmbeddedQueue:
             "now": self._now(),
             **values,
         }
-
-    def _lock_lost(self, messages: list[ReceivedMessage]) -> MessageLockLostError:
-        ids = ", ".join(message.message.message_id for message in messages)
-        return MessageLockLostError(
-            f"The lock on {ids} in queue {self.name} ran out before it was settled: it is done already or will "
-            "come again. Settle sooner, or renew the lock."
-        )
 
     # --- for people and tools ------------------------------------------------------------------------------
 

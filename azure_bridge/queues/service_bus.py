@@ -189,7 +189,7 @@ class ServiceBusQueue:
             try:
                 until = receiver.renew_message_lock(self._held_as(message))
             except LOCK_LOST as error:
-                raise self._lock_lost([message]) from error
+                raise MessageLockLostError.of(self.name, [message]) from error
         return replace(message, locked_until=until)
 
     def complete(self, messages: Sequence[ReceivedMessage]) -> None:
@@ -197,7 +197,7 @@ class ServiceBusQueue:
         with self._live.use() as receiver:
             lost = [message for message in messages if not self._settle(message, receiver.complete_message)]
         if lost:
-            raise self._lock_lost(lost)
+            raise MessageLockLostError.of(self.name, lost)
 
     def retry_later(self, message: ReceivedMessage, delay: timedelta) -> None:
         """Put it back, visible after ``delay``, with ``attempt`` one higher: as a copy, before the message goes.
@@ -230,7 +230,7 @@ class ServiceBusQueue:
         with self._live.use() as receiver:
             settled = self._settle(message, bury)
         if not settled:
-            raise self._lock_lost([message])
+            raise MessageLockLostError.of(self.name, [message])
 
     def _settle(self, message: ReceivedMessage, settle: Callable[[ServiceBusReceivedMessage], None]) -> bool:
         """False when the lock was lost; also, now and then, when only the service's answer was."""
@@ -246,19 +246,12 @@ class ServiceBusQueue:
         with self._gate:
             held = self._held.get(message.lock_token)
         if held is None:
-            raise self._lock_lost([message])
+            raise MessageLockLostError.of(self.name, [message])
         return held
 
     def _forget(self, message: ReceivedMessage) -> None:
         with self._gate:
             self._held.pop(message.lock_token, None)
-
-    def _lock_lost(self, messages: Sequence[ReceivedMessage]) -> MessageLockLostError:
-        ids = ", ".join(message.message.message_id for message in messages)
-        return MessageLockLostError(
-            f"The lock on {ids} in queue {self.name} ran out before it was settled: it is done already or will "
-            "come again. Settle sooner, or renew the lock."
-        )
 
     # --- for people and tools ------------------------------------------------------------------------------
 
