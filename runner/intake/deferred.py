@@ -13,6 +13,7 @@ from runner.execution.step import Stage, Step
 from runner.intake.errors import NotYetError
 from runner.intake.rows import Rows, carries
 from runner.intake.running import Run, StepRunner
+from runner.intake.targets import require_row, targets
 
 #: How often a row that changes while the step runs is read again at once.
 MAX_ROUNDS = 3
@@ -40,6 +41,7 @@ class DeferredSteps:
         if remote.context.message_name == "Delete" or not _concerns_row(step, remote):
             self._runner.run(step, remote).or_raise()
             return UNCHANGED
+        require_row(remote.context)
         return self._converge(step, remote)
 
     def _converge(self, step: Step, remote: RemoteContext) -> str:
@@ -86,7 +88,7 @@ class DeferredSteps:
 
 def _concerns_row(step: Step, remote: RemoteContext) -> bool:
     """Whether there is a row to be written, or to be read because Target was too long to be sent."""
-    has_target = isinstance(remote.context.input_parameters.get("Target"), Entity)
+    has_target = bool(targets(remote.context.input_parameters))
     return remote.is_trimmed or (has_target and step.stage < Stage.POST_OPERATION)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dataverse_client.types import Entity
 from runner.execution.load import steps_from
 from runner.execution.step import Image, Mode, Step
+from runner.intake.targets import targets
 from runner.plugin import PluginContext
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _fits(step: Step, context: PluginContext) -> bool:
         return False
     if step.entity not in (None, context.primary_entity_name):
         return False
-    target = context.input_parameters.get("Target")
-    return not (isinstance(target, Entity) and step.skips(target.keys()))
+    rows = targets(context.input_parameters)
+    return not rows or not all(step.skips(row.keys()) for row in rows)
 
 
 def _is_at(step: Step, context: PluginContext) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 
-from azure_bridge.queues.contract import ReceivedMessage
+from azure_bridge.queues.contract import MessageQueue, ReceivedMessage
 from azure_bridge.redaction import redact
 from azure_bridge.settlement import Complete, DeadLetter, RetryLater, RetryPolicy, Settlement
 from dataverse_client.errors import (
@@ -22,9 +22,10 @@ from runner.intake.deferred import DeferredSteps
 from runner.intake.directory import StepDirectory
 from runner.intake.errors import NotYetError, TooDeepError
 from runner.intake.inline import InlineSteps
-from runner.intake.messages import AfterCommit, read_message
+from runner.intake.messages import AfterCommit, notification_message, read_message
 from runner.intake.origin import Origin
 from runner.intake.running import Surroundings
+from runner.intake.targets import row_by_row
 from runner.intake.telling import Teller
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
 
@@ -36,6 +37,9 @@ REJECTED_BY_CRM = "RejectedByCrm"
 ROW_NOT_READY = "RowNotReady"
 TOO_DEEP = "TooDeep"
 STEP_GONE = "StepGone"
+
+#: A transaction that is still open is over soon.
+_SOON = timedelta(milliseconds=200)
 
 NO_STEP = "no step is registered for it"
 
@@ -62,6 +66,7 @@ class Dispatcher:
         directory: StepDirectory,
         deferred: DeferredSteps,
         inline: InlineSteps,
+        queue: MessageQueue,
         around: Surroundings,
         *,
         retries: RetryPolicy | None = None,
@@ -69,6 +74,7 @@ class Dispatcher:
         self._directory = directory
         self._deferred = deferred
         self._inline = inline
+        self._queue = queue
         self._clock = around.clock
         self._teller = Teller(around.sink, around.clock)
         self._retries = retries or RetryPolicy()
@@ -79,11 +85,19 @@ class Dispatcher:
         try:
             read = read_message(message.message)
             told = read.remote if isinstance(read, AfterCommit) else read
-            note = self._finish(read, message) if isinstance(read, AfterCommit) else self._run_steps(read)
+            note = self._finish(read, message) if isinstance(read, AfterCommit) else self._handle_rows(read)
         except Exception as error:
             return self._failed(message, told, error)
         self._teller.tell("handled", told, note)
         return Complete(message)
+
+    def _handle_rows(self, remote: RemoteContext) -> str:
+        """What Dataverse itself put on the queue may be about many rows."""
+        rows = row_by_row(remote)
+        if len(rows) == 1:
+            return self._run_steps(rows[0])
+        self._queue.send([notification_message(row.encode(), row) for row in rows])
+        return f"put on the queue again, row by row, for {len(rows)} rows"
 
     def _run_steps(self, remote: RemoteContext) -> str:
         origin = Origin.of(remote.context)
@@ -109,7 +123,8 @@ class Dispatcher:
         if verdict.patience is Patience.NONE or is_spent:
             self._teller.tell("dead-lettered", told, f"{verdict.reason}: {description}")
             return DeadLetter(message, verdict.reason, description)
-        delay = self._retries.delay(message.attempt, at_least=_delay_asked(error))
+        retries = replace(self._retries, first=_SOON) if isinstance(error, NotYetError) else self._retries
+        delay = retries.delay(message.attempt, at_least=_delay_asked(error))
         self._teller.tell("put off", told, f"{description} Again in {delay.total_seconds():.1f} s.")
         return RetryLater(message, delay, description)
 

@@ -9,10 +9,11 @@ plug-in need not say it in any other way than for the embedded Dataverse.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
-from azure_bridge.queues.contract import MessageQueue
+from azure_bridge.queues.contract import MessageQueue, QueueMessage
 from dataverse_client.errors import ConcurrencyConflictError
 from dataverse_client.types import Entity
 from runner.execution.remote_context import RemoteContext
@@ -23,6 +24,7 @@ from runner.intake.messages import AfterCommit, after_commit_message
 from runner.intake.origin import Origin
 from runner.intake.rows import Rows, carries
 from runner.intake.running import Run, StepRunner
+from runner.intake.targets import require_row, row_by_row, targets
 
 #: Dataverse ends a transaction that takes longer than two minutes.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/analyze-performance
@@ -64,11 +66,7 @@ class InlineSteps:
                 if step.id == origin.written_back_by:
                     continue
                 runs.append((step, self._runner.run(step, remote, in_transaction=True).or_raise()))
-            left = [
-                after_commit_message(AfterCommit(remote, step.id, run.changes))
-                for step, run in runs
-                if run.changes or run.home.can_undo
-            ]
+            left = [after for step, run in runs for after in _left(step, run, remote)]
             if left:
                 self._queue.send(left)
         except Exception:
@@ -112,9 +110,23 @@ class InlineSteps:
             raise run.execution.error
 
 
+def _left(step: Step, run: Run, remote: RemoteContext) -> Iterator[QueueMessage]:
+    """What is to be done for each row once the transaction is over.
+
+    Raises:
+      InvalidRemoteContextError: nobody knows which row it is.
+    """
+    parts = row_by_row(remote)
+    unchanged: list[Mapping[str, Any]] = [{}] * len(parts)
+    for part, changes in zip(parts, [*run.changes_of, *unchanged], strict=False):
+        if changes or run.home.can_undo:
+            require_row(part.context)
+            yield after_commit_message(AfterCommit(part, step.id, changes))
+
+
 def _is_committed(remote: RemoteContext, row: Entity) -> bool:
     """A created row is there; an updated one says what the request sent."""
-    target = remote.context.input_parameters.get("Target")
-    if remote.context.message_name != "Update" or not isinstance(target, Entity):
+    if remote.context.message_name not in ("Update", "UpdateMultiple"):
         return True
-    return all(row.get(column) == value for column, value in target.items())
+    sent = targets(remote.context.input_parameters)
+    return all(row.get(column) == value for target in sent for column, value in target.items())

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID, uuid5
 
 from azure_bridge.queues.contract import QueueMessage
 from dataverse_client import exact_json
@@ -18,6 +19,7 @@ from dataverse_client.types import EMPTY_GUID
 from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import InvalidRemoteContextError
 from runner.execution.remote_values import decode_pairs, decode_value, encode_pairs, encode_value
+from runner.intake.targets import is_multiple, row_by_row
 from runner.plugin import PluginContext
 
 #: What Dataverse sets on a Service Bus message that it had to trim.
@@ -36,8 +38,16 @@ class AfterCommit:
     changes: Mapping[str, Any]
 
 
+def notification_messages(body: bytes, remote: RemoteContext) -> list[QueueMessage]:
+    """The messages that carry a notification: one, or one for each row of a *Multiple message."""
+    parts = row_by_row(remote)
+    if len(parts) == 1 and parts[0] is remote:
+        return [notification_message(body, remote)]
+    return [notification_message(part.encode(), part) for part in parts]
+
+
 def notification_message(body: bytes, remote: RemoteContext) -> QueueMessage:
-    """The message that carries a notification: a repetition of it has the same id."""
+    """The message that carries a notification of one row: a repetition of it has the same id."""
     properties = {SIZE_EXCEEDED: "true"} if remote.is_trimmed else {}
     return _message(body, remote.context, _identity(body, remote.context), properties)
 
@@ -69,7 +79,10 @@ def _identity(body: bytes, context: PluginContext) -> str:
     """Dataverse gives an operation one id, however often it tells a step of it."""
     if context.operation_id == EMPTY_GUID:
         return hashlib.sha256(body).hexdigest()
-    return f"{context.operation_id}:{context.owning_extension.id}"
+    operation = context.operation_id
+    if is_multiple(context.message_name):
+        operation = str(uuid5(UUID(operation), context.primary_entity_id))
+    return f"{operation}:{context.owning_extension.id}"
 
 
 def _message(body: bytes, context: PluginContext, identity: str, properties: Mapping[str, str]) -> QueueMessage:

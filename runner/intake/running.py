@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from runner.execution.service import MessageService
 from runner.execution.services import Services
 from runner.execution.step import Stage, Step
 from runner.intake.origin import Origin
+from runner.intake.targets import targets
 from runner.plugin import MessageOperation, PluginContext
 from runner.tracing.model import Compensated, TraceSink
 
@@ -96,11 +97,16 @@ def _execute(client: DataverseClient, request: OrganizationRequest) -> Organizat
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a step on a notification. ``changes`` is what the plug-in changed in Target."""
+    """One run of a step on a notification. ``changes_of``: what the plug-in changed in each target, in their order."""
 
     execution: Execution
-    changes: Mapping[str, Any]
+    changes_of: Sequence[Mapping[str, Any]]
     home: RemoteHome
+
+    @property
+    def changes(self) -> Mapping[str, Any]:
+        """What it changed in the one row the notification is about."""
+        return self.changes_of[0] if self.changes_of else {}
 
     def or_raise(self) -> Run:
         """Itself; what the plug-in raised, with everything undone, when it did not get to its end."""
@@ -129,12 +135,8 @@ class StepRunner:
         before = _columns(operation)
         home = RemoteHome(self._around, operation.depth, operation.correlation_id)
         execution = run_step(step, operation, _facts(step, remote, in_transaction), home, self._around.sink)
-        changes = {
-            column: value
-            for column, value in _columns(operation).items()
-            if column not in before or before[column] != value
-        }
-        return Run(execution, changes if step.stage < Stage.POST_OPERATION else {}, home)
+        changes_of = [_changes(*row) for row in zip(before, _columns(operation), strict=False)]
+        return Run(execution, changes_of if step.stage < Stage.POST_OPERATION else [{} for _ in changes_of], home)
 
 
 def _facts(step: Step, remote: RemoteContext, in_transaction: bool) -> dict[str, Any]:
@@ -163,6 +165,9 @@ def _target(step: Step, operation: MessageOperation, row: Entity | None) -> Enti
     return Entity(row.logical_name, row.id, {column: row[column] for column in chosen if column in row})
 
 
-def _columns(operation: MessageOperation) -> dict[str, Any]:
-    target = operation.input_parameters.get("Target")
-    return dict(target.attributes) if isinstance(target, Entity) else {}
+def _columns(operation: MessageOperation) -> list[dict[str, Any]]:
+    return [dict(target.attributes) for target in targets(operation.input_parameters)]
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: value for column, value in after.items() if column not in before or before[column] != value}

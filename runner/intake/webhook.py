@@ -21,7 +21,7 @@ from runner.execution.remote_errors import RemoteContextError
 from runner.intake.directory import RemoteStep, StepDirectory
 from runner.intake.errors import TooDeepError
 from runner.intake.inline import InlineSteps
-from runner.intake.messages import notification_message
+from runner.intake.messages import notification_messages
 from runner.intake.telling import Teller
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
 
@@ -81,9 +81,8 @@ class WebhookIntake:
 
     def store(self, notice: Notice) -> Reply:
         """Put the notification on the queue; 2xx when it is durable there."""
-        message = notification_message(notice.body, notice.remote)
         try:
-            self._queue.send([message])
+            self._queue.send(notification_messages(notice.body, notice.remote))
         except MessageTooLargeError:
             return self._store_trimmed(notice)
         except QueueUnavailableError as error:

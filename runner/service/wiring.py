@@ -103,7 +103,7 @@ def opened(
             payments=payments,
             intake=WebhookIntake(directory, inline, events, Teller(sink, clock), strict=strict),
             credentials=Credentials.of(settings.dataverse_webhook_key, registrations, secrets),
-            dispatcher=Dispatcher(directory, deferred, inline, around),
+            dispatcher=Dispatcher(directory, deferred, inline, events, around),
             observer=observer,
             receiver=None if bridge is None else _receiver(bridge, access, observer, clock),
             processor=None if bridge is None else PaymentProcessor(client, bridge, observer=observer),

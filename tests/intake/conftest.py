@@ -28,7 +28,7 @@ from runner.intake.deferred import DeferredSteps
 from runner.intake.directory import RemoteStep, StepDirectory
 from runner.intake.dispatcher import Dispatcher
 from runner.intake.inline import InlineSteps
-from runner.intake.messages import notification_message
+from runner.intake.messages import notification_messages
 from runner.intake.rows import Rows
 from runner.intake.running import StepRunner, Surroundings
 from runner.plugin import Plugin, PluginContext
@@ -88,7 +88,7 @@ class Elsewhere:
         """These steps are registered; without any, those of registrations.yaml."""
         directory = StepDirectory(steps) if steps else StepDirectory.of(load(REGISTRATIONS), Secrets({}))
         retries = RetryPolicy(jitter=lambda: 0.0)
-        self.dispatcher = Dispatcher(directory, self.deferred, self.inline, self.around, retries=retries)
+        self.dispatcher = Dispatcher(directory, self.deferred, self.inline, self.queue, self.around, retries=retries)
 
     # --- in Dataverse --------------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class Elsewhere:
     def notify(self, bodies: list[bytes] | None = None) -> None:
         """Put notifications on the queue: what Dataverse has to tell, unless told which."""
         for body in self.notifications() if bodies is None else bodies:
-            self.queue.send([notification_message(body, RemoteContext.decode(body))])
+            self.queue.send(notification_messages(body, RemoteContext.decode(body)))
 
     def work(self) -> None:
         """Handle what the queue has to give now."""
