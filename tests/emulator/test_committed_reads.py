@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -13,6 +14,7 @@ from dataverse_client.types import (
     Entity,
     EntityReference,
     FetchExpression,
+    Money,
     OptionSetValue,
     OrganizationRequest,
     QueryExpression,
@@ -224,6 +226,32 @@ def test_in_memory_readers_have_to_wait_too(clock):
 
         crm.register(Step(plugin=Do(look), message="Create", entity="account", stage=40))
         assert crm.service().create(Entity("account", None, {"name": "Contoso"}))
+
+
+def test_readers_see_whole_transactions(clock, tmp_path):
+    """Given money that is moved between two accounts, again and again, by one thread."""
+    revenue = QueryExpression.of("account", "revenue")
+    with Emulator(clock=clock, database=tmp_path / "crm.db") as crm:
+        service = crm.service()
+        accounts = [service.create(Entity("account", None, {"name": n, "revenue": Money(Decimal(100))})) for n in "ab"]
+        moving = threading.Event()
+
+        def move():
+            for step in range(60):
+                with crm.transaction():
+                    for account, amount in zip(accounts, (100 - step, 100 + step), strict=True):
+                        service.update(Entity("account", account, {"revenue": Money(Decimal(amount))}))
+                moving.set()
+
+        def sums():
+            assert moving.wait(30)
+            rows = [service.retrieve_multiple(revenue) for _ in range(60)]
+            return {sum(row["revenue"].value for row in found) for found in rows}
+
+        with ThreadPoolExecutor(3) as threads:
+            mover, *readers = threads.submit(move), threads.submit(sums), threads.submit(sums)
+            assert [reader.result(60) for reader in readers] == [{Decimal(200)}, {Decimal(200)}]
+            mover.result(60)
 
 
 # --- what reading comes to is decided by what is committed, too ---------------------------------------------------
