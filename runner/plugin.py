@@ -242,26 +242,32 @@ class PluginContext:
 
     @property
     def message_name(self) -> str:
+        """What happens: ``Create``, ``Update``, ``Delete``, ... or a custom API's unique name."""
         return self._operation.message_name
 
     @property
     def primary_entity_name(self) -> str:
+        """Logical name of the table it happens to; ``none`` where there is none."""
         return self._operation.primary_entity_name
 
     @property
     def primary_entity_id(self) -> str:
+        """The row it happens to; the empty GUID where there is none."""
         return self._operation.primary_entity_id
 
     @property
     def secondary_entity_name(self) -> str:
+        """The other table, of a message about two; else ``none``."""
         return self._operation.secondary_entity_name
 
     @property
     def input_parameters(self) -> dict[str, Any]:
+        """What the request carries, by name: ``Target``, ``Query``, ... Changed before stage 30, the change counts."""
         return self._operation.input_parameters
 
     @property
     def output_parameters(self) -> dict[str, Any]:
+        """What the request is answered with, by name. A custom API's plug-in puts its response here."""
         return self._operation.output_parameters
 
     @property
@@ -276,80 +282,99 @@ class PluginContext:
 
     @property
     def operation_id(self) -> str:
+        """This operation's own id; for an asynchronous step its system job's."""
         return self._operation.operation_id
 
     @property
     def request_id(self) -> str | None:
+        """The request the operation is part of; None where Dataverse does not tell."""
         return self._operation.request_id
 
     @property
     def operation_created_on(self) -> datetime:
+        """When the operation began, in UTC."""
         return self._operation.operation_created_on
 
     @property
     def is_executing_offline(self) -> bool:
+        """In Outlook's offline client. Nothing here runs there."""
         return self._operation.is_executing_offline
 
     @property
     def is_offline_playback(self) -> bool:
+        """While what was done in that client is synchronized."""
         return self._operation.is_offline_playback
 
     # --- where, and on whose behalf ------------------------------------------------------------------------
 
     @property
     def organization_id(self) -> str:
+        """The environment's organization, a GUID."""
         return self._operation.organization.organization_id
 
     @property
     def organization_name(self) -> str:
+        """The organization's unique name."""
         return self._operation.organization.organization_name
 
     @property
     def environment_id(self) -> str:
+        """The Power Platform environment; empty where it is not told."""
         return self._operation.organization.environment_id
 
     @property
     def tenant_id(self) -> str:
+        """The Microsoft Entra tenant; the empty GUID where it is not told."""
         return self._operation.organization.tenant_id
 
     @property
     def business_unit_id(self) -> str:
+        """The calling user's business unit."""
         return self._operation.caller.business_unit_id
 
     @property
     def initiating_user_id(self) -> str:
+        """Who made the call, a ``systemuserid``, whomever the step impersonates."""
         return self._operation.caller.initiating_user_id
 
     @property
     def authenticated_user_id(self) -> str:
+        """Who signed in, when that one calls on behalf of another."""
         return self._operation.caller.authenticated_user_id
 
     @property
     def user_azure_active_directory_object_id(self) -> str:
+        """The Microsoft Entra object id of the step's user."""
         return self._operation.caller.user_azure_active_directory_object_id
 
     @property
     def initiating_user_azure_active_directory_object_id(self) -> str:
+        """The Microsoft Entra object id of who made the call."""
         return self._operation.caller.initiating_user_azure_active_directory_object_id
 
     @property
     def initiating_user_application_id(self) -> str:
+        """The client id of the application that made the call; the empty GUID for a person."""
         return self._operation.caller.initiating_user_application_id
 
     @property
     def initiating_user_agent(self) -> str:
+        """What the calling program says it is."""
         return self._operation.caller.initiating_user_agent
 
     @property
     def is_application_user(self) -> bool:
+        """Whether an application made the call."""
         return self._operation.caller.is_application_user
 
     @property
     def portals_contact_id(self) -> str:
+        """The contact who is signed in to Power Pages; the empty GUID for all other calls."""
         return self._operation.caller.portals_contact_id
 
     @property
     def is_portals_client_call(self) -> bool:
+        """Whether the call comes from Power Pages."""
         return self._operation.caller.is_portals_client_call
 
     # --- what a plug-in does with it -----------------------------------------------------------------------
