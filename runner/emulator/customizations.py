@@ -6,14 +6,19 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/create-ed
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, TypeAlias
 
-from runner.emulator.errors import CannotDeleteDueToAssociation, EntityNotFound, InvalidArgument
+from runner.emulator.errors import AttributeNotFound, CannotDeleteDueToAssociation, EntityNotFound, InvalidArgument
 from runner.emulator.metadata.customize import customized
-from runner.emulator.metadata.model import Metadata, Table
+from runner.emulator.metadata.model import Metadata, OptionSet, Table
 from runner.emulator.store import Store
+
+#: Where the database keeps a global choice; no table is called so.
+_OPTION_SET = "option set "
+_NUMBER = re.compile(r"-?\d+\Z")
 
 #: As in a table's YAML file.
 Description: TypeAlias = dict[str, Any]
@@ -31,6 +36,7 @@ class Customizations:
         self._base = store.metadata
         self._changed = changed
         self._made: dict[str, Description] = {}
+        self._option_sets: dict[str, Description] = {}
         self.reload()
 
     @property
@@ -39,12 +45,16 @@ class Customizations:
 
     def reload(self) -> None:
         """Be what the database says, which another may have replaced meanwhile."""
-        self._made = {table: _numbered(text) for table, text in self._store.customizations()}
+        kept = {name: _read(text) for name, text in self._store.customizations()}
+        self._option_sets = {
+            name.removeprefix(_OPTION_SET): body for name, body in kept.items() if name.startswith(_OPTION_SET)
+        }
+        self._made = {name: body for name, body in kept.items() if not name.startswith(_OPTION_SET)}
         self._use()
 
     def _use(self) -> None:
-        if self._made or self._store.metadata is not self._base:
-            self._store.use(customized(self._base, self._made))
+        if self._made or self._option_sets or self._store.metadata is not self._base:
+            self._store.use(customized(self._base, self._made, self._option_sets))
             self._changed()
 
     def _keep(self, table: str, description: Description) -> None:
@@ -79,6 +89,8 @@ class Customizations:
         if name in self.metadata.tables[table].columns:
             raise InvalidArgument(f"An attribute with the name '{name}' already exists for entity '{table}'.")
         self._refuse_unknown_targets(body)
+        if "option_set" in body:
+            body = {**body, "option_set": self.option_set(body["option_set"]).name}
         description.setdefault("columns", {})[name] = body
         self._keep(table, description)
 
@@ -88,13 +100,65 @@ class Customizations:
                 raise EntityNotFound.named(target)
 
     def update_column(self, table: str, name: str, changes: Description) -> None:
-        """Change what a column is like. Raises InvalidArgument when it is not one's own, or its type would change."""
+        """Change what a column is like. Raises InvalidArgument when there is none, or its type would change."""
         description = self._description(table)
-        body = self._own(description, "columns", name)
-        if changes.get("type", body["type"]) != body["type"]:
-            raise InvalidArgument(f"'{name}' of '{table}' is {body['type']}; the type of a column cannot be changed.")
-        body.update(changes)
+        column = self.metadata.tables[table].columns.get(name)
+        if column is None:
+            raise AttributeNotFound.named(table, name)
+        if changes.get("type", column.type) != column.type:
+            raise InvalidArgument(f"'{name}' of '{table}' is {column.type}; the type of a column cannot be changed.")
+        kind = "columns" if name in description.get("columns", {}) else "changes"
+        description.setdefault(kind, {}).setdefault(name, {}).update(changes)
         self._keep(table, description)
+
+    def update_table(self, table: str, changes: Description) -> None:
+        """Change what a table is called, or whether its changes are tracked. Raises EntityNotFound."""
+        self._keep(table, {**self._description(table), **changes})
+
+    def update_states(self, table: str, states: Description) -> None:
+        """Give the table these states, each with its status reasons. Raises EntityNotFound."""
+        self.update_table(table, {"states": states})
+
+    # --- global choices ---------------------------------------------------------------------------------------
+
+    def option_set(self, key: str) -> OptionSet:
+        """The global choice of that name or id. Raises InvalidArgument."""
+        for found in self.metadata.option_sets.values():
+            if key in (found.name, found.metadata_id):
+                return found
+        raise InvalidArgument(f"There is no global choice '{key}'.")
+
+    def create_option_set(self, name: str, body: Description) -> OptionSet:
+        """Raises InvalidArgument when there is one of that name."""
+        if name in self.metadata.option_sets:
+            raise InvalidArgument(f"An OptionSet with the name '{name}' already exists.")
+        self._keep_option_set(name, body)
+        return self.metadata.option_sets[name]
+
+    def update_option_set(self, name: str, changes: Description) -> None:
+        """Change what it is called or its options, of all the columns that have them. Raises InvalidArgument."""
+        self.option_set(name)
+        self._keep_option_set(name, {**self._option_sets[name], **changes})
+
+    def delete_option_set(self, name: str) -> None:
+        """Raises InvalidArgument, or CannotDeleteDueToAssociation when columns have its options."""
+        self.option_set(name)
+        for table in self.metadata.tables.values():
+            for column in table.columns.values():
+                if column.option_set == name:
+                    raise CannotDeleteDueToAssociation(
+                        f"'{name}' cannot be deleted: '{column.logical_name}' of '{table.logical_name}' refers to it."
+                    )
+        self._option_sets = {each: body for each, body in self._option_sets.items() if each != name}
+        self._use()
+        self._store.write_customization(f"{_OPTION_SET}{name}", None)
+
+    def _keep_option_set(self, name: str, body: Description) -> None:
+        self._option_sets = {**self._option_sets, name: body}
+        self._use()
+        self._store.write_customization(f"{_OPTION_SET}{name}", json.dumps(body))
+
+    # --- more to add ------------------------------------------------------------------------------------------
 
     def create_key(self, table: str, name: str, body: Description) -> None:
         """Raises InvalidArgument when there is such a key, or one of its columns is not there."""
@@ -183,10 +247,9 @@ class Customizations:
         return body
 
 
-def _numbered(text: str) -> Description:
-    """A description out of JSON, whose objects have no numbers for keys: those of choices are numbers."""
-    description: Description = json.loads(text)
-    for body in description.get("columns", {}).values():
-        if "options" in body:
-            body["options"] = {int(value): label for value, label in body["options"].items()}
+def _read(text: str) -> Description:
+    """A description out of JSON, whose objects have no numbers for keys: those of choices and states are numbers."""
+    description: Description = json.loads(
+        text, object_pairs_hook=lambda pairs: {int(key) if _NUMBER.match(key) else key: value for key, value in pairs}
+    )
     return description

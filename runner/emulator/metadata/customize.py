@@ -1,13 +1,14 @@
 """Metadata with customizations: tables of one's own, and columns, keys and links added to those that are there.
 
-A customization has the form of a table's YAML file. For a table that is there it holds only what is added.
+A customization has the form of a table's YAML file. For a table that is there it holds only what is added, and under
+``changes`` what is changed of its own columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from runner.emulator.metadata.load import (
     column_descriptions,
@@ -17,47 +18,65 @@ from runner.emulator.metadata.load import (
     make_key,
     make_lookup_relationships,
     make_many_to_many,
+    make_option_set,
+    make_options,
+    make_state_columns,
     make_table,
 )
-from runner.emulator.metadata.model import AttributeType, Column, Metadata, Table
+from runner.emulator.metadata.model import AttributeType, CascadeDelete, Column, Metadata, OneToManyRelationship, Table
+
+_Body: TypeAlias = "Mapping[str, Any]"
+_Bodies: TypeAlias = "Mapping[str, _Body]"
 
 
-def customized(base: Metadata, customizations: Mapping[str, Mapping[str, Any]]) -> Metadata:
-    """``base`` with the customizations, which are by table, in the order they were made."""
+def customized(base: Metadata, customizations: _Bodies, option_sets: _Bodies) -> Metadata:
+    """``base`` with the customizations, which are by table, in the order they were made, and the global choices."""
     tables = dict(base.tables)
     relationships, links = list(base.one_to_many), list(base.many_to_many)
     for name, description in customizations.items():
-        bodies = _bodies(base.tables.get(name), description)
+        bodies = _with_options(_bodies(base.tables.get(name), description), option_sets)
         added = _added(base.tables.get(name), description, bodies)
-        tables[name] = _joined(base.tables.get(name), added)
+        tables[name] = _joined(base.tables.get(name), added, description)
+        relationships = [_changed_relationship(each, name, description) for each in relationships]
         relationships += make_lookup_relationships(added, bodies)
         for many_to_many, intersect in make_many_to_many(added, description):
             links.append(many_to_many)
             tables[intersect.logical_name] = intersect
     known = tuple(r for r in relationships if r.referenced_entity in tables)
-    return Metadata(tables, known, tuple(links))
+    choices = {name: make_option_set(name, body) for name, body in option_sets.items()}
+    return Metadata(tables, known, tuple(links), {**base.option_sets, **choices})
 
 
-def _bodies(table: Table | None, description: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+def _bodies(table: Table | None, description: _Body) -> _Bodies:
     if table is None:
         return column_descriptions(description, common_columns())
-    bodies: Mapping[str, Mapping[str, Any]] = description.get("columns", {})
+    bodies: _Bodies = description.get("columns", {})
     has_money = any(body["type"] == AttributeType.MONEY for body in bodies.values())
     if has_money and "transactioncurrencyid" not in table.columns:
         return {**common_columns()["money"], **bodies}
     return bodies
 
 
-def _added(table: Table | None, description: Mapping[str, Any], bodies: Mapping[str, Mapping[str, Any]]) -> Table:
+def _with_options(bodies: _Bodies, option_sets: _Bodies) -> _Bodies:
+    """Columns of a global choice have the options it has now."""
+    return {
+        name: {**body, "options": option_sets[body["option_set"]]["options"]} if body.get("option_set") else body
+        for name, body in bodies.items()
+    }
+
+
+def _added(table: Table | None, description: _Body, bodies: _Bodies) -> Table:
     """A table of what the customization adds alone."""
     if table is None:
         return make_table(description, bodies)
     columns = {column.logical_name: column for column in _columns(table.logical_name, bodies)}
+    if "states" in description:
+        columns |= {c.logical_name: c for c in make_state_columns(table.logical_name, description["states"])}
     keys = tuple(make_key(table.logical_name, name, body) for name, body in description.get("keys", {}).items())
     return replace(table, columns=columns, keys=keys)
 
 
-def _columns(table: str, bodies: Mapping[str, Mapping[str, Any]]) -> Iterator[Column]:
+def _columns(table: str, bodies: _Bodies) -> Iterator[Column]:
     for name, body in bodies.items():
         column = make_column(table, name, body)
         yield column
@@ -65,7 +84,34 @@ def _columns(table: str, bodies: Mapping[str, Mapping[str, Any]]) -> Iterator[Co
             yield make_base_column(table, column)
 
 
-def _joined(table: Table | None, added: Table) -> Table:
+def _joined(table: Table | None, added: Table, description: _Body) -> Table:
+    base = table or added
+    changes = description.get("changes", {})
+    changed = {name: _changed_column(base.columns[name], body) for name, body in changes.items()}
     if table is None:
-        return added
-    return replace(table, columns={**table.columns, **added.columns}, keys=(*table.keys, *added.keys))
+        return replace(added, columns={**added.columns, **changed})
+    return replace(
+        table,
+        columns={**table.columns, **changed, **added.columns},
+        keys=(*table.keys, *added.keys),
+        display_name=description.get("display_name", table.display_name),
+        collection_display_name=description.get("collection_display_name", table.collection_display_name),
+        change_tracking_enabled=description.get("change_tracking", table.change_tracking_enabled),
+    )
+
+
+#: What can be changed of a column of the platform's, as in the YAML files.
+_CHANGEABLE = ("display_name", "required", "max_length", "precision", "min_value", "max_value")
+
+
+def _changed_column(column: Column, body: _Body) -> Column:
+    options = make_options(column.type, body["options"]) if "options" in body else column.options
+    return replace(column, options=options, **{key: body[key] for key in _CHANGEABLE if key in body})
+
+
+def _changed_relationship(each: OneToManyRelationship, table: str, description: _Body) -> OneToManyRelationship:
+    """What a deletion does may be changed of the platform's relationships, too."""
+    body = description.get("changes", {}).get(each.referencing_attribute, {})
+    if each.referencing_entity != table or "cascade_delete" not in body:
+        return each
+    return replace(each, cascade_delete=CascadeDelete(body["cascade_delete"]))

@@ -25,6 +25,7 @@ from runner.emulator.metadata.model import (
     Metadata,
     OneToManyRelationship,
     Option,
+    OptionSet,
     Ownership,
     Table,
 )
@@ -118,6 +119,7 @@ def make_table(description: Mapping[str, Any], columns: Mapping[str, Mapping[str
         primary_id_attribute=f"{name}id",
         primary_name_attribute=description.get("primary_name"),
         display_name=description["display_name"],
+        collection_display_name=description.get("collection_display_name"),
         columns={column.logical_name: column for column in _columns(description, columns)},
         keys=tuple(make_key(name, key, body) for key, body in description.get("keys", {}).items()),
         ownership=Ownership(description.get("ownership", Ownership.USER.value)),
@@ -136,7 +138,7 @@ def _columns(description: Mapping[str, Any], columns: Mapping[str, Mapping[str, 
         yield column
         if column.type is AttributeType.MONEY:
             yield make_base_column(table, column)
-    yield from _state_columns(table, description.get("states", _ACTIVE_OR_INACTIVE))
+    yield from make_state_columns(table, description.get("states", _ACTIVE_OR_INACTIVE))
 
 
 def _primary_id(table: str, schema_name: str) -> Column:
@@ -169,7 +171,8 @@ def make_column(table: str, name: str, body: Mapping[str, Any]) -> Column:
         max_value=body.get("max_value", high),
         date_only=body.get("date_only", False),
         format=body.get("format", "Text"),
-        options=_options(kind, body.get("options")),
+        options=make_options(kind, body.get("options")),
+        option_set=body.get("option_set"),
         default_value=body.get("default"),
         targets=tuple(body.get("targets", ())),
         is_valid_for_create=body.get("create", True),
@@ -179,7 +182,7 @@ def make_column(table: str, name: str, body: Mapping[str, Any]) -> Column:
     )
 
 
-def _options(kind: AttributeType, options: Mapping[int, str] | None) -> tuple[Option, ...]:
+def make_options(kind: AttributeType, options: Mapping[int, str] | None) -> tuple[Option, ...]:
     if options is None:
         options = _YES_OR_NO if kind is AttributeType.BOOLEAN else {}
     return tuple(Option(value, str(label)) for value, label in options.items())
@@ -200,7 +203,7 @@ def make_base_column(table: str, money: Column) -> Column:
     )
 
 
-def _state_columns(table: str, states: Mapping[int, Mapping[str, Any]]) -> Iterator[Column]:
+def make_state_columns(table: str, states: Mapping[int, Mapping[str, Any]]) -> Iterator[Column]:
     if not states:
         return
     first = next(iter(states))
@@ -224,6 +227,15 @@ def _state_columns(table: str, states: Mapping[int, Mapping[str, Any]]) -> Itera
         metadata_id=stable_id(table, "statuscode"),
         options=tuple(reasons),
         default_value=reasons[0].value,
+    )
+
+
+def make_option_set(name: str, body: Mapping[str, Any]) -> OptionSet:
+    return OptionSet(
+        name=name,
+        display_name=body["display_name"],
+        options=make_options(AttributeType.PICKLIST, body["options"]),
+        metadata_id=stable_id("option sets", name),
     )
 
 

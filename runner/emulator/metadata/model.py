@@ -65,6 +65,16 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OptionSet:
+    """A global choice: options that columns share, of several tables."""
+
+    name: str
+    display_name: str
+    options: tuple[Option, ...]
+    metadata_id: str = EMPTY_GUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """``AttributeMetadata`` of one column. Lengths are in characters, precision in decimal places."""
 
@@ -84,6 +94,8 @@ class Column:
     #: ``FormatName`` of a text column: Text, Email, Url, Phone.
     format: str = "Text"
     options: tuple[Option, ...] = ()
+    #: The name of the global choice the options are those of.
+    option_set: str | None = None
     default_value: int | str | bool | None = None
     #: Logical names of the tables a lookup may point at.
     targets: tuple[str, ...] = ()
@@ -153,6 +165,8 @@ class Table:
     primary_name_attribute: str | None
     display_name: str
     columns: Mapping[str, Column]
+    #: What several rows are called; None adds an s to what one is.
+    collection_display_name: str | None = None
     keys: tuple[AlternateKey, ...] = ()
     ownership: Ownership = Ownership.USER
     object_type_code: int = 0
@@ -170,6 +184,8 @@ class Metadata:
     tables: Mapping[str, Table]
     one_to_many: tuple[OneToManyRelationship, ...] = ()
     many_to_many: tuple[ManyToManyRelationship, ...] = ()
+    #: The global choices, by name.
+    option_sets: Mapping[str, OptionSet] = field(default_factory=dict)
     by_entity_set: Mapping[str, Table] = field(init=False)
 
     def __post_init__(self) -> None:

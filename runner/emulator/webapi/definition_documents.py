@@ -18,6 +18,7 @@ from runner.emulator.metadata.model import (
     Metadata,
     OneToManyRelationship,
     Option,
+    OptionSet,
     Table,
 )
 from runner.emulator.webapi.documents import Document
@@ -50,7 +51,7 @@ def table_document(metadata: Metadata, table: Table) -> Document:
     return Document(
         _table_values(table),
         {
-            "Attributes": lambda: [attribute_document(table, column) for column in table.columns.values()],
+            "Attributes": lambda: [attribute_document(table, each, metadata) for each in table.columns.values()],
             "Keys": lambda: [_key_document(table, key) for key in table.keys],
             "ManyToOneRelationships": lambda: _one_to_many(metadata.many_to_one(table.logical_name)),
             "OneToManyRelationships": lambda: _one_to_many(metadata.referenced_by(table.logical_name)),
@@ -71,7 +72,7 @@ def _table_values(table: Table) -> dict[str, Any]:
         "PrimaryNameAttribute": table.primary_name_attribute,
         "PrimaryImageAttribute": None,
         "DisplayName": label(table.display_name),
-        "DisplayCollectionName": label(table.display_name + "s"),
+        "DisplayCollectionName": label(table.collection_display_name or f"{table.display_name}s"),
         "Description": label(table.display_name),
         "ObjectTypeCode": table.object_type_code,
         "OwnershipType": table.ownership.value,
@@ -99,19 +100,40 @@ def _table_values(table: Table) -> dict[str, Any]:
     }
 
 
-def attribute_document(table: Table, column: Column) -> Document:
+def attribute_document(table: Table, column: Column, metadata: Metadata) -> Document:
     """A column's AttributeMetadata, of the kind its type asks for."""
     values, base = _attribute_values(table, column), f"{NAMESPACE}AttributeMetadata"
     if column.type in _ENUM_TYPES:
         bases = (base, f"{NAMESPACE}EnumAttributeMetadata")
-        return Document(values, _choices(partial(_option_set, table, column)), bases)
+        return Document(values, _choices(table, column, metadata), bases)
     if column.type is AttributeType.BOOLEAN:
-        return Document(values, _choices(partial(_boolean_option_set, table, column)), (base,))
+        of_column = partial(_boolean_option_set, table, column)
+        return Document(values, {"OptionSet": of_column, "GlobalOptionSet": lambda: None}, (base,))
     return Document(values, bases=(base,))
 
 
-def _choices(option_set: Callable[[], Document]) -> dict[str, Callable[[], Document | None]]:
-    return {"OptionSet": option_set, "GlobalOptionSet": lambda: None}
+def _choices(table: Table, column: Column, metadata: Metadata) -> dict[str, Callable[[], Document | None]]:
+    shared = metadata.option_sets.get(column.option_set or "")
+    if shared is None:
+        return {"OptionSet": partial(_option_set, table, column), "GlobalOptionSet": lambda: None}
+    return dict.fromkeys(("OptionSet", "GlobalOptionSet"), lambda: option_set_document(shared))
+
+
+def option_set_document(option_set: OptionSet) -> Document:
+    """A global choice's OptionSetMetadata."""
+    values = {
+        "@odata.type": f"#{NAMESPACE}OptionSetMetadata",
+        "MetadataId": option_set.metadata_id,
+        "Name": option_set.name,
+        "IsGlobal": True,
+        "IsCustomOptionSet": True,
+        "IsManaged": False,
+        "OptionSetType": "Picklist",
+        "DisplayName": label(option_set.display_name),
+        "Description": label(option_set.display_name),
+        "Options": [_option(option) for option in option_set.options],
+    }
+    return Document(values, bases=(f"{NAMESPACE}OptionSetMetadataBase",))
 
 
 def attribute_class(type: AttributeType) -> str:

@@ -21,6 +21,7 @@ Description: TypeAlias = dict[str, Any]
 FIRST_OPTION = 100000000
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{1,7}_\w{1,80}\Z", re.ASCII)
+_BOUND = re.compile(r"GlobalOptionSetDefinitions\((?:Name='([^']+)'|([0-9a-fA-F-]{36}))\)")
 _ATTRIBUTE_CLASS = re.compile(r"#?Microsoft\.Dynamics\.CRM\.(?:Complex)?(\w+)AttributeMetadata\Z")
 _CREATABLE = frozenset(AttributeType) - {
     AttributeType.UNIQUEIDENTIFIER,
@@ -44,11 +45,13 @@ def table_description(payload: Any) -> Description:
     ownership = payload.get("OwnershipType") or Ownership.USER.value
     if ownership not in (Ownership.USER.value, Ownership.ORGANIZATION.value):
         raise BadRequest(f"OwnershipType must be UserOwned or OrganizationOwned, not '{ownership}'.")
+    collection_name = label_text(payload.get("DisplayCollectionName"))
     return {
+        **({"collection_display_name": collection_name} if collection_name else {}),
         "logical_name": logical_name,
         "schema_name": schema_name,
         "entity_set_name": str(payload.get("EntitySetName") or plural(logical_name)).lower(),
-        "display_name": _label(payload.get("DisplayName")) or schema_name,
+        "display_name": label_text(payload.get("DisplayName")) or schema_name,
         "ownership": ownership,
         "is_custom": True,
         "primary_name": _primary_name(bodies),
@@ -85,7 +88,7 @@ def column_changes(payload: Payload) -> Description:
 
 
 def _common(payload: Payload) -> Iterator[tuple[str, Any]]:
-    text = _label(payload.get("DisplayName"))
+    text = label_text(payload.get("DisplayName"))
     if text:
         yield "display_name", text
     level = _plain(payload.get("RequiredLevel"))
@@ -103,12 +106,74 @@ def _typed(kind: AttributeType, payload: Payload) -> Iterator[tuple[str, Any]]:
     elif kind is AttributeType.STRING and shape in _FORMATS:
         yield "format", shape
     elif kind in _CHOICES:
-        yield "options", _options(_object(payload.get("OptionSet"), "OptionSet"))
+        yield from _choice(payload)
     elif kind is AttributeType.BOOLEAN:
         yield from _boolean(payload)
     default = payload.get("DefaultFormValue")
     if isinstance(default, int) and default >= 0:
         yield "default", default
+
+
+def _choice(payload: Payload) -> Iterator[tuple[str, Any]]:
+    """Options of its own, or those of a global choice, by its name or id."""
+    bound = payload.get("GlobalOptionSet@odata.bind")
+    option_set = payload.get("OptionSet")
+    if isinstance(bound, str):
+        match = _BOUND.search(bound)
+        if match is None:
+            raise BadRequest(f"'{bound}' names no global choice: /GlobalOptionSetDefinitions(<id>) or (Name='...').")
+        yield "option_set", match[1] or match[2]
+    elif isinstance(option_set, Mapping) and option_set.get("IsGlobal") and "Options" not in option_set:
+        yield "option_set", _text(option_set, "Name")
+    elif payload.get("GlobalOptionSet") is None:
+        yield "options", _options(_object(option_set, "OptionSet"))
+
+
+def option_set_description(payload: Any) -> tuple[str, Description]:
+    """The name and the description of a global choice, from OptionSetMetadata. Raises BadRequest."""
+    payload = _object(payload, "The definition of a choice")
+    name = _text(payload, "Name")
+    if not _SCHEMA_NAME.match(name):
+        raise BadRequest(f"Name '{name}' must begin with a publisher's prefix, such as new_, and hold A-Z, 0-9, _.")
+    return name, {"display_name": label_text(payload.get("DisplayName")) or name, "options": _options(payload)}
+
+
+def option_set_changes(payload: Payload) -> Description:
+    """What can be changed of a global choice by writing its definition: not its options."""
+    text = label_text(payload.get("DisplayName"))
+    return {"display_name": text} if text else {}
+
+
+def table_changes(payload: Payload) -> Description:
+    """What an EntityMetadata says of a table that is there. Raises BadRequest."""
+    changes: Description = {}
+    for name, key in (("DisplayName", "display_name"), ("DisplayCollectionName", "collection_display_name")):
+        text = label_text(payload.get(name))
+        if text:
+            changes[key] = text
+    tracked = payload.get("ChangeTrackingEnabled")
+    if isinstance(tracked, bool):
+        changes["change_tracking"] = tracked
+    return changes
+
+
+def relationship_changes(payload: Payload) -> Description:
+    """What a OneToManyRelationshipMetadata says of a relationship that is there. Raises BadRequest."""
+    changes: Description = {}
+    delete = _cascade_delete(payload)
+    if delete is not None:
+        changes["cascade_delete"] = delete
+    if isinstance(payload.get("IsHierarchical"), bool):
+        changes["hierarchical"] = payload["IsHierarchical"]
+    return changes
+
+
+def _cascade_delete(payload: Payload) -> str | None:
+    cascade = payload.get("CascadeConfiguration")
+    delete = cascade.get("Delete") if isinstance(cascade, Mapping) else None
+    if delete not in (None, *CascadeDelete):
+        raise BadRequest(f"CascadeConfiguration.Delete cannot be '{delete}'.")
+    return delete
 
 
 def _boolean(payload: Payload) -> Iterator[tuple[str, Any]]:
@@ -128,7 +193,7 @@ def _options(option_set: Payload) -> dict[int, str]:
 
 
 def _option_label(option: Any) -> str:
-    return _label(_object(option, "An option").get("Label")) or ""
+    return label_text(_object(option, "An option").get("Label")) or ""
 
 
 def _attribute_type(payload: Payload) -> AttributeType:
@@ -156,10 +221,6 @@ def lookup_description(payload: Payload) -> tuple[str, str, Description]:
     """The table, the name and the description of the lookup a one-to-many relationship makes. Raises BadRequest."""
     lookup = _object(payload.get("Lookup"), "Lookup")
     schema_name, relationship = _schema_name(lookup), _schema_name(payload)
-    cascade = payload.get("CascadeConfiguration")
-    delete = cascade.get("Delete") if isinstance(cascade, Mapping) else None
-    if delete not in (None, *CascadeDelete):
-        raise BadRequest(f"CascadeConfiguration.Delete cannot be '{delete}'.")
     body = {
         **dict(_common(lookup)),
         "type": AttributeType.LOOKUP.value,
@@ -167,7 +228,8 @@ def lookup_description(payload: Payload) -> tuple[str, str, Description]:
         "is_custom": True,
         "targets": [_text(payload, "ReferencedEntity").lower()],
         "relationship": relationship,
-        "cascade_delete": delete or CascadeDelete.REMOVE_LINK.value,
+        "cascade_delete": _cascade_delete(payload) or CascadeDelete.REMOVE_LINK.value,
+        "hierarchical": payload.get("IsHierarchical") is True,
     }
     return _text(payload, "ReferencingEntity").lower(), schema_name.lower(), body
 
@@ -214,7 +276,7 @@ def _schema_name(payload: Payload) -> str:
     return name
 
 
-def _label(label: Any) -> str | None:
+def label_text(label: Any) -> str | None:
     """The text of a Label: the user's, or the first there is."""
     if not isinstance(label, Mapping):
         return None

@@ -1,4 +1,4 @@
-"""Creating and deleting tables, columns, keys and relationships through their definitions.
+"""Creating, updating and deleting tables, columns, keys, relationships and choices through their definitions.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-relationships-using-web-api
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runner.emulator.metadata.model import Metadata
-from runner.emulator.webapi.definition_documents import relationship_documents, table_document
+from runner.emulator.webapi.definition_documents import relationship_documents
 from runner.emulator.webapi.definition_payloads import (
     column_changes,
     column_description,
@@ -18,8 +18,13 @@ from runner.emulator.webapi.definition_payloads import (
     key_description,
     lookup_description,
     many_to_many_description,
+    option_set_changes,
+    option_set_description,
+    relationship_changes,
+    table_changes,
     table_description,
 )
+from runner.emulator.webapi.definitions import ROOTS
 from runner.emulator.webapi.documents import Document, walk
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange
 from runner.emulator.webapi.faults import BadRequest
@@ -31,11 +36,15 @@ _Handlers = Mapping[str, Callable[[], Response]]
 
 def handlers(exchange: Exchange, segments: Sequence[Segment]) -> _Handlers:
     """What can be written at a path below the definitions, by method."""
+    segments = [segment for segment in segments if segment.operation is None]  # a cast changes nothing
     match [(segment.name, bool(segment.arguments)) for segment in segments]:
         case [("EntityDefinitions", False)]:
             return {"POST": lambda: _create_table(exchange)}
         case [("EntityDefinitions", True)]:
-            return {"DELETE": lambda: _delete_table(exchange, segments)}
+            return {
+                "PUT": lambda: _update_table(exchange, segments),
+                "DELETE": lambda: _delete_table(exchange, segments),
+            }
         case [("EntityDefinitions", True), ("Attributes", False)]:
             return {"POST": lambda: _create_column(exchange, segments)}
         case [("EntityDefinitions", True), ("Attributes", True)]:
@@ -50,7 +59,17 @@ def handlers(exchange: Exchange, segments: Sequence[Segment]) -> _Handlers:
         case [("RelationshipDefinitions", False)]:
             return {"POST": lambda: _create_relationship(exchange)}
         case [("RelationshipDefinitions", True)]:
-            return {"DELETE": lambda: _delete_relationship(exchange, segments)}
+            return {
+                "PUT": lambda: _update_relationship(exchange, segments),
+                "DELETE": lambda: _delete_relationship(exchange, segments),
+            }
+        case [("GlobalOptionSetDefinitions", False)]:
+            return {"POST": lambda: _create_option_set(exchange)}
+        case [("GlobalOptionSetDefinitions", True)]:
+            return {
+                "PUT": lambda: _update_option_set(exchange, segments),
+                "DELETE": lambda: _delete_option_set(exchange, segments),
+            }
     return {}
 
 
@@ -61,12 +80,7 @@ def _metadata(exchange: Exchange) -> Metadata:
 
 def _found(exchange: Exchange, segments: Sequence[Segment]) -> Mapping[str, Any]:
     """The values of the definition a path leads to. Raises ResourceNotFound."""
-    metadata = _metadata(exchange)
-    if segments[0].name == "RelationshipDefinitions":
-        start: Sequence[Document] = relationship_documents(metadata)
-    else:
-        start = [table_document(metadata, table) for table in metadata.tables.values()]
-    found = walk(start, segments)
+    found = walk(ROOTS[segments[0].name](_metadata(exchange)), segments)
     if not isinstance(found, Document):
         raise BadRequest(f"'{exchange.address.path}' names no single definition.")
     return found.values
@@ -108,6 +122,14 @@ def create_customer_column(exchange: Exchange, body: Mapping[str, Any]) -> dict[
         "AttributeId": metadata.tables[table].columns[name].metadata_id,
         "RelationshipIds": [each.metadata_id for each in relationships],
     }
+
+
+def _update_table(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    table = _found(exchange, segments)
+    changes = table_changes(exchange.request.json_body())
+    with exchange.emulator.customizing() as customizations:
+        customizations.update_table(table["LogicalName"], changes)
+    return NO_CONTENT
 
 
 def _delete_table(exchange: Exchange, segments: Sequence[Segment]) -> Response:
@@ -172,6 +194,15 @@ def _create_relationship(exchange: Exchange) -> Response:
     return _created(exchange, f"RelationshipDefinitions({created[-1]['MetadataId']})")
 
 
+def _update_relationship(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    found = _found(exchange, segments)
+    changes = relationship_changes(exchange.request.json_body())
+    if found["RelationshipType"] == "OneToManyRelationship":
+        with exchange.emulator.customizing() as customizations:
+            customizations.update_column(found["ReferencingEntity"], found["ReferencingAttribute"], changes)
+    return NO_CONTENT
+
+
 def _delete_relationship(exchange: Exchange, segments: Sequence[Segment]) -> Response:
     """A one-to-many relationship goes with its lookup."""
     found = _found(exchange, segments)
@@ -180,4 +211,30 @@ def _delete_relationship(exchange: Exchange, segments: Sequence[Segment]) -> Res
             customizations.delete_many_to_many(found["Entity1LogicalName"], found["SchemaName"])
         else:
             customizations.delete_column(found["ReferencingEntity"], found["ReferencingAttribute"])
+    return NO_CONTENT
+
+
+# --- global choices -------------------------------------------------------------------------------------------
+
+
+def _create_option_set(exchange: Exchange) -> Response:
+    name, body = option_set_description(exchange.request.json_body())
+    with exchange.emulator.customizing() as customizations:
+        created = customizations.create_option_set(name, body)
+    return _created(exchange, f"GlobalOptionSetDefinitions({created.metadata_id})")
+
+
+def _update_option_set(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    """What it is called. Its options have actions of their own."""
+    found = _found(exchange, segments)
+    changes = option_set_changes(exchange.request.json_body())
+    with exchange.emulator.customizing() as customizations:
+        customizations.update_option_set(found["Name"], changes)
+    return NO_CONTENT
+
+
+def _delete_option_set(exchange: Exchange, segments: Sequence[Segment]) -> Response:
+    found = _found(exchange, segments)
+    with exchange.emulator.customizing() as customizations:
+        customizations.delete_option_set(found["Name"])
     return NO_CONTENT

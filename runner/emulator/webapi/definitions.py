@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.query.odata import parse_options
-from runner.emulator.webapi.definition_documents import relationship_documents, table_document
+from runner.emulator.webapi.definition_documents import option_set_document, relationship_documents, table_document
 from runner.emulator.webapi.documents import Document, render, render_found, walk
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.http import Response
@@ -20,11 +20,15 @@ def _tables(metadata: Metadata) -> Sequence[Document]:
     return [table_document(metadata, table) for table in metadata.tables.values()]
 
 
-#: What definitions begin with. No choice is shared between tables here, so there are no global ones.
+def _option_sets(metadata: Metadata) -> Sequence[Document]:
+    return [option_set_document(option_set) for option_set in metadata.option_sets.values()]
+
+
+#: What definitions begin with.
 ROOTS: Mapping[str, Callable[[Metadata], Sequence[Document]]] = {
     "EntityDefinitions": _tables,
     "RelationshipDefinitions": relationship_documents,
-    "GlobalOptionSetDefinitions": lambda metadata: (),
+    "GlobalOptionSetDefinitions": _option_sets,
 }
 
 

@@ -19,6 +19,7 @@ from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest, InvalidPayload, MethodNotAllowed, ResourceNotFound
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.metadata_changes import retrieve_metadata_changes
+from runner.emulator.webapi.option_actions import OPTION_ACTIONS
 from runner.emulator.webapi.paths import Segment
 
 VERSION = "9.2.0.0"
@@ -105,6 +106,7 @@ _ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | 
     "BulkDelete": bulk_delete,
     "CreateCustomerRelationships": create_customer_column,
     "CreateEntities": create_tables,
+    **OPTION_ACTIONS,
 }
 
 
