@@ -40,12 +40,12 @@ def serve(application: Any) -> None:
         Server(application, bound).serve_until_stopped(lambda: print(bound.getsockname()[1], flush=True))
 
 
-def emulator_application() -> Any:
-    from runner.emulator.emulator import Emulator
-    from runner.web.dataverse.host import application
-    from runner.web.dataverse.start_page import Facts
+def serve_emulator() -> None:
+    """As ``runner emulate --no-registrations`` does."""
+    from runner.web.dataverse.host import Hosting, hosted
 
-    return application(Emulator(), Facts("no Stripe", None, require_token=False))
+    with hosted(Hosting()) as site:
+        serve(site.app)
 
 
 def bare_application() -> Any:
@@ -210,7 +210,7 @@ def timed(action: Callable[[], object]) -> float:
 def main() -> None:
     match sys.argv[1:]:
         case ["emulator"]:
-            serve(emulator_application())
+            serve_emulator()
         case ["bare"]:
             serve(bare_application())
         case _:
