@@ -64,8 +64,9 @@ class Records:
     def _seed(self) -> None:
         self._store.begin()
         for row in seed_rows():
-            self.add_defaults(row)
-            self.create(row, SYSTEM_USER_ID)
+            if row.logical_name in self._store.metadata.tables:
+                self.add_defaults(row)
+                self.create(row, SYSTEM_USER_ID)
         self._store.commit()
 
     def _table(self, logical_name: str) -> TableRecords:

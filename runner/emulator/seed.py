@@ -46,6 +46,15 @@ _CURRENCIES = {
 }
 
 
+#: What views are called after, their table, and the id they have in every environment.
+_VIEWS = (
+    ("Accounts", "account", "00000000-0000-0000-00aa-000010001002"),
+    ("Contacts", "contact", "00000000-0000-0000-00aa-000010001004"),
+    ("Orders", "salesorder", None),
+    ("Payments", "new_payment", None),
+)
+
+
 def currency_id(iso_code: str) -> str:
     """The id of a seeded currency's row."""
     return stable_id("transactioncurrency", iso_code)
@@ -62,6 +71,17 @@ def seed_rows(organization_name: str = ORGANIZATION_NAME) -> Iterator[Entity]:
     base = EntityReference("transactioncurrency", currency_id(BASE_CURRENCY))
     organization = {"name": organization_name, "basecurrencyid": base, "plugintracelogsetting": OptionSetValue(2)}
     yield Entity("organization", ORGANIZATION_ID, organization)
+    yield from _views()
+
+
+def _views() -> Iterator[Entity]:
+    for plural, table, id in _VIEWS:
+        fetch = (
+            f'<fetch version="1.0" mapping="logical"><entity name="{table}"><all-attributes/>'
+            '<filter type="and"><condition attribute="statecode" operator="eq" value="0"/></filter></entity></fetch>'
+        )
+        columns = {"name": f"Active {plural}", "returnedtypecode": table, "fetchxml": fetch, "isdefault": True}
+        yield Entity("savedquery", id or stable_id("savedquery", plural), columns)
 
 
 def _users() -> Iterator[Entity]:

@@ -25,7 +25,7 @@ from runner.emulator.webapi.representation import FORMATTED_VALUE, aliased_row, 
 MAX_COUNT = 5000
 
 _UNSUPPORTED = ("$skip", "$search", "$format", "$compute")
-_NOT_HERE = ("fetchXml", "sql", "savedQuery", "userQuery")
+_NOT_HERE = ("fetchXml", "sql")
 
 
 def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = None) -> Response:

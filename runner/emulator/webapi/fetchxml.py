@@ -6,6 +6,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from dataverse_client.types import Entity, EntityCollection, FetchExpression
@@ -13,7 +14,7 @@ from runner.emulator.metadata.model import Table
 from runner.emulator.query.fetchxml import read_fetch
 from runner.emulator.query.fetchxml_conditions import Viewpoint
 from runner.emulator.query.fetchxml_paging import paging_annotation
-from runner.emulator.query.model import Query
+from runner.emulator.query.model import And, Filter, Query
 from runner.emulator.webapi.exchange import Exchange, json_response
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.query_languages import aliased_values, aliases_of, check_request
@@ -24,16 +25,18 @@ _CRM = "Microsoft.Dynamics.CRM."
 MAX_COUNT = 5000
 
 
-def retrieve_multiple(exchange: Exchange, table: Table, xml: str) -> Response:
-    """Raises BadRequest when the URL is another table's or says more, or what reading the FetchXML raises."""
+def retrieve_multiple(exchange: Exchange, table: Table, xml: str, scope: Filter | None = None) -> Response:
+    """The rows asked for, or those of them that ``scope`` holds for.
+
+    Raises BadRequest when the URL is another table's or says more, or what reading the FetchXML raises.
+    """
     # Read here for the shape of its rows; what is executed is the text, as a plug-in would see it.
     emulator = exchange.emulator
     viewpoint = Viewpoint(emulator.clock.now(), exchange.user_id, emulator.organization.business_unit_id)
     query = read_fetch(xml, exchange.schema.metadata, viewpoint)
     check_request(exchange, table, query, "fetchXml")
-    found: EntityCollection = exchange.execute("RetrieveMultiple", Query=FetchExpression(xml))[
-        "BusinessEntityCollection"
-    ]
+    question = FetchExpression(xml) if scope is None else replace(query, where=And((scope, query.where or And())))
+    found: EntityCollection = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
     write = _writer(exchange, table, query)
     body = {"@odata.context": exchange.context(table.entity_set_name), **_annotations(exchange, query, found)}
     return json_response({**body, "value": [write(row) for row in found]})

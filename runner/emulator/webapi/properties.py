@@ -14,7 +14,7 @@ from runner.emulator.query.edm import column_named, property_name
 from runner.emulator.query.model import ColumnRef, Condition, Exists, Filter, Link, Operator
 from runner.emulator.query.odata import QueryOptions
 from runner.emulator.query.odata_binding import ends_of
-from runner.emulator.webapi import collection, functions, records
+from runner.emulator.webapi import collection, functions, predefined_queries, records
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response, text_response
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
 from runner.emulator.webapi.http import Response
@@ -140,7 +140,7 @@ def _collection_handlers(
     if tail == ["$count"]:
         return {"GET": lambda: collection.count(exchange, table, _members(exchange, reference, relationship))}
     return {
-        "GET": lambda: collection.retrieve_multiple(exchange, table, _members(exchange, reference, relationship)),
+        "GET": lambda: _retrieve_members(exchange, table, _members(exchange, reference, relationship)),
         "POST": lambda: records.create_member(exchange, relationship, exchange.resolve(reference)),
     }
 
@@ -154,6 +154,13 @@ def _members(exchange: Exchange, reference: EntityReference, relationship: Relat
     primary_id = exchange.schema.table(ends.far_table).primary_id_attribute
     where = Condition(ColumnRef(ends.near_column, "members"), Operator.EQUAL, (id,))
     return Exists(Link(relationship.intersect_entity_name, ends.far_column, primary_id, "members", where=where))
+
+
+def _retrieve_members(exchange: Exchange, table: Table, members: Filter) -> Response:
+    for name in predefined_queries.PREDEFINED:
+        if name in exchange.parameters:
+            return predefined_queries.retrieve_multiple(exchange, table, name, members)
+    return collection.retrieve_multiple(exchange, table, members)
 
 
 def _references(exchange: Exchange, reference: EntityReference, relationship: Relationship) -> Response:

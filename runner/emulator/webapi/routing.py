@@ -15,6 +15,7 @@ from runner.emulator.webapi import (
     definitions,
     fetchxml,
     functions,
+    predefined_queries,
     properties,
     records,
     sql,
@@ -95,13 +96,19 @@ def _schema_document(exchange: Exchange) -> Response:
 
 
 #: The query languages other than OData, by the parameter that holds the query.
-_LANGUAGES = {"fetchXml": fetchxml.retrieve_multiple, "sql": sql.retrieve_multiple}
+_LANGUAGES: Mapping[str, Callable[[Exchange, Table, str], Response]] = {
+    "fetchXml": fetchxml.retrieve_multiple,
+    "sql": sql.retrieve_multiple,
+}
 
 
 def _retrieve_multiple(exchange: Exchange, table: Table) -> Response:
     for name, answer in _LANGUAGES.items():
         if name in exchange.parameters:
             return answer(exchange, table, exchange.parameters[name])
+    for name in predefined_queries.PREDEFINED:
+        if name in exchange.parameters:
+            return predefined_queries.retrieve_multiple(exchange, table, name)
     if change_tracking.is_tracked(exchange):
         return change_tracking.retrieve_changes(exchange, table)
     return collection.retrieve_multiple(exchange, table)
