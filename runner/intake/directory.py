@@ -43,6 +43,9 @@ class StepDirectory:
         """Raises KeyError when there is no such step, or no longer."""
         return self._by_id[step_id]
 
+    def named(self, step_id: str) -> RemoteStep | None:
+        return self._by_id.get(step_id)
+
     @property
     def tables(self) -> tuple[str, ...]:
         """Those that deferred steps are registered for by name, in alphabetical order."""

@@ -27,7 +27,7 @@ from runner.intake.origin import Origin
 from runner.intake.running import Surroundings
 from runner.intake.targets import row_by_row
 from runner.intake.telling import Teller
-from runner.plugin import InvalidPluginExecutionException, OperationStatus
+from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
 
 #: Dead-letter reasons. Each says what a person has to look at.
 INVALID_NOTIFICATION = "InvalidNotification"
@@ -81,10 +81,10 @@ class Dispatcher:
 
     def handle(self, message: ReceivedMessage) -> Settlement:
         """Run the steps a message is for, and decide how it ends. Never raises."""
-        told: RemoteContext | None = None
+        told: PluginContext | None = None
         try:
             read = read_message(message.message)
-            told = read.remote if isinstance(read, AfterCommit) else read
+            told = (read.remote if isinstance(read, AfterCommit) else read).context
             note = self._finish(read, message) if isinstance(read, AfterCommit) else self._handle_rows(read)
         except Exception as error:
             return self._failed(message, told, error)
@@ -117,7 +117,7 @@ class Dispatcher:
             ) from None
         return self._inline.finish(step, after, self._clock.now() - message.enqueued_at)
 
-    def _failed(self, message: ReceivedMessage, told: RemoteContext | None, error: Exception) -> Settlement:
+    def _failed(self, message: ReceivedMessage, told: PluginContext | None, error: Exception) -> Settlement:
         verdict, description = judge(error), redact(str(error) or type(error).__name__)
         is_spent = verdict.patience is Patience.SOME and message.attempt >= self._retries.attempts
         if verdict.patience is Patience.NONE or is_spent:

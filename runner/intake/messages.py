@@ -19,6 +19,7 @@ from dataverse_client.types import EMPTY_GUID
 from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import InvalidRemoteContextError
 from runner.execution.remote_values import decode_pairs, decode_value, encode_pairs, encode_value
+from runner.intake.envelope import Envelope
 from runner.intake.targets import is_multiple, row_by_row
 from runner.plugin import PluginContext
 
@@ -49,14 +50,19 @@ def notification_messages(body: bytes, remote: RemoteContext) -> list[QueueMessa
 def notification_message(body: bytes, remote: RemoteContext) -> QueueMessage:
     """The message that carries a notification of one row: a repetition of it has the same id."""
     properties = {SIZE_EXCEEDED: "true"} if remote.is_trimmed else {}
-    return _message(body, remote.context, _identity(body, remote.context), properties)
+    return _message(body, remote.context, _identity_of(body, remote.context), properties)
+
+
+def unopened_message(body: bytes, envelope: Envelope) -> QueueMessage:
+    """The same message, for a notification of one row of which only the envelope was read."""
+    return _message(body, envelope, _identity(body, envelope.operation_id, envelope.owning_extension_id), {})
 
 
 def after_commit_message(after: AfterCommit) -> QueueMessage:
     """The message that outlives us until the transaction is over."""
     member = {"StepId": after.step_id, "Changes": encode_pairs(after.changes, encode_value)}
     body = exact_json.dumps({**after.remote.document, _AFTER_COMMIT: member})
-    identity = f"{_identity(body, after.remote.context)}:after:{after.step_id}"
+    identity = f"{_identity_of(body, after.remote.context)}:after:{after.step_id}"
     return _message(body, after.remote.context, identity, {})
 
 
@@ -75,17 +81,21 @@ def _after_commit(remote: RemoteContext, member: Any) -> AfterCommit:
     return AfterCommit(remote, member["StepId"], changes)
 
 
-def _identity(body: bytes, context: PluginContext) -> str:
-    """Dataverse gives an operation one id, however often it tells a step of it."""
-    if context.operation_id == EMPTY_GUID:
-        return hashlib.sha256(body).hexdigest()
+def _identity_of(body: bytes, context: PluginContext) -> str:
     operation = context.operation_id
-    if is_multiple(context.message_name):
+    if operation != EMPTY_GUID and is_multiple(context.message_name):
         operation = str(uuid5(UUID(operation), context.primary_entity_id))
-    return f"{operation}:{context.owning_extension.id}"
+    return _identity(body, operation, context.owning_extension.id)
 
 
-def _message(body: bytes, context: PluginContext, identity: str, properties: Mapping[str, str]) -> QueueMessage:
+def _identity(body: bytes, operation_id: str, step_id: str) -> str:
+    """Dataverse gives an operation one id, however often it tells a step of it."""
+    return hashlib.sha256(body).hexdigest() if operation_id == EMPTY_GUID else f"{operation_id}:{step_id}"
+
+
+def _message(
+    body: bytes, context: PluginContext | Envelope, identity: str, properties: Mapping[str, str]
+) -> QueueMessage:
     return QueueMessage(
         body=body,
         message_id=identity,

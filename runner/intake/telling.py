@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from azure_bridge.clock import Clock
 from dataverse_client.types import EMPTY_GUID
-from runner.execution.remote_context import RemoteContext
+from runner.intake.envelope import Envelope
+from runner.plugin import PluginContext
 from runner.tracing.model import NotificationTraced, TraceSink
 
 #: The ``InitiatingUserAgent`` of a notification that was made from what polling found.
@@ -18,9 +19,8 @@ class Teller:
         self._sink = sink
         self._clock = clock
 
-    def tell(self, station: str, remote: RemoteContext | None, detail: str = "") -> None:
-        """``remote`` None is a message that could not be read."""
-        context = remote.context if remote else None
+    def tell(self, station: str, context: PluginContext | Envelope | None, detail: str = "") -> None:
+        """``context`` None is a message that could not be read."""
         self._sink.record(
             NotificationTraced(
                 at=self._clock.now(),

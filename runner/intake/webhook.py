@@ -13,17 +13,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueUnavailableError
+from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueMessage, QueueUnavailableError
 from azure_bridge.redaction import redact
 from azure_bridge.webhook import Reply
 from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import RemoteContextError
 from runner.intake.directory import RemoteStep, StepDirectory
+from runner.intake.envelope import Envelope
 from runner.intake.errors import TooDeepError
 from runner.intake.inline import InlineSteps
-from runner.intake.messages import notification_messages
+from runner.intake.messages import notification_messages, unopened_message
+from runner.intake.targets import is_multiple
 from runner.intake.telling import Teller
-from runner.plugin import InvalidPluginExecutionException, OperationStatus
+from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
 
 #: Bytes. Dataverse sends at most 256 KB.
 MAX_BODY = 512 * 1024
@@ -31,16 +33,21 @@ MAX_BODY = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification and the steps it is for."""
+    """A notification and the steps it is for. ``remote`` None: its envelope said enough, and it was not opened."""
 
     body: bytes
-    remote: RemoteContext
+    told: PluginContext | Envelope
     steps: tuple[RemoteStep, ...]
+    remote: RemoteContext | None = None
 
     @property
     def inline(self) -> bool:
         """Whether Dataverse waits for what the steps say."""
         return any(each.inline for each in self.steps)
+
+    def opened(self) -> RemoteContext:
+        """Raises RemoteContextError: something in it is wrong."""
+        return self.remote or RemoteContext.decode(self.body)
 
 
 class WebhookIntake:
@@ -63,44 +70,54 @@ class WebhookIntake:
 
     def read(self, body: bytes, *, size_exceeded: bool = False) -> Notice | Reply:
         """What a request says; a reply when that is the end of it."""
+        envelope = None if size_exceeded else Envelope.read(body)
+        step = self._directory.named(envelope.owning_extension_id) if envelope else None
+        if envelope is None or step is None or step.inline or is_multiple(envelope.message_name):
+            return self._open(body, size_exceeded)
+        return Notice(body, envelope, (step,))
+
+    def _open(self, body: bytes, size_exceeded: bool) -> Notice | Reply:
         try:
             remote = RemoteContext.decode(body, size_exceeded=size_exceeded)
         except RemoteContextError as error:
             return Reply(400, str(error))
         steps = self._directory.matching(remote.context)
-        return Notice(body, remote, steps) if steps else self._unknown(remote)
+        return Notice(body, remote.context, steps, remote) if steps else self._unknown(remote.context)
 
-    def _unknown(self, remote: RemoteContext) -> Reply:
-        context = remote.context
+    def _unknown(self, context: PluginContext) -> Reply:
         text = (
             f"No step is registered for {context.message_name} of {context.primary_entity_name}: add one to the "
             f"registrations, or remove step {context.owning_extension.id} from the environment."
         )
-        self._teller.tell("ignored", remote, text)
+        self._teller.tell("ignored", context, text)
         return Reply(404 if self._strict else 202, text)
 
     def store(self, notice: Notice) -> Reply:
         """Put the notification on the queue; 2xx when it is durable there."""
         try:
-            self._queue.send(notification_messages(notice.body, notice.remote))
+            self._queue.send(_messages(notice))
         except MessageTooLargeError:
             return self._store_trimmed(notice)
         except QueueUnavailableError as error:
             return Reply(503, f"The queue is away: {redact(str(error))}")
-        self._teller.tell("queued", notice.remote)
+        self._teller.tell("queued", notice.told)
         return Reply(202)
 
     def _store_trimmed(self, notice: Notice) -> Reply:
-        trimmed = notice.remote.trimmed()
+        try:
+            remote = notice.opened()
+        except RemoteContextError as error:
+            return Reply(400, str(error))
+        trimmed = remote.trimmed()
         body = trimmed.encode()
-        if notice.remote.is_trimmed or len(body) >= len(notice.body):
+        if remote.is_trimmed or len(body) >= len(notice.body):
             return Reply(413, "The notification is too long for the queue, even without Target and images.")
-        return self.store(Notice(body, trimmed, notice.steps))
+        return self.store(Notice(body, trimmed.context, notice.steps, trimmed))
 
     def answer(self, notice: Notice) -> Reply:
         """Run the steps Dataverse waits for. 400 is a veto: it rolls the operation back."""
         try:
-            self._inline.answer([each.step for each in notice.steps if each.inline], notice.remote)
+            self._inline.answer([each.step for each in notice.steps if each.inline], notice.opened())
         except InvalidPluginExecutionException as refusal:
             status = 503 if refusal.status is OperationStatus.RETRY else 400
             return self._veto(notice, status, refusal.message)
@@ -111,9 +128,15 @@ class WebhookIntake:
         except Exception as error:
             name = notice.steps[0].step.plugin_name
             return self._veto(notice, 400, f"Plug-in {name} failed: {type(error).__name__}: {error}")
-        self._teller.tell("answered", notice.remote)
+        self._teller.tell("answered", notice.told)
         return Reply(200)
 
     def _veto(self, notice: Notice, status: int, text: str) -> Reply:
-        self._teller.tell("vetoed", notice.remote, redact(text))
+        self._teller.tell("vetoed", notice.told, redact(text))
         return Reply(status, redact(text))
+
+
+def _messages(notice: Notice) -> list[QueueMessage]:
+    if isinstance(notice.told, Envelope):
+        return [unopened_message(notice.body, notice.told)]
+    return notification_messages(notice.body, notice.opened())

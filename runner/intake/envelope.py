@@ -1,0 +1,57 @@
+"""What is written on a notification, for whoever takes it: enough to know whose it is and to tell it from others.
+
+Reading all of it takes twenty times as long, and is done by who handles it. What is wrong inside ends as a dead letter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from runner.execution.remote_errors import InvalidRemoteContextError
+from runner.execution.remote_values import decode_guid
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Ids and names, spelled as :class:`~runner.plugin.PluginContext` spells them."""
+
+    message_name: str
+    primary_entity_name: str
+    primary_entity_id: str
+    operation_id: str
+    correlation_id: str
+    initiating_user_agent: str
+    owning_extension_id: str
+
+    @classmethod
+    def read(cls, body: bytes) -> Envelope | None:
+        """None where there is any doubt: then the whole notification is to be read, which says what is wrong."""
+        try:
+            document = orjson.loads(body)
+            if not isinstance(document, dict) or not isinstance(document.get("OwningExtension"), dict):
+                return None
+            return cls(
+                message_name=_text(document, "MessageName"),
+                primary_entity_name=_text(document, "PrimaryEntityName"),
+                primary_entity_id=_id(document, "PrimaryEntityId"),
+                operation_id=_id(document, "OperationId"),
+                correlation_id=_id(document, "CorrelationId"),
+                initiating_user_agent=_text(document, "InitiatingUserAgent"),
+                owning_extension_id=_id(document["OwningExtension"], "Id"),
+            )
+        except (ValueError, InvalidRemoteContextError):
+            return None
+
+
+def _text(document: dict[str, Any], key: str) -> str:
+    value = document.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(key)
+    return value or ""
+
+
+def _id(document: dict[str, Any], key: str) -> str:
+    return decode_guid(document.get(key), key)
