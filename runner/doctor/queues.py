@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def queue(settings: Settings, name: str) -> Diagnosis:
     """Whether ``name`` can be looked into."""
     subject = f"queue {name}"
-    place = "Service Bus" if _is_remote(settings) else str(settings.runner_data_dir)
+    place = _place(settings)
     if not _is_remote(settings) and not (settings.runner_data_dir / QUEUE_FILE).exists():
         return skipped(subject, f"embedded in {settings.runner_data_dir}, and made when it is first used")
     try:
@@ -30,7 +30,7 @@ def queue(settings: Settings, name: str) -> Diagnosis:
     except ImportError:
         return failed(subject, "Azure's library is missing", "pip install 'dataverse-plugin-runner[azure]'")
     if dead:
-        return warning(subject, f"there are dead letters in {place}", "Look at them with runner queue.")
+        return warning(subject, f"reachable in {place}, with dead letters", "Look at them with runner queue.")
     return ok(subject, f"reachable in {place}")
 
 
@@ -44,6 +44,14 @@ def _has_dead_letters(settings: Settings, name: str) -> bool:
     )
     with closing(opened):
         return bool(opened.peek(1, dead_letters=True))
+
+
+def _place(settings: Settings) -> str:
+    """Where the queues are, and as whom we come."""
+    if settings.servicebus_namespace:
+        who = f"identity {settings.azure_client_id}" if settings.azure_client_id else "this machine's identity"
+        return f"{settings.servicebus_namespace}, as {who}"
+    return "Service Bus, by connection string" if _is_remote(settings) else str(settings.runner_data_dir)
 
 
 def _is_remote(settings: Settings) -> bool:

@@ -206,3 +206,19 @@ def test_dead_letters_are_worth_a_look(settings):
     queue.dead_letter(queue.receive()[0], "broken")
     assert queues.queue(settings, "payment-events").advice == "Look at them with runner queue."
     queue.close()
+
+
+@pytest.mark.parametrize(
+    ("identity", "place"),
+    [
+        (
+            {"servicebus_namespace": "contoso.servicebus.windows.net"},
+            "contoso.servicebus.windows.net, as this machine's",
+        ),
+        ({"servicebus_namespace": "contoso", "azure_client_id": "7"}, "contoso, as identity 7"),
+        ({"servicebus_connection_string": "Endpoint=sb://contoso"}, "Service Bus, by connection string"),
+    ],
+)
+def test_at_service_bus_it_is_told_as_whom_we_came(identity, place, tmp_path, monkeypatch):
+    monkeypatch.setattr(queues, "open_queue", lambda name, **_: open_queue(name, directory=tmp_path))
+    assert queues.queue(Settings(**identity), "payment-events").finding.startswith(f"reachable in {place}")
