@@ -156,16 +156,18 @@ class Emulator:
         user_id: str | None = None,
         tag: str | None = None,
         bypass: Bypass | None = None,
+        authenticated_user_id: str | None = None,
     ) -> OrganizationResponse:
         """Carry out a message as that user (None: the administrator), with every step it sets in motion.
 
+        ``authenticated_user_id`` is who really calls, where that is another: rows tell on whose behalf they changed.
         ``tag`` becomes the shared variable of that name; ``bypass`` says which steps not to run.
 
         Raises:
           OrganizationServiceFault: (one of its kinds) the platform or a synchronous step refused. Nothing remains
             of what the request did.
         """
-        return self._engine.receive(request, user_id or ADMINISTRATOR_ID, tag, bypass)
+        return self._engine.receive(request, user_id or ADMINISTRATOR_ID, tag, bypass, authenticated_user_id)
 
     def service(self, user_id: str | None = None) -> OrganizationService:
         """CRM as that user (None: the administrator), for calls from outside."""

@@ -94,7 +94,12 @@ class Engine:
     # --- requests ------------------------------------------------------------------------------------------
 
     def receive(
-        self, request: OrganizationRequest, user_id: str, tag: str | None, bypass: Bypass | None
+        self,
+        request: OrganizationRequest,
+        user_id: str,
+        tag: str | None,
+        bypass: Bypass | None,
+        authenticated_user_id: str | None = None,
     ) -> OrganizationResponse:
         """A request from outside."""
         if not self.turn.acquire(blocking=False):
@@ -105,7 +110,8 @@ class Engine:
             if request.message_name not in _NEVER_READ_TRACES:
                 self._tend_traces()
             transaction = self._open or Transaction(self.store)
-            call = Call(self, self.users.caller(user_id), transaction, tag=tag, bypass=bypass)
+            caller = self.users.impersonated(user_id, authenticated_user_id)
+            call = Call(self, caller, transaction, tag=tag, bypass=bypass)
             return self._serve(call, request)
         finally:
             self.turn.release()

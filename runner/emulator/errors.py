@@ -16,7 +16,8 @@
       DuplicateRecord                 0x80040237  412
         DuplicateRecordEntityKey      0x80060892  412
       ConcurrencyVersionMismatch      0x80060882  412
-      CannotDeleteDueToAssociation    0x80040227  405
+      CannotDeleteDueToAssociation  0x80040227  405
+      CannotDeleteUnlessCompleted   0x8004416a  405
       InvalidOperation                0x8004023b  405
       NotSupported                    0x80040315  405
       SqlTimeout                      0x80044151  500  others took too long
@@ -210,6 +211,13 @@ class CannotDeleteDueToAssociation(OrganizationServiceFault):
     """Other rows refer to the row, through a relationship that restricts its deletion."""
 
     code = 0x80040227
+    http_status = 405
+
+
+class CannotDeleteUnlessCompleted(OrganizationServiceFault):
+    """A system job that is not over cannot be deleted."""
+
+    code = 0x8004416A
     http_status = 405
 
 

@@ -16,7 +16,14 @@ from dataverse_client.types import (
     guid,
     new_guid,
 )
-from runner.emulator.errors import EntityNotFound, InvalidArgument, MethodNotSupported, RecordNotFoundByEntityKey
+from runner.emulator.errors import (
+    CannotDeleteUnlessCompleted,
+    EntityNotFound,
+    InvalidArgument,
+    MethodNotSupported,
+    RecordNotFoundByEntityKey,
+)
+from runner.emulator.jobs import COMPLETED
 from runner.emulator.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
 from runner.emulator.related_rows import create_related
@@ -103,6 +110,14 @@ def refuse_closed(message: str, table: str) -> None:
         raise MethodNotSupported.of(message, table)
 
 
+def refuse_unfinished(engine: Engine, job: EntityReference) -> None:
+    """Raises CannotDeleteUnlessCompleted: a system job can be deleted once it is over."""
+    if engine.records.retrieve(job, ("statecode",), formatted=False)["statecode"] != COMPLETED:
+        raise CannotDeleteUnlessCompleted(
+            f"The system job {job.id} is not completed. Cancel it: statecode 3, statuscode 32."
+        )
+
+
 def resolved(engine: Engine, reference: EntityReference) -> EntityReference:
     """The same by id, in the one spelling ids have here."""
     if reference.id == EMPTY_GUID and reference.key_attributes:
@@ -183,9 +198,12 @@ def is_plain(row: Entity) -> bool:
 
 def insert(engine: Engine, operation: Operation, target: Entity) -> str:
     if is_plain(target):
-        return engine.records.create(target, operation.call.user_id)
+        id = engine.records.create(target, operation.call.user_id)
+        _sign_on_behalf(engine, operation, target, "createdonbehalfby", "modifiedonbehalfby")
+        return id
     with engine.steps.writing(target):
         id = engine.records.create(target, operation.call.user_id)
+    _sign_on_behalf(engine, operation, target, "createdonbehalfby", "modifiedonbehalfby")
     if target.related_entities:
         create_related(engine, operation.call.on_behalf_of(operation.message, operation.parameters), target)
     return id
@@ -194,6 +212,17 @@ def insert(engine: Engine, operation: Operation, target: Entity) -> str:
 def update_row(engine: Engine, operation: Operation, target: Entity) -> None:
     with engine.steps.writing(target):
         engine.records.update(target, operation.call.user_id, row_version=expected_version(operation, target))
+    _sign_on_behalf(engine, operation, target, "modifiedonbehalfby")
+
+
+def _sign_on_behalf(engine: Engine, operation: Operation, target: Entity, *columns: str) -> None:
+    """Have the row tell who really wrote it, where that is not the user it was written as.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/impersonate-another-user-web-api
+    """
+    caller = operation.call.caller
+    if caller.authenticated_user_id != caller.initiating_user_id:
+        engine.records.sign(target, caller.authenticated_user_id, columns)
 
 
 def expected_version(operation: Operation, target: Entity | EntityReference) -> str | None:

@@ -28,6 +28,7 @@ from runner.emulator.message_parameters import (
     new,
     parameter,
     primary_id,
+    refuse_unfinished,
     resolved,
     resolved_for_upsert,
     update_row,
@@ -71,6 +72,8 @@ def update(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
 
 def delete(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "Target", EntityReference))
+    if reference.logical_name == "asyncoperation":
+        refuse_unfinished(engine, reference)
 
     def delete_too(dependent: EntityReference) -> None:
         engine.perform(call.on_behalf_of("Delete", parameters), "Delete", {"Target": dependent})

@@ -146,6 +146,14 @@ class Records:
             self._refuse_loop(table, id)
         target.attributes.update(system.attributes)
 
+    def sign(self, target: Entity, user_id: str, columns: Iterable[str]) -> None:
+        """Name that user in those columns of the row, where its table has them."""
+        table = self._table(target.logical_name)
+        signature = dict.fromkeys((name for name in columns if name in table.codecs), self._user(user_id))
+        if signature:
+            self._change(table, target.id or EMPTY_GUID, signature, table.unsigned)
+            target.attributes.update(signature)
+
     def _change(self, table: TableRecords, id: str, changes: Mapping[str, Any], system: SystemColumns) -> None:
         write = table.update(changes, system)
         parameters = write.parameters(changes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dataverse_client.types import EMPTY_GUID, EntityReference
 from runner.emulator.records import Records
 from runner.emulator.seed import ROOT_BUSINESS_UNIT_ID as _ROOT
@@ -28,6 +30,11 @@ class Users:
         except KeyError:
             caller = self._callers[user_id] = self._read(user_id)
             return caller
+
+    def impersonated(self, user_id: str, by: str | None) -> Caller:
+        """The user, as whom another (None: nobody) acts. Raises ObjectDoesNotExist when there is no such user."""
+        caller = self.caller(user_id)
+        return caller if by is None or by == user_id else replace(caller, authenticated_user_id=by)
 
     def _read(self, user_id: str) -> Caller:
         user = self._records.retrieve(EntityReference("systemuser", user_id), _COLUMNS, formatted=False)

@@ -8,6 +8,7 @@ import pytest
 
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
+from runner.emulator.errors import CannotDeleteUnlessCompleted
 from runner.emulator.job_runner import signed
 from runner.emulator.plugin_faults import IsvAborted
 from runner.emulator.seed import INTEGRATION_USER_ID
@@ -223,6 +224,19 @@ def test_a_job_knows_the_row_of_its_operation(crm, service, later):
     service.delete("account", id)
     crm.run_jobs()
     assert seen == ["Contoso"]
+
+
+@pytest.mark.behaviour(
+    "Asynchronous jobs", "A job that is not completed cannot be deleted, 0x8004416a", "asynchronous-service"
+)
+def test_a_job_is_deleted_once_it_is_over(crm, service, later, job_row):
+    later("Create")(lambda context: None)
+    service.create(account())
+    with pytest.raises(CannotDeleteUnlessCompleted):
+        service.delete("asyncoperation", job_row().id)
+    crm.run_jobs()
+    service.delete("asyncoperation", job_row().id)
+    assert len(service.retrieve_multiple(QueryExpression.of("asyncoperation"))) == 0
 
 
 @pytest.mark.behaviour("Asynchronous jobs", "No job is left of an operation that was rolled back", "common")

@@ -34,12 +34,20 @@ class Exchange:
     preferences: Preferences
     user_id: str
     bypass: Any = None
+    #: Who signed in, where that is another than the user the request is made as.
+    authenticated_user_id: str | None = None
 
     def execute(self, message: str, **parameters: Any) -> Mapping[str, Any]:
         """Send a message as the caller. Answers its output parameters; raises OrganizationServiceFault."""
         request = OrganizationRequest(message, parameters)
         tag = self.parameters.get("tag")
-        return self.emulator.execute(request, user_id=self.user_id, tag=tag, bypass=self.bypass).results
+        return self.emulator.execute(
+            request,
+            user_id=self.user_id,
+            tag=tag,
+            bypass=self.bypass,
+            authenticated_user_id=self.authenticated_user_id,
+        ).results
 
     def transaction(self) -> AbstractContextManager[None]:
         """What is done inside counts as a whole. A change set is a transaction already."""

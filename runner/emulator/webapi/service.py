@@ -65,6 +65,7 @@ class WebApi:
         return with_applied(response, exchange.preferences)
 
     def _exchange(self, request: Request, address: Address) -> Exchange:
+        signed_in = request.user_id or self._user_id
         return Exchange(
             self.emulator,
             self._current_schema(),
@@ -72,8 +73,9 @@ class WebApi:
             address,
             address.parameters(),
             request.preferences,
-            caller_of(self.emulator, request, request.user_id or self._user_id),
+            caller_of(self.emulator, request, signed_in),
             bypass_of(request),
+            signed_in,
         )
 
     def _current_schema(self) -> Schema:

@@ -278,6 +278,39 @@ def test_a_row_belongs_to_the_user_it_is_created_as(crm):
 
 @pytest.mark.behaviour(
     "Web API",
+    "Rows tell by createdonbehalfby and modifiedonbehalfby who impersonated",
+    "webapi/impersonate-another-user-web-api",
+)
+def test_a_row_tells_who_really_wrote_it(crm, emulator):
+    query = "$expand=createdby($select=fullname),createdonbehalfby($select=fullname)"
+    account = crm.create("accounts", name="Mine")
+    assert crm.get(f"accounts({account})?{query}")["createdonbehalfby"] is None
+
+    created = crm.post(
+        f"accounts?{query}", {"name": "A"}, Prefer="return=representation", MSCRMCallerID=INTEGRATION_USER_ID
+    )
+    row = created.json()
+    assert row["createdby"]["systemuserid"] == INTEGRATION_USER_ID
+    assert row["createdonbehalfby"]["systemuserid"] == row["_modifiedonbehalfby_value"] == emulator.administrator_id
+    crm.patch(f"accounts({row['accountid']})", {"name": "B"})
+    assert crm.get(f"accounts({row['accountid']})")["_modifiedonbehalfby_value"] is None
+
+
+def test_a_step_knows_who_really_called(crm, emulator):
+    crm.post("accounts", {"name": "A"}, MSCRMCallerID=INTEGRATION_USER_ID)
+    seen = []
+
+    class Look(Plugin):
+        def execute(self, context):
+            seen.append((context.initiating_user_id, context.authenticated_user_id))
+
+    emulator.register(Step(plugin=Look(), message="Create", entity="account", stage=40))
+    crm.post("accounts", {"name": "A"}, MSCRMCallerID=INTEGRATION_USER_ID)
+    assert seen == [(INTEGRATION_USER_ID, emulator.administrator_id)]
+
+
+@pytest.mark.behaviour(
+    "Web API",
     "CallerObjectId makes the request as the user with that Entra object id",
     "webapi/impersonate-another-user-web-api",
 )
