@@ -12,7 +12,7 @@ from dataverse_client.sign_in import Application, ManagedIdentity, SignIn
 from runner.doctor.diagnosis import Diagnosis, failed, ok, warning
 from runner.registrations.deploy.endpoints import Site
 from runner.registrations.deploy.plan import make_plan
-from runner.registrations.deploy.problems import DeployError
+from runner.registrations.deploy.problems import DeployError, UndeployableError
 from runner.registrations.deploy.schema import table_metadata
 
 if TYPE_CHECKING:
@@ -87,8 +87,11 @@ def drift(client: DataverseClient, registrations: Registrations, site: Site, sec
     """Whether the environment calls us for what the file says."""
     try:
         plan = make_plan(registrations, client, site, secrets)
+    except UndeployableError as error:
+        finding = f"{len(error.problems)} of the file cannot be made there, the first: {error.problems[0]}"
+        return failed(REGISTRATIONS, finding, "See all of them with runner plan.")
     except DeployError as error:
-        return failed(REGISTRATIONS, str(error).replace("\n", " "), "Change the file or the environment.")
+        return failed(REGISTRATIONS, str(error), "Change the file or the environment.")
     except DataverseError as error:
         return failed(REGISTRATIONS, str(error), "Give the application user the privilege to read plug-in steps.")
     if not plan:

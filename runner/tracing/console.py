@@ -25,7 +25,9 @@ from runner.tracing.model import (
 
 STAGES = {10: "PreValidation", 20: "PreOperation", 30: "MainOperation", 40: "PostOperation"}
 
-_READS = {"Retrieve", "RetrieveMultiple"}
+_READS = {"Retrieve", "RetrieveMultiple", "WhoAmI"}
+#: What a message without a table has in its place.
+_NO_ENTITY = "none"
 
 T = TypeVar("T")
 
@@ -113,8 +115,9 @@ class ConsoleTimeline:
         return False
 
     def _operation_started(self, record: OperationStarted) -> None:
-        depth = f"  depth {record.depth}" if record.depth > 1 else ""
-        self._line(f"{self._paint(record.message, bold=True)} {record.entity} {record.entity_id}{depth}")
+        depth = f" depth {record.depth}" if record.depth > 1 else ""
+        row = () if record.entity == _NO_ENTITY else (record.entity, record.entity_id)
+        self._line(" ".join(filter(None, (self._paint(record.message, bold=True), *row, depth))))
         self._level += 1
 
     def _operation_finished(self, record: OperationFinished) -> None:

@@ -127,6 +127,15 @@ def test_drift_is_a_failure_until_it_is_applied(client):
     assert dataverse.drift(client, parse("steps: []"), SITE, secrets).health is Health.WARNING
 
 
+def test_of_much_that_cannot_be_registered_the_first_is_told(client):
+    step = "{{ name: {0}, plugin: a:{0}, message: Create, entity: new_nothing, stage: 40 }}"
+    file = parse(f"steps: [{step.format('First')}, {step.format('Second')}]")
+    found = dataverse.drift(client, file, SITE, Secrets({}))
+    assert found.health is Health.FAILED
+    assert found.finding.startswith("2 of the file cannot be made there, the first: First")
+    assert "Second" not in found.finding
+
+
 # --- Stripe ---------------------------------------------------------------------------------------------------
 
 

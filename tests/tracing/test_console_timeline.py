@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -149,6 +150,11 @@ def test_a_read_is_told_once_something_happens_in_it(timeline: ConsoleTimeline, 
 def test_a_read_that_fails_is_told(timeline: ConsoleTimeline, lines: list[str]) -> None:
     read(timeline, outcome="failed")
     assert lines[0] == "  Retrieve account 7"
+
+
+def test_a_message_without_a_table_is_told_by_its_name_alone(timeline: ConsoleTimeline, lines: list[str]) -> None:
+    timeline.record(replace(operation(depth=2), message="new_Quote", entity="none", entity_id=""))
+    assert lines == ["  new_Quote  depth 2"]
 
 
 def test_an_applied_event_lists_the_columns_but_not_the_ledger(timeline: ConsoleTimeline, lines: list[str]) -> None:
