@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 import requests
@@ -14,9 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from azure_bridge.queues.contract import QueueUnavailableError
+from azure_bridge.secrets import Secrets
 from dataverse_client.types import new_guid
 from runner.intake.credentials import Credential, Credentials
 from runner.intake.webhook import MAX_BODY
+from runner.registrations.identity import step_id
 from runner.service.wiring import opened
 from runner.settings import Settings
 from runner.tracing.recorder import FanOut, Recorder
@@ -25,6 +31,7 @@ from runner.web.serving.hooks import DataverseHook
 from runner.web.serving.metrics import Metrics
 
 REGISTRATIONS = Path(__file__).parents[3] / "registrations.yaml"
+OUR_STEP = step_id("Payment: create the intent")
 
 
 def a_notification(**more):
@@ -129,6 +136,13 @@ def test_a_body_that_announces_more_than_is_taken_is_not_read(served) -> None:
     connection.close()
 
 
+def test_a_body_that_never_says_how_long_it_is_is_read_no_further_than_the_limit(served) -> None:
+    there = served()
+    body = (b" " * 65536 for _ in range(16))
+    answer = there.session.post(f"{there.url}{DATAVERSE_HOOK}", data=body, timeout=30)
+    assert (answer.status_code, there.waiting) == (413, 0)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -148,6 +162,45 @@ def test_a_notification_with_anything_wrong_in_it_is_never_an_error_of_ours(serv
         assert there.notify(a_notification(**{member: value})).status_code in (202, 400)
 
     holds()
+
+
+SAMPLES = sorted((Path(__file__).parents[4] / "shared" / "data" / "remote-execution-context").glob("*.json"))
+
+
+@pytest.mark.skipif(not SAMPLES, reason="the captured notifications are not here")
+@pytest.mark.parametrize("names_our_step", [False, True])
+def test_a_captured_notification_with_anything_wrong_in_it_is_refused_or_kept(served, names_our_step) -> None:
+    """Never an error of ours, and what is accepted is on the queue, to be handled or set aside there."""
+    there = served()
+    sent = iter(range(10**6))
+
+    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.sampled_from(SAMPLES), st.data())
+    def holds(sample, data) -> None:
+        document = json.loads(sample.read_bytes())
+        if names_our_step:
+            document["OwningExtension"] = {"LogicalName": "sdkmessageprocessingstep", "Id": OUR_STEP}
+        document["OperationId"] = document["CorrelationId"] = str(UUID(int=next(sent) + 1))
+        *path, last = data.draw(st.sampled_from(list(places(document))))
+        parent = document
+        for step in path:
+            parent = parent[step]
+        parent[last] = data.draw(JSON)
+        before = there.waiting
+        answer = there.notify(json.dumps(document).encode())
+        assert answer.status_code in (202, 400)
+        ignored = answer.text.startswith("No step is registered")
+        assert there.waiting - before == (answer.status_code == 202 and not ignored)
+
+    holds()
+
+
+def places(value, path=()):
+    """The way to every member of a document."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield (*path, key)
+        yield from places(member, (*path, key))
 
 
 def test_an_unknown_step_is_accepted_with_a_trace(served) -> None:
@@ -173,7 +226,8 @@ def test_dataverse_may_show_any_of_the_configured_keys(served) -> None:
 
 def test_all_values_of_a_header_or_query_must_be_right(served) -> None:
     two = {"x-key": "a", "x-other": "b"}
-    there = served(credentials=Credentials([Credential("header", two), Credential("query", {"k": "v", "k2": "v2"})]))
+    either = Credentials([Credential("header", two), Credential("query", {"k": "v", "k2": "v2"})], Secrets({}))
+    there = served(credentials=either)
     assert there.notify(X_Key="a", X_Other="b").status_code == 202
     assert there.notify(X_Key="a").status_code == 401
     assert there.notify(path=f"{DATAVERSE_HOOK}?k=v&k2=v2").status_code == 202
@@ -195,6 +249,22 @@ def test_a_queue_that_is_away_is_told_so_that_dataverse_tries_again(served, monk
     monkeypatch.setattr(there.service.events, "send", away)
     answer = there.notify()
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_a_crowd_is_let_in_as_far_as_there_is_room_and_the_rest_may_come_again(served, monkeypatch) -> None:
+    """While the disk hangs; who was let in is stored, who was sent away is not."""
+    there, hangs = served(), threading.Event()
+    there.app._hooks[DATAVERSE_HOOK] = DataverseHook(there.service.intake, there.service.credentials, at_once=3)
+    store = there.service.events.send
+    monkeypatch.setattr(there.service.events, "send", lambda messages: hangs.wait(30) and store(messages))
+    with ThreadPoolExecutor(8) as crowd:
+        asked = [crowd.submit(requests.post, f"{there.url}{DATAVERSE_HOOK}", json=a_notification()) for _ in range(8)]
+        sent_away = [answer.result() for answer in itertools.islice(as_completed(asked), 5)]
+        hangs.set()
+        let_in = [answer.result() for answer in asked if answer.result() not in sent_away]
+    assert [answer.status_code for answer in sent_away] == [503] * 5
+    assert [answer.status_code for answer in let_in] == [202] * 3
+    assert there.waiting == 3
 
 
 def test_too_many_at_once_are_sent_away(served) -> None:
