@@ -88,8 +88,9 @@ def drift(client: DataverseClient, registrations: Registrations, site: Site, sec
     try:
         plan = make_plan(registrations, client, site, secrets)
     except UndeployableError as error:
-        finding = f"{len(error.problems)} of the file cannot be made there, the first: {error.problems[0]}"
-        return failed(REGISTRATIONS, finding, "See all of them with runner plan.")
+        first, *others = error.problems
+        more = f" And {len(others)} more." if others else ""
+        return failed(REGISTRATIONS, f"{first.splitlines()[0].rstrip(':')}{more}", "See runner plan.")
     except DeployError as error:
         return failed(REGISTRATIONS, str(error), "Change the file or the environment.")
     except DataverseError as error:

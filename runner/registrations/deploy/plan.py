@@ -197,10 +197,10 @@ def _advice(listening: Listening) -> str:
 
 
 def _taken(steps: Iterable[RemoteStep], registered: Registered) -> Iterator[str]:
-    for step in steps:
-        current = registered.steps.get(step.row.id)
-        if current is not None and current.columns.get("ismanaged"):
-            yield (
-                f"{step.row.name}: this step is part of a managed solution there, or the embedded Dataverse runs it "
-                "itself. Change the solution, or start the emulator with --no-registrations."
-            )
+    managed = {id for id, row in registered.steps.items() if row.columns.get("ismanaged")}
+    if taken := [f"  {step.row.name}" for step in steps if step.row.id in managed]:
+        names = "\n".join(taken)
+        yield (
+            "These steps are part of a managed solution there, or the embedded Dataverse runs them itself. Change the "
+            f"solution, or start the emulator with --no-registrations:\n{names}"
+        )
