@@ -86,7 +86,7 @@ def watch(crm, serve, monkeypatch, tmp_path) -> Iterator[Watch]:
 def run(watch) -> Callable[..., None]:
     def run(*arguments: str) -> None:
         result = CliRunner().invoke(runner, arguments)
-        assert result.exit_code in (0, 2), result.output  # 2: a plan with differences
+        assert result.exit_code == 0, result.output
 
     return run
 
@@ -97,6 +97,17 @@ def test_looking_at_what_is_registered_reads(watch, run, command):
     watch.needed.clear()
     run(command)
     assert (lower(watch.needed), watch.unknown) == (granted(command), set())
+
+
+def test_pulling_and_polling_read_no_more_than_the_guide_says(watch, run, tmp_path):
+    run("apply", "--yes")
+    watch.needed.clear()
+    run("pull", "--output", str(tmp_path / "pulled.yaml"))
+    assert set() < lower(watch.needed) <= granted("plan")
+    watch.needed.clear()
+    run("poll", "--once")
+    assert set() < lower(watch.needed) <= granted("work")
+    assert watch.unknown == set()
 
 
 def test_applying_writes_registrations_and_no_rows(watch, run, monkeypatch, tmp_path):
