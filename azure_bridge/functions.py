@@ -103,7 +103,10 @@ def _processor(parts: BridgeParts) -> PaymentProcessor:
 
 
 def _answer(webhook: Once[StripeWebhook], request: func.HttpRequest) -> Reply:
-    reading = webhook().read(request.get_body(), request.headers.get("stripe-signature"))
+    body, signature = request.get_body(), request.headers.get("stripe-signature")
+    reading = webhook().read(body, signature)
+    if webhook().is_doubtful(reading):
+        reading = webhook().read_again(body, signature)
     return reading if isinstance(reading, Reply) else webhook().store(reading)
 
 

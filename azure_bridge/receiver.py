@@ -60,6 +60,7 @@ class StripeReceiver:
 
     ``secrets`` is asked at every event, so that rotated secrets need no restart; any of them may have signed.
     Events of another mode than ``configuration.livemode``, and of types it does not list, are ignored.
+    ``renew_secrets`` has whoever keeps the secrets look for new ones; it may take a while.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class StripeReceiver:
         tolerance: timedelta = TOLERANCE,
         max_body_bytes: int = MAX_BODY_BYTES,
         observer: BridgeObserver | None = None,
+        renew_secrets: Callable[[], None] | None = None,
     ) -> None:
         # Importing stripe takes most of half a second: only who receives events pays for it.
         from stripe import SignatureVerificationError, WebhookSignature
@@ -83,6 +85,7 @@ class StripeReceiver:
         self._tolerance = tolerance
         self._max_body_bytes = max_body_bytes
         self._observer = observer or SilentObserver()
+        self.renew_secrets = renew_secrets
 
     def receive(self, body: bytes, signature: str | None) -> Reception:
         """One webhook request: its raw body and its ``Stripe-Signature`` header.

@@ -14,20 +14,17 @@ never printed again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from datetime import timedelta
+from typing import Any, Protocol
 
-from azure_bridge.clock import Clock, SystemClock
+from azure_bridge.clock import Clock
 from azure_bridge.redaction import redact, register_secret
-
-if TYPE_CHECKING:
-    from azure.keyvault.secrets import SecretClient
 
 __all__ = [
     "EnvironmentSecrets",
-    "KeyVaultSecrets",
+    "LiveSecrets",
     "SecretError",
     "SecretNotFoundError",
     "SecretReference",
@@ -39,10 +36,14 @@ __all__ = [
     "register_secret",
 ]
 
+#: How long a vault's secret is used before it is asked for again.
+REFRESH_AFTER = timedelta(minutes=15)
+#: How long the version before counts beside a new one: Stripe, too, signs with both for up to a day.
+OVERLAP = timedelta(hours=24)
+
 _REFERENCE = re.compile(r"\$\{(?P<source>\w+):(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
 #: Not every environment variable is a secret: masking an organization's id would make traces unreadable.
 _SECRET_VARIABLE = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|CONNECTION_STRING|SAS", re.IGNORECASE)
-_KEY_VAULT_NAME = re.compile(r"[0-9A-Za-z-]{1,127}\Z")
 
 
 class SecretError(Exception):
@@ -90,6 +91,12 @@ class SecretSource(Protocol):
     def get(self, name: str) -> str | None:
         """The value, or None when there is none. Raises SecretSourceError when the source cannot say."""
 
+    def accepted(self, name: str) -> Sequence[str]:
+        """Every value that counts now, the current one first: more than one while a secret is rotated."""
+
+    def renew(self, name: str) -> None:
+        """Look again now, where values are remembered: somebody showed one that is not known."""
+
     def how_to_set(self, name: str) -> str:
         """What a person does to give ``name`` a value: the end of an error message."""
 
@@ -103,95 +110,15 @@ class EnvironmentSecrets:
     def get(self, name: str) -> str | None:
         return self._environ.get(name) or None
 
+    def accepted(self, name: str) -> Sequence[str]:
+        value = self.get(name)
+        return () if value is None else (value,)
+
+    def renew(self, name: str) -> None:
+        """A process is told its environment once."""
+
     def how_to_set(self, name: str) -> str:
         return f"Set the environment variable {name}, or put {name}=... into .env."
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    value: str
-    at: datetime
-
-
-class KeyVaultSecrets:
-    """``${keyvault:NAME}``: the current version of a secret in Azure Key Vault.
-
-    A value is kept for ``refresh_after`` and then asked for again, so that a rotated secret arrives without a
-    restart. When the vault does not answer, the value already known goes on being used.
-
-    Source: https://learn.microsoft.com/azure/key-vault/secrets/quick-create-python
-    """
-
-    def __init__(
-        self,
-        vault_url: str | None,
-        *,
-        clock: Clock | None = None,
-        refresh_after: timedelta = timedelta(minutes=15),
-        client: Callable[[str], SecretClient] | None = None,
-    ) -> None:
-        self._vault_url = vault_url
-        self._clock = clock or SystemClock()
-        self._refresh_after = refresh_after
-        self._make_client = client or _secret_client
-        self._client: SecretClient | None = None
-        self._known: dict[str, _Fetched] = {}
-
-    def get(self, name: str) -> str | None:
-        known = self._known.get(name)
-        now = self._clock.now()
-        if known is not None and now - known.at < self._refresh_after:
-            return known.value
-        value = self._fetch(name, known)
-        # What is not there yet is asked for again: somebody is about to add it.
-        if value is not None:
-            self._known[name] = _Fetched(value, now)
-        return value
-
-    def how_to_set(self, name: str) -> str:
-        return f"Add it with: az keyvault secret set --vault-name <vault> --name {name} --value ..."
-
-    def _fetch(self, name: str, known: _Fetched | None) -> str | None:
-        client = self._connect(name)
-        from azure.core.exceptions import AzureError, ResourceNotFoundError
-
-        try:
-            return client.get_secret(name).value
-        except ResourceNotFoundError:
-            return None
-        except AzureError as error:
-            if known is not None:
-                return known.value
-            raise SecretSourceError(
-                f"${{keyvault:{name}}}: {self._vault_url} did not give the secret ({type(error).__name__}). "
-                "Check KEY_VAULT_URL and that this identity has the role Key Vault Secrets User."
-            ) from error
-
-    def _connect(self, name: str) -> SecretClient:
-        if not self._vault_url:
-            raise SecretSourceError(
-                f"${{keyvault:{name}}} needs a key vault, and KEY_VAULT_URL is not set. "
-                "Set it to the vault's address, such as https://contoso.vault.azure.net."
-            )
-        if not _KEY_VAULT_NAME.match(name):
-            raise SecretSourceError(
-                f"${{keyvault:{name}}}: a Key Vault secret's name has letters, digits and hyphens only. "
-                f"Did you mean ${{keyvault:{re.sub('[^0-9A-Za-z]+', '-', name)}}}?"
-            )
-        if self._client is None:
-            self._client = self._make_client(self._vault_url)
-        return self._client
-
-
-def _secret_client(vault_url: str) -> SecretClient:
-    try:
-        from azure.identity import DefaultAzureCredential
-        from azure.keyvault.secrets import SecretClient
-    except ImportError as error:
-        raise SecretSourceError(
-            "${keyvault:...} needs Azure's libraries. Install them with: pip install 'dataverse-plugin-runner[azure]'"
-        ) from error
-    return SecretClient(vault_url=vault_url, credential=DefaultAzureCredential())
 
 
 class Secrets:
@@ -202,14 +129,21 @@ class Secrets:
 
     @classmethod
     def from_environment(
-        cls, environ: Mapping[str, str], *, key_vault_url: str | None = None, clock: Clock | None = None
+        cls,
+        environ: Mapping[str, str],
+        *,
+        key_vault_url: str | None = None,
+        refresh_after: timedelta = REFRESH_AFTER,
+        overlap: timedelta = OVERLAP,
+        clock: Clock | None = None,
     ) -> Secrets:
-        return cls(
-            {
-                "env": EnvironmentSecrets(environ),
-                "keyvault": KeyVaultSecrets(key_vault_url or environ.get("KEY_VAULT_URL"), clock=clock),
-            }
+        """References to ``environ``, and to a vault; the durations are :class:`KeyVaultSecrets`'s."""
+        from azure_bridge.key_vault import KeyVaultSecrets
+
+        vault = KeyVaultSecrets(
+            key_vault_url or environ.get("KEY_VAULT_URL"), clock=clock, refresh_after=refresh_after, overlap=overlap
         )
+        return cls({"env": EnvironmentSecrets(environ), "keyvault": vault})
 
     def resolve(self, value: Any) -> Any:
         """``value`` with every reference in its texts replaced, however deep in mappings and lists.
@@ -226,16 +160,64 @@ class Secrets:
             return [self.resolve(item) for item in value]
         return value
 
-    def _look_up(self, reference: SecretReference) -> str:
+    def accepted(self, text: str) -> tuple[str, ...]:
+        """Every value that counts now for ``text``, the current one first.
+
+        A text that is one reference may have several while its secret is rotated; any other has one. Raises as
+        :meth:`resolve` does.
+        """
+        match = _REFERENCE.fullmatch(text)
+        if match is None:
+            return (self.resolve(text),)
+        reference = _reference(match)
+        values = self._source(reference).accepted(reference.name)
+        for value in values:
+            _remember(reference, value)
+        return tuple(values) or (self._look_up(reference),)
+
+    def renew(self, text: str) -> None:
+        """Look again for what ``text`` refers to, without waiting until it is time. Raises SecretSourceError."""
+        for reference in references(text):
+            self._source(reference).renew(reference.name)
+
+    def _source(self, reference: SecretReference) -> SecretSource:
         source = self._sources.get(reference.source)
         if source is None:
             known = ", ".join(f"${{{name}:...}}" for name in self._sources) or "none"
             raise SecretSourceError(f"{reference} names a source that does not exist here. Known: {known}.")
+        return source
+
+    def _look_up(self, reference: SecretReference) -> str:
+        source = self._source(reference)
         value = source.get(reference.name)
         if value is not None:
-            if reference.source != "env" or _SECRET_VARIABLE.search(reference.name):
-                register_secret(value)
+            _remember(reference, value)
             return value
         if reference.default is None:
             raise SecretNotFoundError(f"{reference} has no value. {source.how_to_set(reference.name)}")
         return reference.default
+
+
+def _remember(reference: SecretReference, value: str) -> None:
+    if reference.source != "env" or _SECRET_VARIABLE.search(reference.name):
+        register_secret(value)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSecrets:
+    """What ``texts`` stand for, looked up whenever it is asked for, so that a rotated secret needs no restart."""
+
+    texts: tuple[str, ...]
+    secrets: Secrets
+
+    def __bool__(self) -> bool:
+        return bool(self.texts)
+
+    def __call__(self) -> tuple[str, ...]:
+        """Every value that counts now. Raises SecretError."""
+        return tuple(value for text in self.texts for value in self.secrets.accepted(text))
+
+    def renew(self) -> None:
+        """Look again: somebody showed a value that is not among them. Raises SecretSourceError."""
+        for text in self.texts:
+            self.secrets.renew(text)

@@ -16,7 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from azure_bridge.clock import Clock
 from azure_bridge.redaction import register_secret
+from azure_bridge.secrets import OVERLAP, REFRESH_AFTER, Secrets, references
 
 __all__ = ["Settings", "SettingsError", "environment"]
 
@@ -117,6 +119,12 @@ class Settings:
     key_vault_url: str | None = None
     """``KEY_VAULT_URL``. None: ``${keyvault:}`` references are refused."""
 
+    key_vault_refresh: timedelta = REFRESH_AFTER
+    """``KEY_VAULT_REFRESH``: how long a vault's secret is used before it is asked for again: ``15m``."""
+
+    key_vault_overlap: timedelta = OVERLAP
+    """``KEY_VAULT_OVERLAP``: how long the version before a rotated secret counts beside the new one: ``24h``."""
+
     runner_data_dir: Path = Path(".runner")
     """``RUNNER_DATA_DIR``: queues, rows of the embedded Dataverse, places of polling."""
 
@@ -131,6 +139,16 @@ class Settings:
           SettingsError: with everything that is wrong, one line each.
         """
         return _read(environment() if environ is None else environ)
+
+    def secrets(self, clock: Clock | None = None) -> Secrets:
+        """What ``${env:...}`` and ``${keyvault:...}`` stand for in registrations and in the settings of secrets."""
+        return Secrets.from_environment(
+            environment(),
+            key_vault_url=self.key_vault_url,
+            refresh_after=self.key_vault_refresh,
+            overlap=self.key_vault_overlap,
+            clock=clock,
+        )
 
 
 def environment(directory: Path | None = None) -> Mapping[str, str]:
@@ -179,13 +197,13 @@ def _comma_separated(text: str) -> tuple[str, ...]:
 
 def age(text: str) -> timedelta:
     """``90m``, ``12h`` or ``7d``. Raises ValueError."""
-    match = re.fullmatch(r"(\d{1,5})([mhd])", text)
+    match = re.fullmatch(r"(\d{1,5})([smhd])", text)
     if match is None:
         raise ValueError(f"is {text!r}; write an age such as 90m, 12h or 7d.")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 _CONVERTERS: Mapping[str, Callable[[str], object]] = {
     "bool": _yes_or_no,
@@ -216,15 +234,24 @@ def _register_secrets(settings: Settings) -> None:
         if each.repr or value is None:
             continue
         for secret in [value] if isinstance(value, str) else value:
-            register_secret(secret)
+            if not references(secret):
+                register_secret(secret)
+
+
+def check_stripe_mode(key: str, *, live: bool) -> Iterator[str]:
+    """What is wrong with using ``key`` in this mode: nothing, or one sentence."""
+    live_key = key.startswith(_LIVE_KEYS)
+    if live_key and not live:
+        yield "STRIPE_SECRET_KEY is a live key: real money moves. Use a test key, or set STRIPE_LIVE=yes to mean it."
+    if live and not live_key:
+        yield "STRIPE_LIVE=yes needs a live key in STRIPE_SECRET_KEY. Set one, or remove STRIPE_LIVE."
 
 
 def _check_stripe(settings: Settings) -> Iterator[str]:
-    live_key = (settings.stripe_secret_key or "").startswith(_LIVE_KEYS)
-    if live_key and not settings.stripe_live:
-        yield "STRIPE_SECRET_KEY is a live key: real money moves. Use a test key, or set STRIPE_LIVE=yes to mean it."
-    if settings.stripe_live and not live_key:
-        yield "STRIPE_LIVE=yes needs a live key in STRIPE_SECRET_KEY. Set one, or remove STRIPE_LIVE."
+    key = settings.stripe_secret_key or ""
+    # What a reference stands for is checked when it is looked up.
+    if not references(key):
+        yield from check_stripe_mode(key, live=settings.stripe_live)
 
 
 def _check_dataverse(settings: Settings) -> Iterator[str]:

@@ -36,6 +36,8 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         "SERVICEBUS_NAMESPACE": "",
         "RECONCILE_SINCE": "12h",
         "RECONCILE_FIX": "no",
+        "KEY_VAULT_REFRESH": "30s",
+        "KEY_VAULT_OVERLAP": "2d",
     }
     environ = {each.name.upper(): f"https://{each.name}.example" for each in fields(Settings)} | texts
     settings = Settings.load(environ)

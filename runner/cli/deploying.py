@@ -57,23 +57,22 @@ def deployment(file: Path | None) -> Iterator[Deployment]:
     Raises:
       SettingsError, RegistrationError: either cannot be used.
     """
-    from azure_bridge.secrets import Secrets
     from runner.connection import connect
     from runner.registrations.load import load
-    from runner.settings import Settings, environment
+    from runner.settings import Settings
 
     settings = Settings.load()
     file = file or settings.runner_registrations
     registrations = load(file)
     with connect(settings) as client:
-        secrets = Secrets.from_environment(environment(), key_vault_url=settings.key_vault_url)
-        yield Deployment(file, registrations, client, _site(settings), secrets)
+        secrets = settings.secrets()
+        yield Deployment(file, registrations, client, _site(settings, secrets), secrets)
 
 
-def _site(settings: Settings) -> Site:
+def _site(settings: Settings, secrets: Secrets) -> Site:
     from runner.registrations.deploy.endpoints import Site
 
-    key = settings.dataverse_webhook_key[0] if settings.dataverse_webhook_key else None
+    key = secrets.resolve(settings.dataverse_webhook_key[0]) if settings.dataverse_webhook_key else None
     return Site(settings.runner_public_url, key, settings.dataverse_url or "")
 
 

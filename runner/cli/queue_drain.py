@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from azure_bridge.processor import PaymentProcessor
-from azure_bridge.secrets import Secrets
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
 from runner.connection import connect
@@ -15,7 +14,7 @@ from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
 from runner.emulator.webapi import WebApi
 from runner.registrations.load import load
-from runner.settings import Settings, environment
+from runner.settings import Settings
 from runner.simulation.environment import CRM_FILE, EMBEDDED_URL
 
 
@@ -27,7 +26,7 @@ def payment_processor(settings: Settings, registrations: Path | None) -> Iterato
       RegistrationError, SecretError, SettingsError, ValueError: what it needs is missing or wrong.
     """
     configured = load(registrations or settings.runner_registrations)
-    bridge = configured.to_bridge_configuration(Secrets.from_environment(environment()), livemode=settings.stripe_live)
+    bridge = configured.to_bridge_configuration(settings.secrets(), livemode=settings.stripe_live)
     with _crm(settings) as client:
         yield PaymentProcessor(client, bridge)
 

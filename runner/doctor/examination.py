@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from azure_bridge.clock import SystemClock
-from azure_bridge.secrets import SecretError, Secrets
+from azure_bridge.secrets import SecretError
 from runner.connection import connect, sign_in
 from runner.doctor import dataverse, queues, stripe_account
 from runner.doctor.diagnosis import Diagnosis, Health, failed, ok, skipped
 from runner.registrations.deploy.endpoints import Site
 from runner.registrations.load import RegistrationError, UnreadableRegistrationsError, load
 from runner.service.stripe_access import stripe_access
-from runner.settings import Settings, SettingsError, environment
+from runner.settings import Settings, SettingsError
 from runner.tracing.recorder import Silence
 
 if TYPE_CHECKING:
@@ -62,17 +62,21 @@ def _dataverse(settings: Settings, registrations: Registrations | None) -> Itera
         if signed_in.health is not Health.OK or registrations is None:
             return
         yield from dataverse.tables(client, registrations)
-        key = next(iter(settings.dataverse_webhook_key), None)
-        site = Site(settings.runner_public_url, key, settings.dataverse_url)
-        secrets = Secrets.from_environment(environment(), key_vault_url=settings.key_vault_url)
+        secrets = settings.secrets()
         try:
+            key = secrets.resolve(next(iter(settings.dataverse_webhook_key), None))
+            site = Site(settings.runner_public_url, key, settings.dataverse_url)
             yield dataverse.drift(client, registrations, site, secrets)
         except SecretError as error:
             yield failed(dataverse.REGISTRATIONS, str(error), "Set it, or correct the reference.")
 
 
 def _stripe(settings: Settings, registrations: Registrations | None) -> Iterator[Diagnosis]:
-    access = stripe_access(settings, SystemClock(), Silence())
+    try:
+        access = stripe_access(settings, settings.secrets(), SystemClock(), Silence())
+    except (SecretError, SettingsError) as error:
+        yield failed(stripe_account.KEY, str(error), "Set it, or correct the reference.")
+        return
     if access.simulator is not None:
         yield skipped(stripe_account.KEY, "STRIPE_SECRET_KEY is not set: Stripe is the in-process simulator")
         return
@@ -80,4 +84,4 @@ def _stripe(settings: Settings, registrations: Registrations | None) -> Iterator
     yield key
     if key.health is Health.OK and registrations is not None and registrations.bridge is not None:
         url, events = settings.runner_public_url, registrations.bridge.events
-        yield from stripe_account.webhook(access.client, url, STRIPE_HOOK, events, access.webhook_secrets)
+        yield from stripe_account.webhook(access.client, url, STRIPE_HOOK, events, access.webhook_secrets())

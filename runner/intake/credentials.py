@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl
 
+from azure_bridge.secrets import Secrets, SecretSourceError
+
 if TYPE_CHECKING:
-    from azure_bridge.secrets import Secrets
     from runner.registrations.model import Registrations
 
 #: The query parameter of Dataverse's WebhookKey.
@@ -22,7 +24,7 @@ _KEY_PARAMETER = "code"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The values a request must carry, all of them, in one ``place``."""
+    """The values a request must carry, all of them, in one ``place``; each may be a reference to a secret."""
 
     place: Literal["header", "query"]
     values: Mapping[str, str] = field(repr=False)
@@ -31,17 +33,27 @@ class Credential:
     def key(cls, value: str) -> Credential:
         return cls("query", {_KEY_PARAMETER: value})
 
-    def is_shown(self, given: Mapping[str, str]) -> bool:
+    def is_shown(self, given: Mapping[str, str], secrets: Secrets) -> bool:
         """Every value is compared, in constant time, so that the answer's time tells nothing of them."""
-        shown = [_same(given.get(name, ""), value) for name, value in self.values.items()]
+        shown = [
+            True in [_same(given.get(name, ""), value) for value in secrets.accepted(text)]
+            for name, text in self.values.items()
+        ]
         return bool(shown) and all(shown)
 
 
 class Credentials:
-    """What Dataverse may show; several count, so that keys can be changed without a gap."""
+    """What Dataverse may show; several count, so that keys can be changed without a gap, and rotated without a restart.
 
-    def __init__(self, credentials: Iterable[Credential]) -> None:
+    Raises:
+      SecretError: a reference cannot be resolved.
+    """
+
+    def __init__(self, credentials: Iterable[Credential], secrets: Secrets) -> None:
         self._credentials = tuple(credentials)
+        self._secrets = secrets
+        for text in self._texts():
+            secrets.accepted(text)
 
     @classmethod
     def of(cls, keys: Iterable[str], registrations: Registrations, secrets: Secrets) -> Credentials:
@@ -50,7 +62,7 @@ class Credentials:
         Raises:
           SecretError: a reference of an endpoint cannot be resolved.
         """
-        return cls([*map(Credential.key, keys), *_registered(registrations, secrets)])
+        return cls([*map(Credential.key, keys), *_registered(registrations)], secrets)
 
     def __bool__(self) -> bool:
         return bool(self._credentials)
@@ -59,20 +71,29 @@ class Credentials:
         """Whether a request shows one of them. ``headers`` have lower-case names."""
         places = {"header": headers, "query": dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))}
         # A list: every credential is compared, whichever is the right one.
-        return True in [credential.is_shown(places[credential.place]) for credential in self._credentials]
+        return True in [each.is_shown(places[each.place], self._secrets) for each in self._credentials]
+
+    def renew(self) -> None:
+        """Have secrets that were rotated meanwhile looked up. May wait for the vault."""
+        for text in self._texts():
+            with suppress(SecretSourceError):
+                self._secrets.renew(text)
+
+    def _texts(self) -> list[str]:
+        return [text for each in self._credentials for text in each.values.values()]
 
 
-def _registered(registrations: Registrations, secrets: Secrets) -> Iterable[Credential]:
+def _registered(registrations: Registrations) -> Iterable[Credential]:
     for endpoint in registrations.endpoints.values():
         if endpoint.type != "webhook":
             continue
         auth = endpoint.auth
         if auth.type == "webhook-key":
-            yield Credential.key(secrets.resolve(auth.value))
+            yield Credential.key(auth.value)
         elif auth.type == "http-header":
-            yield Credential("header", {name.lower(): value for name, value in secrets.resolve(auth.values).items()})
+            yield Credential("header", {name.lower(): value for name, value in auth.values.items()})
         else:
-            yield Credential("query", secrets.resolve(auth.values))
+            yield Credential("query", auth.values)
 
 
 def _same(given: str, expected: str) -> bool:

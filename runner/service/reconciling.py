@@ -11,10 +11,9 @@ from azure_bridge.reconcile import Reconciliation
 from azure_bridge.reconcile_cursor import Cursor, load
 from azure_bridge.reconcile_fix import Fixer
 from azure_bridge.reconcile_run import Progress, run
-from azure_bridge.secrets import Secrets
 from azure_bridge.tables import BridgeConfiguration
 from runner.service.wiring import Service, made_directory
-from runner.settings import Settings, SettingsError, environment
+from runner.settings import Settings, SettingsError
 
 CURSOR_FILE = "reconcile.json"
 
@@ -46,8 +45,7 @@ def reconciling(request: Request, settings: Settings, service: Service) -> tuple
 
 def _bridge(settings: Settings, service: Service) -> BridgeConfiguration:
     """The bridge's configuration, of this organization alone: others may share the Stripe account."""
-    secrets = Secrets.from_environment(environment())
-    bridge = service.registrations.to_bridge_configuration(secrets, livemode=settings.stripe_live)
+    bridge = service.registrations.to_bridge_configuration(settings.secrets(), livemode=settings.stripe_live)
     if bridge.organization_id is not None:
         return bridge
     return replace(bridge, organization_id=service.around.client.who_am_i().organization_id)

@@ -8,6 +8,8 @@ from pathlib import Path
 import stripe
 
 from azure_bridge.clock import Clock
+from azure_bridge.secrets import LiveSecrets, Secrets
+from runner.service.stripe_key import CurrentKeyClient, StripeKey
 from runner.settings import Settings
 from runner.stripe_simulator import WEBHOOK_SECRET, StripeSimulator
 from runner.tracing.model import TraceSink
@@ -24,7 +26,7 @@ class StripeAccess:
 
     title: str
     client: stripe.StripeClient
-    webhook_secrets: tuple[str, ...]
+    webhook_secrets: LiveSecrets
     simulator: StripeSimulator | None = None
 
     def close(self) -> None:
@@ -32,22 +34,27 @@ class StripeAccess:
             self.simulator.close()
 
 
-def stripe_access(settings: Settings, clock: Clock, sink: TraceSink, *, file: Path | None = None) -> StripeAccess:
+def stripe_access(
+    settings: Settings, secrets: Secrets, clock: Clock, sink: TraceSink, *, file: Path | None = None
+) -> StripeAccess:
     """Access as ``STRIPE_SECRET_KEY`` and ``STRIPE_API_BASE`` say; the simulator, kept in ``file``, without both.
 
     Raises:
       AccountFileError: the file cannot be used, or another process uses it.
+      SecretError, SettingsError: what a setting refers to cannot be looked up, or is of the other mode.
     """
     if not settings.stripe_secret_key and not settings.stripe_api_base:
-        secrets = settings.stripe_webhook_secret or (WEBHOOK_SECRET,)
-        simulator = StripeSimulator(clock=clock, webhook_secret=secrets[0], file=file)
+        signing = LiveSecrets(settings.stripe_webhook_secret or (WEBHOOK_SECRET,), secrets)
+        simulator = StripeSimulator(clock=clock, webhook_secret=signing()[0], file=file)
         client = _client(simulator.api_key, simulator.http_client(), None, clock, sink)
-        return StripeAccess("in-process simulator", client, secrets, simulator)
-    transport = stripe.RequestsClient(timeout=_TIMEOUT)
-    key = settings.stripe_secret_key or "sk_test_local"
-    client = _client(key, transport, settings.stripe_api_base, clock, sink)
+        return StripeAccess("in-process simulator", client, signing, simulator)
+    key = StripeKey(settings.stripe_secret_key or "sk_test_local", settings.stripe_live, secrets)
+    client = _client(key(), CurrentKeyClient(key, timeout=_TIMEOUT), settings.stripe_api_base, clock, sink)
     mode = "live mode" if settings.stripe_live else "test mode"
-    return StripeAccess(settings.stripe_api_base or f"Stripe in {mode}", client, settings.stripe_webhook_secret)
+    signing = LiveSecrets(settings.stripe_webhook_secret, secrets)
+    # So that what cannot be looked up is told at the start.
+    signing()
+    return StripeAccess(settings.stripe_api_base or f"Stripe in {mode}", client, signing)
 
 
 def _client(

@@ -36,7 +36,7 @@ from runner.intake.webhook import WebhookIntake
 from runner.registrations.load import load
 from runner.registrations.model import Registrations
 from runner.service.stripe_access import StripeAccess, stripe_access
-from runner.settings import Settings, SettingsError, environment
+from runner.settings import Settings, SettingsError
 from runner.tracing.bridge import TracingObserver
 from runner.tracing.model import TraceSink
 
@@ -76,11 +76,12 @@ def opened(
       QueueUnavailableError: the embedded queue's file cannot be used.
     """
     clock = clock or SystemClock()
-    registrations, secrets = load(settings.runner_registrations), Secrets.from_environment(environment())
+    registrations, secrets = load(settings.runner_registrations), settings.secrets(clock)
     directory = StepDirectory.of(registrations, secrets)
     is_embedded = settings.dataverse_url is None
     # Rows and their intents are kept together, or the one would name what the other has forgotten.
-    access = stripe_access(settings, clock, sink, file=made_directory(settings) / STRIPE_FILE if is_embedded else None)
+    file = made_directory(settings) / STRIPE_FILE if is_embedded else None
+    access = stripe_access(settings, secrets, clock, sink, file=file)
     services: dict[type, Any] = {stripe.StripeClient: access.client}
     with ExitStack() as closing:
         closing.callback(access.close)
@@ -126,7 +127,8 @@ def _bridge(settings: Settings, registrations: Registrations, secrets: Secrets) 
 def _receiver(
     bridge: BridgeConfiguration, access: StripeAccess, observer: TracingObserver, clock: Clock
 ) -> StripeReceiver:
-    return StripeReceiver(bridge, lambda: access.webhook_secrets, clock=clock, observer=observer)
+    signing = access.webhook_secrets
+    return StripeReceiver(bridge, signing, clock=clock, observer=observer, renew_secrets=signing.renew)
 
 
 def _queue(settings: Settings, name: str, clock: Clock, closing: ExitStack) -> MessageQueue:

@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -28,6 +29,8 @@ _STORING = 64
 _ANSWERING = 16
 #: Requests accepted at the same time; the next one is sent away.
 _AT_ONCE = 512
+
+_Result = TypeVar("_Result")
 
 _SIZE_EXCEEDED = "x-ms-dynamics-msg-size-exceeded"
 _BUSY = Reply(503, "Too many requests at once. Try again in a moment.")
@@ -68,7 +71,7 @@ class Hook(ABC):
     @abstractmethod
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply: ...
 
-    async def _in_thread(self, threads: ThreadPoolExecutor, work: Callable[[], Reply]) -> Reply:
+    async def _in_thread(self, threads: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def close(self) -> None:
@@ -91,6 +94,8 @@ class DataverseHook(Hook):
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             return refusal
+        if not await self._is_admitted(headers, scope["query_string"]):
+            return Reply(401, "The request shows none of the configured keys.")
         body = await read_body(receive, headers, self.max_body)
         notice = self._intake.read(body, size_exceeded=_SIZE_EXCEEDED in headers)
         if isinstance(notice, Reply):
@@ -102,11 +107,16 @@ class DataverseHook(Hook):
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Reply | None:
         if not self._credentials and not is_local(client_of(scope), headers):
             return Reply(401, "No key is configured, so only this machine is let in. Set DATAVERSE_WEBHOOK_KEY.")
-        if self._credentials and not self._credentials.admit(headers, scope["query_string"]):
-            return Reply(401, "The request shows none of the configured keys.")
         if "json" not in headers.get("content-type", "application/json").lower():
             return Reply(415, "A notification is JSON: Content-Type: application/json.")
         return None
+
+    async def _is_admitted(self, headers: Mapping[str, str], query: bytes) -> bool:
+        """Also with a key that was rotated a moment ago."""
+        if not self._credentials or self._credentials.admit(headers, query):
+            return True
+        await self._in_thread(self._storing, self._credentials.renew)
+        return self._credentials.admit(headers, query)
 
     def close(self) -> None:
         super().close()
@@ -126,7 +136,10 @@ class StripeHook(Hook):
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
         body = await read_body(receive, headers, self.max_body)
-        reading = self._webhook.read(body, headers.get("stripe-signature"))
+        signature = headers.get("stripe-signature")
+        reading = self._webhook.read(body, signature)
+        if self._webhook.is_doubtful(reading):
+            reading = await self._in_thread(self._storing, lambda: self._webhook.read_again(body, signature))
         if isinstance(reading, Reply):
             return reading
         return await self._in_thread(self._storing, lambda: self._webhook.store(reading))

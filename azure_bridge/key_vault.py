@@ -1,0 +1,184 @@
+"""``${keyvault:NAME}``: secrets of an Azure Key Vault, remembered, and rotated without a gap.
+
+Everybody learns of a new version within ``refresh_after``, or as soon as somebody shows a value that is not known. The
+version before it counts until ``overlap`` after the new one was made, by the vault's own times: so all processes agree,
+and one that has just started accepts what the others do. Disabling an old version in the vault ends it sooner.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from azure_bridge.clock import Clock, SystemClock
+from azure_bridge.secrets import OVERLAP, REFRESH_AFTER, SecretSourceError
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets import SecretClient
+
+#: Somebody may show one wrong value after another; the vault is not asked about each.
+ASK_AGAIN_AFTER = timedelta(seconds=10)
+#: Seconds to connect, and to wait for an answer.
+_TIMEOUTS = (3, 10)
+_NAME = re.compile(r"[0-9A-Za-z-]{1,127}\Z")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A value, and when it stops to count (None: when another is current)."""
+
+    value: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the vault said, the current version first, and when it was asked last."""
+
+    versions: tuple[_Version, ...]
+    asked_at: datetime
+
+
+class KeyVaultSecrets:
+    """The secrets of one vault. Threads may share it.
+
+    Only the first look at a secret waits for the vault. Later ones are answered with what is known, while a thread
+    asks for news; when the vault does not answer, what is known goes on being used.
+
+    Args:
+      refresh_after: how old what is known may become before the vault is asked again.
+      overlap: how long a version counts after the next one was made. Zero: not at all.
+
+    Source: https://learn.microsoft.com/azure/key-vault/secrets/quick-create-python
+    """
+
+    def __init__(
+        self,
+        vault_url: str | None,
+        *,
+        clock: Clock | None = None,
+        refresh_after: timedelta = REFRESH_AFTER,
+        overlap: timedelta = OVERLAP,
+        client: Callable[[str], SecretClient] | None = None,
+    ) -> None:
+        self._vault_url = vault_url
+        self._clock = clock or SystemClock()
+        self._refresh_after = refresh_after
+        self._overlap = overlap
+        self._make_client = client or _secret_client
+        self._client: SecretClient | None = None
+        self._known: dict[str, _Known] = {}
+        self._asking = threading.Lock()
+        self._renewing: set[str] = set()
+
+    def get(self, name: str) -> str | None:
+        """The current version; None when the vault has no such secret. Raises SecretSourceError."""
+        return next(iter(self.accepted(name)), None)
+
+    def accepted(self, name: str) -> Sequence[str]:
+        """The current version, and those before it that still count. Raises SecretSourceError."""
+        known, now = self._look_up(name), self._clock.now()
+        return [each.value for each in known.versions if each.until is None or now < each.until]
+
+    def renew(self, name: str) -> None:
+        """Ask the vault now, unless it was asked a moment ago. Whoever waits for the same answer shares it."""
+        with self._asking:
+            known = self._known.get(name)
+            if known is None or self._clock.now() - known.asked_at >= ASK_AGAIN_AFTER:
+                self._ask(name, known)
+
+    def how_to_set(self, name: str) -> str:
+        return f"Add it with: az keyvault secret set --vault-name <vault> --name {name} --value ..."
+
+    def _look_up(self, name: str) -> _Known:
+        known = self._known.get(name)
+        # What is not there yet is asked for again: somebody is about to add it.
+        if known is None or not known.versions:
+            with self._asking:
+                return self._ask(name, None)
+        if self._clock.now() - known.asked_at >= self._refresh_after and name not in self._renewing:
+            self._renewing.add(name)
+            threading.Thread(target=self._renew_quietly, args=(name,), name="key vault", daemon=True).start()
+        return known
+
+    def _renew_quietly(self, name: str) -> None:
+        try:
+            self.renew(name)
+        except SecretSourceError as error:
+            _log.warning("%s", error)
+        finally:
+            self._renewing.discard(name)
+
+    def _ask(self, name: str, known: _Known | None) -> _Known:
+        client = self._connect(name)
+        from azure.core.exceptions import AzureError
+
+        now = self._clock.now()
+        try:
+            fresh = _Known(tuple(_versions(client, name, self._overlap, now)), now)
+        except AzureError as error:
+            if known is None:
+                raise SecretSourceError(
+                    f"${{keyvault:{name}}}: {self._vault_url} did not give the secret ({type(error).__name__}). "
+                    "Check KEY_VAULT_URL and that this identity has the role Key Vault Secrets User."
+                ) from error
+            _log.warning("%s did not say whether the secret %s was rotated: %s", self._vault_url, name, type(error))
+            fresh = replace(known, asked_at=now)
+        self._known[name] = fresh
+        return fresh
+
+    def _connect(self, name: str) -> SecretClient:
+        if not self._vault_url:
+            raise SecretSourceError(
+                f"${{keyvault:{name}}} needs a key vault, and KEY_VAULT_URL is not set. "
+                "Set it to the vault's address, such as https://contoso.vault.azure.net."
+            )
+        if not _NAME.match(name):
+            raise SecretSourceError(
+                f"${{keyvault:{name}}}: a Key Vault secret's name has letters, digits and hyphens only. "
+                f"Did you mean ${{keyvault:{re.sub('[^0-9A-Za-z]+', '-', name)}}}?"
+            )
+        if self._client is None:
+            self._client = self._make_client(self._vault_url)
+        return self._client
+
+
+def _versions(client: SecretClient, name: str, overlap: timedelta, now: datetime) -> Iterator[_Version]:
+    """The current version, then the earlier ones that still count, the latest first. Empty when there is no secret."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        current = client.get_secret(name)
+    except ResourceNotFoundError:
+        return
+    yield _Version(current.value or "")
+    if not overlap:
+        return
+    versions = [(each.created_on, each) for each in client.list_properties_of_secret_versions(name) if each.created_on]
+    # Times are whole seconds: of two versions of one second, the current one is the newer.
+    versions.sort(key=lambda made: (made[1].version == current.properties.version, made[0]), reverse=True)
+    for (replaced_at, _), (_, older) in pairwise(versions):
+        if older.enabled and now < replaced_at + overlap:
+            yield _Version(client.get_secret(name, older.version).value or "", replaced_at + overlap)
+
+
+def _secret_client(vault_url: str) -> SecretClient:
+    try:
+        from azure.identity import DefaultAzureCredential
+        from azure.keyvault.secrets import SecretClient
+    except ImportError as error:
+        raise SecretSourceError(
+            "${keyvault:...} needs Azure's libraries. Install them with: pip install 'dataverse-plugin-runner[azure]'"
+        ) from error
+    connect, read = _TIMEOUTS
+    return SecretClient(
+        vault_url=vault_url, credential=DefaultAzureCredential(), connection_timeout=connect, read_timeout=read
+    )
