@@ -201,7 +201,7 @@ class Emulator:
     @property
     def custom_apis(self) -> Mapping[str, CustomApi]:
         """What is registered now, by name."""
-        return self._engine.custom_apis
+        return self._engine.custom_apis.by_name
 
     def register_from(self, registrations: Registrations, secrets: Secrets | None = None) -> None:
         """Register the steps and custom APIs of a registrations file.

@@ -15,6 +15,7 @@ from dataverse_client.types import Entity, EntityReference, OrganizationRequest,
 from runner.emulator.call import Bypass, Call
 from runner.emulator.committed_reads import CommittedReads
 from runner.emulator.custom_api import CustomApi
+from runner.emulator.custom_api_tables import CustomApis
 from runner.emulator.customizations import Customizations
 from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist, SqlTimeout
 from runner.emulator.job_queue import JobQueue
@@ -78,7 +79,8 @@ class Engine:
         self.steps.reconcile()
         self.users = Users(store, self.records)
         self.messages: dict[str, tuple[str, Handler]] = dict(MESSAGES)
-        self.custom_apis: dict[str, CustomApi] = {}
+        self.custom_apis = CustomApis(store)
+        self.custom_apis.follow()
         self.pipe = Pipeline(self, self.steps, sink).run
         self.jobs = JobQueue()
         self.trace_log = TraceLog(store, self.records)
@@ -170,16 +172,20 @@ class Engine:
         Raises:
           NotSupported: there is no such message.
         """
-        try:
-            _, handler = self.messages[message.lower()]
-        except KeyError:
-            raise NotSupported(
-                f"The message {message!r} is not known here. Register a custom API of that name, or send another."
-            ) from None
+        known = self.messages.get(message.lower())
+        handler = known[1] if known else self._declared(message)
         return handler(self, call.with_options(parameters), dict(parameters))
 
+    def _declared(self, message: str) -> Handler:
+        api = self.custom_apis.find(message)
+        if api is None:
+            raise NotSupported(
+                f"The message {message!r} is not known here. Register a custom API of that name, or send another."
+            )
+        return api.handle
+
     def register_api(self, api: CustomApi) -> None:
-        self.custom_apis[api.name] = api
+        self.custom_apis.add(api)
         self.messages[api.name.lower()] = (api.name, api.handle)
         self.steps.message(api.name)
         step = api.step()
@@ -241,6 +247,7 @@ class Engine:
     # --- after the transaction -----------------------------------------------------------------------------
 
     def _settle(self, transaction: Transaction) -> None:
+        self.custom_apis.follow()
         if transaction.jobs:
             self.jobs.put(transaction.jobs)
         if len(self.trace_log.waiting) >= _TRACES_HELD_BACK:

@@ -22,6 +22,10 @@ KEPT_TABLES = frozenset(
         "sdkmessageprocessingstepimage",
         "sdkmessageprocessingstepsecureconfig",
         "serviceendpoint",
+        # What can be called (runner.emulator.custom_api_tables).
+        "customapi",
+        "customapirequestparameter",
+        "customapiresponseproperty",
     }
 )
 

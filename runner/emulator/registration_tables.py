@@ -24,6 +24,7 @@ from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.step_reader import StepReader
 from runner.emulator.step_rows import (
     CHECKED,
+    CUSTOM_API,
     ENDPOINT,
     IMAGE,
     SECURE_CONFIG,
@@ -216,8 +217,17 @@ class RegisteredSteps:
         self._secrets.keep(id, taken)
         if target.logical_name == ENDPOINT:
             self._reader.endpoint(id)
+        if target.logical_name == CUSTOM_API:
+            self._have_message(EntityReference(CUSTOM_API, id))
         for step in self._reader.steps_of(EntityReference(target.logical_name, id)):
             self._reader.step(step, self._given.get(step))
+
+    def _have_message(self, api: EntityReference) -> None:
+        """Steps may listen to a custom API from the moment it is declared."""
+        row = self._records.retrieve(api, formatted=False)
+        self._messages.message(row["uniquename"])
+        if row.get("boundentitylogicalname"):
+            self._messages.filter(row["uniquename"], row["boundentitylogicalname"])
 
     def _exists(self, reference: EntityReference) -> bool:
         return self._records.resolve_key(reference) is not None

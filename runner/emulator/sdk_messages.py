@@ -44,6 +44,9 @@ _CLOSED_TABLES = frozenset(
         "sdkmessageprocessingstepimage",
         "sdkmessageprocessingstepsecureconfig",
         "serviceendpoint",
+        "customapi",
+        "customapirequestparameter",
+        "customapiresponseproperty",
     }
 )
 

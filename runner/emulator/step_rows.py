@@ -22,9 +22,10 @@ STEP = "sdkmessageprocessingstep"
 IMAGE = "sdkmessageprocessingstepimage"
 ENDPOINT = "serviceendpoint"
 SECURE_CONFIG = "sdkmessageprocessingstepsecureconfig"
+CUSTOM_API = "customapi"
 
 #: Tables whose rows must describe something that can run.
-CHECKED = frozenset({STEP, IMAGE, ENDPOINT})
+CHECKED = frozenset({STEP, IMAGE, ENDPOINT, CUSTOM_API})
 
 STAGE_NOT_ALLOWED = 0x80044184
 STEP_NOT_ALLOWED = 0x80044187

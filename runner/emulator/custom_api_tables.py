@@ -1,0 +1,54 @@
+"""The custom APIs there are: those given with their plug-ins, and those that rows of ``customapi`` declare.
+
+A row's API has no main operation, which only a .NET plug-in could be: it is an event, and steps listen to it.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/customapi-tables
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.emulator.custom_api import CustomApi, ParameterType, RequestParameter
+from runner.emulator.store import Store
+
+_APIS = "SELECT customapiid, uniquename, boundentitylogicalname, isfunction FROM customapi ORDER BY versionnumber"
+_PARAMETERS = "SELECT uniquename, type, isoptional FROM customapirequestparameter WHERE customapiid = ?"
+_PROPERTIES = "SELECT uniquename, type FROM customapiresponseproperty WHERE customapiid = ?"
+
+_TYPES = {kind.number: kind for kind in ParameterType}
+
+
+class CustomApis:
+    """``by_name`` is what can be called. Rows count once they are committed and :meth:`follow` was called."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._given: dict[str, CustomApi] = {}
+        self._generation = -1
+        self.by_name: dict[str, CustomApi] = {}
+
+    def add(self, api: CustomApi) -> None:
+        """One with its plug-in; it takes the place of a row's of that name."""
+        self._given[api.name] = api
+        self.by_name = {**self.by_name, api.name: api}
+
+    def follow(self) -> None:
+        if self._generation != self._store.generation:
+            self._generation = self._store.generation
+            self.by_name = {**{api.name: api for api in self._declared()}, **self._given}
+
+    def find(self, message: str) -> CustomApi | None:
+        """However its name is capitalized."""
+        return next((api for name, api in self.by_name.items() if name.lower() == message.lower()), None)
+
+    def _declared(self) -> Iterator[CustomApi]:
+        for id, name, entity, is_function in self._store.execute(_APIS).fetchall():
+            parameters, properties = self._store.execute(_PARAMETERS, (id,)), self._store.execute(_PROPERTIES, (id,))
+            yield CustomApi(
+                name=name,
+                entity=entity,
+                request_parameters={key: RequestParameter(_TYPES[kind], bool(opt)) for key, kind, opt in parameters},
+                response_properties={key: _TYPES[kind] for key, kind in properties},
+                is_function=bool(is_function),
+            )
