@@ -47,7 +47,7 @@ resource runnerIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-0
   location: location
 }
 
-// What Azure does around it: pull the image, count messages, read the settings' secrets. The runner's code cannot be it.
+// What Azure does around it: pull the image, count messages. The runner's code cannot be it.
 resource platformIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: '${prefix}-platform'
   location: location
@@ -89,28 +89,25 @@ module vault 'modules/vault.bicep' = {
   params: {
     name: '${prefix}-${take(suffix, 12)}-kv'
     location: location
-    readerPrincipalIds: [runnerIdentity.properties.principalId, platformIdentity.properties.principalId]
+    readerPrincipalId: runnerIdentity.properties.principalId
     logsId: logs.id
   }
 }
 
-// The settings of docs/settings.md that both hosts share.
+// The settings of docs/settings.md that both hosts share. Secrets are references, which the runner looks up in the vault
+// itself, so that a rotated one needs no restart. Whoever deploys puts the values there; none passes through here.
 var settings = {
   AZURE_AUTHORITY_HOST: environment().authentication.loginEndpoint
   AZURE_CLIENT_ID: runnerIdentity.properties.clientId
   DATAVERSE_AUTH: 'managed-identity'
   DATAVERSE_EVENTS_QUEUE: dataverseEventsQueue
   DATAVERSE_URL: dataverseUrl
+  DATAVERSE_WEBHOOK_KEY: '\${keyvault:dataverse-webhook-key}'
   KEY_VAULT_URL: vault.outputs.url
   PAYMENT_EVENTS_QUEUE: paymentEventsQueue
   STRIPE_LIVE: stripeLive ? 'yes' : 'no'
-}
-
-// Setting -> name of the secret in the vault. Whoever deploys puts the values there; none passes through here.
-var secretSettings = {
-  DATAVERSE_WEBHOOK_KEY: 'dataverse-webhook-key'
-  STRIPE_SECRET_KEY: 'stripe-secret-key'
-  STRIPE_WEBHOOK_SECRET: 'stripe-webhook-secret'
+  STRIPE_SECRET_KEY: '\${keyvault:stripe-secret-key}'
+  STRIPE_WEBHOOK_SECRET: '\${keyvault:stripe-webhook-secret}'
 }
 
 module containers 'modules/containers.bicep' = if (inContainers) {
@@ -126,7 +123,6 @@ module containers 'modules/containers.bicep' = if (inContainers) {
     serviceBusName: messaging.outputs.name
     serviceBusHost: messaging.outputs.host
     settings: settings
-    secretSettings: secretSettings
     logsId: logs.id
   }
 }
@@ -141,7 +137,6 @@ module functions 'modules/functions.bicep' = if (!inContainers) {
     runnerIdentityName: runnerIdentity.name
     serviceBusHost: messaging.outputs.host
     settings: settings
-    secretSettings: secretSettings
     insightsName: insights.name
   }
 }

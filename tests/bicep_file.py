@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-_TEXT = re.compile(r"'(?:\$\{[^{}]*\}|[^'$]|\$(?!\{))*'")
+_TEXT = re.compile(r"'(?:\\.|\$\{[^{}]*\}|[^'$]|\$(?!\{))*'")
 _DECLARATION = re.compile(r"^ *(param|var|resource|module|output) (\w+)", re.MULTILINE)
 _LOCAL = re.compile(r"\bfor (\w+) in\b|(\w+) =>")
 #: A word that is no key of an object; what a loop goes over has a colon after it, too.
 _NAME = re.compile(r"(?<=\bin )\w+|(?<![\w.@])[A-Za-z_]\w*\b(?!:)")
-_INTERPOLATION = re.compile(r"\$\{([^{}]*)\}")
+_INTERPOLATION = re.compile(r"(?<!\\)\$\{([^{}]*)\}")
 _WORDS = {
     *("targetScope", "param", "var", "resource", "module", "output", "existing", "if", "for", "in", "using"),
     *("string", "int", "bool", "object", "array", "true", "false", "null"),

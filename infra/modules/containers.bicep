@@ -9,7 +9,6 @@ param platformIdentityName string
 param serviceBusName string
 param serviceBusHost string
 param settings object
-param secretSettings object
 param logsId string
 
 @description('When to compare Stripe with CRM, in UTC.')
@@ -71,21 +70,9 @@ var identitySettings = [{ identity: platformIdentity.id, lifecycle: 'None' }]
 
 var registries = [{ server: registry.properties.loginServer, identity: platformIdentity.id }]
 
-// Without a version in the address, a rotated secret arrives within half an hour.
-var secrets = [
-  for secret in items(secretSettings): {
-    name: secret.value
-    keyVaultUrl: '${settings.KEY_VAULT_URL}secrets/${secret.value}'
-    identity: platformIdentity.id
-  }
-]
+var own = { SERVICEBUS_NAMESPACE: serviceBusHost, RUNNER_PUBLIC_URL: publicUrl }
 
-var plain = union(settings, { SERVICEBUS_NAMESPACE: serviceBusHost, RUNNER_PUBLIC_URL: publicUrl })
-
-var env = concat(
-  map(items(plain), each => { name: each.key, value: each.value }),
-  map(items(secretSettings), each => { name: each.key, secretRef: each.value })
-)
+var env = map(items(union(settings, own)), each => { name: each.key, value: each.value })
 
 var fullImage = '${registry.properties.loginServer}/${image}'
 
@@ -99,7 +86,6 @@ resource receiver 'Microsoft.App/containerApps@2025-01-01' = if (withApp) {
       activeRevisionsMode: 'Single'
       identitySettings: identitySettings
       registries: registries
-      secrets: secrets
       ingress: {
         external: true
         targetPort: 8080
@@ -142,7 +128,6 @@ resource worker 'Microsoft.App/containerApps@2025-01-01' = if (withApp) {
       activeRevisionsMode: 'Single'
       identitySettings: identitySettings
       registries: registries
-      secrets: secrets
     }
     template: {
       containers: [
@@ -192,7 +177,6 @@ resource reconcile 'Microsoft.App/jobs@2025-01-01' = if (withApp) {
       replicaRetryLimit: 1
       identitySettings: identitySettings
       registries: registries
-      secrets: secrets
     }
     template: {
       containers: [

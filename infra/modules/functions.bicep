@@ -6,7 +6,6 @@ param withApp bool
 param runnerIdentityName string
 param serviceBusHost string
 param settings object
-param secretSettings object
 param insightsName string
 
 @description('When to compare Stripe with CRM: second, minute, hour, day, month, weekday, in UTC.')
@@ -90,12 +89,6 @@ var hostSettings = {
   SERVICEBUS__fullyQualifiedNamespace: serviceBusHost
 }
 
-var secrets = toObject(
-  items(secretSettings),
-  each => each.key,
-  each => '@Microsoft.KeyVault(SecretUri=${settings.KEY_VAULT_URL}secrets/${each.value})'
-)
-
 resource app 'Microsoft.Web/sites@2024-04-01' = if (withApp) {
   name: appName
   location: location
@@ -109,7 +102,6 @@ resource app 'Microsoft.Web/sites@2024-04-01' = if (withApp) {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
-    keyVaultReferenceIdentity: runnerIdentity.id
     siteConfig: {
       minTlsVersion: '1.2'
     }
@@ -131,7 +123,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = if (withApp) {
 
   resource appSettings 'config' = {
     name: 'appsettings'
-    properties: union(settings, hostSettings, secrets)
+    properties: union(settings, hostSettings)
   }
   dependsOn: [storageGrant, insightsGrant]
 }

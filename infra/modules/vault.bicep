@@ -1,7 +1,7 @@
 // The vault, empty, and who may read from it.
 param name string
 param location string
-param readerPrincipalIds array
+param readerPrincipalId string
 param logsId string
 
 var role = loadJsonContent('../roles.json')['Key Vault Secrets User']
@@ -18,17 +18,15 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   }
 }
 
-resource grant 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for principalId in readerPrincipalIds: {
-    name: guid(vault.id, principalId, role)
-    scope: vault
-    properties: {
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
-      principalId: principalId
-      principalType: 'ServicePrincipal'
-    }
+resource grant 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(vault.id, readerPrincipalId, role)
+  scope: vault
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+    principalId: readerPrincipalId
+    principalType: 'ServicePrincipal'
   }
-]
+}
 
 // Who read which secret, and when.
 resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {

@@ -13,6 +13,7 @@ import pytest
 from bicep_file import BicepFile
 
 from azure_bridge.queues.embedded import EmbeddedQueue
+from azure_bridge.secrets import references
 from dataverse_client.sign_in import ManagedIdentity
 from runner.connection import sign_in
 from runner.settings import Settings
@@ -40,8 +41,8 @@ OF_THE_HOST = re.compile("APPLICATIONINSIGHTS_|AzureWebJobsStorage__|SERVICEBUS_
 files = pytest.mark.parametrize("file", ALL, ids=lambda file: file.path.stem)
 
 SHARED = MAIN.keys("var settings = {")
-SECRETS = MAIN.keys("var secretSettings = {")
-OF_CONTAINERS = dict(re.findall(r"(\w+): (\w+)", CONTAINERS.block("var plain = ").splitlines()[0]))
+SECRETS = {name: value for name, value in SHARED.items() if "keyvault:" in value}
+OF_CONTAINERS = dict(re.findall(r"(\w+): (\w+)", CONTAINERS.block("var own = ").splitlines()[0]))
 OF_FUNCTIONS = FUNCTIONS.keys("var hostSettings = {")
 #: As Azure would fill them in.
 EXAMPLES = {
@@ -51,12 +52,13 @@ EXAMPLES = {
     "RUNNER_PUBLIC_URL": "https://contoso-receiver.azurecontainerapps.io",
     "STRIPE_LIVE": "no",
     "DATAVERSE_AUTH": "managed-identity",
+    **{name: value.strip("'").replace("\\", "") for name, value in SECRETS.items()},
 }
 BOTH_HOSTS = pytest.mark.parametrize("own", [OF_CONTAINERS, OF_FUNCTIONS], ids=["containers", "functions"])
 
 
 def settings(own: dict[str, str]) -> Settings:
-    names = SHARED | SECRETS | own
+    names = SHARED | own
     return Settings.load({name: EXAMPLES.get(name, f"of-{name.lower().replace('_', '-')}") for name in names})
 
 
@@ -87,13 +89,13 @@ def test_every_module_is_used() -> None:
 @files
 def test_nothing_secret_is_in_a_template_or_passes_through_one(file: BicepFile) -> None:
     assert not re.search(r"listKeys|listConnectionStrings|sk_(test|live)|whsec_|SharedAccessKey|@secure", file.text)
-    assert not re.search(r"(?i)^(param|output) \w*(secret(?!Settings)|password|key\b)", file.text, re.MULTILINE)
+    assert not re.search(r"(?i)^(param|output) \w*(secret|password|key\b)", file.text, re.MULTILINE)
 
 
 @BOTH_HOSTS
 def test_every_setting_is_one_the_code_or_the_host_reads(own: dict[str, str]) -> None:
     known = {field.upper() for field in Settings.__dataclass_fields__}
-    unknown = {name for name in SHARED | SECRETS | own if name not in known and not OF_THE_HOST.match(name)}
+    unknown = {name for name in SHARED | own if name not in known and not OF_THE_HOST.match(name)}
     assert unknown == set()
 
 
@@ -176,9 +178,12 @@ def test_the_sample_parameters_fit() -> None:
     assert MAIN.required <= given <= set(MAIN.declared("param"))
 
 
-@pytest.mark.parametrize("name", [name.strip("'") for name in SECRETS.values()])
-def test_names_of_secrets_suit_key_vault_and_container_apps(name: str) -> None:
-    assert re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", name)
+@pytest.mark.parametrize("setting", ["DATAVERSE_WEBHOOK_KEY", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"])
+def test_secrets_are_references_to_the_vault(setting: str) -> None:
+    (reference,) = references(EXAMPLES[setting])
+    assert reference.source == "keyvault"
+    assert re.fullmatch(r"[a-z][a-z0-9-]+", reference.name)
+    assert f"keep {reference.name}" in (ROOT / "docs/deploy-azure.md").read_text()
 
 
 @pytest.mark.parametrize(
