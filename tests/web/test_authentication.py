@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import timedelta
 
 import pytest
@@ -133,6 +134,20 @@ def test_a_token_request_that_entra_would_refuse_is_refused(http, change, status
 @pytest.mark.parametrize("body", [b"\xff" * 10, b"a" * 70_000], ids=["no text", "too much"])
 def test_a_token_request_that_is_no_form_is_refused(http, body):
     assert http("POST", TOKEN_ENDPOINT, data=body).json()["error"] == "invalid_request"
+
+
+def test_credentials_may_come_in_the_header(http):
+    form = {"grant_type": "client_credentials", "scope": GRANT["scope"]}
+    credentials = b64encode(f"{APPLICATION}:s%3Acret".encode()).decode()
+    answer = http("POST", TOKEN_ENDPOINT, data=form, headers={"Authorization": f"Basic {credentials}"})
+    assert (answer.status_code, answer.json()["token_type"]) == (200, "Bearer")
+    refused = http("POST", TOKEN_ENDPOINT, data=form, headers={"Authorization": "Basic nonsense"})
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+
+
+def test_the_older_endpoint_takes_a_resource(http):
+    form = {name: value for name, value in GRANT.items() if name != "scope"} | {"resource": "https://localhost/"}
+    assert http("POST", "/contoso.example/oauth2/token", data=form).status_code == 200
 
 
 def test_a_certificate_is_as_good_as_a_secret(http):

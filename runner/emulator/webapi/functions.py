@@ -20,9 +20,8 @@ from runner.emulator.webapi.faults import BadRequest, InvalidPayload, MethodNotA
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.metadata_changes import retrieve_metadata_changes
 from runner.emulator.webapi.option_actions import OPTION_ACTIONS
+from runner.emulator.webapi.organization_functions import ORGANIZATION_FUNCTIONS, PUBLISHING
 from runner.emulator.webapi.paths import Segment
-
-VERSION = "9.2.0.0"
 
 _NO_LIMIT = 2**62
 
@@ -70,10 +69,6 @@ def _who_am_i(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, 
     return exchange.execute("WhoAmI")
 
 
-def _retrieve_version(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"Version": VERSION}
-
-
 def _retrieve_total_record_count(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     names = arguments.get("EntityNames")
     if not isinstance(names, list) or not all(name in exchange.schema.metadata.tables for name in names):
@@ -98,8 +93,8 @@ def _retrieve_metadata_changes(exchange: Exchange, arguments: Mapping[str, Any])
 _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]] = {
     "RetrieveMetadataChanges": _retrieve_metadata_changes,
     "RetrieveTotalRecordCount": _retrieve_total_record_count,
-    "RetrieveVersion": _retrieve_version,
     "WhoAmI": _who_am_i,
+    **ORGANIZATION_FUNCTIONS,
 }
 #: What is sent with POST: the exchange and the body in, the results out; None is no content.
 _ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | None]] = {
@@ -107,6 +102,7 @@ _ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | 
     "CreateCustomerRelationships": create_customer_column,
     "CreateEntities": create_tables,
     **OPTION_ACTIONS,
+    **PUBLISHING,
 }
 
 

@@ -20,6 +20,7 @@ from runner.emulator.webapi.exchange import json_response
 from runner.emulator.webapi.faults import error_body
 from runner.web.asgi import BodyTooLong, Disconnected, client_of, headers_of, read_body, respond
 from runner.web.dataverse.authentication import Doorkeeper, Unauthorized
+from runner.web.dataverse.cross_origin import preflight, shared
 from runner.web.dataverse.service_protection import ServiceProtection, TooManyRequests
 
 #: Bytes of a request's body, as in Dataverse.
@@ -78,13 +79,14 @@ class DataverseApp:
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
         try:
-            response = await self._answer(scope, headers, receive)
+            response = preflight(scope["method"], headers) or await self._answer(scope, headers, receive)
         except Disconnected:
             return
         except Unauthorized as refusal:
             response = _unauthorized(_origin(scope, headers), refusal)
         except BodyTooLong:
             response = _refusal(_too_large(self._max_body), {"Connection": "close"})
+        response = shared(response, headers)
         await respond(send, response.status, response.body, response.headers)
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Response:

@@ -5,8 +5,9 @@ Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-cre
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -39,13 +40,14 @@ class Entra:
     def routes(self) -> list[Route]:
         return [
             Route("/{tenant}/oauth2/v2.0/token", self._token, methods=["POST"]),
+            Route("/{tenant}/oauth2/token", self._token, methods=["POST"]),
             Route("/{tenant}/v2.0/.well-known/openid-configuration", _configuration),
             Route("/common/discovery/instance", _instances),
         ]
 
     async def _token(self, request: Request) -> JSONResponse:
         try:
-            application_id = application_of(await _form(request))
+            application_id = application_of({**_basic(request), **await _form(request)})
         except TokenRefused as refusal:
             return _refusal(refusal)
         user_id = await run_in_threadpool(self._users.of, application_id)
@@ -65,10 +67,26 @@ def application_of(form: dict[str, str]) -> str:
     if not (form.get("client_secret") or form.get("client_assertion")):
         message = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
         raise TokenRefused("invalid_client", 7000218, message, status=401)
-    if "scope" not in form:
+    # The older endpoint takes the resource itself.
+    if "scope" not in form and "resource" not in form:
         message = "The request body must contain the following parameter: 'scope'."
         raise TokenRefused("invalid_request", 900144, message)
     return guid(form["client_id"])
+
+
+def _basic(request: Request) -> dict[str, str]:
+    """The credentials of the Authorization header, where they come there. Raises TokenRefused.
+
+    Source: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
+    """
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return {}
+    try:
+        id, _, secret = b64decode(credentials, validate=True).decode().partition(":")
+    except ValueError:
+        raise TokenRefused("invalid_request", 90014, "The Authorization header is no Basic credentials.") from None
+    return {"client_id": unquote_plus(id), "client_secret": unquote_plus(secret)}
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -100,7 +118,7 @@ async def _configuration(request: Request) -> JSONResponse:
             "issuer": f"{tenant}/v2.0",
             "authorization_endpoint": f"{tenant}/oauth2/v2.0/authorize",
             "token_endpoint": f"{tenant}/oauth2/v2.0/token",
-            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
             "response_types_supported": ["token"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["RS256"],

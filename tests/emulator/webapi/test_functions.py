@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from urllib.parse import quote
 
 import pytest
+
+from runner.emulator.seed import currency_id
 
 
 def equals(name, value):
@@ -85,3 +88,35 @@ def test_total_record_count(crm):
 def test_a_function_is_not_posted_and_an_action_not_got(crm):
     assert crm.post("WhoAmI", {}).status == 405
     assert crm.send("GET", "BulkDelete").status == 405
+
+
+@pytest.mark.parametrize(
+    ("call", "results"),
+    [
+        ("RetrieveAvailableLanguages()", {"LocaleIds": [1033]}),
+        ("RetrieveProvisionedLanguages", {"RetrieveProvisionedLanguages": [1033]}),
+        ("RetrieveVersion()", {"Version": "9.2.0.0"}),
+        (f"RetrieveExchangeRate(TransactionCurrencyId={currency_id('EUR')})", {"ExchangeRate": Decimal("0.8")}),
+    ],
+)
+def test_questions_about_the_environment(crm, call, results):
+    answered = crm.get(call)
+    assert {name: value for name, value in answered.items() if name != "@odata.context"} == results
+
+
+def test_the_organization_says_where_it_is(crm, emulator):
+    access = "Microsoft.Dynamics.CRM.EndpointAccessType'Default'"
+    detail = crm.get(f"RetrieveCurrentOrganization(AccessType={access})")["Detail"]
+    assert detail["OrganizationId"] == emulator.organization.organization_id
+    assert "http://crm.example/" in detail["Endpoints"]["Values"]
+
+
+def test_a_currency_there_is_not_has_no_rate(crm):
+    assert crm.send("GET", "RetrieveExchangeRate(TransactionCurrencyId=x)").status == 400
+    nobody = "00000000-0000-0000-0000-00000000dead"
+    assert crm.send("GET", f"RetrieveExchangeRate(TransactionCurrencyId={nobody})").status == 404
+
+
+@pytest.mark.parametrize("action", ["PublishXml", "PublishAllXml"])
+def test_publishing_needs_no_doing(crm, action):
+    assert crm.post(action, {"ParameterXml": "<importexportxml/>"}).status == 204
