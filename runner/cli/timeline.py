@@ -19,5 +19,7 @@ def timeline() -> TraceSink:
     from runner.tracing.console import ConsoleTimeline
     from runner.tracing.recorder import PerThread
 
+    # Other threads have no click context to ask for the colour.
+    write = partial(click.echo, color=click.get_current_context().color)
     format_value = ValueFormatter(load_metadata())
-    return PerThread(partial(ConsoleTimeline, click.echo, format_value, click.style, hidden=format_value.hidden))
+    return PerThread(partial(ConsoleTimeline, write, format_value, click.style, hidden=format_value.hidden))
