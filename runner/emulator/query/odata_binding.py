@@ -53,6 +53,9 @@ _IDENTITY_OPERATORS = {
     "NotEqualUserId": (Operator.NOT_EQUAL, "user_id"),
     "EqualBusinessId": (Operator.EQUAL, "business_unit_id"),
     "NotEqualBusinessId": (Operator.NOT_EQUAL, "business_unit_id"),
+    # The reference of functions and the guide to filters spell these two in their own ways.
+    "NotUserId": (Operator.NOT_EQUAL, "user_id"),
+    "NotBusinessId": (Operator.NOT_EQUAL, "business_unit_id"),
     "EqualUserLanguage": (Operator.EQUAL, "language"),
 }
 _OPERATOR_KINDS = {

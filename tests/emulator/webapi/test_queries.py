@@ -315,6 +315,8 @@ class TestRelativeDates:
         ("EqualUserOrUserHierarchy(PropertyName='ownerid')", ["Ada", "Bea", "Cleo"]),
         ("EqualUserOrUserTeams(PropertyName='ownerid')", ["Ada", "Bea", "Cleo"]),
         ("EqualUserTeams(PropertyName='ownerid')", []),
+        ("NotUserId(PropertyName='ownerid')", []),
+        ("NotBusinessId(PropertyName='owningbusinessunit')", []),
         ("ThisFiscalYear(PropertyName='createdon')", ["Ada", "Bea", "Cleo"]),
         ("LastXFiscalPeriods(PropertyName='createdon',PropertyValue=2)", []),
         ("InFiscalYear(PropertyName='createdon',PropertyValue=2026)", ["Ada", "Bea", "Cleo"]),
