@@ -59,6 +59,13 @@ OUTCOMES = (
     help="The in-process simulator, Stripe's test mode (STRIPE_SECRET_KEY=sk_test_...), or a compatible server.",
 )
 @click.option(
+    "--queue",
+    type=click.Choice(["embedded", "servicebus"]),
+    default="embedded",
+    show_default=True,
+    help="Where the events wait: a file, or the Service Bus of SERVICEBUS_CONNECTION_STRING or SERVICEBUS_NAMESPACE.",
+)
+@click.option(
     "--registrations",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Which plug-ins run. [default: RUNNER_REGISTRATIONS or registrations.yaml]",
@@ -78,6 +85,7 @@ def simulate(
     shuffle: int | None,
     rollback: bool,
     stripe_side: str,
+    queue: str,
     registrations: Path | None,
     keep: Path | None,
     as_json: bool,
@@ -95,6 +103,7 @@ def simulate(
       runner simulate --set amount=500 --set currency=JPY --set customer=Contoso
       runner simulate --outcome refunded --duplicate --shuffle 7
       runner simulate --rollback
+      runner simulate --queue servicebus
     """
     from runner.simulation.command import Request, run
 
@@ -108,6 +117,7 @@ def simulate(
         shuffle=shuffle,
         rollback=rollback,
         stripe_side=stripe_side,
+        queue=queue,
         registrations=registrations,
         keep=keep,
     )

@@ -17,6 +17,8 @@ import click
 import stripe
 
 from azure_bridge.clock import Clock, SystemClock
+from azure_bridge.queues import open_queue
+from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.secrets import Secrets
 from azure_bridge.tables import BridgeConfiguration
 from dataverse_client.client import DataverseClient
@@ -64,6 +66,7 @@ class Request:
     shuffle: int | None = None
     rollback: bool = False
     stripe_side: str = "simulator"
+    queue: str = "embedded"
     registrations: Path | None = None
     keep: Path | None = None
 
@@ -111,6 +114,7 @@ class Simulation:
                 clock=self._clock,
                 sink=sink,
                 custom_apis=custom_apis_from(self._registrations, self._secrets),
+                queue=self._queue(cleanup),
                 keep_rows=self._request.keep is not None,
             )
             cleanup.callback(world.close)
@@ -135,6 +139,31 @@ class Simulation:
             return Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="runner-")))
         self._request.keep.mkdir(parents=True, exist_ok=True)
         return self._request.keep
+
+    def _queue(self, cleanup: ExitStack) -> MessageQueue | None:
+        """At the service; None: a file. Raises QueueUnavailableError when it cannot be reached."""
+        if self._request.queue == "embedded":
+            return None
+        settings = self._settings
+        if not settings.servicebus_connection_string and not settings.servicebus_namespace:
+            raise SimulationUsageError(
+                "--queue servicebus: neither SERVICEBUS_CONNECTION_STRING nor SERVICEBUS_NAMESPACE is set. Set one, "
+                "for an emulator with UseDevelopmentEmulator=true in the connection string."
+            )
+        queue = open_queue(
+            settings.payment_events_queue,
+            directory=Path(),
+            connection_string=settings.servicebus_connection_string,
+            namespace=settings.servicebus_namespace,
+            clock=self._clock,
+        )
+        cleanup.callback(queue.close)
+        if queue.peek(1):
+            raise SimulationUsageError(
+                f"--queue servicebus: {queue.name} holds messages, and a simulation would take them for its own. "
+                "Name a queue that nobody else uses in PAYMENT_EVENTS_QUEUE."
+            )
+        return queue
 
     def _stripe_side(self, sink: TraceSink) -> StripeSide:
         wanted, settings = self._request.stripe_side, self._settings

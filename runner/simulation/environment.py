@@ -14,6 +14,7 @@ from typing import Any
 from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.processor import BATCH_SIZE, DrainSummary, PaymentProcessor
 from azure_bridge.queues import open_queue
+from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.receiver import Accepted, Reception, StripeReceiver
 from azure_bridge.settlement import RetryPolicy
 from azure_bridge.tables import BridgeConfiguration
@@ -36,7 +37,8 @@ CRM_FILE = "dataverse.db"
 class EmbeddedEnvironment:
     """CRM and bridge, wired. ``crm`` is the emulator, ``client`` reaches it over the Web API.
 
-    ``directory`` holds the queue's file, and the emulator's too with ``keep_rows``; rows are in memory otherwise.
+    ``directory`` holds the queue's file unless a ``queue`` is given, which it then closes, and with ``keep_rows`` the
+    emulator's too; rows are in memory otherwise.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class EmbeddedEnvironment:
         clock: Clock | None = None,
         sink: TraceSink | None = None,
         custom_apis: Iterable[CustomApi] = (),
+        queue: MessageQueue | None = None,
         keep_rows: bool = False,
         back_off: bool = True,
     ) -> None:
@@ -64,7 +67,7 @@ class EmbeddedEnvironment:
             self.crm.register(step)
         self.client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=back_off))
         self.client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(self.crm)))
-        self.queue = open_queue("payment-events", directory=directory, clock=clock)
+        self.queue = queue or open_queue("payment-events", directory=directory, clock=clock)
         self._observer = TracingObserver(sink, clock)
         self._receiver = StripeReceiver(bridge, lambda: [webhook_secret], clock=clock, observer=self._observer)
         retries = RetryPolicy() if back_off else RetryPolicy(first=timedelta(0))
