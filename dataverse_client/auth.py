@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import requests
 
 from dataverse_client.errors import AuthenticationError, DataverseError, DataverseUnavailableError
+from dataverse_client.retry import trouble
 from dataverse_client.sessions import TRUST_ADVICE, session_to
 from dataverse_client.sign_in import Ask, SignIn
 
@@ -80,7 +81,7 @@ class EntraTokens:
                 f"{self._asked()} shows a certificate that is not to be trusted: {error}. {TRUST_ADVICE}"
             ) from error
         except requests.RequestException as error:
-            raise DataverseUnavailableError(f"{self._asked()} did not answer: {_trouble(error)}") from error
+            raise DataverseUnavailableError(f"{self._asked()} did not answer: {trouble(error)}") from error
         except ValueError as error:
             # MSAL's way to say that it does not know the tenant, or cannot read the key.
             raise AuthenticationError(f"No token for {self._sign_in}: {error}") from error
@@ -117,11 +118,6 @@ class EntraTokens:
             f"Microsoft Entra gave {self._sign_in} no token: {reason}: {lines[0]}",
             request_id=answer.get("correlation_id"),
         )
-
-
-def _trouble(error: requests.RequestException) -> str:
-    status = "" if error.response is None else f" {error.response.status_code}"
-    return f"{type(error).__name__}{status}"
 
 
 class _HttpClient:

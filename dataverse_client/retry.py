@@ -60,7 +60,16 @@ def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 def never_sent(error: requests.RequestException) -> bool:
     """Whether no connection came about, so that Dataverse cannot have seen the request."""
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, NewConnectionError)
+    return isinstance(error, requests.ConnectTimeout) or isinstance(_reason(error), NewConnectionError)
+
+
+def trouble(error: requests.RequestException) -> str:
+    """What went wrong on the way, in the network's own words. Never the URL: its query can hold anybody's name."""
+    status = "" if error.response is None else f" {error.response.status_code}"
+    reason = _reason(error)
+    said = f": {str(reason).rpartition(': ')[2]}" if reason else ""
+    return f"{type(error).__name__}{status}{said}"
+
+
+def _reason(error: requests.RequestException) -> Exception | None:
+    return getattr(error.args[0], "reason", None) if error.args else None

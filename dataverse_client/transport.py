@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from dataverse_client.auth import NoAuthentication, TokenProvider
 from dataverse_client.errors import DataverseUnavailableError, InvalidRequestError, UnexpectedResponseError
 from dataverse_client.exchange import Answer, Request, prefer
-from dataverse_client.retry import GATEWAY_STATUSES, RetrySettings, never_sent, read_retry_after
+from dataverse_client.retry import GATEWAY_STATUSES, RetrySettings, never_sent, read_retry_after, trouble
 from dataverse_client.sessions import TRUST_ADVICE, session_to
 from dataverse_client.types import new_guid
 
@@ -162,7 +162,8 @@ class Transport:
     def _unanswered(self, call: _Call, error: requests.RequestException) -> DataverseUnavailableError:
         what = "did not answer in time" if isinstance(error, requests.Timeout) else "could not be reached"
         return DataverseUnavailableError(
-            f"{self.root} {what} ({call.attempts} attempts, last: {type(error).__name__})",
+            f"{self.root} {what} ({call.attempts} attempts, last: {trouble(error)}). Check the address, and whether it "
+            "is up",
             request=str(call.request),
             is_repeat=call.in_doubt,
         )

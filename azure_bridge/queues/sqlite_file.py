@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from azure_bridge.queues.contract import QueueError, QueueUnavailableError
+from azure_bridge.queues.contract import QueueAccessError, QueueError, QueueUnavailableError
 
 #: Below the ten seconds after which Stripe gives a webhook up.
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -82,7 +82,9 @@ class SqliteFile:
                 path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
             )
         except (OSError, sqlite3.Error) as error:
-            raise self._unavailable(error) from error
+            raise QueueAccessError(
+                f"The queue file {path} cannot be opened: {error}. Choose a directory that can be written to."
+            ) from error
         try:
             self._prepare()
         except BaseException:

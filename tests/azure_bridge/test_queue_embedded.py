@@ -15,7 +15,7 @@ import pytest
 
 from azure_bridge.clock import ManualClock
 from azure_bridge.queues import embedded, sqlite_file
-from azure_bridge.queues.contract import QueueError, QueueMessage, QueueUnavailableError
+from azure_bridge.queues.contract import QueueAccessError, QueueError, QueueMessage, QueueUnavailableError
 from azure_bridge.queues.embedded import EmbeddedQueue
 
 OpenEvents = Callable[..., EmbeddedQueue]
@@ -98,6 +98,12 @@ def test_a_closed_queue_says_that_it_cannot_be_used(open_events: OpenEvents) -> 
     queue.close()
     with pytest.raises(QueueUnavailableError, match="closed"):
         queue.send(numbered(1))
+
+
+def test_a_directory_that_cannot_be_made_is_another_ones_to_choose(path: Path) -> None:
+    path.parent.write_text("a file, not a directory")
+    with pytest.raises(QueueAccessError, match="Choose a directory that can be written to"):
+        EmbeddedQueue(path, "events")
 
 
 def test_what_is_no_queue_file_is_left_alone(path: Path) -> None:

@@ -75,6 +75,10 @@ def test_an_unknown_command_is_a_wrong_question() -> None:
     assert (result.exit_code, "No such command 'dance'" in result.output) == (2, True)
 
 
+def test_a_misspelt_command_is_recognised() -> None:
+    assert "Did you mean simulate?" in CliRunner().invoke(runner, ["simulat"]).output
+
+
 class Refused(Exception):
     exit_code = 2
 

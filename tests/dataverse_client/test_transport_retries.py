@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -200,6 +201,17 @@ def test_an_untrusted_certificate_is_not_tried_again(web, send, time):
     with pytest.raises(UnexpectedResponseError, match="not to be trusted"):
         send(READ)
     assert time.slept == []
+
+
+def test_what_the_network_said_is_passed_on_without_the_query(time):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        transport = Transport(address, NoAuthentication(), retry=RetrySettings(attempts=1))
+        with pytest.raises(DataverseUnavailableError) as unavailable:
+            transport.send(Request("GET", "contacts?$filter=lastname eq 'Nobody'"), correlation_id="c")
+    assert "last: ConnectionError: [Errno 111] Connection refused). Check the address" in unavailable.value.message
+    assert "lastname" not in unavailable.value.message
 
 
 class CountingTokens:
