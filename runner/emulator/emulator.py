@@ -147,6 +147,10 @@ class Emulator:
         """
         return self._engine.reading()
 
+    def follow_changes(self, table: str) -> None:
+        """Have the table's changes found without looking at every row. Tables nobody follows pay nothing for it."""
+        self._engine.follow_changes(table)
+
     # --- requests ------------------------------------------------------------------------------------------
 
     def execute(

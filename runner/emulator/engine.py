@@ -244,6 +244,15 @@ class Engine:
         self._settle(transaction)
         return OrganizationResponse(request.message_name, results)
 
+    def follow_changes(self, table: str) -> None:
+        """Keep the table's row versions in order, unless somebody has the turn: then the next to ask will."""
+        if self.turn.acquire(blocking=False):
+            try:
+                if not self.store.in_transaction:
+                    self.store.index_versions(table)
+            finally:
+                self.turn.release()
+
     # --- after the transaction -----------------------------------------------------------------------------
 
     def _settle(self, transaction: Transaction) -> None:

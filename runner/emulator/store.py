@@ -100,6 +100,9 @@ class Store:
         if companion is not None:
             self.execute(f'ALTER TABLE "{name}" DROP COLUMN "{companion}"')
 
+    def index_versions(self, table: str) -> None:
+        self.execute(f'CREATE INDEX IF NOT EXISTS "{table}.versionnumber" ON "{table}" (versionnumber)')
+
     def drop_key(self, table: str, key: str) -> None:
         self.execute(f'DROP INDEX "{table}.{key}"')
 

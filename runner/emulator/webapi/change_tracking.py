@@ -51,6 +51,7 @@ def retrieve_changes(exchange: Exchange, table: Table) -> Response:
       BadRequest: an option that change tracking does not support, or a token not given here.
     """
     _check(exchange, table)
+    exchange.emulator.follow_changes(table.logical_name)
     options = parse_options(exchange.parameters)
     token = SkipToken.of(exchange)
     span = _Span(_since(exchange), token.until or _version(exchange))

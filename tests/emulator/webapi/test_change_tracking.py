@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -132,3 +134,16 @@ def test_a_table_that_is_not_tracked_is_refused(error_of):
     with Emulator(metadata=untracked) as emulator:
         response = WebApi(emulator).handle(Request("GET", "/api/data/v9.2/accounts", TRACK))
     assert error_of(response)[:2] == (400, "0x80072491")
+
+
+def test_changes_are_found_without_looking_at_every_row(tmp_path):
+    """Given a table whose changes somebody asked for, its row versions are indexed; another's are not."""
+    with Emulator(database=tmp_path / "crm.db") as emulator:
+        api = WebApi(emulator)
+        asked = api.handle(Request("GET", "/api/data/v9.2/accounts?$select=name", {"Prefer": "odata.track-changes"}))
+        assert asked.status == 200
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as database:
+        plan = "EXPLAIN QUERY PLAN SELECT accountid FROM {} WHERE versionnumber > 5 ORDER BY versionnumber"
+        assert "USING INDEX account.versionnumber" in str(database.execute(plan.format("account")).fetchall())
+        indexes = database.execute("SELECT name FROM sqlite_master WHERE name LIKE '%versionnumber'").fetchall()
+        assert indexes == [("account.versionnumber",)]
