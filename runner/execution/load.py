@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.execution.step import Image, Step
-from runner.registrations.identity import step_id
+from runner.execution.step import Image, Stage, Step
+from runner.registrations.identity import custom_api_step, step_id
 from runner.registrations.plugins import load_plugin
 
 if TYPE_CHECKING:
@@ -22,6 +22,28 @@ def steps_from(registrations: Registrations, secrets: Secrets) -> list[Step]:
       StepError: Dataverse would refuse the step.
     """
     return [_step(registrations, each, secrets) for each in registrations.steps if each.enabled]
+
+
+def custom_api_steps_from(registrations: Registrations, secrets: Secrets) -> list[Step]:
+    """The plug-ins of custom APIs, as the steps that an environment without them tells of the calls.
+
+    Raises:
+      PluginLoadError, SecretError, StepError: as above.
+    """
+    return [
+        Step(
+            plugin=load_plugin(
+                api.plugin, secrets.resolve(api.configuration), secrets.resolve(api.secure_configuration)
+            ),
+            id=step_id(custom_api_step(name)),
+            name=custom_api_step(name),
+            message=name,
+            entity=None if api.entity is None else registrations.logical_name(api.entity),
+            stage=Stage.MAIN_OPERATION,
+        )
+        for name, api in registrations.custom_apis.items()
+        if api.plugin
+    ]
 
 
 def _step(registrations: Registrations, registration: StepRegistration, secrets: Secrets) -> Step:

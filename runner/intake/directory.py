@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.execution.load import steps_from
+from runner.execution.load import custom_api_steps_from, steps_from
 from runner.execution.step import Image, Mode, Step
 from runner.intake.targets import targets
 from runner.plugin import PluginContext
@@ -37,7 +37,11 @@ class StepDirectory:
         """Raises PluginLoadError, SecretError, StepError."""
         enabled = [each for each in registrations.steps if each.enabled]
         steps = steps_from(registrations, secrets)
-        return cls(RemoteStep(step, each.delivery == "inline") for step, each in zip(steps, enabled, strict=True))
+        remote = [RemoteStep(step, each.delivery == "inline") for step, each in zip(steps, enabled, strict=True)]
+        return cls([*remote, *map(RemoteStep, custom_api_steps_from(registrations, secrets))])
+
+    def __iter__(self) -> Iterator[RemoteStep]:
+        return iter(self._steps)
 
     def __getitem__(self, step_id: str) -> RemoteStep:
         """Raises KeyError when there is no such step, or no longer."""

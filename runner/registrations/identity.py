@@ -29,6 +29,21 @@ def endpoint_id(name: str) -> str:
     return _id("serviceendpoint", name)
 
 
+def custom_api_id(name: str) -> str:
+    """The ``customapiid`` of the custom API of that unique name in the file."""
+    return _id("customapi", name)
+
+
+def api_member_id(table: str, api: str, *facts: str) -> str:
+    """The id of a request parameter or response property: its API's name, and what cannot change about it."""
+    return _id(table, api, *facts)
+
+
+def custom_api_step(name: str) -> str:
+    """What the step is called that runs the plug-in of a custom API."""
+    return f"Custom API {name}"
+
+
 def remote_name(handler: str, message: str, table: str | None) -> str:
     """What Dataverse calls a step: ``<handler>: <Message> of <table>``, as the registration tools name theirs."""
     return f"{handler}: {message} of {table or 'any Entity'}"

@@ -95,7 +95,10 @@ def _endpoint_notes(registrations: Registrations) -> Iterator[RemoteNote]:
 
 
 def _api_notes(registrations: Registrations) -> Iterator[RemoteNote]:
-    if registrations.custom_apis:
-        names = ", ".join(registrations.custom_apis)
-        message = f"Custom APIs are not deployed; create them in the environment: {names}."
+    with_plugins = [name for name, api in registrations.custom_apis.items() if api.plugin]
+    if with_plugins:
+        message = (
+            "Only a .NET plug-in can be the main operation of a custom API. Plug-ins of these run after the commit, "
+            f"so that they cannot refuse, and nobody gets their response properties: {', '.join(with_plugins)}."
+        )
         yield RemoteNote(message=message, url=CUSTOM_API)

@@ -124,7 +124,7 @@ def test_a_step_the_environment_cannot_have_is_a_failure_with_advice(environment
     write(FILE.replace("Create", "new_Missing"))
     result = run("apply", "--yes")
     assert result.exit_code == 1
-    assert "Create the custom API new_Missing there, or remove the step." in result.output
+    assert "Create the custom API new_Missing, here under custom_apis or there, or remove the step." in result.output
 
 
 def test_apply_makes_what_is_missing_of_the_tables_and_registers_steps_on_them(served, write):

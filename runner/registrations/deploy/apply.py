@@ -6,10 +6,12 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/ex
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dataverse_client.operations import Create, Delete, Operation, Update
 from dataverse_client.types import Entity, OptionSetValue
+from runner.registrations.deploy.environment import read_listeners
 from runner.registrations.deploy.plan import Change, Kind, Plan
 from runner.registrations.deploy.problems import ApplyError
 from runner.registrations.deploy.steps import DISABLED
@@ -33,11 +35,31 @@ def apply_plan(
     Raises:
       ApplyError: a change set was refused; those before it are done.
     """
-    total = len(plan.changes)
-    for start in range(0, total, MOST_CHANGES):
-        some = plan.changes[start : start + MOST_CHANGES]
-        _make(client, some, done=start)
-        progress(start + len(some), total)
+    total, done = len(plan.changes), 0
+    for some in _change_sets(plan):
+        _make(client, [_with_ids(client, change) for change in some], done)
+        done += len(some)
+        progress(done, total)
+
+
+def _change_sets(plan: Plan) -> Iterator[Sequence[Change]]:
+    """What awaits the messages of custom APIs comes when those are made."""
+    changes = {awaits: [each for each in plan.changes if bool(each.row.awaits) is awaits] for awaits in (False, True)}
+    for some in changes.values():
+        yield from (some[start : start + MOST_CHANGES] for start in range(0, len(some), MOST_CHANGES))
+
+
+def _with_ids(client: DataverseClient, change: Change) -> Change:
+    awaits, values = change.row.awaits, change.values
+    if awaits is None or values is None or "sdkmessageid" not in values:
+        return change
+    listener = read_listeners(client, [awaits]).get(awaits)
+    if listener is None:
+        raise ApplyError(
+            f"The environment has no message {awaits} although its custom API is there. Run apply again.", 0
+        )
+    listens = {"sdkmessageid": listener.message, "sdkmessagefilterid": listener.filter}
+    return replace(change, values={**values, **{column: value for column, value in listens.items() if value}})
 
 
 def _make(client: DataverseClient, changes: Sequence[Change], done: int) -> None:

@@ -59,7 +59,9 @@ def endpoint_rows(registrations: Registrations, site: Site, secrets: Secrets) ->
       SecretError: a reference cannot be resolved.
     """
     rows = {name: _row(name, each, site, secrets) for name, each in registrations.endpoints.items()}
-    if DEFAULT_ENDPOINT not in rows and any(step.endpoint is None for step in registrations.steps):
+    needed = any(each.endpoint is None for each in registrations.steps)
+    needed = needed or any(each.plugin for each in registrations.custom_apis.values())
+    if needed and DEFAULT_ENDPOINT not in rows:
         rows[DEFAULT_ENDPOINT] = _webhook(DEFAULT_ENDPOINT, site.webhook_url, _WEBHOOK_KEY, site.webhook_key or "")
     return rows
 

@@ -18,9 +18,20 @@ from dataverse_client.types import (
     LogicalOperator,
     QueryExpression,
 )
-from runner.registrations.deploy.rows import COMPARED, ENDPOINT, FILTER, IMAGE, MESSAGE, STEP, Row
-from runner.registrations.deploy.steps import Listening
-from runner.registrations.identity import endpoint_id, handler_of, step_id
+from runner.registrations.deploy.rows import (
+    API,
+    COMPARED,
+    ENDPOINT,
+    FILTER,
+    IMAGE,
+    MESSAGE,
+    PARAMETER,
+    PROPERTY,
+    STEP,
+    Listening,
+    Row,
+)
+from runner.registrations.identity import custom_api_id, endpoint_id, handler_of, step_id
 
 if TYPE_CHECKING:
     from dataverse_client.client import DataverseClient
@@ -42,9 +53,12 @@ class Registered:
     endpoints: Mapping[str, Row] = field(default_factory=dict)
     steps: Mapping[str, Row] = field(default_factory=dict)
     images: Mapping[str, Row] = field(default_factory=dict)
+    #: Those of such files, with what they are made of.
+    custom_apis: Mapping[str, Row] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Row]:
-        yield from (*self.endpoints.values(), *self.steps.values(), *self.images.values())
+        for rows in (self.endpoints, self.steps, self.images, self.custom_apis):
+            yield from rows.values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,8 @@ def is_ours(row: Row) -> bool:
     """Whether a row was made from such a file: its id follows from its name."""
     if row.table == ENDPOINT:
         return row.id == endpoint_id(row.name)
+    if row.table == API:
+        return row.id == custom_api_id(str(row.columns.get("uniquename", "")))
     handler = handler_of(row.name)
     return handler is not None and row.id == step_id(handler)
 
@@ -69,14 +85,23 @@ def read_registered(client: DataverseClient, wanted_steps: Collection[str]) -> R
     endpoints = _rows(client, ENDPOINT)
     ours = [id for id, row in endpoints.items() if is_ours(row)]
     steps = {**_rows_where(client, STEP, "eventhandler", ours), **_rows_where(client, STEP, f"{STEP}id", wanted_steps)}
-    return Registered(endpoints, steps, _rows_where(client, IMAGE, f"{STEP}id", steps))
+    images = _rows_where(client, IMAGE, f"{STEP}id", steps)
+    return Registered(endpoints, steps, images, read_custom_apis(client))
+
+
+def read_custom_apis(client: DataverseClient) -> dict[str, Row]:
+    """Those made from such files, with their request parameters and response properties."""
+    ours = {id: row for id, row in _rows(client, API).items() if is_ours(row)}
+    parameters = _rows_where(client, PARAMETER, f"{API}id", ours)
+    return {**ours, **parameters, **_rows_where(client, PROPERTY, f"{API}id", ours)}
 
 
 def read_endpoint_steps(client: DataverseClient) -> Registered:
     """All service endpoints and the steps and images that hang on them, whoever registered them."""
     endpoints = _rows(client, ENDPOINT)
     steps = _rows_where(client, STEP, "eventhandler", endpoints)
-    return Registered(endpoints, steps, _rows_where(client, IMAGE, f"{STEP}id", steps))
+    images = _rows_where(client, IMAGE, f"{STEP}id", steps)
+    return Registered(endpoints, steps, images, read_custom_apis(client))
 
 
 def _rows(client: DataverseClient, table: str, criteria: FilterExpression = _ALL) -> dict[str, Row]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from dataverse_client.types import EntityReference
+from runner.registrations.deploy.custom_apis import custom_api_problems, custom_api_rows
 from runner.registrations.deploy.endpoints import Site, endpoint_problems, endpoint_rows
 from runner.registrations.deploy.environment import (
     Listener,
@@ -17,8 +19,8 @@ from runner.registrations.deploy.environment import (
     read_registered,
 )
 from runner.registrations.deploy.problems import UndeployableError
-from runner.registrations.deploy.rows import IMAGE, STEP, Row, same, text
-from runner.registrations.deploy.steps import Listening, RemoteStep, remote_steps
+from runner.registrations.deploy.rows import FILTER, MESSAGE, PART_OF, STEP, Listening, Row, same, text
+from runner.registrations.deploy.steps import RemoteStep, remote_steps
 from runner.registrations.identity import MAX_NAME
 
 if TYPE_CHECKING:
@@ -86,12 +88,21 @@ def make_plan(registrations: Registrations, client: DataverseClient, site: Site,
     """
     endpoints = endpoint_rows(registrations, site, secrets)
     steps = remote_steps(registrations, endpoints, secrets)
-    listeners = read_listeners(client, (step.listening for step in steps))
+    apis = custom_api_rows(registrations)
+    listeners = {
+        **dict(_awaited(steps, registrations.custom_apis)),
+        **read_listeners(client, (s.listening for s in steps)),
+    }
     registered = read_registered(client, [step.row.id for step in steps])
-    problems = [*endpoint_problems(endpoints.values(), site), *_problems(steps, listeners), *_taken(steps, registered)]
+    problems = [
+        *endpoint_problems(endpoints.values(), site),
+        *custom_api_problems(apis, registered.custom_apis),
+        *_problems(steps, listeners),
+        *_taken(steps, registered),
+    ]
     if problems:
         raise UndeployableError(problems)
-    wanted = [*endpoints.values(), *_rows(steps, listeners)]
+    wanted = [*endpoints.values(), *apis, *_rows(steps, listeners)]
     return compare(wanted, replace(registered, steps=name_filters(client, registered.steps)))
 
 
@@ -102,26 +113,29 @@ def compare(wanted: Sequence[Row], registered: Registered) -> Plan:
     gone = [row for row in present.values() if row.id not in ids and _follows_the_file(row, ids)]
     removals = [_removal(row, ids) for row in gone]
     # Removed endpoints come last, when their steps have moved elsewhere; images first, since they bind their step.
-    last = [change for change in removals if change.row.table not in (STEP, IMAGE)]
-    first = sorted((change for change in removals if change.row.table in (STEP, IMAGE)), key=_images_first)
+    last = [change for change in removals if change.row.table not in _REMOVED_FIRST]
+    first = sorted((change for change in removals if change.row.table in _REMOVED_FIRST), key=_parts_first)
     return Plan((*first, *_writes(wanted, present), *last))
 
 
+_REMOVED_FIRST = frozenset({STEP, *PART_OF})
+
+
 def _follows_the_file(row: Row, wanted: set[str]) -> bool:
-    """Steps and endpoints that prove to be ours; the images of a step that is in the file, whoever added them."""
-    return _step_of(row) in wanted if row.table == IMAGE else is_ours(row)
+    """Rows that prove to be ours; what is part of a row that is in the file, whoever added it."""
+    return _whole(row) in wanted if row.table in PART_OF else is_ours(row)
 
 
-def _step_of(image: Row) -> str:
-    return str(image.columns[f"{STEP}id"].id)
+def _whole(part: Row) -> str:
+    return str(part.columns[PART_OF[part.table]].id)
 
 
 def _removal(row: Row, wanted: set[str]) -> Change:
-    return Change(Kind.REMOVED, row, obsolete=row.table != IMAGE)
+    return Change(Kind.REMOVED, row, obsolete=row.table not in PART_OF)
 
 
-def _images_first(change: Change) -> bool:
-    return change.row.table != IMAGE
+def _parts_first(change: Change) -> bool:
+    return change.row.table not in PART_OF
 
 
 def _writes(wanted: Iterable[Row], present: Mapping[str, Row]) -> Iterator[Change]:
@@ -170,8 +184,18 @@ def _rows(steps: Iterable[RemoteStep], listeners: Mapping[Listening, Listener]) 
     for step in steps:
         listener = listeners[step.listening]
         listens = {"sdkmessageid": listener.message, "sdkmessagefilterid": listener.filter}
-        yield replace(step.row, columns={**step.row.columns, **listens})
-        yield from step.images
+        awaits = None if listener.message.id else step.listening
+        yield replace(step.row, columns={**step.row.columns, **listens}, awaits=awaits)
+        yield from (replace(image, awaits=awaits) for image in step.images)
+
+
+def _awaited(steps: Iterable[RemoteStep], custom_apis: Collection[str]) -> Iterator[tuple[Listening, Listener]]:
+    """Messages that custom APIs of the file bring; their ids are the environment's to give."""
+    for step in steps:
+        listening = step.listening
+        if listening.message in custom_apis:
+            found = EntityReference(FILTER, "", str(listening)) if listening.table else None
+            yield listening, Listener(EntityReference(MESSAGE, "", listening.message), found)
 
 
 def _problems(steps: Iterable[RemoteStep], listeners: Mapping[Listening, Listener]) -> Iterator[str]:
@@ -190,7 +214,7 @@ def _problems(steps: Iterable[RemoteStep], listeners: Mapping[Listening, Listene
 
 def _advice(listening: Listening) -> str:
     if "_" in listening.message:
-        return f"Create the custom API {listening.message} there, or remove the step."
+        return f"Create the custom API {listening.message}, here under custom_apis or there, or remove the step."
     if listening.table and "_" in listening.table:
         return "Is the table's solution imported? runner apply --schema makes the tables of this product."
     return "Remove the step, or name another table."

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from runner.registrations.deploy.custom_apis import TYPES
 from runner.registrations.deploy.endpoints import DEFAULT_ENDPOINT
 from runner.registrations.deploy.environment import Registered, is_ours, read_endpoint_steps, read_listening
-from runner.registrations.deploy.rows import STEP, Row
-from runner.registrations.deploy.steps import IMAGE_TYPES, POST_OPERATION, Listening
-from runner.registrations.identity import handler_of
+from runner.registrations.deploy.rows import API, PARAMETER, PART_OF, STEP, Listening, Row
+from runner.registrations.deploy.steps import IMAGE_TYPES, POST_OPERATION
+from runner.registrations.identity import custom_api_step, handler_of
 from runner.registrations.model import (
     ASYNCHRONOUS,
+    CustomApiRegistration,
     ImageRegistration,
     Registrations,
+    RequestParameterRegistration,
     ServiceBusQueueEndpoint,
     ServiceBusTopicEndpoint,
     StepRegistration,
@@ -81,7 +84,10 @@ class _Pull:
     def pulled(self) -> Pulled:
         rows = sorted(self._registered.steps.values(), key=self._place)
         rows = [row for row in rows if row.columns["eventhandler"].id in self._endpoints]
+        apis = {row.columns["uniquename"]: row for row in self._registered.custom_apis.values() if row.table == API}
+        rows = [row for row in rows if _name(row) not in map(custom_api_step, apis)]
         sections = {
+            "custom_apis": {**self._known.custom_apis, **{name: self._api(name, row) for name, row in apis.items()}},
             "endpoints": {row.name: self._endpoint(row) for row in self._endpoints.values() if not _is_default(row)},
             "steps": tuple(self._step(row) for row in rows),
         }
@@ -145,6 +151,24 @@ class _Pull:
                     attributes=_listed(row.columns.get("attributes")),
                 )
 
+    def _api(self, name: str, row: Row) -> CustomApiRegistration:
+        """As it is there, with the plug-in and what else only the file knows."""
+        parts = [each for each in self._registered.custom_apis.values() if _is_part(each, row)]
+        parameters = {each.columns["uniquename"]: _parameter(each) for each in parts if each.table == PARAMETER}
+        properties = {each.columns["uniquename"]: _type(each) for each in parts if each.table != PARAMETER}
+        facts: dict[str, Any] = {
+            "entity": row.columns.get("boundentitylogicalname"),
+            "is_function": bool(row.columns.get("isfunction")),
+            "request_parameters": parameters,
+            "response_properties": properties,
+        }
+        known = self._known.custom_apis.get(name)
+        if known is None:
+            return CustomApiRegistration(**facts)
+        if known.entity and self._known.logical_name(known.entity) == facts["entity"]:
+            facts["entity"] = known.entity
+        return known.model_copy(update=facts)
+
     def _endpoint_name(self, id: str) -> str | None:
         row = self._endpoints[id]
         return None if _is_default(row) else row.name
@@ -195,6 +219,18 @@ def _service_bus(row: Row) -> ServiceBusQueueEndpoint | ServiceBusTopicEndpoint:
 def _name(row: Row) -> str:
     """The step's name in a file: what ours was made from; of others all of it, since handlers share theirs."""
     return (handler_of(row.name) if is_ours(row) else None) or row.name
+
+
+def _is_part(row: Row, api: Row) -> bool:
+    return row.table in PART_OF and row.columns[PART_OF[row.table]].id == api.id
+
+
+def _parameter(row: Row) -> RequestParameterRegistration:
+    return RequestParameterRegistration(type=_type(row), optional=bool(row.columns.get("isoptional")))
+
+
+def _type(row: Row) -> Any:
+    return TYPES[_number(row, "type")]
 
 
 def _is_served(endpoint: Row) -> bool:

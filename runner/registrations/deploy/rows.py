@@ -14,6 +14,9 @@ from dataverse_client.types import Entity, EntityReference, OptionSetValue
 ENDPOINT = "serviceendpoint"
 STEP = "sdkmessageprocessingstep"
 IMAGE = "sdkmessageprocessingstepimage"
+API = "customapi"
+PARAMETER = "customapirequestparameter"
+PROPERTY = "customapiresponseproperty"
 MESSAGE = "sdkmessage"
 FILTER = "sdkmessagefilter"
 
@@ -30,7 +33,16 @@ COMPARED: Mapping[str, tuple[str, ...]] = {
         *("eventhandler", "impersonatinguserid", "asyncautodelete", "supporteddeployment", "statecode"),
     ),
     IMAGE: ("name", "entityalias", "imagetype", "messagepropertyname", "attributes", f"{STEP}id"),
+    API: (
+        *("name", "uniquename", "displayname", "description", "bindingtype", "boundentitylogicalname", "isfunction"),
+        "allowedcustomprocessingsteptype",
+    ),
+    PARAMETER: ("name", "uniquename", "displayname", "description", "type", "isoptional", f"{API}id"),
+    PROPERTY: ("name", "uniquename", "displayname", "description", "type", f"{API}id"),
 }
+
+#: Rows that are part of another one -> the column that names it. They follow the file, whoever added them.
+PART_OF: Mapping[str, str] = {IMAGE: f"{STEP}id", PARAMETER: f"{API}id", PROPERTY: f"{API}id"}
 
 #: Lists of columns: their order means nothing.
 _LISTS = frozenset({"filteringattributes", "attributes"})
@@ -45,20 +57,35 @@ _LABELS: Mapping[str, Mapping[int, str]] = {
     "authtype": {2: "SAS Key", 4: "Webhook Key", 5: "Http Header", 6: "Http Query String"},
     "messageformat": {1: "Binary XML", 2: "Json", 3: "Text XML"},
     "supporteddeployment": {0: "Server Only", 1: "Outlook Client Only", 2: "Both"},
+    "bindingtype": {0: "Global", 1: "Entity", 2: "EntityCollection"},
+    "allowedcustomprocessingsteptype": {0: "None", 1: "Async Only", 2: "Sync and Async"},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What a step listens to. ``table`` None is every table."""
+
+    message: str
+    table: str | None
+
+    def __str__(self) -> str:
+        return f"{self.message} of {self.table or 'any Entity'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of a registration table. ``columns`` has those that have a value.
 
-    ``secrets`` are columns that can be written and never read: only a row that is wanted knows them.
+    ``secrets`` are columns that can be written and never read: only a row that is wanted knows them. ``awaits`` is a
+    message that a custom API of the same plan brings: only then has it the ids that the row needs.
     """
 
     table: str
     id: str
     columns: Columns
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    awaits: Listening | None = None
 
     @classmethod
     def of(cls, entity: Entity) -> Row:

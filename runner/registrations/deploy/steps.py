@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from dataverse_client.types import EntityReference, OptionSetValue, guid
 from runner.registrations.deploy.endpoints import DEFAULT_ENDPOINT
-from runner.registrations.deploy.rows import IMAGE, STEP, Row
-from runner.registrations.identity import image_id, remote_name, step_id
+from runner.registrations.deploy.rows import IMAGE, STEP, Listening, Row
+from runner.registrations.identity import custom_api_step, image_id, remote_name, step_id
 from runner.registrations.model import ASYNCHRONOUS, SYNCHRONOUS
 
 if TYPE_CHECKING:
@@ -43,17 +43,6 @@ _IMAGE_PROPERTIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
-    """What a step listens to. ``table`` None is every table."""
-
-    message: str
-    table: str | None
-
-    def __str__(self) -> str:
-        return f"{self.message} of {self.table or 'any Entity'}"
-
-
-@dataclass(frozen=True, slots=True)
 class RemoteStep:
     """A step as an environment should have it. Its row lacks the ids of what it listens to: they are the environment's.
 
@@ -66,12 +55,28 @@ class RemoteStep:
 
 
 def remote_steps(registrations: Registrations, endpoints: Mapping[str, Row], secrets: Secrets) -> list[RemoteStep]:
-    """A remote step for every step of the file, disabled ones too.
+    """A remote step for every step of the file, disabled ones too, and for every custom API that has a plug-in.
 
     Raises:
       SecretError: a reference cannot be resolved.
     """
-    return [_step(registrations, each, endpoints, secrets) for each in registrations.steps]
+    steps = [_step(registrations, each, endpoints, secrets) for each in registrations.steps]
+    with_plugins = [name for name, api in registrations.custom_apis.items() if api.plugin]
+    return steps + [_api_step(registrations, name, endpoints) for name in with_plugins]
+
+
+def _api_step(registrations: Registrations, api: str, endpoints: Mapping[str, Row]) -> RemoteStep:
+    """The plug-in of a custom API, told of it after the commit."""
+    entity = registrations.custom_apis[api].entity
+    listening = Listening(api, registrations.logical_name(entity) if entity else None)
+    handler = custom_api_step(api)
+    columns: dict[str, Any] = {
+        "name": remote_name(handler, listening.message, listening.table),
+        "rank": 1,
+        "eventhandler": endpoints[DEFAULT_ENDPOINT].reference,
+        **_registered_at(POST_OPERATION, ASYNCHRONOUS, enabled=True),
+    }
+    return RemoteStep(Row(STEP, step_id(handler), columns), listening)
 
 
 def _step(
@@ -82,20 +87,28 @@ def _step(
     run_as = secrets.resolve(step.run_as)
     columns: dict[str, Any] = {
         "name": remote_name(step.name, step.message, table),
-        "stage": OptionSetValue(step.stage if inline else POST_OPERATION),
-        "mode": OptionSetValue(SYNCHRONOUS if inline else ASYNCHRONOUS),
         "rank": step.rank,
         "filteringattributes": ",".join(sorted(step.filtering_attributes)) or None,
         "eventhandler": endpoints[step.endpoint or DEFAULT_ENDPOINT].reference,
         "impersonatinguserid": EntityReference("systemuser", guid(run_as)) if run_as else None,
-        # Or the system jobs of what went well pile up.
-        "asyncautodelete": not inline,
-        "supporteddeployment": OptionSetValue(0),
-        "statecode": OptionSetValue(ENABLED if step.enabled else DISABLED),
+        **_registered_at(
+            *((step.stage, SYNCHRONOUS) if inline else (POST_OPERATION, ASYNCHRONOUS)), enabled=step.enabled
+        ),
     }
     row = Row(STEP, step_id(step.name), columns)
     images = tuple(_image(row, step.message, each) for each in step.images)
     return RemoteStep(row, Listening(step.message, table), images)
+
+
+def _registered_at(stage: int, mode: int, *, enabled: bool) -> dict[str, Any]:
+    return {
+        "stage": OptionSetValue(stage),
+        "mode": OptionSetValue(mode),
+        # Or the system jobs of what went well pile up.
+        "asyncautodelete": mode == ASYNCHRONOUS,
+        "supporteddeployment": OptionSetValue(0),
+        "statecode": OptionSetValue(ENABLED if enabled else DISABLED),
+    }
 
 
 def _image(step: Row, message: str, image: ImageRegistration) -> Row:
