@@ -24,7 +24,9 @@ from runner.emulator.webapi.representation import FORMATTED_VALUE, aliased_row, 
 #: Counts stop here. Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/count-rows
 MAX_COUNT = 5000
 
-_UNSUPPORTED = ("$skip", "$search", "$format", "$compute")
+_OPTIONS = frozenset(
+    {"$select", "$filter", "$orderby", "$expand", "$top", "$count", "$apply", "$skiptoken", "$deltatoken"}
+)
 _NOT_HERE = ("fetchXml", "sql")
 
 
@@ -92,8 +94,8 @@ def refuse_unsupported(parameters: Mapping[str, str]) -> None:
     for name in _NOT_HERE:
         if name in parameters:
             raise NotImplementedHere(f"{name} is not supported by the embedded Dataverse.")
-    for name in _UNSUPPORTED:
-        if name in parameters:
+    for name in parameters:
+        if name.startswith("$") and name not in _OPTIONS:
             raise BadRequest(f"The query parameter {name} is not supported.")
 
 

@@ -42,6 +42,7 @@ MISSING = "00000000-0000-0000-0000-00000000dead"
         ("GET", "accounts?$orderby=nonsense", None, 400, "0x80060888", "'nonsense'"),
         ("GET", "accounts?$expand=nonsense", None, 400, "0x80060888", "'nonsense'"),
         ("GET", "accounts?$skip=5", None, 400, "0x80060888", r"\$skip"),
+        ("GET", "accounts?$nonsense=5", None, 400, "0x80060888", r"\$nonsense"),
         ("GET", "accounts?$top=1&$top=2", None, 400, "0x80060888", "once"),
         ("POST", "accounts", b"{", 400, "0x80060888", "JSON"),
         ("POST", "accounts", b"[]", 400, "0x80060888", "JSON object"),
