@@ -187,15 +187,14 @@ class Entity:
 
     def copy(self) -> Entity:
         """A row of its own; values are shared, being immutable."""
-        twin = Entity(self.logical_name, self.id, self.attributes)
+        twin = Entity.__new__(Entity)
+        twin.logical_name = self.logical_name
+        twin.id = self.id
         twin.row_version = self.row_version
-        # Most rows have none of these.
-        if self.key_attributes:
-            twin.key_attributes = dict(self.key_attributes)
-        if self.formatted_values:
-            twin.formatted_values = dict(self.formatted_values)
-        if self.related_entities:
-            twin.related_entities = dict(self.related_entities)
+        twin.attributes = self.attributes.copy()
+        twin.key_attributes = self.key_attributes.copy()
+        twin.formatted_values = self.formatted_values.copy()
+        twin.related_entities = self.related_entities.copy()
         return twin
 
     def to_entity_reference(self) -> EntityReference:

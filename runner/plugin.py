@@ -124,7 +124,7 @@ class Caller:
     is_portals_client_call: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class MessageOperation:
     """One message on its way through the pipeline: what all its steps have in common.
 
@@ -171,9 +171,11 @@ class PluginContext:
     __slots__ = (
         "_host",
         "_operation",
+        "input_parameters",
         "is_in_transaction",
         "isolation_mode",
         "mode",
+        "output_parameters",
         "owning_extension",
         "parent_context",
         "post_entity_images",
@@ -189,7 +191,6 @@ class PluginContext:
         self,
         operation: MessageOperation,
         host: ExecutionHost,
-        *,
         stage: int,
         mode: int,
         owning_extension: EntityReference,
@@ -197,6 +198,9 @@ class PluginContext:
         is_in_transaction: bool,
         shared_variables: dict[str, Any],
         parent_context: PluginContext | None = None,
+        input_parameters: dict[str, Any] | None = None,
+        output_parameters: dict[str, Any] | None = None,
+        *,
         pre_entity_images: Mapping[str, Entity] | None = None,
         post_entity_images: Mapping[str, Entity] | None = None,
         pre_entity_images_collection: tuple[Mapping[str, Entity], ...] = (),
@@ -217,6 +221,10 @@ class PluginContext:
         #: Values handed from step to step: one collection for stages 20 to 40, the parent's for stage 10.
         self.shared_variables = shared_variables
         self.parent_context = parent_context
+        #: What the request carries, by name: ``Target``, ``Query``, ... Changed before stage 30, the change counts.
+        self.input_parameters = operation.input_parameters if input_parameters is None else input_parameters
+        #: What the request is answered with, by name. A custom API's plug-in puts its response here.
+        self.output_parameters = operation.output_parameters if output_parameters is None else output_parameters
         self.pre_entity_images: Mapping[str, Entity] = pre_entity_images or {}
         self.post_entity_images: Mapping[str, Entity] = post_entity_images or {}
         #: For the *Multiple messages: one mapping of images per row of Targets.
@@ -259,16 +267,6 @@ class PluginContext:
     def secondary_entity_name(self) -> str:
         """The other table, of a message about two; else ``none``."""
         return self._operation.secondary_entity_name
-
-    @property
-    def input_parameters(self) -> dict[str, Any]:
-        """What the request carries, by name: ``Target``, ``Query``, ... Changed before stage 30, the change counts."""
-        return self._operation.input_parameters
-
-    @property
-    def output_parameters(self) -> dict[str, Any]:
-        """What the request is answered with, by name. A custom API's plug-in puts its response here."""
-        return self._operation.output_parameters
 
     @property
     def depth(self) -> int:
@@ -386,7 +384,7 @@ class PluginContext:
         Raises:
           InvalidPluginExecutionException: the message has no Target row (Delete carries a reference only).
         """
-        target = self._operation.input_parameters.get("Target")
+        target = self.input_parameters.get("Target")
         if not isinstance(target, Entity):
             raise InvalidPluginExecutionException(
                 f"{self.message_name} of {self.primary_entity_name} carries no Target row; "

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from azure_bridge.clock import Clock
-from dataverse_client.types import OrganizationService
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.transaction import Transaction
 from runner.execution.service import MessageService
@@ -86,6 +84,7 @@ class Call:
         "_correlation_id",
         "bypass",
         "caller",
+        "clock",
         "depth",
         "engine",
         "holds_turn",
@@ -93,6 +92,7 @@ class Call:
         "parent",
         "tag",
         "transaction",
+        "user_id",
     )
 
     def __init__(
@@ -100,17 +100,19 @@ class Call:
         engine: Engine,
         caller: Caller,
         transaction: Transaction,
+        tag: str | None = None,
+        bypass: Bypass | None = None,
         *,
         depth: int = 1,
         parent: PluginContext | None = None,
-        tag: str | None = None,
-        bypass: Bypass | None = None,
         correlation_id: str | None = None,
         origin: tuple[str, Mapping[str, Any]] | None = None,
         holds_turn: bool = True,
     ) -> None:
         self.engine = engine
+        self.clock = engine.clock
         self.caller = caller
+        self.user_id = caller.initiating_user_id
         self.transaction = transaction
         self.depth = depth
         self.parent = parent
@@ -120,10 +122,6 @@ class Call:
         self.origin = origin
         self.holds_turn = holds_turn
         self._correlation_id = correlation_id
-
-    @property
-    def user_id(self) -> str:
-        return self.caller.initiating_user_id
 
     @property
     def correlation_id(self) -> str:
@@ -138,9 +136,7 @@ class Call:
         return twin
 
     def with_options(self, parameters: Mapping[str, Any]) -> Call:
-        """The same call, as the optional parameters of a request want it."""
-        if OPTIONAL_PARAMETERS.isdisjoint(parameters):
-            return self
+        """The same call, as the :data:`OPTIONAL_PARAMETERS` of a request want it."""
         twin = self.apart(self.transaction)
         twin.tag = parameters.get("tag", self.tag)
         twin.bypass = Bypass.asked_for(parameters) or self.bypass
@@ -152,10 +148,10 @@ class Call:
             self.engine,
             self.caller,
             transaction,
+            self.tag,
+            self.bypass,
             depth=self.depth,
             parent=self.parent,
-            tag=self.tag,
-            bypass=self.bypass,
             correlation_id=self.correlation_id,
             origin=self.origin,
             holds_turn=self.holds_turn,
@@ -163,11 +159,7 @@ class Call:
 
     # --- what an execution is given (runner.execution.execution.Home) ----------------------------------------
 
-    @property
-    def clock(self) -> Clock:
-        return self.engine.clock
-
-    def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
+    def organization_service(self, context: PluginContext, user_id: str | None) -> MessageService:
         return MessageService(partial(self.engine.execute_within, self, context, user_id))
 
     def service(self, kind: type[T]) -> T:

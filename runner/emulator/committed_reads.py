@@ -9,12 +9,12 @@ Source: https://learn.microsoft.com/sql/t-sql/statements/set-transaction-isolati
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from dataverse_client.types import EntityReference, FetchExpression, OrganizationRequest, OrganizationResponse
+from dataverse_client.types import EntityReference, FetchExpression
 from runner.emulator.call import Call
 from runner.emulator.operation import NO_ENTITY
 from runner.emulator.pipeline import Pipeline
@@ -58,22 +58,21 @@ class CommittedReads:
         #: Whoever holds it keeps everybody from reading here.
         self.lock = self._store.lock
 
-    def answer(self, request: OrganizationRequest, user_id: str) -> OrganizationResponse | None:
-        """The response; None when the request may change something, be it through a step that listens to it.
+    def answer(self, user_id: str, message: str, parameters: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The results; None when the request may change something, be it through a step that listens to it.
 
         Raises:
           OrganizationServiceFault: (one of its kinds) it is refused.
         """
-        entity = _read_entity(request)
+        entity = _read_entity(message, parameters)
         if entity is None or entity in _WRITTEN_LATE:
             return None
         with self.rows():
-            if self._listened_to.includes(request.message_name, entity):
+            if self._listened_to.includes(message, entity):
                 return None
             engine = self._engine
             call = Call(engine, engine.users.caller(user_id), Transaction(self._store))
-            results = engine.perform(call, request.message_name, request.parameters)
-        return OrganizationResponse(request.message_name, results)
+            return engine.perform(call, message, parameters)
 
     @contextmanager
     def rows(self) -> Iterator[Records]:
@@ -104,10 +103,9 @@ class _ListenedTo:
         return not self._steps.isdisjoint({(message.lower(), entity), (message.lower(), None)})
 
 
-def _read_entity(request: OrganizationRequest) -> str | None:
+def _read_entity(message: str, parameters: Mapping[str, Any]) -> str | None:
     """The table a request reads; None when it does something else, or cannot be read itself."""
-    parameters = request.parameters
-    match request.message_name.lower():
+    match message.lower():
         case "retrieve":
             target = parameters.get("Target")
             return target.logical_name if isinstance(target, EntityReference) else None

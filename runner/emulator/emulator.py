@@ -126,7 +126,7 @@ class Emulator:
 
     def _set_up_tracing(self, setting: TraceSetting) -> None:
         engine = self._engine
-        if engine.trace_log.setting is not setting:
+        if engine.trace_log.setting() is not setting:
             row = Entity("organization", ORGANIZATION_ID, {"plugintracelogsetting": OptionSetValue(setting)})
             with Transaction(engine.store):
                 engine.records.update(row, SYSTEM_USER_ID)
@@ -171,11 +171,19 @@ class Emulator:
           OrganizationServiceFault: (one of its kinds) the platform or a synchronous step refused. Nothing remains
             of what the request did.
         """
-        return self._engine.receive(request, user_id or ADMINISTRATOR_ID, tag, bypass, authenticated_user_id)
+        results = self._engine.receive(
+            user_id or ADMINISTRATOR_ID,
+            request.message_name,
+            request.parameters,
+            tag=tag,
+            bypass=bypass,
+            authenticated_user_id=authenticated_user_id,
+        )
+        return OrganizationResponse(request.message_name, results)
 
     def service(self, user_id: str | None = None) -> OrganizationService:
         """CRM as that user (None: the administrator), for calls from outside."""
-        return MessageService(partial(self.execute, user_id=user_id))
+        return MessageService(partial(self._engine.receive, user_id or ADMINISTRATOR_ID))
 
     def transaction(self) -> AbstractContextManager[None]:
         """``with emulator.transaction():`` makes the requests inside one: all of them count, or none.
@@ -243,7 +251,7 @@ class Emulator:
     @property
     def executions(self) -> tuple[Execution, ...]:
         """What ran, in order, each with its context: the last two thousand."""
-        return tuple(self._engine.executions)
+        return tuple(Execution(context, host) for context, host in tuple(self._engine.executions))
 
     # --- asynchronous steps --------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from azure_bridge.clock import Clock
 from dataverse_client.types import Entity, EntityReference, OrganizationRequest, OrganizationResponse
-from runner.emulator.call import Bypass, Call
+from runner.emulator.call import OPTIONAL_PARAMETERS, Bypass, Call
 from runner.emulator.committed_reads import CommittedReads
 from runner.emulator.custom_api import CustomApi
 from runner.emulator.custom_api_tables import CustomApis
@@ -34,6 +34,7 @@ from runner.emulator.trace_log import TraceLog
 from runner.emulator.transaction import Transaction
 from runner.emulator.users import Users
 from runner.execution.execution import Execution
+from runner.execution.host import StepHost
 from runner.execution.services import Services
 from runner.plugin import Organization, PluginContext
 from runner.tracing.model import Compensated, TraceSink
@@ -84,7 +85,8 @@ class Engine:
         self.pipe = Pipeline(self, self.steps, sink).run
         self.jobs = JobQueue()
         self.trace_log = TraceLog(store, self.records)
-        self.executions: deque[Execution] = deque(maxlen=EXECUTIONS_KEPT)
+        #: What ran, and who served it: see Execution.
+        self.executions: deque[tuple[PluginContext, StepHost]] = deque(maxlen=EXECUTIONS_KEPT)
         self._open: Transaction | None = None
         self._resumed = not store.is_durable
         self._closed = False
@@ -97,24 +99,28 @@ class Engine:
 
     def receive(
         self,
-        request: OrganizationRequest,
         user_id: str,
-        tag: str | None,
-        bypass: Bypass | None,
+        message: str,
+        parameters: Mapping[str, Any],
+        *,
+        tag: str | None = None,
+        bypass: Bypass | None = None,
         authenticated_user_id: str | None = None,
-    ) -> OrganizationResponse:
-        """A request from outside."""
-        if not self.turn.acquire(blocking=False):
-            if self._committed is not None and (answer := self._committed.answer(request, user_id)) is not None:
-                return answer
+    ) -> Mapping[str, Any]:
+        """A request from outside; answers its results."""
+        if not self.turn.acquire(False):
+            if self._committed is not None:
+                answer = self._committed.answer(user_id, message, parameters)
+                if answer is not None:
+                    return answer
             self._wait_for_turn()
         try:
-            if request.message_name not in _NEVER_READ_TRACES:
+            if message not in _NEVER_READ_TRACES:
                 self._tend_traces()
             transaction = self._open or Transaction(self.store)
             caller = self.users.impersonated(user_id, authenticated_user_id)
-            call = Call(self, caller, transaction, tag=tag, bypass=bypass)
-            return self._serve(call, request)
+            call = Call(self, caller, transaction, tag, bypass)
+            return self._serve(call, message, parameters)
         finally:
             self.turn.release()
 
@@ -139,7 +145,7 @@ class Engine:
         Raises:
           SqlTimeout: others took too long, and the rows are in memory.
         """
-        if not self.turn.acquire(blocking=False):
+        if not self.turn.acquire(False):
             if self._committed is not None:
                 with self._committed.rows() as rows:
                     yield rows
@@ -152,19 +158,25 @@ class Engine:
             self.turn.release()
 
     def execute_within(
-        self, call: Call, context: PluginContext, user_id: str | None, request: OrganizationRequest
-    ) -> OrganizationResponse:
+        self,
+        call: Call,
+        context: PluginContext,
+        user_id: str | None,
+        message: str,
+        parameters: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
         """A request of a plug-in, made while ``call`` is served: inside its transaction, if there is one."""
         with nullcontext() if call.holds_turn else self.turn:
-            transaction = call.transaction if call.transaction.is_entered else Transaction(self.store)
+            transaction = call.transaction if call.transaction.level else Transaction(self.store)
             caller = self.users.caller(user_id or SYSTEM_USER_ID)
-            return self._serve(Call(self, caller, transaction, depth=context.depth + 1, parent=context), request)
+            inner = Call(self, caller, transaction, depth=context.depth + 1, parent=context)
+            return self._serve(inner, message, parameters)
 
     def perform_apart(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
         """One of several requests, in a transaction of its own unless the call is in one already."""
-        if call.transaction.is_entered:
-            return self._serve(call, request)
-        return self._serve(call.apart(Transaction(self.store)), request)
+        if not call.transaction.level:
+            call = call.apart(Transaction(self.store))
+        return OrganizationResponse(request.message_name, self._serve(call, request.message_name, request.parameters))
 
     def perform(self, call: Call, message: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out a message as part of the call.
@@ -174,7 +186,9 @@ class Engine:
         """
         known = self.messages.get(message.lower())
         handler = known[1] if known else self._declared(message)
-        return handler(self, call.with_options(parameters), dict(parameters))
+        if not OPTIONAL_PARAMETERS.isdisjoint(parameters):
+            call = call.with_options(parameters)
+        return handler(self, call, dict(parameters))
 
     def _declared(self, message: str) -> Handler:
         api = self.custom_apis.find(message)
@@ -229,20 +243,19 @@ class Engine:
                 self.customizations.reload()
                 raise
 
-    def _serve(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
+    def _serve(self, call: Call, message: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """A call from inside a transaction is in it from the first, and ends it when it fails."""
         transaction = call.transaction
-        if transaction.is_entered:
+        if transaction.level:
             with transaction:
-                results = self.perform(call, request.message_name, request.parameters)
-            return OrganizationResponse(request.message_name, results)
+                return self.perform(call, message, parameters)
         try:
-            results = self.perform(call, request.message_name, request.parameters)
+            results = self.perform(call, message, parameters)
         except BaseException:
             self.undo(transaction)
             raise
         self._settle(transaction)
-        return OrganizationResponse(request.message_name, results)
+        return results
 
     def follow_changes(self, table: str) -> None:
         """Keep the table's row versions in order, unless somebody has the turn: then the next to ask will."""
@@ -324,10 +337,10 @@ class Engine:
         self.records.add_defaults(row)
         self.records.create(row, SYSTEM_USER_ID)
 
-    def ended(self, execution: Execution) -> None:
-        self.executions.append(execution)
-        if self.trace_log.setting and not isinstance(execution.step.plugin, Notification):
-            self.trace_log.add(execution)
+    def ended(self, context: PluginContext, host: StepHost) -> None:
+        self.executions.append((context, host))
+        if self.trace_log.setting() and not isinstance(host.step.plugin, Notification):
+            self.trace_log.add(Execution(context, host))
 
     def close(self) -> None:
         if not self._closed:

@@ -65,7 +65,8 @@ class Facts:
 
     def currency(self, id: str) -> Currency:
         """Raises ObjectDoesNotExist."""
-        self._check()
+        if self._generation != self._store.generation:
+            self._forget()
         known = self._currencies.get(id)
         if known is None:
             known = self._currencies[id] = self._read_currency(id)

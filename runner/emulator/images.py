@@ -5,7 +5,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/understan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dataverse_client.types import Entity
 from runner.emulator.step_table import Snapshot
@@ -25,6 +25,11 @@ def images_of(images: Iterable[Image], row: Entity | None) -> dict[str, Entity]:
 def image_collection(images: Sequence[Image], rows: Iterable[Entity | None]) -> tuple[dict[str, Entity], ...]:
     """One set of images per row of Targets, in their order; nothing when none is asked for."""
     return tuple(images_of(images, row) for row in rows) if images else ()
+
+
+def with_primary_name(images: Mapping[str, Entity], row: Entity | None, columns: Sequence[str]) -> Mapping[str, Entity]:
+    """The images, and the one every asynchronous step carries without having asked for it."""
+    return images if row is None else {**images, PRIMARY_NAME_ALIAS: excerpt(row, columns)}
 
 
 def with_columns(wanted: Snapshot | None, columns: tuple[str, ...]) -> Snapshot:

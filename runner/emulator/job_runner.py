@@ -15,7 +15,8 @@ from runner.emulator.jobs import COMPLETED, IN_PROGRESS, SUCCEEDED, WAITING, Job
 from runner.emulator.plugin_faults import fault_of
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.transaction import Transaction
-from runner.execution.execution import Execution, run_step
+from runner.execution.execution import Execution, execute
+from runner.execution.host import StepHost
 
 
 def run_job(engine: Engine, job: Job) -> bool:
@@ -44,20 +45,23 @@ def _begin(engine: Engine, job: Job) -> bool:
 
 
 def _attempt(engine: Engine, job: Job) -> Execution:
+    context = job.context
     call = Call(
         engine,
-        engine.users.caller(job.operation.caller.initiating_user_id),
+        engine.users.caller(context.initiating_user_id),
         Transaction(engine.store),
-        depth=job.operation.depth,
-        correlation_id=job.operation.correlation_id,
+        depth=context.depth,
+        correlation_id=context.correlation_id,
         holds_turn=False,
     )
-    execution = run_step(job.step, job.operation, job.facts, call, engine.sink)
-    if execution.error is not None:
+    host = StepHost(job.step, call, engine.sink)
+    context.attach(host)
+    execute(context, host)
+    if host.error is not None:
         engine.undo(call.transaction)
     with engine.turn:
-        engine.ended(execution)
-    return execution
+        engine.ended(context, host)
+    return Execution(context, host)
 
 
 def _finish(engine: Engine, job: Job, execution: Execution, *, retried: bool) -> None:

@@ -6,12 +6,11 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchron
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, OptionSetValue, new_guid
+from dataverse_client.types import EMPTY_GUID, Entity, OptionSetValue
 from runner.emulator.notification_faults import ServiceBusPostPostponed
 from runner.execution.step import Step
-from runner.plugin import InvalidPluginExecutionException, MessageOperation, OperationStatus
+from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
 
 #: How often a step that asks for it (OperationStatus.RETRY) is run in all.
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.operationstatus
@@ -31,38 +30,26 @@ CANCELED = {"statecode": COMPLETED, "statuscode": OptionSetValue(32)}
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An asynchronous step to run, with everything its context will say, as it was when the operation ended."""
+    """An asynchronous step to run, and what it will be told: what there was when the operation ended."""
 
     id: str
     step: Step
-    operation: MessageOperation
-    facts: dict[str, Any]
+    context: PluginContext
     attempt: int = 1
-
-    @classmethod
-    def of(cls, seen: MessageOperation, step: Step, facts: dict[str, Any]) -> Job:
-        id = new_guid()
-        operation = replace(
-            seen,
-            operation_id=id,
-            input_parameters=_copied(seen.input_parameters),
-            output_parameters=dict(seen.output_parameters),
-        )
-        return cls(id, step, operation, {**facts, "shared_variables": dict(facts["shared_variables"])})
 
     def row(self) -> Entity:
         """The ``asyncoperation`` row of a job that waits for its turn."""
-        operation = self.operation
+        context = self.context
         columns = {
             "name": self.step.name,
             "operationtype": OptionSetValue(_SYSTEM_EVENT),
-            "messagename": operation.message_name,
-            "primaryentitytype": operation.primary_entity_name,
-            "depth": operation.depth,
-            "correlationid": operation.correlation_id,
-            "requestid": operation.request_id,
+            "messagename": context.message_name,
+            "primaryentitytype": context.primary_entity_name,
+            "depth": context.depth,
+            "correlationid": context.correlation_id,
+            "requestid": context.request_id,
             "owningextensionid": self.step.id,
-            "regardingobjectid": None if operation.primary_entity_id == EMPTY_GUID else operation.primary_entity_id,
+            "regardingobjectid": None if context.primary_entity_id == EMPTY_GUID else context.primary_entity_id,
             "retrycount": 0,
             **READY,
         }
@@ -84,15 +71,3 @@ def failure(error: Exception | None) -> dict[str, OptionSetValue]:
 
 def _status(error: Exception | None) -> OperationStatus | None:
     return error.status if isinstance(error, InvalidPluginExecutionException | ServiceBusPostPostponed) else None
-
-
-def _copied(parameters: dict[str, Any]) -> dict[str, Any]:
-    return {name: _copy(value) for name, value in parameters.items()}
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, Entity):
-        return value.copy()
-    if isinstance(value, EntityCollection):
-        return replace(value, entities=[row.copy() for row in value])
-    return value

@@ -17,11 +17,11 @@ from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import InvalidRemoteContextError, UnknownValueTypeError
 from runner.execution.remote_values import decode_entity, decode_pairs, encode_entity, encode_pairs
 from runner.execution.step import Step
-from runner.plugin import INERT_HOST, PluginContext
+from runner.plugin import INERT_HOST
 
 _log = logging.getLogger(__name__)
 
-#: What a notification of Dataverse's has no room for, and the fact it is.
+#: What a notification of Dataverse's has no room for, and the property of the context it is.
 _COLLECTIONS = {
     "PreEntityImagesCollection": "pre_entity_images_collection",
     "PostEntityImagesCollection": "post_entity_images_collection",
@@ -34,11 +34,10 @@ _UNFINISHED = """
 
 def data_of(job: Job) -> str | None:
     """What the row keeps of a job; None when a shared variable has no form in which it could be kept."""
-    context = PluginContext(job.operation, INERT_HOST, **job.facts)
     try:
-        document = dict(RemoteContext.of(context).document)
-        for key, fact in _COLLECTIONS.items():
-            document[key] = _written(job.facts.get(fact, ()))
+        document = dict(RemoteContext.of(job.context).document)
+        for key, name in _COLLECTIONS.items():
+            document[key] = _written(getattr(job.context, name))
     except UnknownValueTypeError as error:
         _log.warning("The job of step %s is lost if this process ends before it has run: %s", job.step.name, error)
         return None
@@ -70,20 +69,11 @@ def unfinished_jobs(store: Store, steps: Iterable[Step], running: Iterable[Job])
 
 def _resumed(id: str, step: Step, retries: int, data: str) -> Job:
     remote = RemoteContext.decode(data.encode())
-    context = remote.context
-    facts = {
-        "stage": context.stage,
-        "mode": context.mode,
-        "owning_extension": step.reference,
-        "user_id": context.user_id,
-        "is_in_transaction": context.is_in_transaction,
-        "shared_variables": dict(context.shared_variables),
-        "parent_context": context.parent_context,
-        "pre_entity_images": context.pre_entity_images,
-        "post_entity_images": context.post_entity_images,
-        **{fact: _read(remote.document.get(key), key) for key, fact in _COLLECTIONS.items()},
-    }
-    return Job(id, step, remote.operation(), facts, retries + 1)
+    context = remote.context_for(INERT_HOST)
+    context.owning_extension = step.reference
+    for key, name in _COLLECTIONS.items():
+        setattr(context, name, _read(remote.document.get(key), key))
+    return Job(id, step, context, retries + 1)
 
 
 def _read(collection: Any, key: str) -> tuple[dict[str, Entity], ...]:

@@ -145,7 +145,7 @@ def resolve_lookups(engine: Engine, row: Entity) -> None:
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-alternate-key-reference-record
     """
     for column, value in row.attributes.items():
-        if isinstance(value, EntityReference) and (value.key_attributes or not _is_spelled_as_here(value.id)):
+        if type(value) is EntityReference and (value.key_attributes or not _is_spelled_as_here(value.id)):
             row.attributes[column] = resolved(engine, value)
 
 

@@ -51,23 +51,23 @@ Handler: TypeAlias = "Callable[[Engine, Call, dict[str, Any]], dict[str, Any]]"
 
 def create(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     target = new(engine, parameter(parameters, "Target", Entity))
-
-    def main(operation: Operation) -> dict[str, Any]:
-        return {"id": insert(engine, operation, operation.targets[0])}
-
     once = is_plain(target)
-    return engine.pipe(Operation("Create", target.logical_name, call, parameters, main, [target], writes_once=once))
+    return engine.pipe(Operation("Create", target.logical_name, call, parameters, _insert, [target], writes_once=once))
+
+
+def _insert(operation: Operation) -> dict[str, Any]:
+    return {"id": insert(operation.call.engine, operation, operation.targets[0])}
 
 
 def update(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     target = existing(engine, parameter(parameters, "Target", Entity))
-
-    def main(operation: Operation) -> dict[str, Any]:
-        update_row(engine, operation, operation.targets[0])
-        return {}
-
     once = is_plain(target)
-    return engine.pipe(Operation("Update", target.logical_name, call, parameters, main, [target], writes_once=once))
+    return engine.pipe(Operation("Update", target.logical_name, call, parameters, _update, [target], writes_once=once))
+
+
+def _update(operation: Operation) -> dict[str, Any]:
+    update_row(operation.call.engine, operation, operation.targets[0])
+    return {}
 
 
 def delete(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:

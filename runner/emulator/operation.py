@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference
+from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference, new_guid
 from runner.emulator.call import Call
+from runner.emulator.images import image_collection, images_of, with_primary_name
+from runner.emulator.jobs import Job
 from runner.emulator.step_table import Plans, StepPlan
 from runner.execution.step import Mode, Stage, Step
-from runner.plugin import INERT_HOST, MessageOperation, PluginContext
+from runner.plugin import INERT_HOST, ExecutionHost, MessageOperation, PluginContext
 
 #: Their stage-10 shared variables are found in the parent context from stage 20 on.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#shared-variables
@@ -20,12 +23,13 @@ _SHARE_THROUGH_PARENT = frozenset({"Create", "Update", "Delete", "CreateMultiple
 #: PrimaryEntityName of messages that are about no table.
 NO_ENTITY = "none"
 
-_NOT_YET = datetime.min.replace(tzinfo=UTC)
-
 #: What the platform itself is called where a step would be named.
 OBJECT_MODEL = EntityReference(
     "sdkmessageprocessingstep", "9c7f1f1a-6f43-5c6a-9f0e-5c3c6f2d7e30", "ObjectModel Implementation"
 )
+
+#: Looking up a member in its enumeration costs more than most of what is done with it here.
+_MAIN_OPERATION, _SYNCHRONOUS = Stage.MAIN_OPERATION, Mode.SYNCHRONOUS
 
 
 class Operation:
@@ -36,23 +40,14 @@ class Operation:
     message is about, found in its parameters under ``row_parameter``.
     """
 
-    __slots__ = (
-        "_id",
-        "after",
-        "before",
-        "call",
-        "created_on",
-        "entity",
-        "main",
-        "message",
-        "outputs",
-        "parameters",
-        "reads",
-        "row_parameter",
-        "sent",
-        "targets",
-        "writes_once",
-    )
+    #: Lower-case columns each target came with, before any plug-in added to them.
+    sent: Sequence[frozenset[str]] = ()
+    #: The rows as they were and as they are, as far as the steps have asked for images of them.
+    before: Sequence[Entity | None] = ()
+    after: Sequence[Entity | None] = ()
+    outputs: dict[str, Any]
+    created_on: datetime
+    _id: str | None = None
 
     def __init__(
         self,
@@ -78,13 +73,6 @@ class Operation:
         self.reads = reads
         #: What it changes, it changes by one statement, all else having been checked before.
         self.writes_once = writes_once
-        self._id: str | None = None
-        self.created_on = _NOT_YET
-        self.outputs: dict[str, Any] = {}
-        #: Lower-case columns each target came with, before any plug-in added to them.
-        self.sent: list[frozenset[str]] = []
-        self.before: list[Entity | None] = []
-        self.after: list[Entity | None] = []
 
     @property
     def id(self) -> str:
@@ -111,19 +99,18 @@ class Operation:
 
     def own_its_targets(self) -> None:
         """From now on changes to Target no longer show in the request that was made."""
-        self.targets = [target.copy() if isinstance(target, Entity) else target for target in self.targets]
+        self.targets = [target.copy() if type(target) is Entity else target for target in self.targets]
 
 
 class View:
     """An operation as the steps of one message see it: its own message, or the single or multiple counterpart.
 
     ``rows`` are the positions among the operation's targets that it is about; ``bulk`` hands them over as Targets.
-    ``seen`` is what the steps of the present stage are told.
+    ``seen``, ``parameters`` and ``outputs`` are what the steps of the present stage are told.
     """
 
-    __slots__ = ("bulk", "chooses", "operation", "own", "parent", "plan", "row_parameter", "rows", "seen", "shared")
-
-    def __init__(self, operation: Operation, plan: StepPlan, rows: range, *, bulk: bool, own: bool = False) -> None:
+    def __init__(self, operation: Operation, plan: StepPlan, rows: range, bulk: bool, own: bool = False) -> None:
+        call = operation.call
         self.operation = operation
         self.plan = plan
         self.rows = rows
@@ -131,49 +118,100 @@ class View:
         self.own = own
         self.row_parameter = "Targets" if bulk else operation.row_parameter if own else "Target"
         #: Some of the steps may have no concern with the request.
-        self.chooses = plan.filtered or operation.call.bypass is not None
-        self.parent = operation.call.parent
+        self.chooses = plan.filtered or call.bypass is not None
+        self.parent = call.parent
         self.shared = self._fresh_variables()
-        self.seen = self._describe({})
+        self.seen = self._describe()
+        self.parameters = self._parameters()
+        self.outputs: dict[str, Any] = {}
 
     def enter_transaction(self) -> None:
         """Stage 10 is over: what it shared, and the request as it left it, move into the parent context."""
         if self.plan.message in _SHARE_THROUGH_PARENT:
             self.parent = self.as_parent()
             self.shared = self._fresh_variables()
-        if self.plan.pre_operation:
-            self.seen = self._describe({})
+        self.parameters = self._parameters()
 
     def as_parent(self) -> PluginContext:
         """The request itself, as the operations it sets in motion see it: at stage 30, done by the platform."""
-        seen, call = self.seen, self.operation.call
+        seen, parameters, call = self.seen, self.parameters, self.operation.call
         if call.origin is not None:
-            message, parameters = call.origin
-            seen = replace(seen, message_name=message, input_parameters=dict(parameters))
+            message, parameters = call.origin[0], dict(call.origin[1])
+            seen = replace(seen, message_name=message)
         return PluginContext(
             seen,
             INERT_HOST,
-            stage=Stage.MAIN_OPERATION,
-            mode=Mode.SYNCHRONOUS,
-            owning_extension=OBJECT_MODEL,
-            user_id=call.user_id,
-            is_in_transaction=True,
-            shared_variables=self.shared,
-            parent_context=call.parent,
+            _MAIN_OPERATION,
+            _SYNCHRONOUS,
+            OBJECT_MODEL,
+            call.user_id,
+            True,
+            self.shared,
+            call.parent,
+            parameters,
         )
 
     def complete(self) -> None:
         """Stage 30 is done: the outputs are there, and Target is the row as the platform completed it."""
-        plan = self.plan
-        if plan.main_operation or plan.post_operation or plan.asynchronous:
-            self.seen = self._describe(self._outputs())
+        self.parameters = self._parameters()
+        self.outputs = self._outputs()
+
+    def context(self, step: Step, host: ExecutionHost) -> PluginContext:
+        """What a step is told at the present stage."""
+        call = self.operation.call
+        context = PluginContext(
+            self.seen,
+            host,
+            step.stage,
+            step.mode,
+            step.reference,
+            step.run_as or call.user_id,
+            call.transaction.is_active and step.mode == _SYNCHRONOUS,
+            self.shared,
+            self.parent,
+            self.parameters,
+            self.outputs,
+        )
+        if step.images:
+            self._add_images(context, step)
+        return context
+
+    def _add_images(self, context: PluginContext, step: Step) -> None:
+        before, after = self.rows_before(), self.rows_after()
+        if self.bulk:
+            context.pre_entity_images_collection = image_collection(step.pre_images, before)
+            context.post_entity_images_collection = image_collection(step.post_images, after)
+            return
+        if before:
+            context.pre_entity_images = images_of(step.pre_images, before[0])
+        if after:
+            context.post_entity_images = images_of(step.post_images, after[0])
+
+    def job(self, step: Step, named: tuple[str, ...]) -> Job:
+        """An asynchronous step, told what there is now: nothing anybody changes from now on shows in it.
+
+        ``named`` are the columns of the image it carries without having asked for it.
+        """
+        later, id = copy(self), new_guid()
+        later.seen = replace(self.seen, operation_id=id)
+        later.parameters = {name: _copied(value) for name, value in self.parameters.items()}
+        later.outputs, later.shared = dict(self.outputs), dict(self.shared)
+        context = later.context(step, INERT_HOST)
+        if not self.bulk:
+            self._add_primary_name(context, named)
+        return Job(id, step, context)
+
+    def _add_primary_name(self, context: PluginContext, columns: tuple[str, ...]) -> None:
+        if after := self.rows_after():
+            context.post_entity_images = with_primary_name(context.post_entity_images, after[0], columns)
+        elif before := self.rows_before():
+            context.pre_entity_images = with_primary_name(context.pre_entity_images, before[0], columns)
 
     def read_back(self) -> None:
         """Take over what steps put into the parameters in place of what was there."""
-        parameters = self.seen.input_parameters
         if self.own:
-            self.operation.parameters = parameters
-        given = parameters.get(self.row_parameter)
+            self.operation.parameters = self.parameters
+        given = self.parameters.get(self.row_parameter)
         if not self.bulk and self.rows and given is self.operation.targets[self.rows[0]]:
             return
         targets = given.entities if isinstance(given, EntityCollection) else [given]
@@ -228,20 +266,26 @@ class View:
         tag = self.operation.call.tag
         return {} if tag is None else {"tag": tag}
 
-    def _describe(self, outputs: dict[str, Any]) -> MessageOperation:
-        operation, call, id = self.operation, self.operation.call, self.operation.id
+    def _describe(self) -> MessageOperation:
+        operation, call = self.operation, self.operation.call
         alone = operation.targets[self.rows[0]] if operation.targets and not self.bulk else None
-        return MessageOperation(
-            organization=call.engine.organization,
-            caller=call.caller,
-            message_name=self.plan.message,
-            primary_entity_name=operation.entity,
-            primary_entity_id=alone.id or EMPTY_GUID if alone is not None else EMPTY_GUID,
-            input_parameters=self._parameters(),
-            output_parameters=outputs,
-            correlation_id=call.correlation_id,
-            operation_id=id,
-            request_id=id,
-            operation_created_on=operation.created_on,
-            depth=call.depth,
+        described = MessageOperation(
+            call.engine.organization,
+            call.caller,
+            self.plan.message,
+            operation.entity,
+            alone.id or EMPTY_GUID if alone is not None else EMPTY_GUID,
         )
+        described.correlation_id = call.correlation_id
+        described.operation_id = described.request_id = operation.id
+        described.operation_created_on = operation.created_on
+        described.depth = call.depth
+        return described
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Entity):
+        return value.copy()
+    if isinstance(value, EntityCollection):
+        return replace(value, entities=[row.copy() for row in value])
+    return value

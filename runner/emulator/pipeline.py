@@ -10,19 +10,21 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/event-fra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
-from runner.emulator.images import PRIMARY_NAME_ALIAS, excerpt, image_collection, images_of, with_columns
+from runner.emulator.images import with_columns
 from runner.emulator.jobs import Job
 from runner.emulator.operation import Operation, View
 from runner.emulator.operation_trace import told_to
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted, fault_of
 from runner.emulator.step_table import Plans, Snapshot, Steps
-from runner.emulator.transaction import State
-from runner.execution.execution import Execution, run_step
-from runner.execution.step import Mode, Stage, Step
+from runner.execution.execution import Execution, execute
+from runner.execution.host import StepHost
+from runner.execution.step import Step
+from runner.plugin import PluginContext
 from runner.tracing.model import TraceSink
 
 #: Calls may nest this deep; the next one is refused.
@@ -45,7 +47,7 @@ class Platform(Protocol):
     def queue(self, job: Job, call: Call) -> None:
         """Write the job down inside the call's transaction."""
 
-    def ended(self, execution: Execution) -> None:
+    def ended(self, context: PluginContext, host: StepHost) -> None:
         """A step has run."""
 
 
@@ -75,17 +77,20 @@ class Pipeline:
         if plans is None:
             return self._main_operation_alone(operation)
         views = operation.views(plans)
-        self._pre_validation(operation, plans, views)
+        if plans.pre_validation:
+            self._pre_validation(operation, plans, views)
         with operation.call.transaction:
             self._pre_operation(operation, plans, views)
-            self._main_operation(operation, views)
-            self._post_operation(operation, plans, views)
-            self._asynchronous(operation, plans, views)
+            self._main_operation(operation, plans, views)
+            if plans.post_operation:
+                self._post_operation(operation, plans, views)
+            if plans.is_asynchronous:
+                self._asynchronous(operation, plans, views)
         return operation.outputs
 
     def _main_operation_alone(self, operation: Operation) -> dict[str, Any]:
         transaction = operation.call.transaction
-        if operation.reads or (operation.writes_once and transaction.is_dispensable):
+        if operation.reads or (operation.writes_once and transaction.is_dispensable()):
             return operation.main(operation)
         with transaction:
             return operation.main(operation)
@@ -94,64 +99,64 @@ class Pipeline:
         if plans.before_validation is not None:
             operation.before = self._snapshots(operation, plans.before_validation)
         for view in views:
-            self._run_steps(view, view.plan.pre_validation, Stage.PRE_VALIDATION)
+            self._run_steps(view, view.plan.pre_validation)
 
     def _pre_operation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
         operation.own_its_targets()
-        operation.before = self._snapshots(operation, self._needed_before(operation, plans))
+        if plans.before is not None or plans.is_asynchronous:
+            operation.before = self._snapshots(operation, self._needed_before(operation, plans))
         for view in views:
             view.enter_transaction()
         for view in views:
-            self._run_steps(view, view.plan.pre_operation, Stage.PRE_OPERATION)
+            self._run_steps(view, view.plan.pre_operation)
 
-    def _main_operation(self, operation: Operation, views: list[View]) -> None:
-        operation.own_its_targets()
+    def _main_operation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
+        if plans.pre_operation:
+            operation.own_its_targets()
         operation.outputs = operation.main(operation)
         for view in views:
             view.complete()
-            self._run_steps(view, view.plan.main_operation, Stage.MAIN_OPERATION)
+            self._run_steps(view, view.plan.main_operation)
 
     def _post_operation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
-        operation.after = self._snapshots(operation, plans.after)
+        if plans.after is not None:
+            operation.after = self._snapshots(operation, plans.after)
         for view in views:
-            self._run_steps(view, view.plan.post_operation, Stage.POST_OPERATION)
+            self._run_steps(view, view.plan.post_operation)
 
     def _asynchronous(self, operation: Operation, plans: Plans, views: list[View]) -> None:
-        if not plans.is_asynchronous:
-            return
         operation.after = self._snapshots(operation, self._needed_after(operation, plans))
         named = self._platform.primary_columns(operation.entity)
         for view in views:
             for step in view.plan.asynchronous:
                 if view.concerns(step):
-                    facts = _facts(view, step, Stage.POST_OPERATION)
-                    _add_primary_name(view, facts, named)
-                    self._platform.queue(Job.of(view.seen, step, facts), operation.call)
+                    self._platform.queue(view.job(step, named), operation.call)
 
     # --- one step ------------------------------------------------------------------------------------------
 
-    def _run_steps(self, view: View, steps: tuple[Step, ...], stage: Stage) -> None:
+    def _run_steps(self, view: View, steps: tuple[Step, ...]) -> None:
         if not steps:
             return
         for step in steps:
             if not view.chooses or view.concerns(step):
-                self._run_step(view, step, stage)
+                self._run_step(view, step)
         view.read_back()
 
-    def _run_step(self, view: View, step: Step, stage: Stage) -> None:
-        transaction = view.operation.call.transaction
-        execution = run_step(step, view.seen, _facts(view, step, stage), view.operation.call, self._sink)
-        self._platform.ended(execution)
-        if execution.error is not None:
-            raise fault_of(execution) from execution.error
-        if transaction.state is State.ROLLED_BACK:
+    def _run_step(self, view: View, step: Step) -> None:
+        host = StepHost(step, view.operation.call, self._sink)
+        context = view.context(step, host)
+        execute(context, host)
+        self._platform.ended(context, host)
+        if host.error is not None:
+            raise fault_of(Execution(context, host)) from host.error
+        if view.operation.call.transaction.is_rolled_back:
             raise TransactionNotStarted.after(step)
 
     # --- images --------------------------------------------------------------------------------------------
 
-    def _snapshots(self, operation: Operation, wanted: Snapshot | None) -> list[Entity | None]:
+    def _snapshots(self, operation: Operation, wanted: Snapshot | None) -> Sequence[Entity | None]:
         if wanted is None:
-            return []
+            return ()
         return [self._platform.snapshot(reference, wanted.columns) for reference in operation.references()]
 
     def _needed_before(self, operation: Operation, plans: Plans) -> Snapshot | None:
@@ -163,43 +168,3 @@ class Pipeline:
         if operation.message not in _LEAVE_A_ROW:
             return None
         return with_columns(plans.after_asynchronous, self._platform.primary_columns(operation.entity))
-
-
-def _facts(view: View, step: Step, stage: Stage) -> dict[str, Any]:
-    """What a step's context says beyond the operation itself."""
-    call = view.operation.call
-    facts: dict[str, Any] = {
-        "stage": stage,
-        "mode": step.mode,
-        "owning_extension": step.reference,
-        "user_id": step.run_as or call.user_id,
-        "is_in_transaction": step.mode == Mode.SYNCHRONOUS and call.transaction.is_active,
-        "shared_variables": view.shared,
-        "parent_context": view.parent,
-    }
-    if step.images:
-        _add_images(facts, view, step)
-    return facts
-
-
-def _add_images(facts: dict[str, Any], view: View, step: Step) -> None:
-    before, after = view.rows_before(), view.rows_after()
-    if view.bulk:
-        facts["pre_entity_images_collection"] = image_collection(step.pre_images, before)
-        facts["post_entity_images_collection"] = image_collection(step.post_images, after)
-        return
-    if before:
-        facts["pre_entity_images"] = images_of(step.pre_images, before[0])
-    if after:
-        facts["post_entity_images"] = images_of(step.post_images, after[0])
-
-
-def _add_primary_name(view: View, facts: dict[str, Any], columns: tuple[str, ...]) -> None:
-    """The image every asynchronous step carries without having asked for it."""
-    if view.bulk:
-        return
-    kind, rows = "post_entity_images", view.rows_after()
-    if not rows:
-        kind, rows = "pre_entity_images", view.rows_before()
-    if rows and rows[0] is not None:
-        facts[kind] = {**facts.get(kind, {}), PRIMARY_NAME_ALIAS: excerpt(rows[0], columns)}

@@ -56,7 +56,7 @@ class Records:
         self._facts = Facts(store)
         self._ids = sequential_guids()
         self._tables: dict[str, TableRecords] = {}
-        self._users: dict[str, EntityReference] = {}
+        self._users = _UserReferences()
         self._second = self._next_second = datetime.min.replace(tzinfo=UTC)
         if not store.execute("SELECT 1 FROM organization").fetchone():
             self._seed()
@@ -106,7 +106,7 @@ class Records:
         attributes, rules = target.attributes, table.rules
         if rules.primary_id not in attributes:
             rules.add_defaults(target)
-        user = self._user(user_id)
+        user = self._users[user_id]
         currency = rules.complete_create(attributes, user)
         system = table.creation(attributes, user, self._now(), currency)
         write = table.insert(attributes, system)
@@ -136,7 +136,7 @@ class Records:
             self._check_version(table, id, row_version)
         needed = table.rules.needs_current(target)
         current = self._read(table, id, needed).attributes if needed else {}
-        user = self._user(user_id)
+        user = self._users[user_id]
         table.rules.complete_update(target, current, user)
         system = table.modification(user, self._now())
         changes = dict(target.attributes)
@@ -149,7 +149,7 @@ class Records:
     def sign(self, target: Entity, user_id: str, columns: Iterable[str]) -> None:
         """Name that user in those columns of the row, where its table has them."""
         table = self._table(target.logical_name)
-        signature = dict.fromkeys((name for name in columns if name in table.codecs), self._user(user_id))
+        signature = dict.fromkeys((name for name in columns if name in table.codecs), self._users[user_id])
         if signature:
             self._change(table, target.id or EMPTY_GUID, signature, table.unsigned)
             target.attributes.update(signature)
@@ -367,12 +367,6 @@ class Records:
 
     # --- between rows and SQL -------------------------------------------------------------------------------
 
-    def _user(self, id: str) -> EntityReference:
-        user = self._users.get(id)
-        if user is None:
-            user = self._users[id] = EntityReference("systemuser", id)
-        return user
-
     def _now(self) -> datetime:
         """The present second. It is the same object as long as it lasts, so that what depends on it can be kept."""
         now = self._clock.now()
@@ -411,6 +405,14 @@ class Records:
         if table.is_kept:
             self._store.generation += 1
         return cursor
+
+
+class _UserReferences(dict[str, EntityReference]):
+    """One reference for all that a user does: what was made for it is then found again by identity."""
+
+    def __missing__(self, id: str) -> EntityReference:
+        user = self[id] = EntityReference("systemuser", id)
+        return user
 
 
 def _id_of(table: Table, target: Entity) -> str:

@@ -97,7 +97,13 @@ class Rules:
             attributes["owningbusinessunit"] = self._facts.business_unit(user)
         if self._name_parts:
             attributes["fullname"] = self._full_name(attributes)
-        return self._complete_money(attributes, {}, user.id) if self._money else None
+        if not self._money:
+            return None
+        currency = self._currency(attributes, {}, user.id)
+        for amount in self._amounts_in(currency):
+            if amount.name in attributes:
+                self._complete_amount(attributes, amount, attributes[amount.name], currency)
+        return currency
 
     def creation_columns(
         self, wishes: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None

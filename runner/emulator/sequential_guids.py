@@ -7,7 +7,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-servi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import chain, count
 from random import getrandbits
 
 from dataverse_client.types import new_guid
@@ -16,4 +16,9 @@ from dataverse_client.types import new_guid
 def sequential_guids() -> Iterator[str]:
     """GUIDs that differ in their first eight digits; the others are random. May be shared between threads."""
     others = new_guid()[8:]
-    return map(f"%08x{others}".__mod__, count(getrandbits(31)))
+    ends = [f"{number:02x}{others}" for number in range(256)]
+
+    def block(number: int) -> Iterator[str]:
+        return map(f"{number:06x}".__add__, ends)
+
+    return chain.from_iterable(map(block, count(getrandbits(23))))

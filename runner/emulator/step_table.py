@@ -77,6 +77,10 @@ class Plans:
     own: StepPlan | None
     counterpart: StepPlan | None
     filtered: bool = field(init=False)
+    #: Whether any step runs at that stage.
+    pre_validation: bool = field(init=False)
+    pre_operation: bool = field(init=False)
+    post_operation: bool = field(init=False)
     before_validation: Snapshot | None = field(init=False)
     before: Snapshot | None = field(init=False)
     after: Snapshot | None = field(init=False)
@@ -90,6 +94,9 @@ class Plans:
         foreground = tuple(step for step in steps if step.mode == Mode.SYNCHRONOUS)
         put = object.__setattr__
         put(self, "filtered", any(plan.filtered for plan in plans))
+        put(self, "pre_validation", any(plan.pre_validation for plan in plans))
+        put(self, "pre_operation", any(plan.pre_operation for plan in plans))
+        put(self, "post_operation", any(plan.post_operation for plan in plans))
         validating = (step for step in foreground if step.stage == Stage.PRE_VALIDATION)
         put(self, "before_validation", _snapshot(validating, lambda step: step.pre_images))
         within = (step for step in steps if step.stage != Stage.PRE_VALIDATION)

@@ -44,7 +44,8 @@ class Write:
     def parameters(self, attributes: Mapping[str, Any]) -> list[Any]:
         """Raises InvalidArgument (one of its kinds) for a value that does not fit its column."""
         given = attributes.values()
-        stored = [None if value is None else encode(value) for encode, value in zip(self.encoders, given, strict=True)]
+        columns = zip(self.encoders, given)  # noqa: B905 - of one shape
+        stored = [None if value is None else encode(value) for encode, value in columns]
         if self.typed:
             values = list(given)
             stored += [None if values[i] is None else values[i].logical_name for i in self.typed]

@@ -50,7 +50,6 @@ class TraceLog:
         self._cleaned_next = _AT_ONCE
         self.waiting: list[Execution] = []
 
-    @property
     def setting(self) -> TraceSetting:
         """What the organization row says; read again when it may have changed."""
         if self._generation != self._store.generation:
@@ -60,7 +59,7 @@ class TraceLog:
         return self._setting
 
     def add(self, execution: Execution) -> None:
-        setting = self.setting
+        setting = self.setting()
         if setting is TraceSetting.ALL or (setting is TraceSetting.EXCEPTION and execution.error is not None):
             self.waiting.append(execution)
 

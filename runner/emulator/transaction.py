@@ -6,7 +6,6 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/scalable-
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,13 +28,6 @@ class TransactionalStore(Protocol):
     def rollback(self) -> None: ...
 
 
-class State(Enum):
-    NOT_STARTED = auto()
-    ACTIVE = auto()
-    COMMITTED = auto()
-    ROLLED_BACK = auto()
-
-
 class Transaction:
     """``with transaction:`` begins it, or joins it when it is active; the outermost exit commits.
 
@@ -43,47 +35,38 @@ class Transaction:
     entering it again, or leaving it without an exception, raises TransactionNotStarted.
     """
 
-    __slots__ = ("_level", "_store", "jobs", "state", "undo")
+    #: How many ``with`` are inside one another now, even of one that has been rolled back meanwhile.
+    level = 0
+    is_active = False
+    is_rolled_back = False
 
     def __init__(self, store: TransactionalStore) -> None:
         self._store = store
-        self._level = 0
-        self.state = State.NOT_STARTED
         #: Asynchronous steps to run once it is committed.
         self.jobs: list[Job] = []
         #: What plug-ins asked to have undone outside CRM should it not be.
         self.undo: list[Callable[[], object]] = []
 
-    @property
-    def is_active(self) -> bool:
-        return self.state is State.ACTIVE
-
-    @property
-    def is_entered(self) -> bool:
-        """Whether somebody further up the chain of calls is inside, even of one that has been rolled back."""
-        return self._level > 0
-
-    @property
     def is_dispensable(self) -> bool:
         """Whether one statement would do without it: SQLite makes each a transaction, and nobody can come between."""
-        return self._level == 0 and self._store.is_private and not self._store.in_transaction
+        return self.level == 0 and self._store.is_private and not self._store.in_transaction
 
     def __enter__(self) -> None:
-        if self._level == 0:
+        if self.level == 0:
             self._begin()
-        elif self.state is not State.ACTIVE:
+        elif not self.is_active:
             raise TransactionNotStarted
-        self._level += 1
+        self.level += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._level -= 1
+        self.level -= 1
         if error is not None:
             self._roll_back()
-        elif self.state is State.ROLLED_BACK:
+        elif self.is_rolled_back:
             raise TransactionNotStarted
-        elif self._level == 0:
+        elif self.level == 0:
             self._commit()
 
     def _begin(self) -> None:
@@ -93,7 +76,7 @@ class Transaction:
                 "context.organization, which takes part in it."
             )
         self._store.begin()
-        self.state = State.ACTIVE
+        self.is_active = True
 
     def _commit(self) -> None:
         try:
@@ -101,9 +84,9 @@ class Transaction:
         except BaseException:
             self._roll_back()
             raise
-        self.state = State.COMMITTED
+        self.is_active = False
 
     def _roll_back(self) -> None:
-        if self.state is State.ACTIVE:
-            self.state = State.ROLLED_BACK
+        if self.is_active:
+            self.is_active, self.is_rolled_back = False, True
             self._store.rollback()

@@ -145,10 +145,13 @@ def _scaler(table: str, column: Column, places: int) -> Callable[[Decimal], int]
     high = min(_units(column.max_value, places, _MAX_STORED), _MAX_STORED)
 
     def to_units(value: Decimal) -> int:
-        if not value.is_finite() or value.adjusted() > _MAX_DIGITS:
+        if value.adjusted() > _MAX_DIGITS:
             raise ValueOutOfRange.of(table, name, value)
-        scaled = value * factor
-        units = int(scaled)
+        try:
+            scaled = value * factor
+            units = int(scaled)
+        except (ArithmeticError, ValueError):  # infinite, or not a number
+            raise ValueOutOfRange.of(table, name, value) from None
         if units != scaled:
             units = int(scaled.to_integral_value(ROUND_HALF_UP))
         if not low <= units <= high:

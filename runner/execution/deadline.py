@@ -32,12 +32,11 @@ class TimeIsUp(BaseException):
 class Deadline:
     """``with Deadline(seconds):`` raises StepTimeoutError when the block takes longer, even one that never ends."""
 
-    __slots__ = ("_shields", "expired", "expires", "seconds", "thread")
+    expired = False
+    _shields = 0
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.expired = False
-        self._shields = 0
 
     def __enter__(self) -> Deadline:
         self.thread = get_ident()

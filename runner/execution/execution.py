@@ -18,88 +18,110 @@ from runner.execution.step import Step
 from runner.plugin import MessageOperation, PluginContext
 from runner.tracing.model import StepFinished, StepStarted, TraceSink
 
-_UNCHANGED: Mapping[str, tuple[Any, Any]] = {}
-
 
 class Execution:
     """One run of a step: what it was told, what it traced, and how it ended.
 
-    A :class:`Step` differs from it in being the registration that many executions share. ``duration`` is in
-    seconds; ``error`` is whatever the plug-in raised; ``changes`` (filled only when a sink watches) is what the
-    plug-in changed in Target, column -> (before, after).
+    A :class:`Step` differs from it in being the registration that many executions share. The host that served it knows
+    the rest: see :class:`StepHost`.
     """
 
-    __slots__ = ("changes", "context", "duration", "error", "lines", "started_on", "step")
+    __slots__ = ("_host", "context")
 
-    def __init__(self, step: Step, context: PluginContext, lines: list[str], started_on: datetime) -> None:
-        self.step = step
+    def __init__(self, context: PluginContext, host: StepHost) -> None:
         self.context = context
-        self.lines = lines
-        self.started_on = started_on
-        self.duration = 0.0
-        self.error: Exception | None = None
-        self.changes = _UNCHANGED
+        self._host = host
+
+    @property
+    def step(self) -> Step:
+        return self._host.step
+
+    @property
+    def lines(self) -> list[str]:
+        return self._host.lines
+
+    @property
+    def started_on(self) -> datetime:
+        return self._host.started_on
+
+    @property
+    def duration(self) -> float:
+        return self._host.duration
+
+    @property
+    def error(self) -> Exception | None:
+        return self._host.error
+
+    @property
+    def changes(self) -> Mapping[str, tuple[Any, Any]]:
+        return self._host.changes
 
 
 def run_step(
     step: Step, operation: MessageOperation, facts: Mapping[str, Any], home: Home, sink: TraceSink | None = None
 ) -> Execution:
-    """Run a step's plug-in. What it raises is kept in ``error``; only a request to stop the program passes.
+    """Run a step's plug-in.
 
     ``facts`` are what :class:`~runner.plugin.PluginContext` is told beyond the operation and its host.
     """
-    # The host knows neither context nor execution: a cycle would leave every execution to the garbage collector.
     host = StepHost(step, home, sink)
     context = PluginContext(operation, host, **facts)
-    execution = Execution(step, context, host.lines, home.clock.now())
-    if sink is None:
-        _run(execution, host)
+    execute(context, host)
+    return Execution(context, host)
+
+
+def execute(context: PluginContext, host: StepHost) -> None:
+    """Run the plug-in of the host's step with ``context``.
+
+    What it raises is kept in ``host.error``; only a request to stop the program passes.
+    """
+    host.started_on = host.home.clock.now()
+    if host.sink is None:
+        _run(context, host)
     else:
-        _run_watched(execution, host, sink)
-    return execution
+        _run_watched(context, host, host.sink)
 
 
-def _run(execution: Execution, host: StepHost) -> None:
-    step, started = execution.step, perf_counter()
+def _run(context: PluginContext, host: StepHost) -> None:
+    step, started = host.step, perf_counter()
     try:
         if step.isolation == "process":
             # Only a step that asks for a process of its own pays for the import.
             from runner.execution.isolation import run_isolated
 
-            run_isolated(step, execution.context, host)
+            run_isolated(step, context, host)
         else:
-            with host.deadline:
-                pending = step.plugin.execute(execution.context)
+            with host:
+                pending = step.plugin.execute(context)
                 if pending is not None and isawaitable(pending):
                     # An event loop ends in better order by itself than by being interrupted.
-                    host.deadline.expires += _GRACE
+                    host.expires += _GRACE
                     _wait_for(pending, step.timeout)
     except Exception as error:
-        execution.error = error
-    execution.duration = perf_counter() - started
+        host.error = error
+    host.duration = perf_counter() - started
 
 
-def _run_watched(execution: Execution, host: StepHost, sink: TraceSink) -> None:
-    facts = _trace_facts(execution)
-    before = _target_columns(execution.context)
-    sink.record(StepStarted(at=execution.started_on, **facts))
-    _run(execution, host)
-    execution.changes = _difference(before, _target_columns(execution.context))
-    error = execution.error
+def _run_watched(context: PluginContext, host: StepHost, sink: TraceSink) -> None:
+    facts = _trace_facts(host.step, context)
+    before = _target_columns(context)
+    sink.record(StepStarted(at=host.started_on, **facts))
+    _run(context, host)
+    host.changes = _difference(before, _target_columns(context))
+    error = host.error
     sink.record(
         StepFinished(
             at=host.home.clock.now(),
             outcome="succeeded" if error is None else "failed",
-            duration=execution.duration,
-            changes=execution.changes,
+            duration=host.duration,
+            changes=host.changes,
             error=None if error is None else redact(str(error) or type(error).__name__),
             **facts,
         )
     )
 
 
-def _trace_facts(execution: Execution) -> dict[str, Any]:
-    step, context = execution.step, execution.context
+def _trace_facts(step: Step, context: PluginContext) -> dict[str, Any]:
     return {
         "step": step.name,
         "plugin": step.plugin_name,

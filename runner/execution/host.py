@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
-from typing import Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 from azure_bridge.clock import Clock
 from azure_bridge.redaction import redact
-from dataverse_client.types import OrganizationRequest, OrganizationResponse, OrganizationService
 from runner.execution.deadline import Deadline
-from runner.execution.service import MessageService
+from runner.execution.service import MessageService, Perform
 from runner.execution.step import Step
 from runner.plugin import PluginContext
 from runner.tracing.model import StepTraced, TraceSink
@@ -27,7 +28,7 @@ class Home(Protocol):
     @property
     def depth(self) -> int: ...
 
-    def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService: ...
+    def organization_service(self, context: PluginContext, user_id: str | None) -> MessageService: ...
 
     def service(self, kind: type[T]) -> T:
         """Raises LookupError when there is no such service."""
@@ -35,17 +36,25 @@ class Home(Protocol):
     def on_rollback(self, action: Callable[[], object]) -> None: ...
 
 
-class StepHost:
-    """The ExecutionHost of one execution: what differs from home to home it leaves to its :class:`Home`."""
+class StepHost(Deadline):
+    """The ExecutionHost of one run of a step, its deadline, and what is to be told of it afterwards.
 
-    __slots__ = ("deadline", "home", "lines", "sink", "step")
+    What differs from home to home it leaves to its :class:`Home`. ``duration`` is in seconds; ``error`` is whatever the
+    plug-in raised; ``changes`` (filled only when a sink watches) is what it changed in Target: column -> before, after.
+    It does not know the context it serves: the cycle would leave every run to the garbage collector.
+    """
+
+    started_on: datetime
+    duration = 0.0
+    error: Exception | None = None
+    changes: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
 
     def __init__(self, step: Step, home: Home, sink: TraceSink | None) -> None:
+        super().__init__(step.timeout)
         self.step = step
         self.home = home
         self.sink = sink
         self.lines: list[str] = []
-        self.deadline = Deadline(step.timeout)
 
     def trace(self, message: str, *arguments: object) -> None:
         line = redact(formatted(message, arguments))
@@ -54,19 +63,17 @@ class StepHost:
             at, depth = self.home.clock.now(), self.home.depth
             self.sink.record(StepTraced(at=at, step=self.step.name, depth=depth, line=line))
 
-    def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
-        execute = self.home.organization_service(context, user_id).execute
-        return MessageService(partial(self._shielded, execute))
+    def organization_service(self, context: PluginContext, user_id: str | None) -> MessageService:
+        perform = self.home.organization_service(context, user_id).perform
+        return MessageService(partial(self._shielded, perform))
 
-    def _shielded(
-        self, execute: Callable[[OrganizationRequest], OrganizationResponse], request: OrganizationRequest
-    ) -> OrganizationResponse:
+    def _shielded(self, perform: Perform, message: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the platform does for the plug-in is not cut in half when its time is up."""
-        self.deadline.shield()
+        self.shield()
         try:
-            return execute(request)
+            return perform(message, parameters)
         finally:
-            self.deadline.unshield()
+            self.unshield()
 
     def service(self, kind: type[T]) -> T:
         return self.home.service(kind)

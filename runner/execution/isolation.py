@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any, TypeVar
 
-from dataverse_client.types import OrganizationRequest, OrganizationResponse, OrganizationService
+from dataverse_client.types import OrganizationService
 from runner.execution.deadline import StepTimeoutError
 from runner.execution.host import StepHost, formatted
 from runner.execution.service import MessageService
@@ -102,16 +102,16 @@ class _Worker:
 def _serve(worker: _Worker, context: PluginContext, host: StepHost, expires: float) -> None:
     """Answer the child until it is done."""
 
-    def execute(asked: tuple[str | None, OrganizationRequest]) -> OrganizationResponse:
-        user_id, request = asked
-        return host.organization_service(context, user_id).execute(request)
+    def perform(asked: tuple[str | None, str, Mapping[str, Any]]) -> Mapping[str, Any]:
+        user_id, message, parameters = asked
+        return host.organization_service(context, user_id).perform(message, parameters)
 
     def register(number: int) -> None:
         worker.undoable = True
         host.on_rollback(partial(worker.undo, number))
 
     answers: dict[str, Callable[[Any], object]] = {
-        "execute": execute,
+        "perform": perform,
         "service": host.service,
         "trace": host.trace,
         "on_rollback": register,
@@ -175,7 +175,7 @@ class _RemoteHost:
         self._ask("trace", formatted(message, arguments))
 
     def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
-        return MessageService(lambda request: self._ask("execute", (user_id, request)))
+        return MessageService(lambda message, parameters: self._ask("perform", (user_id, message, parameters)))
 
     def service(self, kind: type[T]) -> T:
         provided: T = self._ask("service", kind)

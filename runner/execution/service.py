@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from dataverse_client.types import (
     Entity,
@@ -13,20 +14,26 @@ from dataverse_client.types import (
     QueryExpression,
 )
 
+#: Carries out a message: its name and parameters -> its results.
+Perform: TypeAlias = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+
 
 class MessageService:
-    """An ``OrganizationService`` on top of one function that executes a request.
+    """An ``OrganizationService`` on top of one function that carries out a message.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/use-messages
     """
 
-    __slots__ = ("execute",)
+    __slots__ = ("perform",)
 
-    def __init__(self, execute: Callable[[OrganizationRequest], OrganizationResponse]) -> None:
-        self.execute = execute
+    def __init__(self, perform: Perform) -> None:
+        self.perform = perform
+
+    def execute(self, request: OrganizationRequest) -> OrganizationResponse:
+        return OrganizationResponse(request.message_name, self.perform(request.message_name, request.parameters))
 
     def create(self, entity: Entity) -> str:
-        created: str = self.execute(OrganizationRequest("Create", {"Target": entity})).results["id"]
+        created: str = self.perform("Create", {"Target": entity})["id"]
         return created
 
     def retrieve(self, logical_name: str, id: str, columns: Sequence[str] | None = None) -> Entity:
@@ -34,19 +41,18 @@ class MessageService:
             "Target": EntityReference(logical_name, id),
             "ColumnSet": None if columns is None else tuple(columns),
         }
-        row: Entity = self.execute(OrganizationRequest("Retrieve", parameters)).results["BusinessEntity"]
+        row: Entity = self.perform("Retrieve", parameters)["BusinessEntity"]
         return row
 
     def retrieve_multiple(self, query: QueryExpression) -> EntityCollection:
-        response = self.execute(OrganizationRequest("RetrieveMultiple", {"Query": query}))
-        rows: EntityCollection = response.results["BusinessEntityCollection"]
+        rows: EntityCollection = self.perform("RetrieveMultiple", {"Query": query})["BusinessEntityCollection"]
         return rows
 
     def update(self, entity: Entity) -> None:
-        self.execute(OrganizationRequest("Update", {"Target": entity}))
+        self.perform("Update", {"Target": entity})
 
     def delete(self, logical_name: str, id: str) -> None:
-        self.execute(OrganizationRequest("Delete", {"Target": EntityReference(logical_name, id)}))
+        self.perform("Delete", {"Target": EntityReference(logical_name, id)})
 
     def associate(self, logical_name: str, id: str, relationship: str, related: Sequence[EntityReference]) -> None:
         self._relate("Associate", logical_name, id, relationship, related)
@@ -62,4 +68,4 @@ class MessageService:
             "Relationship": relationship,
             "RelatedEntities": tuple(related),
         }
-        self.execute(OrganizationRequest(message, parameters))
+        self.perform(message, parameters)

@@ -15,8 +15,6 @@ from dataverse_client.types import (
     Entity,
     EntityReference,
     OrganizationRequest,
-    OrganizationResponse,
-    OrganizationService,
 )
 from runner.execution.execution import Execution, run_step
 from runner.execution.remote_context import RemoteContext
@@ -54,14 +52,14 @@ class RemoteHome:
         self._correlation_id = correlation_id
         self._undoing: list[Callable[[], object]] = []
 
-    def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
+    def organization_service(self, context: PluginContext, user_id: str | None) -> MessageService:
         """CRM as that user; as the application user for SYSTEM, and where the notification names nobody."""
         options = RequestOptions(
             tag=Origin(self.depth + 1).tag(),
             caller_id=None if user_id in (None, EMPTY_GUID) else user_id,
             correlation_id=self._correlation_id,
         )
-        return MessageService(partial(_execute, self._around.client.with_options(options)))
+        return MessageService(partial(_perform, self._around.client.with_options(options)))
 
     def service(self, kind: type[T]) -> T:
         return self._around.services.provide(kind)
@@ -88,11 +86,9 @@ class RemoteHome:
         self._around.sink.record(Compensated(at=self.clock.now(), depth=self.depth, error=error))
 
 
-def _execute(client: DataverseClient, request: OrganizationRequest) -> OrganizationResponse:
-    results = client.execute(request).results
-    return OrganizationResponse(
-        request.message_name, {_PIPELINE_NAMES.get(name, name): value for name, value in results.items()}
-    )
+def _perform(client: DataverseClient, message: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    results = client.execute(OrganizationRequest(message, parameters)).results
+    return {_PIPELINE_NAMES.get(name, name): value for name, value in results.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def test_a_job_is_run_by_the_next_process(opened):
     (context,) = seen
     assert (context.message_name, context.primary_entity_id, context.target["name"]) == ("Update", id, "New")
     assert (context.stage, context.mode, context.depth, context.operation_id) == (40, 1, 1, job.id)
-    assert context.correlation_id == job.operation.correlation_id
+    assert context.correlation_id == job.context.correlation_id
     assert context.pre_image("before")["revenue"] == Money(Decimal("1.50"))
     assert context.parent_context.shared_variables["tag"] == "t"
 

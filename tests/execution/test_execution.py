@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from azure_bridge.clock import ManualClock
-from dataverse_client.types import Entity, Money, OrganizationRequest, OrganizationResponse
+from dataverse_client.types import Entity, Money, OrganizationRequest
 from runner.execution.deadline import StepTimeoutError
 from runner.execution.execution import run_step
 from runner.execution.service import MessageService
@@ -31,11 +31,11 @@ class Home:
         self.undo = []
 
     def organization_service(self, context, user_id):
-        def execute(request):
-            self.requests.append((user_id, request))
-            return OrganizationResponse(request.message_name, {"id": USER})
+        def perform(message, parameters):
+            self.requests.append((user_id, OrganizationRequest(message, parameters)))
+            return {"id": USER}
 
-        return MessageService(execute)
+        return MessageService(perform)
 
     def service(self, kind):
         return Services({ManualClock: self.clock}).provide(kind)
