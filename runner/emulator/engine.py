@@ -21,6 +21,7 @@ from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNot
 from runner.emulator.job_queue import JobQueue
 from runner.emulator.jobs import Job
 from runner.emulator.kept_jobs import data_of, unfinished_jobs
+from runner.emulator.message_parameters import is_plain
 from runner.emulator.messages import MESSAGES, Handler
 from runner.emulator.notifications import Notification, SenderFactory, Surroundings
 from runner.emulator.operation import NO_ENTITY
@@ -311,6 +312,11 @@ class Engine:
             return self.records.image(reference, columns)
         except ObjectDoesNotExist:
             return None
+
+    def created(self, target: Entity, columns: tuple[str, ...] | None) -> Entity | None:
+        if is_plain(target):
+            return self.records.image_of_new(target, columns)
+        return self.snapshot(target.to_entity_reference(), columns)
 
     def primary_columns(self, entity: str) -> tuple[str, ...]:
         if entity == NO_ENTITY:

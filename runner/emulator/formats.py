@@ -32,16 +32,20 @@ class Formats:
             for column in table.columns.values()
             if (formatter := self._formatter(column)) is not None
         }
-        self._lookups = tuple(column.logical_name for column in table.columns.values() if column.is_lookup)
+        self._lookups = frozenset(column.logical_name for column in table.columns.values() if column.is_lookup)
 
-    def apply(self, entity: Entity) -> None:
-        """Fill ``formatted_values`` for the columns the row has."""
+    def apply(self, entity: Entity, whole: Entity | None = None) -> None:
+        """Fill ``formatted_values`` for the columns the row has.
+
+        ``whole`` is the row with its currency, where ``entity`` is a part of it.
+        """
+        whole = entity if whole is None else whole
         formatted = entity.formatted_values
         formats = self._formats
         for name, value in entity.attributes.items():
             formatter = formats.get(name)
             if formatter is not None and value is not None and type(value) is not AliasedValue:
-                text = formatter(value, entity)
+                text = formatter(value, whole)
                 if text is not None:
                     formatted[name] = text
 
@@ -55,9 +59,9 @@ class Formats:
     def name_lookups(self, entity: Entity) -> None:
         """Give every lookup the name of the row it refers to."""
         attributes = entity.attributes
-        for column in self._lookups:
-            reference = attributes.get(column)
-            if reference is not None and type(reference) is EntityReference and reference.name is None:
+        for column in self._lookups & attributes.keys():
+            reference = attributes[column]
+            if type(reference) is EntityReference and reference.name is None:
                 attributes[column] = self._facts.named(reference)
 
     def _formatter(self, column: Column) -> Format | None:

@@ -43,6 +43,10 @@ def excerpt(row: Entity, columns: Sequence[str] | None) -> Entity:
     """A copy with these columns, as far as they have a value."""
     if columns is None:
         return row.copy()
-    part = Entity(row.logical_name, row.id, {name: row.attributes[name] for name in columns if name in row.attributes})
-    part.formatted_values = {name: row.formatted_values[name] for name in columns if name in row.formatted_values}
+    part, attributes, formatted = Entity(row.logical_name, row.id), row.attributes, row.formatted_values
+    for name in columns:
+        if name in attributes:
+            part.attributes[name] = attributes[name]
+            if name in formatted:
+                part.formatted_values[name] = formatted[name]
     return part

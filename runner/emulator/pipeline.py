@@ -41,6 +41,9 @@ class Platform(Protocol):
     def snapshot(self, reference: EntityReference, columns: tuple[str, ...] | None) -> Entity | None:
         """The row as it is now, or None when there is no such row."""
 
+    def created(self, target: Entity, columns: tuple[str, ...] | None) -> Entity | None:
+        """The same of a row that was created from this Target, and has not been touched since."""
+
     def primary_columns(self, entity: str) -> tuple[str, ...]:
         """The id column, and the primary name column if the table has one."""
 
@@ -120,7 +123,7 @@ class Pipeline:
 
     def _post_operation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
         if plans.after is not None:
-            operation.after = self._snapshots(operation, plans.after)
+            operation.after = self._just_written(operation, plans.after)
         for view in views:
             self._run_steps(view, view.plan.post_operation)
 
@@ -158,6 +161,11 @@ class Pipeline:
         if wanted is None:
             return ()
         return [self._platform.snapshot(reference, wanted.columns) for reference in operation.references()]
+
+    def _just_written(self, operation: Operation, wanted: Snapshot) -> Sequence[Entity | None]:
+        if operation.message == "Create":
+            return [self._platform.created(operation.targets[0], wanted.columns)]
+        return self._snapshots(operation, wanted)
 
     def _needed_before(self, operation: Operation, plans: Plans) -> Snapshot | None:
         if plans.is_asynchronous and operation.message not in _LEAVE_A_ROW:

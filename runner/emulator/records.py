@@ -331,6 +331,16 @@ class Records:
             entity.formatted_values.pop("transactioncurrencyid", None)
         return entity
 
+    def image_of_new(self, target: Entity, columns: Sequence[str] | None = None) -> Entity:
+        """The same as :meth:`image` of a row :meth:`create` has just made of this Target, without reading it."""
+        table = self._table(target.logical_name)
+        version = self._store.version
+        entity = Entity(target.logical_name, target.id, row_version=str(version) if table.versioned else None)
+        entity.attributes = table.read_back(target, version, None if columns is None else tuple(columns))
+        table.formats.name_lookups(entity)
+        table.formats.apply(entity, target)
+        return entity
+
     def format(self, target: Entity) -> None:
         """Fill the formatted values of a Target."""
         self._table(target.logical_name).formats.apply(target)

@@ -11,15 +11,15 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from dataverse_client.types import EntityReference
+from dataverse_client.types import Entity, EntityReference
 from runner.emulator.errors import AttributeNotFound
 from runner.emulator.facts import KEPT_TABLES, Currency, Facts
 from runner.emulator.formats import Formats
 from runner.emulator.metadata.model import Table
-from runner.emulator.reader import Reader
+from runner.emulator.reader import Reader, check_columns
 from runner.emulator.rules import Rules
 from runner.emulator.store import Store
-from runner.emulator.values import Encode
+from runner.emulator.values import Codec, Encode
 
 _Shape: TypeAlias = "tuple[str, ...]"
 K = TypeVar("K")
@@ -92,6 +92,7 @@ class TableRecords:
         self._created = self._modified = _NOTHING_YET
         #: For a change that leaves no signature.
         self.unsigned = self._system_columns({}, self._updates)
+        self._images: dict[tuple[str, ...] | None, tuple[Codec, ...]] = {}
         self._reads: dict[tuple[str, ...] | None, tuple[str, Reader]] = {}
 
     def creation(
@@ -139,6 +140,26 @@ class TableRecords:
     def read(self, columns: tuple[str, ...] | None) -> tuple[str, Reader]:
         """The SELECT of one row by id, and what reads it. Raises AttributeNotFound."""
         return _kept(self._reads, columns, self._read)
+
+    def read_back(self, target: Entity, version: int, columns: tuple[str, ...] | None) -> dict[str, Any]:
+        """What reading the row would give that was made of this Target. Raises AttributeNotFound."""
+        written: dict[str, Any] = {**target.attributes, "versionnumber": version}
+        owner = written.get("ownerid")
+        if owner is not None:
+            written["owninguser" if owner.logical_name == "systemuser" else "owningteam"] = owner
+        read: dict[str, Any] = {}
+        for codec in _kept(self._images, columns, self._codecs_of):
+            value = written.get(codec.name)
+            if value is not None and (stored := codec.stored(value)) is not None:
+                read[codec.name] = codec.decode(stored)
+        read[self.table.primary_id_attribute] = target.id
+        return read
+
+    def _codecs_of(self, columns: tuple[str, ...] | None) -> tuple[Codec, ...]:
+        if columns is None:
+            return tuple(self.codecs.values())
+        check_columns(self.table, columns)
+        return tuple(self.codecs[column] for column in columns)
 
     def _insert(self, system: _Shape, shape: _Shape) -> Write:
         columns = self._written(shape, system)

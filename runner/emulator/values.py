@@ -56,6 +56,10 @@ class Codec:
     decode: Decode
     table_column: str | None = None
 
+    def stored(self, value: Any) -> Stored:
+        """What :attr:`decode` would read of a row with this value. Raises as ``encode`` does."""
+        return f"{self.encode(value)}{value.logical_name}" if self.table_column else self.encode(value)
+
     def select(self, prefix: str = "") -> str:
         """The SQL expression :attr:`decode` reads. ``prefix`` qualifies the column."""
         if self.table_column:
@@ -171,7 +175,7 @@ def _double(table: str, column: Column) -> Codec:
     def encode(value: Any) -> float:
         if type(value) is bool or not isinstance(value, Decimal | int | float):
             raise IncorrectAttributeValueType.of(table, name, value, "a Decimal")
-        number = float(value)
+        number = float(value) + 0.0  # SQLite keeps no negative zero
         if not (low is None or low <= number) or not (high is None or number <= high):
             raise ValueOutOfRange.of(table, name, value)
         return number

@@ -49,8 +49,8 @@ class StepHost(Deadline):
     error: Exception | None = None
     changes: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
 
-    def __init__(self, step: Step, home: Home, sink: TraceSink | None) -> None:
-        super().__init__(step.timeout)
+    def __init__(self, step: Step, home: Home, sink: TraceSink | None) -> None:  # every step makes one: no super()
+        self.seconds = step.timeout
         self.step = step
         self.home = home
         self.sink = sink
