@@ -33,7 +33,6 @@ def settle(web):
     return api_id
 
 
-@pytest.mark.behaviour("A custom API declared by rows can be called, and checks its request parameters")
 def test_a_declared_api_can_be_called(web, settle) -> None:
     assert web.send("POST", "new_Settle", {"Amount": 19.99}).status == 204
     assert "needs request parameter 'Amount'" in web.refusal("POST", "new_Settle", Note="x").message
