@@ -30,7 +30,7 @@ def test_the_events_go_through_the_service_to_the_row(broker: Any, simulate: Cal
     seen = simulate("--queue", "servicebus", "--entity", entity)
     assert (seen.exit_code, seen.document["problems"]) == (0, [])
     assert seen.document["status"] == "Completed"
-    assert broker.transfers_seen >= 2
+    assert broker.transfers_seen >= 1
     assert broker.add_queue(QUEUE).messages == {}
 
 

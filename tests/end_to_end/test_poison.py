@@ -1,9 +1,8 @@
-"""A payment event over Service Bus that is poison to its worker, until an operator sends it again."""
+"""A payment event that is poison to its worker, until an operator sends it again: on both engines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-pytest.importorskip("azure.servicebus")
-
 from azure_bridge.clock import ManualClock
 from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.processor import PaymentProcessor
-from azure_bridge.queues.service_bus import ServiceBusQueue, connect
+from azure_bridge.queues import QUEUE_FILE
+from azure_bridge.queues.contract import MessageQueue
+from azure_bridge.queues.embedded import EmbeddedQueue
 from azure_bridge.receiver import message_for
 from azure_bridge.tables import BridgeConfiguration, PaymentStatus, PaymentTable
 from dataverse_client.types import Entity
@@ -62,32 +61,56 @@ class BrokenClient:
         raise RuntimeError("a bug")
 
 
-def test_a_poisonous_message_becomes_a_dead_letter_and_gets_its_second_chance(
-    crm: Any,
-    serve: Callable[..., str],
-    start_broker: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = ManualClock(datetime.now(UTC).replace(microsecond=0))
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime.now(UTC).replace(microsecond=0))
+
+
+@pytest.fixture(params=["embedded", "service bus"])
+def queue(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> MessageQueue:
+    """A queue that delivers a message three times, and that the settings name. The test closes it."""
+    if request.param == "embedded":
+        monkeypatch.setenv("RUNNER_DATA_DIR", str(tmp_path))
+        return EmbeddedQueue(tmp_path / QUEUE_FILE, QUEUE, clock=clock, max_deliveries=3)
+    return at_service_bus(request.getfixturevalue("start_broker"), clock, monkeypatch)
+
+
+def at_service_bus(
+    start_broker: Callable[..., Any], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> MessageQueue:
+    from azure_bridge.queues.service_bus import ServiceBusQueue, connect
+
     broker = start_broker(clock=clock)
     for name in (QUEUE, "dataverse-events"):
         broker.add_queue(name, max_deliveries=3, lock_duration=timedelta(minutes=1))
+    monkeypatch.setenv("SERVICEBUS_CONNECTION_STRING", broker.connection_string)
+    return ServiceBusQueue(connect(broker.connection_string), QUEUE)
+
+
+def test_a_poisonous_message_becomes_a_dead_letter_and_gets_its_second_chance(
+    crm: Any,
+    serve: Callable[..., str],
+    queue: MessageQueue,
+    clock: ManualClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     row_id = crm.emulator.service().create(Entity("new_payment", None, {"new_name": "PAY-1"}))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SERVICEBUS_CONNECTION_STRING", broker.connection_string)
     monkeypatch.setenv("DATAVERSE_URL", serve(crm.app))
     monkeypatch.setenv("RUNNER_REGISTRATIONS", str(Path(__file__).parents[2] / "registrations.yaml"))
 
     # Given a worker that dies of the message as often as it may be delivered
-    with closing(ServiceBusQueue(connect(broker.connection_string), QUEUE)) as queue:
-        queue.send([message_for(event(row_id, 1, "payment_intent.succeeded", 12_900))])
-        processor = PaymentProcessor(BrokenClient(), BridgeConfiguration(tables=(PAYMENTS,), events=frozenset()))
-        for _ in range(3):
-            with pytest.raises(RuntimeError):
-                processor.drain(queue)
-            clock.advance(timedelta(minutes=1))
-        assert queue.receive() == []
+    queue.send([message_for(event(row_id, 1, "payment_intent.succeeded", 12_900))])
+    processor = PaymentProcessor(BrokenClient(), BridgeConfiguration(tables=(PAYMENTS,), events=frozenset()))
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            processor.drain(queue)
+        clock.advance(timedelta(minutes=1))
+    assert queue.receive() == []
+    queue.close()
 
     # Then an operator sees it, with its reason
     seen = operate("dead-letters")
