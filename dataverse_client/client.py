@@ -197,7 +197,7 @@ class DataverseClient:
             entity_name=query.entity_name,
             more_records=link is not None,
             paging_cookie=link,
-            total_record_count=content.get("@Microsoft.Dynamics.CRM.totalrecordcount", -1),
+            total_record_count=content.get("@odata.count", -1),
         )
 
     def changes(

@@ -110,6 +110,8 @@ def _options(query: QueryExpression, table: TableMetadata) -> Iterator[tuple[str
         yield "$orderby", ",".join(_order(order, table) for order in query.orders)
     if _is_topped(query):
         yield "$top", str(query.top_count)
+    if query.page_info is not None and query.page_info.return_total_record_count:
+        yield "$count", "true"
 
 
 def _order(order: OrderExpression, table: TableMetadata) -> str:

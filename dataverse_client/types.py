@@ -288,11 +288,15 @@ class OrderExpression:
 
 @dataclass(frozen=True, slots=True)
 class PagingInfo:
-    """Which page of how many rows. ``paging_cookie`` is what the previous page's collection carried."""
+    """Which page of how many rows. ``paging_cookie`` is what the previous page's collection carried.
+
+    With ``return_total_record_count`` the collection says how many rows there are in all, up to 5,000.
+    """
 
     count: int = 5000
     page_number: int = 1
     paging_cookie: str | None = None
+    return_total_record_count: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,11 @@ from runner.emulator.message_parameters import (
     upserted,
 )
 from runner.emulator.operation import NO_ENTITY, Operation
+from runner.emulator.query.expressions import to_query_expression
 from runner.emulator.query.fetchxml import fetched_entity, read_fetch
 from runner.emulator.query.fetchxml_conditions import Viewpoint
 from runner.emulator.query.fetchxml_paging import write_fetch_cookie
+from runner.emulator.query.model import Query
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine
@@ -112,6 +114,8 @@ def retrieve(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str
 def retrieve_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     question: Any = parameter(parameters, "Query", object)
     entity = fetched_entity(question.query) if isinstance(question, FetchExpression) else question.entity_name
+    if isinstance(question, Query) and engine.steps.plans("RetrieveMultiple", entity) is not None:
+        parameters["Query"] = to_query_expression(question) or question
 
     def main(operation: Operation) -> dict[str, Any]:
         return {"BusinessEntityCollection": _found(engine, call, operation.parameters["Query"])}

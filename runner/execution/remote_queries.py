@@ -91,5 +91,5 @@ def _paging(paging: PagingInfo | None) -> dict[str, Any]:
         "Count": paging.count if paging else 0,
         "PageNumber": paging.page_number if paging else 0,
         "PagingCookie": paging.paging_cookie if paging else None,
-        "ReturnTotalRecordCount": False,
+        "ReturnTotalRecordCount": paging is not None and paging.return_total_record_count,
     }

@@ -202,6 +202,15 @@ def test_conditions_mean_the_same_on_both_sides(client, account, operator, value
     assert named(client, operator, *values) == ["O'Brien & Co"]
 
 
+def test_a_page_tells_how_many_rows_there_are_in_all(client):
+    for name in "ABC":
+        client.create(Entity("account", attributes={"name": name}))
+    counted = PagingInfo(count=2, return_total_record_count=True)
+    for paging, total in ((counted, 3), (PagingInfo(count=2), -1)):
+        page = client.retrieve_multiple(QueryExpression("account", ("name",), page_info=paging))
+        assert (len(page), page.total_record_count) == (2, total)
+
+
 def test_lookups_are_queried_by_the_row_they_point_at(client, payment, account):
     for operator in (Op.EQUAL, Op.IN):
         criteria = FilterExpression(conditions=(ConditionExpression("new_customerid", operator, (account,)),))

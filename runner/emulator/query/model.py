@@ -226,6 +226,7 @@ def from_query_expression(expression: QueryExpression) -> Query:
         ),
         top=expression.top_count,
         page=Page(paging.count, paging.page_number, paging.paging_cookie) if paging else None,
+        count=paging is not None and paging.return_total_record_count,
     )
 
 
