@@ -57,7 +57,8 @@ def emulate(project):
         process = subprocess.Popen(
             [*command, *arguments],
             cwd=project,
-            env={**os.environ, **environment},
+            # What a killed process leaves behind goes with the project.
+            env={**os.environ, "TMPDIR": str(project), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

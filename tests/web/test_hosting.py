@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -65,6 +66,18 @@ def test_a_certificate_outlives_the_server_with_its_data_only(tmp_path):
     with hosted(Hosting(tls=True, data=tmp_path)) as site:
         kept = site.certificate.authority
     assert (thrown_away.exists(), kept.exists()) == (False, True)
+
+
+def test_rows_that_nobody_keeps_are_in_a_file_as_long_as_they_are_served(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with hosted(Hosting()) as site:
+        account = site.emulator.service().create(Entity("account", None, {"name": "Contoso"}))
+        with site.emulator.transaction(), ThreadPoolExecutor(1) as elsewhere:
+            assert (
+                elsewhere.submit(site.emulator.service().retrieve, "account", account).result(30)["name"] == "Contoso"
+            )
+        assert len(list(tmp_path.rglob("dataverse.db"))) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_data_directory_that_cannot_be_made_is_told(tmp_path):
