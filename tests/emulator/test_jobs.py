@@ -227,7 +227,9 @@ def test_a_job_knows_the_row_of_its_operation(crm, service, later):
 
 
 @pytest.mark.behaviour(
-    "Asynchronous jobs", "A job that is not completed cannot be deleted, 0x8004416a", "asynchronous-service"
+    "Asynchronous jobs",
+    "A job that is not completed cannot be deleted, 0x8004416a",
+    "reference/web-service-error-codes",
 )
 def test_a_job_is_deleted_once_it_is_over(crm, service, later, job_row):
     later("Create")(lambda context: None)

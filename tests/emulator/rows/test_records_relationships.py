@@ -171,7 +171,7 @@ def test_a_relationship_nobody_knows_is_refused_by_name(crm, team):
 
 
 @pytest.mark.behaviour(
-    "Rows", "A row cannot become its own ancestor in a hierarchy, 0x80040507", "query-hierarchical-data"
+    "Rows", "A row cannot become its own ancestor in a hierarchy, 0x80040507", "reference/web-service-error-codes"
 )
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_a_hierarchy_has_no_loops(crm, depth):

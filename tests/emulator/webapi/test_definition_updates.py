@@ -8,8 +8,6 @@ CRM = "Microsoft.Dynamics.CRM."
 ACCOUNT = "EntityDefinitions(LogicalName='account')"
 PAYMENT = "EntityDefinitions(LogicalName='new_payment')"
 PARENT = "RelationshipDefinitions(SchemaName='account_parent_account')"
-DEFINITIONS = "webapi/create-update-entity-definitions-using-web-api"
-CHOICES = "webapi/create-update-optionsets"
 
 
 def label(text):
@@ -37,7 +35,9 @@ def put(crm):
     return write
 
 
-@pytest.mark.behaviour("Web API", "PUT changes a table's definition, PATCH cannot", DEFINITIONS)
+@pytest.mark.behaviour(
+    "Web API", "PUT changes a table's definition, PATCH cannot", "webapi/create-update-entity-definitions-using-web-api"
+)
 @pytest.mark.parametrize("table", [ACCOUNT, PAYMENT])
 def test_a_table_is_renamed(crm, put, table):
     changed = put(table, DisplayName=label("Firm"), DisplayCollectionName=label("Firms"), ChangeTrackingEnabled=False)
@@ -107,7 +107,9 @@ def painted(crm, colors):
     return f"{ACCOUNT}/Attributes(LogicalName='new_color')/{CRM}PicklistAttributeMetadata"
 
 
-@pytest.mark.behaviour("Web API", "A global choice gives several columns their options", CHOICES)
+@pytest.mark.behaviour(
+    "Web API", "A global choice gives several columns their options", "webapi/create-update-optionsets"
+)
 def test_a_global_choice_has_its_options_in_every_column(crm, colors, painted, error_of):
     found = crm.get(f"{painted}?$select=LogicalName&$expand=OptionSet,GlobalOptionSet")
     assert options_of(found["OptionSet"]) == options_of(found["GlobalOptionSet"]) == [(1, "Red"), (2, "Green")]
@@ -137,7 +139,9 @@ def test_a_global_choice_in_use_is_not_deleted(crm, colors, painted):
     assert crm.send("GET", colors).status == 404
 
 
-@pytest.mark.behaviour("Web API", "Options are inserted, relabelled, ordered and deleted", CHOICES)
+@pytest.mark.behaviour(
+    "Web API", "Options are inserted, relabelled, ordered and deleted", "webapi/create-update-optionsets"
+)
 @pytest.mark.parametrize(
     "choice",
     [
@@ -162,7 +166,9 @@ def test_options_are_changed_one_by_one(crm, painted, choice):
     assert options_of(crm.get(attribute)["OptionSet"]) == [(value, "New"), (1, "First")]
 
 
-@pytest.mark.behaviour("Web API", "InsertStatusValue adds a status reason to a state", CHOICES)
+@pytest.mark.behaviour(
+    "Web API", "InsertStatusValue adds a status reason to a state", "webapi/create-update-optionsets"
+)
 @pytest.mark.parametrize(("table", "entity_set"), [("account", "accounts"), ("new_payment", "new_payments")])
 def test_a_status_reason_is_added(crm, table, entity_set):
     body = {"EntityLogicalName": table, "AttributeLogicalName": "statuscode", "StateCode": 1, "Label": label("Gone")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 ACTIVE_ACCOUNTS = "00000000-0000-0000-00aa-000010001002"
-PAGE = "webapi/retrieve-and-execute-predefined-queries"
 
 
 def fetch(condition=""):
@@ -22,7 +21,9 @@ def contacts(crm):
     return f"accounts({account})/contact_customer_accounts"
 
 
-@pytest.mark.behaviour("Queries", "?savedQuery= answers the rows of a view", PAGE)
+@pytest.mark.behaviour(
+    "Queries", "?savedQuery= answers the rows of a view", "webapi/retrieve-and-execute-predefined-queries"
+)
 def test_a_view_is_found_by_its_name_and_asked_by_its_id(crm):
     crm.create("accounts", name="Open")
     crm.create("accounts", name="Closed", statecode=1)
@@ -34,7 +35,9 @@ def test_a_view_is_found_by_its_name_and_asked_by_its_id(crm):
 
 
 @pytest.mark.behaviour(
-    "Queries", "?userQuery= answers the rows of a saved search, of any collection of its table", PAGE
+    "Queries",
+    "?userQuery= answers the rows of a saved search, of any collection of its table",
+    "webapi/retrieve-and-execute-predefined-queries",
 )
 def test_a_saved_search_narrows_a_collection(crm, contacts):
     named = "<filter><condition attribute='lastname' operator='ne' value='Ada'/></filter>"
