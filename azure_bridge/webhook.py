@@ -11,6 +11,7 @@ Source: https://docs.stripe.com/webhooks
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from azure_bridge.errors import EventRefusedError, SignatureRefusedError
@@ -72,11 +73,17 @@ class StripeWebhook:
 
     def store(self, accepted: Accepted) -> Reply:
         """Put the event on the queue; 200 when it is durable there."""
+        return self.store_all([accepted])[0]
+
+    def store_all(self, accepted: Sequence[Accepted]) -> list[Reply]:
+        """The same for several at once, with an answer for each."""
         try:
-            self._queue.send([accepted.message])
+            self._queue.send([each.message for each in accepted])
         except QueueUnavailableError as error:
-            return Reply(503, f"The queue is away: {redact(str(error))}")
+            return [Reply(503, f"The queue is away: {redact(str(error))}")] * len(accepted)
         except MessageTooLargeError as error:
-            return Reply(413, str(error))
-        self._observer.queued(accepted.event)
-        return Reply(200)
+            # One of them is: none was stored.
+            return [self.store(each) for each in accepted] if len(accepted) > 1 else [Reply(413, str(error))]
+        for each in accepted:
+            self._observer.queued(each.event)
+        return [Reply(200)] * len(accepted)

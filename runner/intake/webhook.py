@@ -11,6 +11,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-webho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueMessage, QueueUnavailableError
@@ -94,14 +95,20 @@ class WebhookIntake:
 
     def store(self, notice: Notice) -> Reply:
         """Put the notification on the queue; 2xx when it is durable there."""
+        return self.store_all([notice])[0]
+
+    def store_all(self, notices: Sequence[Notice]) -> list[Reply]:
+        """The same for several at once, with an answer for each."""
         try:
-            self._queue.send(_messages(notice))
+            self._queue.send([message for notice in notices for message in _messages(notice)])
         except MessageTooLargeError:
-            return self._store_trimmed(notice)
+            # One of them is: none was stored.
+            return [self.store(each) for each in notices] if len(notices) > 1 else [self._store_trimmed(notices[0])]
         except QueueUnavailableError as error:
-            return Reply(503, f"The queue is away: {redact(str(error))}")
-        self._teller.tell("queued", notice.told)
-        return Reply(202)
+            return [Reply(503, f"The queue is away: {redact(str(error))}")] * len(notices)
+        for notice in notices:
+            self._teller.tell("queued", notice.told)
+        return [Reply(202)] * len(notices)
 
     def _store_trimmed(self, notice: Notice) -> Reply:
         try:

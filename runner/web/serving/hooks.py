@@ -1,7 +1,7 @@
 """The two addresses that receive webhooks, as bare ASGI.
 
-A request is answered once what it brought is durable. Whatever waits for the disk waits in a thread, so that all who
-wait at the same time share one commit; too many at once are sent away with 503, which both senders try again.
+A request is answered once what it brought is durable, and all who wait for that at the same time share one commit; too
+many at once are sent away with 503, which both senders try again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from runner.intake.credentials import Credentials
 from runner.intake.webhook import MAX_BODY, WebhookIntake
 from runner.web.asgi import BodyTooLong, Disconnected, client_of, headers_of, read_body, respond
 from runner.web.dataverse.authentication import is_local
+from runner.web.serving.batches import Batches
 
-#: Requests that wait for the disk together. More threads do not make it faster.
-_STORING = 64
+#: Requests that wait for a vault at the same time.
+_RENEWING = 4
 #: Steps Dataverse waits for at the same time; each may take a minute.
 _ANSWERING = 16
 #: Requests accepted at the same time; the next one is sent away.
@@ -43,7 +44,7 @@ class Hook(ABC):
 
     def __init__(self, at_once: int = _AT_ONCE) -> None:
         self._room = at_once
-        self._storing = ThreadPoolExecutor(_STORING, "store")
+        self._renewing = ThreadPoolExecutor(_RENEWING, "renew")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -76,7 +77,7 @@ class Hook(ABC):
 
     def close(self) -> None:
         """Let what has begun come to its end."""
-        self._storing.shutdown()
+        self._renewing.shutdown()
 
 
 class DataverseHook(Hook):
@@ -88,6 +89,7 @@ class DataverseHook(Hook):
         super().__init__(at_once)
         self._intake = intake
         self._credentials = credentials
+        self._store = Batches(intake.store_all, "store notifications")
         self._answering = ThreadPoolExecutor(_ANSWERING, "answer")
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
@@ -102,7 +104,7 @@ class DataverseHook(Hook):
             return notice
         if notice.inline:
             return await self._in_thread(self._answering, lambda: self._intake.answer(notice))
-        return await self._in_thread(self._storing, lambda: self._intake.store(notice))
+        return await self._store(notice)
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Reply | None:
         if not self._credentials and not is_local(client_of(scope), headers):
@@ -115,11 +117,12 @@ class DataverseHook(Hook):
         """Also with a key that was rotated a moment ago."""
         if not self._credentials or self._credentials.admit(headers, query):
             return True
-        await self._in_thread(self._storing, self._credentials.renew)
+        await self._in_thread(self._renewing, self._credentials.renew)
         return self._credentials.admit(headers, query)
 
     def close(self) -> None:
         super().close()
+        self._store.close()
         self._answering.shutdown()
 
 
@@ -133,13 +136,18 @@ class StripeHook(Hook):
     ) -> None:
         super().__init__(at_once)
         self._webhook = StripeWebhook(receiver, queue, observer)
+        self._store = Batches(self._webhook.store_all, "store events")
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
         body = await read_body(receive, headers, self.max_body)
         signature = headers.get("stripe-signature")
         reading = self._webhook.read(body, signature)
         if self._webhook.is_doubtful(reading):
-            reading = await self._in_thread(self._storing, lambda: self._webhook.read_again(body, signature))
+            reading = await self._in_thread(self._renewing, lambda: self._webhook.read_again(body, signature))
         if isinstance(reading, Reply):
             return reading
-        return await self._in_thread(self._storing, lambda: self._webhook.store(reading))
+        return await self._store(reading)
+
+    def close(self) -> None:
+        super().close()
+        self._store.close()
