@@ -12,7 +12,7 @@ from runner.emulator.call import Call
 from runner.emulator.errors import NotSupported, OrganizationServiceFault
 from runner.emulator.message_parameters import (
     existing,
-    insert,
+    insert_all,
     new,
     requests_of,
     resolved_for_upsert,
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 def create_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     targets = [new(engine, row) for row in rows_of(parameters)]
-
-    def main(operation: Operation) -> dict[str, Any]:
-        return {"Ids": [insert(engine, operation, target) for target in operation.targets]}
-
     name = targets[0].logical_name
-    return engine.pipe(Operation("CreateMultiple", name, call, parameters, main, targets, "Targets"))
+    return engine.pipe(Operation("CreateMultiple", name, call, parameters, _insert_all, targets, "Targets"))
+
+
+def _insert_all(operation: Operation) -> dict[str, Any]:
+    return {"Ids": insert_all(operation.call.engine, operation, operation.targets)}
 
 
 def update_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:

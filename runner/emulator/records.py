@@ -103,22 +103,59 @@ class Records:
           DuplicateRecord: the id, or an alternate key, is taken.
         """
         table = self._table(target.logical_name)
+        write, parameters = self._new_row(table, target, self._users[user_id], self._now())
+        if write.checked:
+            self._must_exist(*write.references(target.attributes))
+        self._execute(table, write.sql, parameters)
+        return target.id or EMPTY_GUID
+
+    def create_many(self, targets: Sequence[Entity], user_id: str) -> list[str]:
+        """Insert rows of one table and return their ids: as :meth:`create`, but neighbours of one shape together.
+
+        Raises:
+          InvalidArgument, ObjectDoesNotExist, DuplicateRecord: as :meth:`create`; some rows may be there then.
+        """
+        table, user, now = self._table(targets[0].logical_name), self._users[user_id], self._now()
+        same: Write | None = None
+        waiting: list[list[Any]] = []
+        for target in targets:
+            write, parameters = self._new_row(table, target, user, now)
+            references = write.references(target.attributes) if write.checked else ()
+            # A row may refer to an earlier one; and what is kept in memory of some tables has to follow each of theirs.
+            if write is not same or table.is_kept or any(other.logical_name == table.name for other in references):
+                self._insert(table, same, waiting)
+                same, waiting = write, []
+            self._must_exist(*references)
+            waiting.append(parameters)
+        self._insert(table, same, waiting)
+        return [target.id or EMPTY_GUID for target in targets]
+
+    def _insert(self, table: TableRecords, write: Write | None, rows: list[list[Any]]) -> None:
+        if write is None:
+            return
+        try:
+            self._store.write_many(write.sql, rows)
+        except sqlite3.IntegrityError as error:
+            _refuse_duplicate(table.table, error)
+        if table.is_kept:
+            self._store.generation += 1
+
+    def _new_row(
+        self, table: TableRecords, target: Entity, user: EntityReference, now: datetime
+    ) -> tuple[Write, list[Any]]:
+        """Complete the Target; what inserts its row, and with which parameters."""
         attributes, rules = target.attributes, table.rules
         if rules.primary_id not in attributes:
             rules.add_defaults(target)
-        user = self._users[user_id]
         currency = rules.complete_create(attributes, user)
-        system = table.creation(attributes, user, self._now(), currency)
+        system = table.creation(attributes, user, now, currency)
         write = table.insert(attributes, system)
         parameters = write.parameters(attributes)
-        if write.checked:
-            self._check_references(write, attributes)
         parameters += system.stored
         if table.versioned:
             parameters.append(self._store.next_version())
-        self._execute(table, write.sql, parameters)
         attributes.update(system.attributes)
-        return target.id or EMPTY_GUID
+        return write, parameters
 
     def update(self, target: Entity, user_id: str, *, row_version: str | None = None) -> None:
         """Change the columns ``target`` carries, of the row ``target.id``.

@@ -55,7 +55,10 @@ class Store:
         self._connection.create_function("matches", 2, matches, deterministic=True)
         self.execute = self._connection.execute
         #: For statements that answer no rows: they need no cursor of their own.
-        self.write = self._connection.cursor().execute
+        cursor = self._connection.cursor()
+        self.write = cursor.execute
+        #: The same of one statement with many sets of parameters.
+        self.write_many = cursor.executemany
         #: Nobody else can get at the rows.
         self.is_private = self.path is None
         #: Goes up whenever rows may have changed behind the back of whoever keeps some of them in memory.

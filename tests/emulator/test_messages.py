@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from dataverse_client.types import (
@@ -9,6 +11,7 @@ from dataverse_client.types import (
     Entity,
     EntityCollection,
     EntityReference,
+    Money,
     OptionSetValue,
     OrganizationRequest,
     QueryExpression,
@@ -16,6 +19,7 @@ from dataverse_client.types import (
 )
 from runner.emulator.errors import (
     ConcurrencyVersionMismatch,
+    DuplicateRecord,
     InvalidArgument,
     MethodNotSupported,
     NotSupported,
@@ -23,7 +27,7 @@ from runner.emulator.errors import (
     RecordNotFoundByEntityKey,
 )
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided, IsvAborted
-from runner.emulator.seed import INTEGRATION_USER_ID
+from runner.emulator.seed import INTEGRATION_USER_ID, currency_id
 from runner.plugin import InvalidPluginExecutionException
 
 KEY = {"new_stripepaymentintentid": "pi_1"}
@@ -37,6 +41,11 @@ def refuse(context):
 
 def account(name="Contoso", id=None):
     return Entity("account", id, {"name": name})
+
+
+def contents(row):
+    """What a row holds but for what tells it from others."""
+    return {name: value for name, value in row.items() if name not in ("new_paymentid", "versionnumber")}
 
 
 @pytest.fixture
@@ -373,6 +382,47 @@ def test_one_bad_row_undoes_all_of_a_create_multiple(send, names):
     with pytest.raises(InvalidArgument, match="no_such_column"):
         send("CreateMultiple", Targets=rows)
     assert names() == []
+
+
+def test_a_taken_id_undoes_all_of_a_create_multiple(send, names):
+    id = "11111111-1111-1111-1111-111111111111"
+    with pytest.raises(DuplicateRecord):
+        send("CreateMultiple", Targets=EntityCollection([account("A"), account("B", id), account("C", id)]))
+    assert names() == []
+
+
+def test_a_row_of_a_create_multiple_may_refer_to_an_earlier_one(send, service):
+    parent, child = account("Parent", new_guid()), account("Child")
+    child["parentaccountid"] = parent.to_entity_reference()
+    _, id = send("CreateMultiple", Targets=EntityCollection([parent, child]))["Ids"]
+    assert service.retrieve("account", id)["parentaccountid"] == parent.to_entity_reference()
+
+
+def test_a_row_of_a_create_multiple_may_not_refer_to_a_later_one(send, names):
+    parent, child = account("Parent", new_guid()), account("Child")
+    child["parentaccountid"] = parent.to_entity_reference()
+    with pytest.raises(ObjectDoesNotExist):
+        send("CreateMultiple", Targets=EntityCollection([child, parent]))
+    assert names() == []
+
+
+def test_create_multiple_makes_the_rows_that_create_makes(send, service):
+    euro = EntityReference("transactioncurrency", currency_id("EUR"))
+    rows = [
+        Entity("new_payment", None, columns)
+        for columns in (
+            {"new_name": "Plain"},
+            {"new_name": "Priced", "new_amount": Money(Decimal("19.99"))},
+            {"new_name": "In euros", "new_amount": Money(Decimal("19.99")), "transactioncurrencyid": euro},
+            {"new_name": "Also plain"},
+        )
+    ]
+    ids = send("CreateMultiple", Targets=EntityCollection(rows))["Ids"]
+    together = [service.retrieve("new_payment", id) for id in ids]
+    alone = [service.retrieve("new_payment", service.create(row)) for row in rows]
+    assert [contents(row) for row in together] == [contents(row) for row in alone]
+    versions = [row["versionnumber"] for row in together]
+    assert versions == sorted(set(versions))
 
 
 @pytest.mark.behaviour("Messages", "One missing row undoes all of an UpdateMultiple", "bulk-operations")
