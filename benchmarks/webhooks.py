@@ -1,38 +1,25 @@
 """Durable receipts of Dataverse's notifications, against a server that stores nothing, and one that answers 200.
 
-    python benchmarks/webhooks.py
+    PYTHONPATH=. python benchmarks/webhooks.py
 
-Four servers, each a process of its own; 64 connections that post new notifications as fast as they are answered, in
-interleaved rounds. The medians of the rounds, and of each round's ratio, are printed. Client and servers share the
-machine's cores.
+Client and servers share the machine's cores, so that the rates tell of both; the processor time is the server's alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from runner.registrations.identity import step_id
+from load import compare
 
-ROUNDS = 5
-SECONDS = 2.0
-CONNECTIONS = 64
-SIDES = {
-    "bare ASGI, answers 200": "plain",
-    "Starlette, answers 200": "starlette",
-    "reads, stores nothing": "read",
-    "durable": "durable",
-}
+from runner.registrations.identity import step_id
+from runner.web.serving.batches import Batches
+
+SIDES = ("bare ASGI, answers 200", "Starlette, answers 200", "reads, stores nothing", "a commit for each", "durable")
 REGISTRATIONS = Path(__file__).parents[1] / "registrations.yaml"
-_HEAD = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _ids = itertools.count()
 #: As `runner apply` registers it.
 STEP = step_id("Payment: create the intent")
@@ -61,6 +48,16 @@ class StoresNothing:
 
     def send(self, messages: object) -> None:
         """Nothing is kept."""
+
+
+class OneByOne(Batches[Any, Any]):
+    """No batches: each is stored by itself, one after the other, by the same code."""
+
+    def _begin(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for item, result in waiting:
+            done = asyncio.get_running_loop().run_in_executor(self._thread, self._results, [item])
+            done.add_done_callback(lambda done, result=result: self._end([result], done.result()))
 
 
 async def plain(scope: Any, receive: Any, send: Any) -> None:
@@ -95,57 +92,19 @@ def serve(side: str, directory: Path) -> None:
     settings = Settings(runner_data_dir=directory, runner_registrations=REGISTRATIONS)
     with listen("127.0.0.1", 0) as bound, opened(settings, Silence()) as service:
         intake: WebhookIntake = service.intake
-        if side == "read":
+        if side == "reads, stores nothing":
             intake._queue = StoresNothing()  # type: ignore[assignment]
-        apps = {"plain": lambda: plain, "starlette": starlette}
-        app = apps.get(side, lambda: DataverseHook(intake, service.credentials))()
+        hook = DataverseHook(intake, service.credentials)
+        if side == "a commit for each":
+            hook._store = OneByOne(intake.store_all, "store")
+        apps = {"bare ASGI, answers 200": lambda: plain, "Starlette, answers 200": starlette}
+        app = apps.get(side, lambda: hook)()
         url = url_of(bound, "127.0.0.1", secure=False)
         Server(app, bound).serve_until_stopped(lambda: print(url.rpartition(":")[2], flush=True))
 
 
-# --- the client -----------------------------------------------------------------------------------------------
-
-
-async def post(port: int, until: float) -> int:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    answered = 0
-    while time.perf_counter() < until:
-        body = notification(next(_ids))
-        writer.write(_HEAD % len(body) + body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        assert answer[9:12] in (b"200", b"202"), answer
-        length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        await reader.readexactly(length)
-        answered += 1
-    writer.close()
-    await writer.wait_closed()
-    return answered
-
-
-async def per_second(port: int) -> float:
-    began = time.perf_counter()
-    answered = await asyncio.gather(*(post(port, began + SECONDS) for _ in range(CONNECTIONS)))
-    return sum(answered) / (time.perf_counter() - began)
-
-
-def started(side: str, closing: ExitStack) -> int:
-    directory = closing.enter_context(tempfile.TemporaryDirectory())
-    server = subprocess.Popen([sys.executable, __file__, side, directory], stdout=subprocess.PIPE, text=True)
-    closing.callback(server.wait)
-    closing.callback(server.terminate)
-    assert server.stdout
-    return int(server.stdout.readline())
-
-
 def main() -> None:
-    with ExitStack() as closing:
-        ports = [started(side, closing) for side in SIDES.values()]
-        rounds = [[asyncio.run(per_second(port)) for port in ports] for _ in range(ROUNDS)]
-    medians = [statistics.median(side) for side in zip(*rounds, strict=True)]
-    print(f"notifications of {len(notification(0))} bytes, {CONNECTIONS} connections")
-    for number, (name, median) in enumerate(zip(SIDES, medians, strict=True)):
-        ratio = statistics.median(each[-1] / each[number] for each in rounds)
-        print(f"  {name:<24} {median:8.0f}/s   durable is {ratio:.2f}x")
+    compare(__file__, SIDES, lambda: (notification(next(_ids)), ""))
 
 
 if __name__ == "__main__":
