@@ -301,8 +301,9 @@ class Engine:
         if not self.trace_log.waiting or self.store.in_transaction:
             return
         with Transaction(self.store):
-            for row in self.trace_log.take():
-                self._add_row(row)
+            rows = self.trace_log.take()
+            self.records.create_many(rows, SYSTEM_USER_ID)
+            for row in rows:
                 self.trace_log.date(row)
 
     # --- what the pipeline needs done (runner.emulator.pipeline.Platform) ------------------------------------
