@@ -161,10 +161,3 @@ def test_what_cannot_be_meant_is_a_bad_request(crm, error_of, path, code, named)
     status, found, message = error_of(crm.send("GET", path))
     assert (status, found) == (400, code)
     assert named in message
-
-
-@pytest.mark.parametrize("option", ["savedQuery", "userQuery"])
-def test_stored_queries_are_said_not_to_be_here(crm, error_of, option):
-    status, _, message = error_of(crm.send("GET", f"accounts?{option}=00000000-0000-0000-0000-000000000001"))
-    assert status == 501
-    assert option in message
