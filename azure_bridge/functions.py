@@ -10,6 +10,7 @@ Source: https://learn.microsoft.com/azure/azure-functions/functions-reference-py
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,10 +27,14 @@ from azure_bridge.once import Once
 from azure_bridge.processor import BATCH_SIZE, PaymentProcessor
 from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.receiver import StripeReceiver
+from azure_bridge.redaction import redact
 from azure_bridge.webhook import Reply, StripeWebhook
 
 #: Requests that wait for the queue together: they share a batch.
 _STORING = 64
+
+
+_log = logging.getLogger(__name__)
 
 
 class BridgeMissingError(BridgeError):
@@ -76,7 +81,7 @@ def bridge_functions(parts: Callable[[], BridgeParts], *, hold: timedelta = HOLD
     )
     async def stripe_webhook(request: func.HttpRequest) -> func.HttpResponse:
         """Stripe signs its requests, so the host asks for no key of its own."""
-        return _response(await asyncio.get_running_loop().run_in_executor(storing, _answer, webhook, request))
+        return http_response(await asyncio.get_running_loop().run_in_executor(storing, _answer, webhook, request))
 
     @blueprint.function_name("payment_events")
     @blueprint.service_bus_queue_trigger(
@@ -102,14 +107,25 @@ def _processor(parts: BridgeParts) -> PaymentProcessor:
     return parts.processor
 
 
-def _answer(webhook: Once[StripeWebhook], request: func.HttpRequest) -> Reply:
+def _answer(opened: Once[StripeWebhook], request: func.HttpRequest) -> Reply:
+    try:
+        webhook = opened()
+    except Exception as error:
+        return not_ready(error)
     body, signature = request.get_body(), request.headers.get("stripe-signature")
-    reading = webhook().read(body, signature)
-    if webhook().is_doubtful(reading):
-        reading = webhook().read_again(body, signature)
-    return reading if isinstance(reading, Reply) else webhook().store(reading)
+    reading = webhook.read(body, signature)
+    if webhook.is_doubtful(reading):
+        reading = webhook.read_again(body, signature)
+    return reading if isinstance(reading, Reply) else webhook.store(reading)
 
 
-def _response(reply: Reply) -> func.HttpResponse:
+def not_ready(error: Exception) -> Reply:
+    """What is answered while the parts cannot be opened: come again. Why is for the log, not for the world."""
+    _log.error("Not ready: %s", redact(str(error)))
+    return Reply(503, "Not ready: see the log.")
+
+
+def http_response(reply: Reply) -> func.HttpResponse:
+    """The reply as the host takes it."""
     headers = {"Retry-After": "1"} if reply.status == 503 else None
     return func.HttpResponse(reply.text, status_code=reply.status, headers=headers)

@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from azure_bridge.errors import BridgeError
 from azure_bridge.queues.contract import MessageQueue, ReceivedMessage
@@ -28,8 +28,13 @@ from azure_bridge.settlement import Complete, DeadLetter, RetryLater, Settlement
 if TYPE_CHECKING:
     import azure.functions as func
 
+_Result = TypeVar("_Result")
+
 #: What fails for no fault of its message fails ten times at once, were it not held on to for a while.
 HOLD = timedelta(minutes=1)
+#: How many holds a message waits for an app that cannot work yet, before one of its deliveries is spent on that. A host
+#: lets a function run, and renews the lock of its message, for ten minutes.
+PATIENCE = 5
 
 
 class SetAsideError(BridgeError):
@@ -52,7 +57,8 @@ class HostedMessages:
     """Works on messages, each in a thread, ``at_once`` of them at the same time.
 
     ``queue`` and ``decide`` are first asked for when there is a message. ``hold`` is how long a message is kept from
-    the host when anything but the message is at fault: the settings, the queue, ourselves.
+    the host when anything but the message is at fault. Where there is no queue at all, because the settings are wrong
+    or their vault is away, it is kept :data:`PATIENCE` times as long, and the queue asked for again after each.
     """
 
     def __init__(
@@ -78,19 +84,34 @@ class HostedMessages:
         verdict = verdict_on(message)
         if verdict is not None:
             raise SetAsideError(redact(verdict))
+        queue = await self._patiently_opened()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._converge, received_by_host(message))
+            await self._in_thread(lambda: self._converge(queue, received_by_host(message)))
         except Exception:
             await asyncio.sleep(self._hold)
             raise
 
-    def _converge(self, message: ReceivedMessage) -> None:
+    async def _patiently_opened(self) -> HostedQueue:
+        for _ in range(PATIENCE):
+            try:
+                return await self._in_thread(self._opened)
+            except Exception:
+                await asyncio.sleep(self._hold)
+        return await self._in_thread(self._opened)
+
+    async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _opened(self) -> HostedQueue:
         queue = self._queue()
         if not isinstance(queue, HostedQueue):
             raise NotAtServiceBusError(
                 f"Queue {queue.name} is the embedded one, and this message came from Service Bus: set "
                 "SERVICEBUS__fullyQualifiedNamespace or SERVICEBUS_CONNECTION_STRING."
             )
+        return queue
+
+    def _converge(self, queue: HostedQueue, message: ReceivedMessage) -> None:
         match self._decide(message):
             case Complete():
                 return

@@ -1,7 +1,7 @@
 """Azure Functions of the runner: Dataverse's webhook, the queue "dataverse-events", a timer that reconciles, health.
 
-    parts = parts_of(settings, closing)
-    app.register_functions(runner_functions(parts, settings))
+    settings = Once(lambda: settings_beside(root))
+    app.register_functions(runner_functions(parts_of(settings, closing), settings))
 
 Each function calls what ``runner serve``, ``work`` and ``reconcile`` call.
 Source: https://learn.microsoft.com/azure/azure-functions/functions-reference-python
@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import azure.functions as func
 
-from azure_bridge.functions import service_bus_connection
+from azure_bridge.functions import http_response, not_ready, service_bus_connection
 from azure_bridge.hosted_messages import HOLD, HostedMessages
 from azure_bridge.once import Once
 from azure_bridge.reconcile_cursor import CursorUnreadableError
 from azure_bridge.reconcile_fix import Outcome
 from azure_bridge.reconcile_run import Progress
 from azure_bridge.redaction import redact
-from azure_bridge.secrets import SecretSourceError
 from runner.service.reconciling import Request, reconciling
 from runner.service.wiring import Service, opened
 from runner.settings import Settings, SettingsError
@@ -39,29 +39,39 @@ _STEPS = 16
 _log = logging.getLogger(__name__)
 
 
-def parts_of(settings: Settings, closing: ExitStack, sink: TraceSink | None = None) -> Once[Service]:
-    """This process's parts, opened once and for all functions, until ``closing`` is closed.
-
-    What is configured wrongly keeps the app from starting, so that no trigger takes a message it could only give back.
-    A key vault that is away is asked again by the first function that needs it.
+def settings_beside(root: Path) -> Settings:
+    """The app settings, with the registrations looked for in ``root``: the host's working directory is its own.
 
     Raises:
-      SettingsError, RegistrationError, PluginLoadError, SecretNotFoundError: what is configured cannot run.
+      SettingsError: they contradict each other, or name no Dataverse.
     """
+    settings = Settings.load()
     if settings.dataverse_url is None:
         raise SettingsError(
             "DATAVERSE_URL is not set, and an embedded Dataverse would be another one in each process the host starts. "
             "Give the address of an environment, or of `runner emulate`."
         )
-    parts = Once(lambda: closing.enter_context(opened(settings, sink or LogLines())))
+    return replace(settings, runner_registrations=root / settings.runner_registrations)
+
+
+def parts_of(settings: Callable[[], Settings], closing: ExitStack, sink: TraceSink | None = None) -> Once[Service]:
+    """This process's parts, opened once and for all functions, until ``closing`` is closed.
+
+    They are opened at once, so that the log says at the start what is wrong; whichever function needs them tries again,
+    and says it too. An app that raised instead would have no functions: nothing to ask for its health, and nothing a
+    build could check.
+    """
+    parts = Once(lambda: closing.enter_context(opened(settings(), sink or LogLines())))
     try:
         parts()
-    except SecretSourceError as error:
-        _log.warning("Not ready yet: %s", redact(str(error)))
+    except Exception as error:
+        _log.error("Not ready: %s", redact(str(error)))
     return parts
 
 
-def runner_functions(parts: Callable[[], Service], settings: Settings, *, hold: timedelta = HOLD) -> func.Blueprint:
+def runner_functions(
+    parts: Callable[[], Service], settings: Callable[[], Settings], *, hold: timedelta = HOLD
+) -> func.Blueprint:
     """The runner's functions. ``parts`` is first called when one of them is; ``hold`` is :class:`HostedMessages`'s."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     hook = Once(lambda: func.AsgiMiddleware(DataverseHook(parts().intake, parts().credentials)))  # type: ignore[no-untyped-call]
@@ -75,7 +85,10 @@ def runner_functions(parts: Callable[[], Service], settings: Settings, *, hold: 
     )
     async def dataverse_webhook(request: func.HttpRequest) -> func.HttpResponse:
         """Dataverse shows what its endpoint is registered with; the host's own keys would be a fourth way."""
-        middleware = await asyncio.to_thread(hook)
+        try:
+            middleware = await asyncio.to_thread(hook)
+        except Exception as error:
+            return http_response(not_ready(error))
         response: func.HttpResponse = await middleware.handle_async(request)
         return response
 
@@ -95,17 +108,16 @@ def runner_functions(parts: Callable[[], Service], settings: Settings, *, hold: 
     @blueprint.timer_trigger("timer", "%RECONCILE_SCHEDULE%", run_on_startup=False, use_monitor=True)
     def reconcile(timer: func.TimerRequest) -> None:
         """Stripe and CRM compared, on one instance at a time."""
-        _reconcile(parts(), settings)
+        _reconcile(parts(), settings())
 
     @blueprint.function_name("healthz")
     @blueprint.route("healthz", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     def healthz(request: func.HttpRequest) -> func.HttpResponse:
-        """Whether the parts could be opened. Why they could not is for the log, not for the world."""
+        """Whether the parts could be opened."""
         try:
             parts()
-        except Exception:
-            _log.exception("Not ready")
-            return func.HttpResponse("Not ready: see the log.", status_code=503)
+        except Exception as error:
+            return http_response(not_ready(error))
         return func.HttpResponse("Ready.")
 
     return blueprint

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -99,6 +99,31 @@ def test_a_value_is_made_once_however_many_threads_ask(threads) -> None:
 
     value = Once(lambda: made.append(object()) or made[-1])
     assert len({id(future.result(WAIT)) for future in [threads.submit(ask) for _ in range(16)]}) == len(made) == 1
+
+
+def test_whoever_waited_for_an_attempt_that_failed_has_its_error_and_makes_no_other(threads, monkeypatch) -> None:
+    """A hundred messages do not wait one after the other for a vault that is away."""
+    attempts, waiting, may_fail = [], threading.Semaphore(0), threading.Event()
+
+    class Awaited(Future):
+        def result(self, timeout=None):
+            waiting.release()
+            return super().result(timeout)
+
+    def make():
+        attempts.append(1)
+        assert may_fail.wait(WAIT)
+        raise OSError("away")
+
+    monkeypatch.setattr("azure_bridge.once.Future", Awaited)
+    value = Once(make)
+    asked = [threads.submit(value) for _ in range(8)]
+    for _ in range(7):
+        assert waiting.acquire(timeout=WAIT)
+    may_fail.set()
+
+    assert [type(each.exception(WAIT)) for each in asked] == [OSError] * 8
+    assert len(attempts) == 1
 
 
 def test_a_value_that_could_not_be_made_is_tried_again() -> None:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 import tomllib
 import typing
 from contextlib import ExitStack
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import azure.functions as func
 import pytest
+from functions_host import Host
 
 from azure_bridge.functions import service_bus_connection
+from azure_bridge.hosted_messages import HOLD, PATIENCE
 from azure_bridge.processor import BATCH_SIZE
 from azure_bridge.secrets import SecretSourceError
 from runner.functions import parts_of
@@ -159,13 +165,74 @@ def test_the_guide_tells_of_every_function_and_of_every_setting_of_the_sample(fu
     assert [name for name in read("local.settings.sample.json")["Values"] if f"`{name}`" not in guide] == []
 
 
-def test_an_app_that_is_configured_wrongly_does_not_start_and_so_takes_no_message(load_app) -> None:
-    with pytest.raises(SettingsError, match="STRIPE_LIVE=yes needs a live key"):
-        load_app(STRIPE_LIVE="yes")
+@pytest.mark.parametrize(
+    ("environ", "error", "said"),
+    [
+        ({"STRIPE_LIVE": "yes"}, SettingsError, "STRIPE_LIVE=yes needs a live key"),
+        ({"DATAVERSE_URL": ""}, SettingsError, "DATAVERSE_URL is not set"),
+        ({"RUNNER_REGISTRATIONS": "no-such-file.yaml"}, UnreadableRegistrationsError, "no-such-file.yaml"),
+    ],
+    ids=["contradiction", "no Dataverse", "no registrations"],
+)
+def test_a_wrong_setting_is_told_at_the_start_and_by_whoever_needs_it(load_app, caplog, environ, error, said) -> None:
+    app = load_app(**environ)
+    assert [said in message for message in caplog.messages] == [True]
+    with pytest.raises(error, match=said):
+        app.parts()
+    assert len(app.app.get_functions()) == 6
+
+
+def test_an_app_that_cannot_work_asks_senders_to_come_again_and_is_not_healthy(load_app, caplog) -> None:
+    host = Host(load_app(DATAVERSE_URL="").app)
+    answers = [
+        host.post("stripe_webhook", "/stripe/webhook", b"{}"),
+        host.post("dataverse_webhook", "/dataverse/webhook", b"{}"),
+        host.call("healthz", func.HttpRequest("GET", "https://app.example/healthz", body=b"")),
+    ]
+    told = {(answer.status_code, answer.headers.get("Retry-After"), answer.get_body()) for answer in answers}
+    assert told == {(503, "1", b"Not ready: see the log.")}
+    assert ["DATAVERSE_URL is not set" in message for message in caplog.messages] == [True] * 4
+
+
+def test_an_app_that_cannot_work_does_not_compare_either(load_app) -> None:
+    host = Host(load_app(DATAVERSE_URL="").app)
     with pytest.raises(SettingsError, match="DATAVERSE_URL is not set"):
-        load_app(DATAVERSE_URL="")
-    with pytest.raises(UnreadableRegistrationsError):
-        load_app(RUNNER_REGISTRATIONS="no-such-file.yaml")
+        host.tick()
+
+
+def test_a_message_is_held_for_less_time_than_the_host_lets_a_function_run_and_renews_its_lock() -> None:
+    host = read("host.json")
+    held = HOLD * (PATIENCE + 1)
+    assert held < duration(host["functionTimeout"])
+    assert held < duration(host["extensions"]["serviceBus"]["maxAutoLockRenewalDuration"])
+
+
+def duration(text: str) -> timedelta:
+    hours, minutes, seconds = map(int, text.split(":"))
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+INDEX = """
+import json, sys
+sys.path.insert(0, {root!r})
+import function_app
+functions = function_app.app.get_functions()
+print(json.dumps({{each.get_function_name(): json.loads(each.get_function_json())["bindings"] for each in functions}}))
+"""
+
+
+@pytest.mark.parametrize("values", [{}, read("local.settings.sample.json")["Values"]], ids=["none", "the sample's"])
+def test_a_fresh_process_indexes_the_app_from_anywhere_with_whatever_settings(values, tmp_path, functions) -> None:
+    environ = {"PATH": os.environ["PATH"], **values}
+    found = subprocess.run(
+        [sys.executable, "-c", INDEX.format(root=str(ROOT))], cwd=tmp_path, env=environ, capture_output=True, check=True
+    )
+    bindings = json.loads(found.stdout)
+    assert bindings.keys() == functions.keys()
+    assert {name: each["type"] for name, [each, *_] in bindings.items()} == {
+        name: each["type"] for name, (_, [each, *_]) in functions.items()
+    }
+    assert (b"Not ready: DATAVERSE_URL is not set" in found.stderr) == (not values)
 
 
 def test_a_key_vault_that_is_away_is_asked_again_by_whoever_needs_it(monkeypatch, tmp_path, caplog) -> None:
@@ -183,8 +250,8 @@ def test_a_key_vault_that_is_away_is_asked_again_by_whoever_needs_it(monkeypatch
         dataverse_url="http://127.0.0.1:5555", runner_data_dir=tmp_path, runner_registrations=registrations
     )
     with ExitStack() as closing:
-        parts = parts_of(settings, closing, Recorder())
-        assert caplog.messages == ["Not ready yet: the vault did not answer whsec_***"]
+        parts = parts_of(lambda: settings, closing, Recorder())
+        assert caplog.messages == ["Not ready: the vault did not answer whsec_***"]
         assert parts().processor is not None
         assert parts() is parts()
 

@@ -15,13 +15,15 @@ from azure.servicebus import ServiceBusMessage
 
 from azure_bridge.clock import ManualClock
 from azure_bridge.functions import BridgeMissingError
-from azure_bridge.hosted_messages import HostedMessages, NotAtServiceBusError, SetAsideError
+from azure_bridge.hosted_messages import PATIENCE, HostedMessages, NotAtServiceBusError, SetAsideError
 from azure_bridge.queues.contract import QueueMessage, QueueUnavailableError, ReceivedMessage
 from azure_bridge.queues.service_bus import connect
+from azure_bridge.secrets import SecretSourceError
 from azure_bridge.settlement import Complete
 from azure_bridge.tables import PaymentStatus
 from plugins.payment_intents import CreatePaymentIntent
 from runner.plugin import InvalidPluginExecutionException
+from runner.settings import SettingsError
 from runner.tracing.model import EventTraced
 
 HOUR = timedelta(hours=1)
@@ -239,17 +241,58 @@ def test_without_a_bridge_section_no_event_is_taken_or_consumed(world, start_bro
         here.host.call("payment_events", AN_EVENT)
 
 
-def test_what_fails_for_no_fault_of_its_message_is_held_on_to_before_it_is_given_back(monkeypatch) -> None:
+class AQueue:
+    """Just enough of one for messages that are neither put off nor set aside."""
+
+    name = "payment-events"
+
+    def send_put_off(self, message, delay): ...
+    def send_set_aside(self, message, reason, description=""): ...
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """For how many seconds messages were held, without waiting for them to pass."""
     held = []
 
     async def hold(seconds):
         held.append(seconds)
 
-    def closed():
-        raise QueueUnavailableError("the parts cannot be opened")
-
     monkeypatch.setattr("asyncio.sleep", hold)
-    hosted = HostedMessages(closed, Complete, at_once=1)
-    with pytest.raises(QueueUnavailableError):
+    return held
+
+
+def test_what_fails_for_no_fault_of_its_message_is_held_on_to_before_it_is_given_back(held) -> None:
+    def decide(_):
+        raise RuntimeError("a bug of ours")
+
+    hosted = HostedMessages(AQueue, decide, at_once=1)
+    with pytest.raises(RuntimeError):
         asyncio.run(hosted.work_on(AN_EVENT))
     assert held == [60.0]
+
+
+def test_a_message_waits_minutes_for_an_app_that_cannot_work_yet_and_is_given_back_at_last(held) -> None:
+    def closed():
+        raise SettingsError("DATAVERSE_URL is not set")
+
+    hosted = HostedMessages(closed, Complete, at_once=1)
+    with pytest.raises(SettingsError):
+        asyncio.run(hosted.work_on(AN_EVENT))
+    assert held == [60.0] * PATIENCE
+
+
+def test_a_message_that_waited_for_the_vault_is_worked_on_and_costs_no_delivery(held) -> None:
+    vault, worked_on = iter([SecretSourceError("away"), SecretSourceError("away"), None]), []
+
+    def opened():
+        if error := next(vault):
+            raise error
+        return AQueue()
+
+    def decide(message):
+        worked_on.append(message.message.message_id)
+        return Complete(message)
+
+    asyncio.run(HostedMessages(opened, decide, at_once=1).work_on(AN_EVENT))
+    assert (worked_on, held) == (["evt_1"], [60.0] * 2)

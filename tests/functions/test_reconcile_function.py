@@ -40,6 +40,12 @@ def test_a_lost_event_is_made_good(lost, caplog) -> None:
     assert caplog.messages[-1].startswith("Stripe and CRM compared: ")
 
 
+def test_a_night_that_was_missed_is_made_good(lost) -> None:
+    here, row_id = lost()
+    here.host.tick(past_due=True)
+    assert here.status(row_id) == PaymentStatus.COMPLETED
+
+
 def test_it_only_tells_where_it_is_told_to(lost, caplog) -> None:
     here, row_id = lost(reconcile_fix=False)
     here.host.tick()
