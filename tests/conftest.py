@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    from leaks import Leaks
+
+    config.pluginmanager.register(Leaks())
+
+
 @pytest.fixture(scope="session")
 def broker_class() -> type[Broker]:
     """The stand-in. Skips where it cannot run, except in CI."""
