@@ -156,9 +156,9 @@ def decode_reference(value: Any, where: str) -> EntityReference:
     return EntityReference(
         _text(row, "LogicalName", where),
         decode_guid(row.get("Id"), f"{where}.Id"),
-        row.get("Name"),
+        _text_or_none(row, "Name", where),
         decode_pairs(row.get("KeyAttributes"), f"{where}.KeyAttributes", decode_value),
-        row.get("RowVersion"),
+        _text_or_none(row, "RowVersion", where),
     )
 
 
@@ -224,6 +224,10 @@ def _object(value: Any, where: str) -> dict[str, Any]:
 
 def _text(value: Mapping[str, Any], key: str, where: str) -> str:
     return _plain_text(value.get(key), f"{where}.{key}")
+
+
+def _text_or_none(value: Mapping[str, Any], key: str, where: str) -> str | None:
+    return None if value.get(key) is None else _text(value, key, where)
 
 
 def _plain_text(value: Any, where: str) -> str:

@@ -126,6 +126,11 @@ def test_what_is_no_notification_is_refused(served, body, headers, status) -> No
     assert there.waiting == 0
 
 
+def test_a_step_whose_name_is_no_text_is_refused(served) -> None:
+    extension = {"LogicalName": "sdkmessageprocessingstep", "Id": new_guid(), "Name": False}
+    assert served().notify(a_notification(OwningExtension=extension)).status_code == 400
+
+
 def test_a_body_that_announces_more_than_is_taken_is_not_read(served) -> None:
     address = urlsplit(served().url)
     connection = HTTPConnection(address.hostname, address.port, timeout=30)
