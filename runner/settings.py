@@ -26,6 +26,10 @@ DATAVERSE_AUTHENTICATIONS = ("client-secret", "certificate", "managed-identity",
 #: Identities whose particulars the platform sets, as ``AZURE_...`` variables.
 _PLATFORM_IDENTITIES = ("managed-identity", "workload-identity")
 
+#: Ends of the hosts of environments, in all clouds.
+#: Source: https://learn.microsoft.com/power-platform/admin/new-datacenter-regions
+_OF_MICROSOFT = (".dynamics.com", ".microsoftdynamics.us", ".appsplatform.us", ".dynamics.cn")
+
 _LIVE_KEYS = ("sk_live_", "rk_live_")
 _YES = {"yes", "true", "1", "on"}
 _NO = {"", "no", "false", "0", "off"}
@@ -139,6 +143,12 @@ class Settings:
           SettingsError: with everything that is wrong, one line each.
         """
         return _read(environment() if environ is None else environ)
+
+    @property
+    def is_real_environment(self) -> bool:
+        """Whether ``DATAVERSE_URL`` is at Microsoft's, and neither embedded nor an emulator."""
+        host = urlsplit(self.dataverse_url or "").hostname or ""
+        return host.endswith(_OF_MICROSOFT)
 
     def secrets(self, clock: Clock | None = None) -> Secrets:
         """What ``${env:...}`` and ``${keyvault:...}`` stand for in registrations and in the settings of secrets."""
@@ -262,11 +272,11 @@ def _check_dataverse(settings: Settings) -> Iterator[str]:
     for name in _NEEDED.get(settings.dataverse_auth, ()):
         if getattr(settings, name) is None:
             yield f"{name.upper()} is not set, and DATAVERSE_AUTH={settings.dataverse_auth} needs it."
-    host = urlsplit(settings.dataverse_url).hostname or ""
-    if settings.dataverse_auth == "none" and host.endswith(".dynamics.com"):
+    if settings.dataverse_auth == "none" and settings.is_real_environment:
         yield (
-            f"DATAVERSE_URL is a real environment ({host}) and there is no way to sign in. Set DATAVERSE_TENANT_ID, "
-            "DATAVERSE_CLIENT_ID and DATAVERSE_CLIENT_SECRET, or DATAVERSE_AUTH=managed-identity."
+            f"DATAVERSE_URL is a real environment ({urlsplit(settings.dataverse_url).hostname}) and there is no way to "
+            "sign in. Set DATAVERSE_TENANT_ID, DATAVERSE_CLIENT_ID and DATAVERSE_CLIENT_SECRET, or "
+            "DATAVERSE_AUTH=managed-identity."
         )
 
 

@@ -10,7 +10,7 @@ import stripe
 from azure_bridge.clock import Clock
 from azure_bridge.secrets import LiveSecrets, Secrets
 from runner.service.stripe_key import CurrentKeyClient, StripeKey
-from runner.settings import Settings
+from runner.settings import Settings, SettingsError
 from runner.stripe_simulator import WEBHOOK_SECRET, StripeSimulator
 from runner.tracing.model import TraceSink
 from runner.tracing.stripe_calls import TracingHTTPClient
@@ -41,9 +41,15 @@ def stripe_access(
 
     Raises:
       AccountFileError: the file cannot be used, or another process uses it.
-      SecretError, SettingsError: what a setting refers to cannot be looked up, or is of the other mode.
+      SecretError, SettingsError: what a setting refers to cannot be looked up, or is of the other mode; or real rows
+        would be given the simulator's intents.
     """
     if not settings.stripe_secret_key and not settings.stripe_api_base:
+        if settings.is_real_environment:
+            raise SettingsError(
+                f"STRIPE_SECRET_KEY is not set, and {settings.dataverse_url} is a real environment: its rows would "
+                "name PaymentIntents of a simulator, which end with this process. Set a test key."
+            )
         signing = LiveSecrets(settings.stripe_webhook_secret or (WEBHOOK_SECRET,), secrets)
         simulator = StripeSimulator(clock=clock, webhook_secret=signing()[0], file=file)
         client = _client(simulator.api_key, simulator.http_client(), None, clock, sink)
