@@ -1,5 +1,5 @@
 """``python -m runner.cli``, for where the console script is not on the path."""
 
-from runner.cli.main import main
+from runner.cli.start import main
 
 main()

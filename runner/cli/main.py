@@ -103,8 +103,3 @@ def _color() -> bool | None:
     if os.environ.get("NO_COLOR"):
         return False
     return True if os.environ.get("FORCE_COLOR") else None
-
-
-def main() -> None:
-    """What the ``runner`` console script calls."""
-    runner()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,7 +50,7 @@ def _on_queue(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--queue", "name", metavar="NAME", help="Which queue. [default: PAYMENT_EVENTS_QUEUE]")
     @functools.wraps(command)
     def on_queue(*, name: str | None, **options: Any) -> None:
-        with closing(_open(_settings(), name)) as opened:
+        with _opened(_settings(), name) as opened:
             command(opened, **options)
 
     return on_queue
@@ -110,7 +111,7 @@ def list_queues(as_json: bool) -> None:
     settings = _settings()
     counts = {}
     for name in _names(settings):
-        with closing(_open(settings, name)) as opened:
+        with _opened(settings, name) as opened:
             counts[name] = opened.counts()
     queue_view.show_counts(counts, _engine(settings), as_json=as_json)
 
@@ -240,7 +241,7 @@ def drain(registrations: Path | None, as_json: bool) -> None:
     from runner.cli.queue_drain import payment_processor
 
     settings = _settings()
-    with closing(_open(settings, None)) as opened, payment_processor(settings, registrations) as processor:
+    with _opened(settings, None) as opened, payment_processor(settings, registrations) as processor:
         summary = processor.drain(opened)
         queue_view.show_drained(opened.name, summary, as_json=as_json)
     _exit_unless(not summary.dead_lettered)
@@ -262,8 +263,10 @@ def _engine(settings: Settings) -> str:
     return f"embedded, in {settings.runner_data_dir}"
 
 
-def _open(settings: Settings, name: str | None) -> MessageQueue:
-    from azure_bridge.queues import open_queue
+@contextmanager
+def _opened(settings: Settings, name: str | None) -> Iterator[MessageQueue]:
+    """The queue; where none was used yet an empty one, because looking leaves nothing behind."""
+    from azure_bridge.queues import QUEUE_FILE, open_queue
 
     name = name or settings.payment_events_queue
     if name not in _names(settings):
@@ -271,12 +274,17 @@ def _open(settings: Settings, name: str | None) -> MessageQueue:
             f"There is no queue {name}: PAYMENT_EVENTS_QUEUE and DATAVERSE_EVENTS_QUEUE name "
             f"{' and '.join(_names(settings))}."
         )
-    return open_queue(
-        name,
-        directory=settings.runner_data_dir,
-        connection_string=settings.servicebus_connection_string,
-        namespace=settings.servicebus_namespace,
-    )
+    with ExitStack() as leaving:
+        directory = settings.runner_data_dir
+        if not (directory / QUEUE_FILE).exists():
+            directory = Path(leaving.enter_context(TemporaryDirectory()))
+        opened = open_queue(
+            name,
+            directory=directory,
+            connection_string=settings.servicebus_connection_string,
+            namespace=settings.servicebus_namespace,
+        )
+        yield leaving.enter_context(closing(opened))
 
 
 def _select(opened: MessageQueue, numbers: tuple[int, ...], criteria: Criteria, everything: bool) -> Selection:

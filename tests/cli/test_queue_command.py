@@ -275,3 +275,18 @@ def test_a_message_nobody_can_read_is_set_aside_and_told(embedded: MessageQueue)
 def test_what_finds_no_row_is_put_off(embedded: MessageQueue) -> None:
     embedded.send([succeeded(new_guid())])
     assert answer("drain") == {"queue": "payment-events", "completed": 0, "put_off": 1, "dead_lettered": 0}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["list"], ["peek"], ["dead-letters"], ["resubmit", "--all"], ["discard", "--all"], ["purge"]],
+    ids=lambda command: command[0],
+)
+def test_where_no_queue_was_used_yet_nothing_is_found_and_nothing_is_made(data: Path, command: list[str]) -> None:
+    assert run(*command).exit_code == 0
+    assert list(data.iterdir()) == []
+
+
+def test_where_no_queue_was_used_yet_no_message_is_found_and_nothing_is_made(data: Path) -> None:
+    assert "has no message evt_1" in run("show", "evt_1").stderr
+    assert list(data.iterdir()) == []

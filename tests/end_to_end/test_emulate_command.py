@@ -53,7 +53,7 @@ def emulate(project):
 
     @contextmanager
     def started(*arguments, **environment):
-        command = [sys.executable, "-c", "from runner.cli.main import main; main()", "emulate", "--port", "0"]
+        command = [sys.executable, "-c", "from runner.cli.start import main; main()", "emulate", "--port", "0"]
         process = subprocess.Popen(
             [*command, *arguments],
             cwd=project,
