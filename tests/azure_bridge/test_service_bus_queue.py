@@ -263,6 +263,48 @@ def test_settling_does_not_wait_for_a_receiver_that_waits(queue: ServiceBusQueue
         assert ids(waiting.result(timeout=30)) == ["evt_2"]
 
 
+# --- services that are not quite Azure's -------------------------------------------------------------------
+
+
+def test_a_service_without_management_carries_messages_all_the_same(broker: Any, queue: ServiceBusQueue) -> None:
+    broker.faults.no_management = True
+    queue.send([message("evt_1"), message("evt_2")])
+    done, bad = queue.receive(2)
+    queue.complete([done])
+    queue.dead_letter(bad, "RowNotFound")
+    assert queue.receive(2) == []
+
+
+def test_what_a_service_without_management_cannot_put_off_comes_again(
+    broker: Any, clock: ManualClock, queue: ServiceBusQueue
+) -> None:
+    broker.faults.no_management = True
+    queue.send([message("evt_1")])
+    (held,) = queue.receive()
+    with pytest.raises(QueueUnavailableError, match=EVENTS):
+        queue.retry_later(held, timedelta(hours=1))
+    clock.advance(MINUTE)
+    assert ids(queue.receive()) == ["evt_1"]
+
+
+def test_a_service_without_management_says_that_it_cannot_be_looked_into(broker: Any, queue: ServiceBusQueue) -> None:
+    broker.faults.no_management = True
+    with pytest.raises(QueueUnavailableError, match=EVENTS):
+        queue.peek()
+
+
+def test_a_service_that_does_not_detect_duplicates_hands_both_out(broker: Any, open_events: OpenEvents) -> None:
+    """Whoever applies them has to recognise the second one, as it must a repeated delivery."""
+    broker.add_queue("plain", duplicate_detection_window=None)
+    queue = open_events("plain")
+    queue.send([message()])
+    queue.send([message()])
+    held = queue.receive(2)
+    queue.complete(held)
+    assert ids(held) == ["evt_1", "evt_1"]
+    assert queue.peek() == []
+
+
 # --- which service -----------------------------------------------------------------------------------------
 
 

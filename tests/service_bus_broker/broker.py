@@ -46,6 +46,8 @@ class Faults:
     lost_settlement_answers: int = 0
     #: Before every answer to a send.
     delay: timedelta = timedelta(0)
+    #: As some other brokers: no renewing, no peeking, no settling once the link is gone.
+    no_management: bool = False
 
     def take(self, name: str) -> bool:
         left: int = getattr(self, name)
@@ -218,6 +220,8 @@ class Broker(Handler):
         _accept_link(link, 0)
 
     def _is_known(self, node: str) -> bool:
+        if self.faults.no_management and node.endswith(_MANAGEMENT_SUFFIX):
+            return False
         node = node.removesuffix(_MANAGEMENT_SUFFIX)
         return node == "$cbs" or node in self._entities or node in self._topics
 
