@@ -66,7 +66,6 @@ class ServiceEndpoint:
     #: The queue's or topic's name.
     path: str = ""
     namespace_address: str = ""
-    sas_key_name: str = ""
     sas_key: str = field(default="", repr=False)
     sas_token: str = field(default="", repr=False)
 
@@ -87,7 +86,6 @@ class ServiceEndpoint:
             url=row.get("url", ""),
             path=row.get("path", ""),
             namespace_address=row.get("namespaceaddress", ""),
-            sas_key_name=row.get("saskeyname", ""),
             sas_key=secrets.get("saskey", ""),
             sas_token=secrets.get("sastoken", ""),
         )

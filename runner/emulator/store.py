@@ -144,18 +144,6 @@ class Store:
         self.write("ROLLBACK")
         self._forget()
 
-    def savepoint(self, name: str) -> None:
-        self.execute(f'SAVEPOINT "{name}"')
-
-    def release(self, name: str) -> None:
-        self.execute(f'RELEASE "{name}"')
-
-    def rollback_to(self, name: str) -> None:
-        """Undo what was done since the savepoint and forget it."""
-        self.execute(f'ROLLBACK TO "{name}"')
-        self.execute(f'RELEASE "{name}"')
-        self._forget()
-
     def _forget(self) -> None:
         # The rollback may have taken the reservation of row versions with it.
         self._last_reserved = 0

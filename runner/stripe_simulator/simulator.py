@@ -129,10 +129,6 @@ class StripeSimulator:
         with self._account.lock:
             return [copied(endpoint) for endpoint in self._account.all("webhook_endpoint")]
 
-    def let_time_pass(self) -> None:
-        """Do what fell due by the clock: sessions expire, held money is let go. Each request does so, too."""
-        deadlines.meet(self._account)
-
     def acknowledge(self, event_id: str) -> None:
         """The endpoint answered 2xx: ``delivery_success`` is true of the event from now on."""
         with self._account.acting():

@@ -55,13 +55,6 @@ class NotImplementedHere(BadRequest):
     http_status = 501
 
 
-class PreconditionFailed(OrganizationServiceFault):
-    """If-None-Match forbids what is there, or If-Match names a version that is gone."""
-
-    code = 0x80060882
-    http_status = 412
-
-
 class ChangeTrackingNotEnabled(OrganizationServiceFault):
     """The table does not keep track of its changes."""
 

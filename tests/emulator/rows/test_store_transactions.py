@@ -21,16 +21,6 @@ def test_a_rolled_back_row_was_never_there(crm):
         crm.read(EntityReference("account", id))
 
 
-def test_a_savepoint_undoes_only_what_came_after_it(crm):
-    crm.store.begin()
-    crm.records.create(Entity("account", None, {"name": "kept"}), SYSTEM_USER_ID)
-    crm.store.savepoint("nested")
-    crm.records.create(Entity("account", None, {"name": "undone"}), SYSTEM_USER_ID)
-    crm.store.rollback_to("nested")
-    crm.store.commit()
-    assert crm.names("account", "name") == ["kept"]
-
-
 def test_row_versions_only_grow_even_over_a_rollback(crm):
     crm.store.begin()
     before = crm.store.next_version()
