@@ -84,8 +84,8 @@ class Process:
         return json.loads(self.said)["url"]
 
     def lines(self) -> Iterator[str]:
-        """What it says, until it ends."""
-        yield from self._popen.stdout
+        """What it says, until it ends. Whoever stops listening leaves the pipe open, as ``yield from`` would not."""
+        return iter(self._popen.stdout.readline, "")
 
     def wait_for(self, text: str) -> str:
         """The next line that holds ``text``."""
