@@ -130,7 +130,7 @@ class View:
         if self.plan.message in _SHARE_THROUGH_PARENT:
             self.parent = self.as_parent()
             self.shared = self._fresh_variables()
-        self.parameters = self._parameters()
+        self._look()
 
     def as_parent(self) -> PluginContext:
         """The request itself, as the operations it sets in motion see it: at stage 30, done by the platform."""
@@ -153,8 +153,15 @@ class View:
 
     def complete(self) -> None:
         """Stage 30 is done: the outputs are there, and Target is the row as the platform completed it."""
-        self.parameters = self._parameters()
+        self._look()
         self.outputs = self._outputs()
+
+    def _look(self) -> None:
+        """See the rows as the stages before have left them."""
+        self.parameters = self._parameters()
+        id = self._row_id()
+        if id != self.seen.primary_entity_id:
+            self.seen = replace(self.seen, primary_entity_id=id)
 
     def context(self, step: Step, host: ExecutionHost) -> PluginContext:
         """What a step is told at the present stage."""
@@ -266,15 +273,14 @@ class View:
         tag = self.operation.call.tag
         return {} if tag is None else {"tag": tag}
 
+    def _row_id(self) -> str:
+        targets = self.operation.targets
+        return targets[self.rows[0]].id or EMPTY_GUID if targets and not self.bulk else EMPTY_GUID
+
     def _describe(self) -> MessageOperation:
         operation, call = self.operation, self.operation.call
-        alone = operation.targets[self.rows[0]] if operation.targets and not self.bulk else None
         described = MessageOperation(
-            call.engine.organization,
-            call.caller,
-            self.plan.message,
-            operation.entity,
-            alone.id or EMPTY_GUID if alone is not None else EMPTY_GUID,
+            call.engine.organization, call.caller, self.plan.message, operation.entity, self._row_id()
         )
         described.correlation_id = call.correlation_id
         described.operation_id = described.request_id = operation.id

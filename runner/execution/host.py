@@ -49,7 +49,8 @@ class StepHost(Deadline):
     error: Exception | None = None
     changes: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
 
-    def __init__(self, step: Step, home: Home, sink: TraceSink | None) -> None:  # every step makes one: no super()
+    def __init__(self, step: Step, home: Home, sink: TraceSink | None) -> None:
+        # What the deadline's own initializer does; every step makes a host.
         self.seconds = step.timeout
         self.step = step
         self.home = home

@@ -50,6 +50,18 @@ def test_before_the_operation_target_has_what_was_sent_and_the_id(service, seen,
     assert not {"createdon", "ownerid", "statecode", "modifiedby"} & set(target.keys())
 
 
+def test_after_a_step_gave_the_row_another_id_the_context_has_that(service, on, seen):
+    other = "11111111-1111-1111-1111-111111111111"
+
+    @on("Create", 20)
+    def rename(context):
+        context.target.id = context.target["accountid"] = other
+
+    context = seen("Create", 40)
+    assert service.create(account()) == other
+    assert context().primary_entity_id == other
+
+
 @pytest.mark.behaviour(
     "Context", "At stage 40 of Create Target has the columns the platform set, `_base` amounts too", "observed"
 )
