@@ -145,6 +145,11 @@ class Settings:
         return _read(environment() if environ is None else environ)
 
     @property
+    def is_at_service_bus(self) -> bool:
+        """Whether the queues are at Azure Service Bus, and not embedded."""
+        return bool(self.servicebus_connection_string or self.servicebus_namespace)
+
+    @property
     def is_real_environment(self) -> bool:
         """Whether ``DATAVERSE_URL`` is at Microsoft's, and neither embedded nor an emulator."""
         host = urlsplit(self.dataverse_url or "").hostname or ""

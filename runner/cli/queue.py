@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,21 +13,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from azure_bridge.queues.contract import MessageQueue
     from runner.cli.queue_selection import Criteria, Selection
     from runner.settings import Settings
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def _age(_: click.Context, option: click.Parameter, value: str | None) -> timedelta | None:
     """``90s``, ``15m``, ``2h`` or ``3d``."""
     if value is None:
         return None
-    match = re.fullmatch(r"(\d{1,6})([smhd])", value)
-    if match is None:
-        raise click.BadParameter(f"{value!r} is no age: write 90s, 15m, 2h or 3d.", param=option)
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    from runner.settings import age
+
+    try:
+        return age(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=option) from None
 
 
 _older_than = click.option(
@@ -258,7 +258,7 @@ def _names(settings: Settings) -> tuple[str, ...]:
 
 
 def _engine(settings: Settings) -> str:
-    if settings.servicebus_connection_string or settings.servicebus_namespace:
+    if settings.is_at_service_bus:
         return "at Azure Service Bus"
     return f"embedded, in {settings.runner_data_dir}"
 

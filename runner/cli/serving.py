@@ -49,7 +49,6 @@ def serve_on(bound: socket.socket, serving: Serving) -> None:
     watching = FanOut(metrics, sink(serving.quiet or serving.as_json))
     with ExitStack() as closing:
         service = closing.enter_context(opened(settings, watching, strict=serving.strict))
-        metrics.watch((service.events, service.payments))
         workers = closing.enter_context(Workers(service, concurrency=serving.concurrency)) if serving.works else None
         app = ServeApp(service, metrics, lambda: workers is None or workers.are_alive)
         closing.callback(app.close)

@@ -17,7 +17,7 @@ def queue(settings: Settings, name: str) -> Diagnosis:
     """Whether ``name`` can be looked into."""
     subject = f"queue {name}"
     place = _place(settings)
-    if not _is_remote(settings) and not (settings.runner_data_dir / QUEUE_FILE).exists():
+    if not settings.is_at_service_bus and not (settings.runner_data_dir / QUEUE_FILE).exists():
         return skipped(subject, f"embedded in {settings.runner_data_dir}, and made when it is first used")
     try:
         dead = _has_dead_letters(settings, name)
@@ -25,7 +25,9 @@ def queue(settings: Settings, name: str) -> Diagnosis:
         advice = "Give this identity the roles Service Bus Data Sender and Receiver, or correct the connection string."
         return failed(subject, str(error), advice)
     except QueueError as error:
-        where = "SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING" if _is_remote(settings) else "RUNNER_DATA_DIR"
+        where = (
+            "SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING" if settings.is_at_service_bus else "RUNNER_DATA_DIR"
+        )
         return failed(subject, str(error), f"Check {where}, and that the queue exists.")
     except ImportError:
         return failed(subject, "Azure's library is missing", "pip install 'dataverse-plugin-runner[azure]'")
@@ -51,8 +53,4 @@ def _place(settings: Settings) -> str:
     if settings.servicebus_namespace:
         who = f"identity {settings.azure_client_id}" if settings.azure_client_id else "this machine's identity"
         return f"{settings.servicebus_namespace}, as {who}"
-    return "Service Bus, by connection string" if _is_remote(settings) else str(settings.runner_data_dir)
-
-
-def _is_remote(settings: Settings) -> bool:
-    return bool(settings.servicebus_connection_string or settings.servicebus_namespace)
+    return "Service Bus, by connection string" if settings.is_at_service_bus else str(settings.runner_data_dir)

@@ -145,7 +145,7 @@ class Simulation:
         if self._request.queue == "embedded":
             return None
         settings = self._settings
-        if not settings.servicebus_connection_string and not settings.servicebus_namespace:
+        if not settings.is_at_service_bus:
             raise SimulationUsageError(
                 "--queue servicebus: neither SERVICEBUS_CONNECTION_STRING nor SERVICEBUS_NAMESPACE is set. Set one, "
                 "for an emulator with UseDevelopmentEmulator=true in the connection string."

@@ -210,7 +210,7 @@ def test_numbers_that_are_no_dead_letters_are_told(embedded: MessageQueue) -> No
         (["resubmit"], "Say which dead letters"),
         (["discard", "1", "--all"], "Say which dead letters"),
         (["peek", "--queue", "paymant-events"], "There is no queue paymant-events"),
-        (["peek", "--older-than", "yesterday"], "write 90s, 15m, 2h or 3d"),
+        (["peek", "--older-than", "yesterday"], "write an age such as 90m, 12h or 7d"),
     ],
 )
 def test_a_wrong_question_is_answered_with_how_to_ask(embedded: MessageQueue, arguments: list[str], said: str) -> None:

@@ -17,7 +17,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from azure_bridge.queues.contract import QueueUnavailableError
+from azure_bridge.queues.contract import QueueMessage, QueueUnavailableError
 from azure_bridge.secrets import Secrets
 from dataverse_client.types import new_guid
 from runner.intake.credentials import Credential, Credentials
@@ -80,7 +80,6 @@ def served(tmp_path, serve):
             configured = Settings(runner_data_dir=tmp_path, runner_registrations=REGISTRATIONS, **facts)
             recorder, metrics = Recorder(), Metrics()
             service = closing.enter_context(opened(configured, FanOut(recorder, metrics), strict=strict))
-            metrics.watch((service.events, service.payments))
             app = ServeApp(service, metrics, lambda: True)
             closing.callback(app.close)
             if credentials is not None:
@@ -308,13 +307,28 @@ def test_health_and_figures_are_there_to_be_read(served) -> None:
     assert 'runner_notifications_total{entity="new_payment",message="Create",station="queued"} 1.0' in figures
 
 
+def test_a_long_queue_at_service_bus_is_not_gone_through_to_tell_health_and_figures(
+    served, start_broker, monkeypatch
+) -> None:
+    broker = start_broker()
+    for name in ("dataverse-events", "payment-events"):
+        broker.add_queue(name)
+    there = served(servicebus_connection_string=broker.connection_string)
+    queue, peeked = there.service.events, []
+    queue.send([QueueMessage(b"{}", str(number)) for number in range(3)])
+    monkeypatch.setattr(type(queue), "_pages", lambda _, limit=None, *__, **___: peeked.append(limit) or [])
+    assert there.get("/readyz").json() == {"status": "ready"}
+    assert "runner_queue_messages{" not in there.get("/metrics").text
+    assert peeked == [1, 1]
+
+
 def test_it_is_not_ready_while_a_queue_is_away(served, monkeypatch) -> None:
     there = served()
 
-    def away():
+    def away(*_):
         raise QueueUnavailableError("The disk is gone.")
 
-    monkeypatch.setattr(there.service.payments, "counts", away)
+    monkeypatch.setattr(there.service.payments, "peek", away)
     answer = there.get("/readyz")
     assert (answer.status_code, answer.json()["payment-events"]) == (503, "The disk is gone.")
 
