@@ -17,7 +17,7 @@ from rounds import interleaved, ratio
 from azure_bridge.clock import SystemClock
 from dataverse_client.types import Entity, EntityReference, Money
 from runner.emulator.metadata.load import load_metadata
-from runner.emulator.records import Records
+from runner.emulator.rows.records import Records
 from runner.emulator.seed import ADMINISTRATOR_ID, currency_id
 from runner.emulator.store import Store
 

@@ -22,7 +22,7 @@ from azure_bridge.queues.contract import QueueCounts
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue, new_guid
-from runner.emulator.sdk_messages import filter_id, message_id
+from runner.emulator.registration.sdk_messages import filter_id, message_id
 from runner.emulator.seed import currency_id
 from runner.execution.remote_context import RemoteContext
 from runner.intake.worker import LaneWorker

@@ -19,8 +19,8 @@ from runner.emulator.call import Call
 from runner.emulator.operation import NO_ENTITY
 from runner.emulator.pipeline import Pipeline
 from runner.emulator.query.fetchxml import fetched_entity
-from runner.emulator.records import Records
-from runner.emulator.step_rows import STEP
+from runner.emulator.registration.step_rows import STEP
+from runner.emulator.rows.records import Records
 from runner.emulator.step_table import StepTable
 from runner.emulator.store import CommittedStore, Store
 from runner.emulator.transaction import Transaction

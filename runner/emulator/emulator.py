@@ -40,7 +40,7 @@ from runner.emulator.jobs import Job
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.notifications import SenderFactory
-from runner.emulator.records import Records
+from runner.emulator.rows.records import Records
 from runner.emulator.seed import (
     ADMINISTRATOR_ID,
     ORGANIZATION_ID,

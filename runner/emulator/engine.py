@@ -15,7 +15,6 @@ from dataverse_client.types import Entity, EntityReference, OrganizationRequest,
 from runner.emulator.call import OPTIONAL_PARAMETERS, Bypass, Call
 from runner.emulator.committed_reads import CommittedReads
 from runner.emulator.custom_api import CustomApi
-from runner.emulator.custom_api_tables import CustomApis
 from runner.emulator.customizations import Customizations
 from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist, SqlTimeout
 from runner.emulator.job_queue import JobQueue
@@ -26,8 +25,9 @@ from runner.emulator.messages import MESSAGES, Handler
 from runner.emulator.notifications import Notification, SenderFactory, Surroundings
 from runner.emulator.operation import NO_ENTITY
 from runner.emulator.pipeline import Pipeline
-from runner.emulator.records import Records
-from runner.emulator.registration_tables import RegisteredSteps
+from runner.emulator.registration.custom_apis import CustomApis
+from runner.emulator.registration.registered_steps import RegisteredSteps
+from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.sequential_guids import sequential_guids
 from runner.emulator.store import Store

@@ -26,8 +26,8 @@ from runner.emulator.errors import (
 from runner.emulator.jobs import COMPLETED
 from runner.emulator.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
+from runner.emulator.registration.step_rows import CHECKED
 from runner.emulator.related_rows import create_related
-from runner.emulator.step_rows import CHECKED
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dataverse_client.types import Entity, EntityReference, new_guid
-from runner.emulator.associations import association
+from runner.emulator.rows.associations import association
 
 if TYPE_CHECKING:
     from runner.emulator.call import Call

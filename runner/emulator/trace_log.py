@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from azure_bridge.redaction import redact
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
-from runner.emulator.records import Records
+from runner.emulator.rows.records import Records
 from runner.emulator.seed import ORGANIZATION_ID
 from runner.emulator.store import Store
 from runner.emulator.values import moment_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dataverse_client.types import EMPTY_GUID, EntityReference
-from runner.emulator.records import Records
+from runner.emulator.rows.records import Records
 from runner.emulator.seed import ROOT_BUSINESS_UNIT_ID as _ROOT
 from runner.emulator.store import Store
 from runner.plugin import Caller

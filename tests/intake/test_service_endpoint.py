@@ -8,7 +8,7 @@ from dataverse_client.client import DataverseClient
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
-from runner.emulator.sdk_messages import filter_id, message_id
+from runner.emulator.registration.sdk_messages import filter_id, message_id
 from runner.emulator.webapi import WebApi
 
 

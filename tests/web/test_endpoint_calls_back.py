@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from runner.emulator.emulator import Emulator
-from runner.emulator.sdk_messages import filter_id, message_id
+from runner.emulator.registration.sdk_messages import filter_id, message_id
 
 API = "/api/data/v9.2"
 FETCH = "<fetch><entity name='account'><attribute name='name'/></entity></fetch>"

@@ -10,7 +10,7 @@ import pytest
 from azure_bridge.clock import SystemClock
 from azure_bridge.queues import open_queue
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
-from runner.emulator.sdk_messages import filter_id, message_id
+from runner.emulator.registration.sdk_messages import filter_id, message_id
 from runner.web.dataverse.host import Hosting, HostingError, hosted
 
 

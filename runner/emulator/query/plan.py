@@ -26,9 +26,9 @@ from runner.emulator.query.paging import (
     segments_after,
     write_cookie,
 )
+from runner.emulator.query.reader import Reader
 from runner.emulator.query.scope import Scope
 from runner.emulator.query.sorting import sort_sql
-from runner.emulator.reader import Reader
 from runner.emulator.store import Store
 
 

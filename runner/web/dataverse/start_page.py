@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from runner.emulator.emulator import Emulator
 from runner.emulator.query.model import Aggregate, Query
-from runner.emulator.records import Records
+from runner.emulator.rows.records import Records
 from runner.execution.step import Mode, Step
 
 if TYPE_CHECKING:

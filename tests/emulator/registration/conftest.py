@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 import pytest
 
-from runner.emulator.sdk_messages import filter_id, message_id
+from runner.emulator.registration.sdk_messages import filter_id, message_id
 from runner.emulator.webapi import WebApi
 from runner.emulator.webapi.http import Request
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.emulator.sdk_messages import filter_id, message_id
+from runner.emulator.registration.sdk_messages import filter_id, message_id
 
 
 def an_api(**more):

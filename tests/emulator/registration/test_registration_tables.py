@@ -11,7 +11,7 @@ from dataverse_client.types import Entity, EntityReference, OptionSetValue, Quer
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.custom_api import CustomApi
 from runner.emulator.emulator import Emulator
-from runner.emulator.sdk_messages import filter_id, message_id
+from runner.emulator.registration.sdk_messages import filter_id, message_id
 from runner.emulator.webapi import WebApi
 from runner.execution.step import Image, Step, StepError
 from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext

@@ -10,7 +10,7 @@ from azure_bridge.clock import ManualClock
 from dataverse_client.types import Entity, EntityReference, Money
 from runner.emulator.metadata.load import load_metadata, metadata_of
 from runner.emulator.query.model import Query
-from runner.emulator.records import Records
+from runner.emulator.rows.records import Records
 from runner.emulator.seed import ADMINISTRATOR_ID, currency_id
 from runner.emulator.store import Store
 

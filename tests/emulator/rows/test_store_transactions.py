@@ -8,7 +8,7 @@ from azure_bridge.clock import ManualClock
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.metadata.load import load_metadata, metadata_of
-from runner.emulator.records import Records
+from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.store import Store
 

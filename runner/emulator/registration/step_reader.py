@@ -13,9 +13,7 @@ from typing import Any
 from dataverse_client.types import Entity, EntityReference, QueryExpression
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.notifications import Notification, Surroundings, notification
-from runner.emulator.records import Records
-from runner.emulator.service_endpoints import ServiceEndpoint
-from runner.emulator.step_rows import (
+from runner.emulator.registration.step_rows import (
     ENDPOINT,
     IMAGE,
     SECURE_CONFIG,
@@ -29,8 +27,10 @@ from runner.emulator.step_rows import (
     plugin_type_id,
     runs_on_server,
 )
+from runner.emulator.registration.write_only import WriteOnlyColumns
+from runner.emulator.rows.records import Records
+from runner.emulator.service_endpoints import ServiceEndpoint
 from runner.emulator.store import Store
-from runner.emulator.write_only import WriteOnlyColumns
 from runner.execution.step import DEFAULT_TIMEOUT, Mode, Step, StepError
 from runner.plugin import Plugin
 from runner.registrations.plugins import PluginLoadError, load_plugin

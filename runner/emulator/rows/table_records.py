@@ -13,11 +13,11 @@ from typing import Any, TypeAlias, TypeVar
 
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.errors import AttributeNotFound
-from runner.emulator.facts import KEPT_TABLES, Currency, Facts
-from runner.emulator.formats import Formats
 from runner.emulator.metadata.model import Table
-from runner.emulator.reader import Reader, check_columns
-from runner.emulator.rules import Rules
+from runner.emulator.query.reader import Reader, check_columns
+from runner.emulator.rows.facts import KEPT_TABLES, Currency, Facts
+from runner.emulator.rows.formats import Formats
+from runner.emulator.rows.rules import Rules
 from runner.emulator.store import Store
 from runner.emulator.values import Codec, Encode
 

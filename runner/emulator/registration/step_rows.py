@@ -14,7 +14,7 @@ from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.errors import AttributeNotFound, InvalidArgument
 from runner.emulator.metadata.load import stable_id
 from runner.emulator.metadata.model import Table
-from runner.emulator.sdk_messages import allows_steps
+from runner.emulator.registration.sdk_messages import allows_steps
 from runner.execution.step import Image, Mode, Stage, Step
 from runner.registrations.messages import IMAGES
 

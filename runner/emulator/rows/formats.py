@@ -12,8 +12,8 @@ from typing import Any
 
 from dataverse_client.types import AliasedValue, Entity, EntityReference, Money, OptionSetValue
 from runner.emulator.errors import ObjectDoesNotExist
-from runner.emulator.facts import Currency, Facts
 from runner.emulator.metadata.model import AttributeType, Column, Table
+from runner.emulator.rows.facts import Currency, Facts
 
 Format = Callable[[Any, Entity], "str | None"]
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue, guid
 from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument, InvalidStateCodeStatusCode
-from runner.emulator.facts import Currency, Facts
 from runner.emulator.metadata.model import AttributeType, Column, Ownership, Table
+from runner.emulator.rows.facts import Currency, Facts
 
 _CURRENCY = "transactioncurrencyid"
 _CREATION_WISHES = frozenset({"ownerid", "statecode", "statuscode", "overriddencreatedon"})

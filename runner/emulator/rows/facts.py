@@ -17,12 +17,12 @@ KEPT_TABLES = frozenset(
         "team",
         "businessunit",
         "organization",
-        # What steps are made from (runner.emulator.registration_tables).
+        # What steps are made from (runner.emulator.registration.registered_steps).
         "sdkmessageprocessingstep",
         "sdkmessageprocessingstepimage",
         "sdkmessageprocessingstepsecureconfig",
         "serviceendpoint",
-        # What can be called (runner.emulator.custom_api_tables).
+        # What can be called (runner.emulator.registration.custom_apis).
         "customapi",
         "customapirequestparameter",
         "customapiresponseproperty",

@@ -21,8 +21,6 @@ from dataverse_client.types import (
     QueryExpression,
     guid,
 )
-from runner.emulator.associations import Linked, association
-from runner.emulator.cascade import DeleteRow, cascade
 from runner.emulator.errors import (
     ConcurrencyVersionMismatch,
     DuplicateRecord,
@@ -35,14 +33,16 @@ from runner.emulator.errors import (
     OrganizationServiceFault,
     RecordNotFoundByEntityKey,
 )
-from runner.emulator.facts import Facts
 from runner.emulator.metadata.model import AlternateKey, Table
 from runner.emulator.query.model import Query, from_query_expression
 from runner.emulator.query.plan import run_query
+from runner.emulator.rows.associations import Linked, association
+from runner.emulator.rows.cascade import DeleteRow, cascade
+from runner.emulator.rows.facts import Facts
+from runner.emulator.rows.table_records import SystemColumns, TableRecords, Write
 from runner.emulator.seed import SYSTEM_USER_ID, seed_rows
 from runner.emulator.sequential_guids import sequential_guids
 from runner.emulator.store import Store
-from runner.emulator.table_records import SystemColumns, TableRecords, Write
 
 _ONE_SECOND = timedelta(seconds=1)
 

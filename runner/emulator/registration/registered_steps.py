@@ -18,11 +18,9 @@ from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.metadata.load import stable_id
 from runner.emulator.notifications import Surroundings
-from runner.emulator.records import Records
-from runner.emulator.sdk_messages import SdkMessages
-from runner.emulator.seed import SYSTEM_USER_ID
-from runner.emulator.step_reader import StepReader
-from runner.emulator.step_rows import (
+from runner.emulator.registration.sdk_messages import SdkMessages
+from runner.emulator.registration.step_reader import StepReader
+from runner.emulator.registration.step_rows import (
     CHECKED,
     CUSTOM_API,
     ENDPOINT,
@@ -34,10 +32,12 @@ from runner.emulator.step_rows import (
     step_row,
     type_row,
 )
+from runner.emulator.registration.write_only import WriteOnlyColumns
+from runner.emulator.rows.records import Records
+from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.step_table import Plans, StepTable
 from runner.emulator.store import Store
 from runner.emulator.transaction import Transaction
-from runner.emulator.write_only import WriteOnlyColumns
 from runner.execution.step import Step
 
 _log = logging.getLogger(__name__)
