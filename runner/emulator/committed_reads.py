@@ -20,6 +20,7 @@ from runner.emulator.operation import NO_ENTITY
 from runner.emulator.pipeline import Pipeline
 from runner.emulator.query.fetchxml import fetched_entity
 from runner.emulator.registration.step_rows import STEP
+from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.records import Records
 from runner.emulator.step_table import StepTable
 from runner.emulator.store import CommittedStore, Store
@@ -75,7 +76,7 @@ class CommittedReads:
             return engine.perform(call, message, parameters)
 
     @contextmanager
-    def rows(self) -> Iterator[Records]:
+    def rows(self) -> Iterator[ReadableRecords]:
         """The rows as they were last committed when it was entered. They can be read, not written."""
         with self._store.looking():
             if self._metadata is not self._store.metadata:

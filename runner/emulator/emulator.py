@@ -40,6 +40,7 @@ from runner.emulator.jobs import Job
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.notifications import SenderFactory
+from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import (
     ADMINISTRATOR_ID,
@@ -140,7 +141,7 @@ class Emulator:
         """Stage 30 alone: rows without steps. For setting a scene, not for acting it."""
         return self._engine.records
 
-    def reading(self) -> AbstractContextManager[Records]:
+    def reading(self) -> AbstractContextManager[ReadableRecords]:
         """``with emulator.reading() as rows:`` looks at the rows without steps, and without waiting for others.
 
         Beside a transaction of another thread they are as last committed, if they are in a file.

@@ -27,6 +27,8 @@ from runner.emulator.operation import NO_ENTITY
 from runner.emulator.pipeline import Pipeline
 from runner.emulator.registration.custom_apis import CustomApis
 from runner.emulator.registration.registered_steps import RegisteredSteps
+from runner.emulator.rows.associations import Associations
+from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.sequential_guids import sequential_guids
@@ -74,6 +76,7 @@ class Engine:
         self.turn = threading.RLock()
         self.ids = sequential_guids()
         self.records = Records(store, clock)
+        self.associations = Associations(store, self.records)
         host = f"{organization.organization_name}.dataverse.local"
         self.steps = RegisteredSteps(store, self.records, Surroundings(host, self._format, senders))
         self.customizations = Customizations(store, self._use_metadata)
@@ -140,7 +143,7 @@ class Engine:
             self.turn.release()
 
     @contextmanager
-    def reading(self) -> Iterator[Records]:
+    def reading(self) -> Iterator[ReadableRecords]:
         """The rows, for a look that is no message: as whoever has the turn sees them, or as they were last committed.
 
         Raises:

@@ -221,7 +221,7 @@ def _relate(engine: Engine, call: Call, parameters: dict[str, Any], message: str
     def main(operation: Operation) -> dict[str, Any]:
         target = resolved(engine, parameter(operation.parameters, "Target", EntityReference))
         relationship = parameter(operation.parameters, "Relationship", str)
-        work = engine.records.associate if message == "Associate" else engine.records.disassociate
+        work = engine.associations.associate if message == "Associate" else engine.associations.disassociate
         related = [resolved(engine, each) for each in operation.parameters.get("RelatedEntities") or ()]
         work(target, relationship, related, operation.call.user_id)
         return {}

@@ -37,4 +37,4 @@ def _create(engine: Engine, call: Call, parent: EntityReference, relationship: s
         engine.perform(call, "Create", {"Target": related})
     else:
         engine.perform(call, "Create", {"Target": related})
-        engine.records.associate(parent, relationship, [reference], call.user_id)
+        engine.associations.associate(parent, relationship, [reference], call.user_id)

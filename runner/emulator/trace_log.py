@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from azure_bridge.redaction import redact
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
-from runner.emulator.rows.records import Records
+from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.seed import ORGANIZATION_ID
 from runner.emulator.store import Store
 from runner.emulator.values import moment_text
@@ -42,7 +42,7 @@ class TraceSetting(IntEnum):
 class TraceLog:
     """Collects executions until somebody writes their rows down, outside the transactions they ran in."""
 
-    def __init__(self, store: Store, records: Records) -> None:
+    def __init__(self, store: Store, records: ReadableRecords) -> None:
         self._store = store
         self._records = records
         self._generation = -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dataverse_client.types import EMPTY_GUID, EntityReference
-from runner.emulator.rows.records import Records
+from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.seed import ROOT_BUSINESS_UNIT_ID as _ROOT
 from runner.emulator.store import Store
 from runner.plugin import Caller
@@ -14,7 +14,7 @@ _COLUMNS = ("businessunitid", "azureactivedirectoryobjectid", "applicationid")
 
 
 class Users:
-    def __init__(self, store: Store, records: Records) -> None:
+    def __init__(self, store: Store, records: ReadableRecords) -> None:
         self._store = store
         self._records = records
         self._generation = -1

@@ -28,7 +28,7 @@ from runner.emulator.registration.step_rows import (
     runs_on_server,
 )
 from runner.emulator.registration.write_only import WriteOnlyColumns
-from runner.emulator.rows.records import Records
+from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.service_endpoints import ServiceEndpoint
 from runner.emulator.store import Store
 from runner.execution.step import DEFAULT_TIMEOUT, Mode, Step, StepError
@@ -42,7 +42,9 @@ _NOTIFICATION_TIMEOUT = DEFAULT_TIMEOUT + 20.0
 class StepReader:
     """Every reading raises InvalidArgument, with the platform's code, when the rows say what cannot be."""
 
-    def __init__(self, store: Store, records: Records, secrets: WriteOnlyColumns, surroundings: Surroundings) -> None:
+    def __init__(
+        self, store: Store, records: ReadableRecords, secrets: WriteOnlyColumns, surroundings: Surroundings
+    ) -> None:
         self._store = store
         self._records = records
         self._secrets = secrets

@@ -1,16 +1,74 @@
-"""What associating two rows comes to: a lookup's new value, or a row of an intersect table.
+"""Associating rows: it comes to a lookup's new value, or to a row of an intersect table.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-associate-disassociate
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dataverse_client.types import Entity, EntityReference
-from runner.emulator.errors import InvalidArgument
+from runner.emulator.errors import DuplicateRecord, DuplicateRecordEntityKey, InvalidArgument
 from runner.emulator.metadata.model import ManyToManyRelationship, Metadata
+from runner.emulator.rows.records import Records
+from runner.emulator.seed import SYSTEM_USER_ID
+from runner.emulator.store import Store
+
+
+class Associations:
+    """Links rows of one environment, and undoes it."""
+
+    def __init__(self, store: Store, records: Records) -> None:
+        self._store = store
+        self._records = records
+
+    def associate(
+        self, reference: EntityReference, relationship: str, related: Iterable[EntityReference], user_id: str
+    ) -> None:
+        """Link rows to ``reference`` by the relationship of that schema name.
+
+        Raises:
+          InvalidArgument: there is no such relationship between these tables.
+          ObjectDoesNotExist: one of the rows is not there.
+          DuplicateRecord: two rows are linked already, by a many-to-many relationship.
+        """
+        for other in related:
+            row = association(self._store.metadata, relationship, reference, other)
+            self._records.must_exist(reference, other)
+            if isinstance(row, Linked):
+                self._link(row)
+            else:
+                self._records.update(row, user_id)
+
+    def disassociate(
+        self, reference: EntityReference, relationship: str, related: Iterable[EntityReference], user_id: str
+    ) -> None:
+        """Undo :meth:`associate`. Rows that are not linked stay as they are.
+
+        Raises:
+          InvalidArgument: there is no such relationship between these tables.
+          ObjectDoesNotExist: one of the rows is not there.
+        """
+        for other in related:
+            row = association(self._store.metadata, relationship, reference, other)
+            self._records.must_exist(reference, other)
+            if isinstance(row, Linked):
+                self._store.write(row.delete_sql, list(row.ends.values()))
+            elif self._refers(row):
+                self._records.update(Entity(row.logical_name, row.id, dict.fromkeys(row.attributes)), user_id)
+
+    def _link(self, linked: Linked) -> None:
+        try:
+            self._records.create(Entity(linked.table, None, linked.ends), SYSTEM_USER_ID)
+        except DuplicateRecordEntityKey:
+            raise DuplicateRecord("Cannot insert duplicate key: the rows are associated already.") from None
+
+    def _refers(self, row: Entity) -> bool:
+        """Whether the row's lookup holds what ``row`` says."""
+        ((column, wanted),) = row.attributes.items()
+        held = self._records.retrieve(row.to_entity_reference(), (column,), formatted=False).get(column)
+        return bool(held == wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from dataverse_client.types import Entity, EntityReference
-from runner.emulator.errors import AttributeNotFound
+from runner.emulator.errors import AttributeNotFound, EntityNotFound
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.reader import Reader, check_columns
 from runner.emulator.rows.facts import KEPT_TABLES, Currency, Facts
 from runner.emulator.rows.formats import Formats
 from runner.emulator.rows.rules import Rules
+from runner.emulator.sequential_guids import sequential_guids
 from runner.emulator.store import Store
 from runner.emulator.values import Codec, Encode
 
@@ -197,6 +198,27 @@ class TableRecords:
             tuple(position for position, codec in enumerate(codecs) if codec.table_column),
             tuple(position for position, column in enumerate(shape) if column in self.rules.checked_lookups),
         )
+
+
+class Tables(dict[str, TableRecords]):
+    """The tables of one environment by logical name, each made ready when it is first asked for.
+
+    Raises, when it is asked for one:
+      EntityNotFound: there is no such table.
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+        self._facts = Facts(store)
+        self._ids = sequential_guids()
+
+    def __missing__(self, logical_name: str) -> TableRecords:
+        table = self._store.metadata.tables.get(logical_name)
+        if table is None:
+            raise EntityNotFound.named(logical_name)
+        made = self[logical_name] = TableRecords(self._store, table, self._facts, self._ids)
+        return made
 
 
 #: The system columns last made, behind what they were made from.

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from runner.emulator.emulator import Emulator
 from runner.emulator.query.model import Aggregate, Query
-from runner.emulator.rows.records import Records
+from runner.emulator.rows.reading import ReadableRecords
 from runner.execution.step import Mode, Step
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def tables_of(emulator: Emulator) -> list[TableSummary]:
         return sorted(_tables(emulator, rows), key=lambda table: table.display_name.casefold())
 
 
-def _tables(emulator: Emulator, rows: Records) -> Iterator[TableSummary]:
+def _tables(emulator: Emulator, rows: ReadableRecords) -> Iterator[TableSummary]:
     counting = (Aggregate("count", None, "rows"),)
     for table in emulator.metadata.tables.values():
         [counted] = rows.retrieve_multiple(Query(table.logical_name, aggregates=counting))

@@ -10,6 +10,7 @@ from azure_bridge.clock import ManualClock
 from dataverse_client.types import Entity, EntityReference, Money
 from runner.emulator.metadata.load import load_metadata, metadata_of
 from runner.emulator.query.model import Query
+from runner.emulator.rows.associations import Associations
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import ADMINISTRATOR_ID, currency_id
 from runner.emulator.store import Store
@@ -44,6 +45,7 @@ class Crm:
     def __init__(self, store: Store, clock: ManualClock) -> None:
         self.store, self.clock = store, clock
         self.records = Records(store, clock)
+        self.associations = Associations(store, self.records)
 
     def write(self, work, *arguments, **options):
         self.store.begin()
@@ -65,6 +67,12 @@ class Crm:
 
     def delete(self, row, **options):
         self.write(self.records.delete, row, **options)
+
+    def associate(self, row, relationship, *related):
+        self.write(self.associations.associate, row, relationship, related, ADMINISTRATOR_ID)
+
+    def disassociate(self, row, relationship, *related):
+        self.write(self.associations.disassociate, row, relationship, related, ADMINISTRATOR_ID)
 
     def read(self, row, *columns):
         return self.records.retrieve(row, columns or None)

@@ -113,22 +113,22 @@ def test_a_currency_in_use_cannot_be_deleted(crm, currency):
 )
 def test_a_lookup_is_set_and_cleared_by_association(crm):
     account, contact = crm.create("account"), crm.create("contact")
-    crm.write(crm.records.associate, account, "contact_customer_accounts", [contact])
+    crm.associate(account, "contact_customer_accounts", contact)
     assert crm.read(contact)["parentcustomerid"] == account
-    crm.write(crm.records.disassociate, account, "contact_customer_accounts", [contact])
+    crm.disassociate(account, "contact_customer_accounts", contact)
     assert "parentcustomerid" not in crm.read(contact)
 
 
 def test_an_association_may_be_told_from_either_end(crm):
     account, contact = crm.create("account"), crm.create("contact")
-    crm.write(crm.records.associate, contact, "contact_customer_accounts", [account])
+    crm.associate(contact, "contact_customer_accounts", account)
     assert crm.read(contact)["parentcustomerid"] == account
 
 
 def test_taking_away_what_is_not_linked_changes_nothing(crm):
     account, other = crm.create("account"), crm.create("account")
     contact = crm.create("contact", parentcustomerid=other)
-    crm.write(crm.records.disassociate, account, "contact_customer_accounts", [contact])
+    crm.disassociate(account, "contact_customer_accounts", contact)
     assert crm.read(contact)["parentcustomerid"] == other
 
 
@@ -140,34 +140,34 @@ def members(crm, team):
 
 @pytest.mark.behaviour("Rows", "Associate and Disassociate link rows many-to-many", "org-service/use-messages")
 def test_a_team_has_members_until_they_leave(crm, team):
-    crm.write(crm.records.associate, team, MEMBERSHIP, [USER])
+    crm.associate(team, MEMBERSHIP, USER)
     assert members(crm, team) == [USER.id]
-    crm.write(crm.records.disassociate, USER, MEMBERSHIP, [team])
+    crm.disassociate(USER, MEMBERSHIP, team)
     assert members(crm, team) == []
 
 
 @pytest.mark.behaviour("Rows", "Associating rows that are associated already is refused with 0x80040237", "common")
 def test_nobody_is_a_member_twice(crm, team):
-    crm.write(crm.records.associate, team, MEMBERSHIP, [USER])
+    crm.associate(team, MEMBERSHIP, USER)
     with pytest.raises(DuplicateRecord) as fault:
-        crm.write(crm.records.associate, USER, MEMBERSHIP, [team])
+        crm.associate(USER, MEMBERSHIP, team)
     assert fault.value.code == 0x80040237
 
 
 def test_a_deleted_team_leaves_no_members_behind(crm, team):
-    crm.write(crm.records.associate, team, MEMBERSHIP, [USER])
+    crm.associate(team, MEMBERSHIP, USER)
     crm.delete(team)
     assert len(crm.records.retrieve_multiple(Query("teammembership"))) == 0
 
 
 def test_both_rows_of_a_link_must_be_there(crm, team):
     with pytest.raises(ObjectDoesNotExist, match="systemuser"):
-        crm.write(crm.records.associate, team, MEMBERSHIP, [EntityReference("systemuser", ROOT_BUSINESS_UNIT_ID)])
+        crm.associate(team, MEMBERSHIP, EntityReference("systemuser", ROOT_BUSINESS_UNIT_ID))
 
 
 def test_a_relationship_nobody_knows_is_refused_by_name(crm, team):
     with pytest.raises(InvalidArgument, match="'no_such' is between team and systemuser"):
-        crm.write(crm.records.associate, team, "no_such", [USER])
+        crm.associate(team, "no_such", USER)
 
 
 @pytest.mark.behaviour(

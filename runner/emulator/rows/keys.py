@@ -1,0 +1,55 @@
+"""Alternate keys: the row that one means, and the refusal of values another row has.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/define-alternate-keys-entity
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from runner.emulator.errors import (
+    DuplicateRecord,
+    DuplicateRecordEntityKey,
+    EntityKeyNotDefined,
+    OrganizationServiceFault,
+)
+from runner.emulator.metadata.model import AlternateKey, Table
+from runner.emulator.rows.table_records import TableRecords
+from runner.emulator.store import Store
+
+
+def id_by_key(store: Store, table: TableRecords, attributes: Mapping[str, Any]) -> str | None:
+    """The id of the row with these key attributes; None when there is none.
+
+    Raises:
+      EntityKeyNotDefined: they are no alternate key of the table.
+      InvalidArgument: (one of its kinds) a value does not fit its column.
+    """
+    key = _key_of(table.table, attributes)
+    if any(attributes[column] is None for column in key.columns):
+        return None  # a row without a value has no key
+    values = [table.codecs[column].encode(attributes[column]) for column in key.columns]
+    condition = " AND ".join(f'"{column}" = ?' for column in key.columns)
+    sql = f'SELECT "{table.table.primary_id_attribute}" FROM "{table.name}" WHERE {condition}'  # noqa: S608
+    found = store.execute(sql, values).fetchone()
+    return found[0] if found else None
+
+
+def _key_of(table: Table, attributes: Mapping[str, Any]) -> AlternateKey:
+    for key in table.keys:
+        if set(key.columns) == attributes.keys():
+            return key
+    raise EntityKeyNotDefined.of(table.logical_name, attributes)
+
+
+def refuse_duplicate(table: Table, error: sqlite3.IntegrityError) -> NoReturn:
+    """Say which id or key is taken. SQLite names the columns: ``UNIQUE constraint failed: t.a, t.b``."""
+    columns = [part.rpartition(".")[2] for part in str(error).partition(": ")[2].split(", ")]
+    if columns == [table.primary_id_attribute]:
+        raise DuplicateRecord("A record with matching key values already exists.") from error
+    for key in table.keys:
+        if list(key.columns) == columns:
+            raise DuplicateRecordEntityKey.of(key.schema_name, key.columns) from error
+    raise OrganizationServiceFault(f"{table.logical_name}: {error}") from error

@@ -1,0 +1,160 @@
+"""Rows as they are read: by id, by alternate key, by query, as images, and what became of those deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dataverse_client.types import (
+    EMPTY_GUID,
+    AliasedValue,
+    Entity,
+    EntityCollection,
+    EntityReference,
+    QueryExpression,
+    guid,
+)
+from runner.emulator.errors import InvalidArgument, ObjectDoesNotExist, RecordNotFoundByEntityKey
+from runner.emulator.query.model import Query, from_query_expression
+from runner.emulator.query.plan import run_query
+from runner.emulator.rows.keys import id_by_key
+from runner.emulator.rows.table_records import TableRecords, Tables
+from runner.emulator.store import Store
+
+
+class ReadableRecords:
+    """The rows of one environment, for whoever only looks at them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tables = Tables(store)
+
+    def forget_tables(self) -> None:
+        """The metadata is another: make anew what is made from it."""
+        self._tables.clear()
+
+    def retrieve(
+        self, reference: EntityReference, columns: Sequence[str] | None = None, *, formatted: bool = True
+    ) -> Entity:
+        """The row, with the columns asked for that have a value; None asks for all. Money brings its currency.
+
+        ``formatted`` fills the names of lookups and the formatted values.
+
+        Raises:
+          ObjectDoesNotExist: there is no such row.
+          AttributeNotFound: the table has no such column.
+        """
+        table = self._tables[reference.logical_name]
+        entity = self._read(table, self._resolved(reference), None if columns is None else tuple(columns))
+        if formatted:
+            table.formats.name_lookups(entity)
+            table.formats.apply(entity)
+        return entity
+
+    def retrieve_multiple(self, query: Query | QueryExpression, *, formatted: bool = True) -> EntityCollection:
+        """The page of rows a query asks for; ``formatted`` as in :meth:`retrieve`.
+
+        Raises:
+          InvalidArgument: (one of its kinds) a table, column, operator, value or cookie is wrong; the message names it.
+        """
+        if isinstance(query, QueryExpression):
+            query = from_query_expression(query)
+        answer = run_query(self._store, query)
+        if formatted:
+            formats = self._tables[query.entity_name].formats
+            for entity in answer.entities:
+                formats.name_lookups(entity)
+                formats.apply(entity)
+                self._format_aliased(entity)
+        return answer
+
+    def _format_aliased(self, entity: Entity) -> None:
+        for key, value in entity.attributes.items():
+            if isinstance(value, AliasedValue):
+                formats = self._tables[value.entity_logical_name].formats
+                text = formats.text(value.attribute_logical_name, value.value)
+                if text is not None:
+                    entity.formatted_values[key] = text
+
+    def format(self, target: Entity) -> None:
+        """Fill the formatted values of a Target."""
+        self._tables[target.logical_name].formats.apply(target)
+
+    def resolve_key(self, row: Entity | EntityReference) -> str | None:
+        """The id of the row meant by id or by alternate key; None when there is no such row.
+
+        Raises:
+          EntityKeyNotDefined: the key attributes are no alternate key of the table.
+          InvalidArgument: (one of its kinds) a key attribute's value does not fit its column.
+        """
+        table = self._tables[row.logical_name]
+        if row.id is not None and row.id != EMPTY_GUID:
+            id = guid(row.id)
+            return id if self._version(table, id) else None
+        if not row.key_attributes:
+            raise InvalidArgument(f"Which {table.name} is meant? Neither its id nor an alternate key is given.")
+        return id_by_key(self._store, table, row.key_attributes)
+
+    def must_exist(self, *references: EntityReference) -> None:
+        """Raises ObjectDoesNotExist, naming the first row that is not there."""
+        for reference in references:
+            if self._version(self._tables[reference.logical_name], reference.id) is None:
+                raise ObjectDoesNotExist.of(reference.logical_name, reference.id)
+
+    # --- images -----------------------------------------------------------------------------------------------
+
+    def image(self, reference: EntityReference, columns: Sequence[str] | None = None) -> Entity:
+        """A snapshot of the row with exactly these columns, and the id."""
+        entity = self.retrieve(reference, columns)
+        if columns is not None and "transactioncurrencyid" not in columns:
+            entity.attributes.pop("transactioncurrencyid", None)
+            entity.formatted_values.pop("transactioncurrencyid", None)
+        return entity
+
+    def image_of_new(self, target: Entity, columns: Sequence[str] | None = None) -> Entity:
+        """The same as :meth:`image` of a row that was just made of this Target, without reading it."""
+        table = self._tables[target.logical_name]
+        version = self._store.version
+        entity = Entity(target.logical_name, target.id, row_version=str(version) if table.versioned else None)
+        entity.attributes = table.read_back(target, version, None if columns is None else tuple(columns))
+        table.formats.name_lookups(entity)
+        table.formats.apply(entity, target)
+        return entity
+
+    # --- change tracking --------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        """The greatest row version so far: what changes from now on has a greater one."""
+        return self._store.version
+
+    def deleted(self, logical_name: str, since: int, until: int) -> list[str]:
+        """The ids of the table's rows deleted after version ``since``, up to ``until``, and still gone."""
+        primary_id = self._tables[logical_name].table.primary_id_attribute
+        sql = (
+            f'SELECT d.id FROM deleted_row AS d LEFT JOIN "{logical_name}" AS t ON t."{primary_id}" = d.id '  # noqa: S608 - names of metadata
+            f'WHERE d.table_name = ? AND d.version > ? AND d.version <= ? AND t."{primary_id}" IS NULL '
+            "GROUP BY d.id ORDER BY max(d.version)"
+        )
+        return [row[0] for row in self._store.execute(sql, (logical_name, since, until))]
+
+    # --- one row of one table ---------------------------------------------------------------------------------
+
+    def _resolved(self, reference: EntityReference) -> str:
+        if reference.id != EMPTY_GUID or not reference.key_attributes:
+            return reference.id
+        id = self.resolve_key(reference)
+        if id is None:
+            raise RecordNotFoundByEntityKey.in_table(reference.logical_name)
+        return id
+
+    def _read(self, table: TableRecords, id: str, columns: tuple[str, ...] | None) -> Entity:
+        sql, reader = table.read(columns)
+        row = self._store.execute(sql, (id,)).fetchone()
+        if row is None:
+            raise ObjectDoesNotExist.of(table.name, id)
+        return reader.read(row)
+
+    def _version(self, table: TableRecords, id: str) -> tuple[int | None] | None:
+        """The row's version, in a tuple; None when there is no such row."""
+        row: tuple[int | None] | None = self._store.execute(table.version_sql, (id,)).fetchone()
+        return row
