@@ -117,7 +117,12 @@ resource app 'Microsoft.Web/sites@2024-04-01' = if (withApp) {
         }
       }
       runtime: { name: 'python', version: '3.11' }
-      scaleAndConcurrency: { maximumInstanceCount: 40, instanceMemoryMB: 2048 }
+      scaleAndConcurrency: {
+        maximumInstanceCount: 40
+        instanceMemoryMB: 2048
+        // A cold start would be part of the transaction in which an inline step is waited for.
+        alwaysReady: [{ name: 'http', instanceCount: 1 }]
+      }
     }
   }
 

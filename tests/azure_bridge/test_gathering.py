@@ -39,6 +39,11 @@ class Slow:
         ]
 
 
+def until_waiting(gathered: Gathered, count: int) -> None:
+    while len(gathered._waiting) < count:
+        threading.Event().wait(0.001)
+
+
 @pytest.fixture
 def slow():
     return Slow()
@@ -55,8 +60,7 @@ def test_what_arrives_while_a_batch_is_at_work_is_the_next_and_each_hears_of_its
     first = threads.submit(gathered, a_message(0))
     assert slow.began.wait(WAIT)
     others = [threads.submit(gathered, a_message(number)) for number in range(1, 8)]
-    while len(gathered._waiting) < len(others):
-        threading.Event().wait(0.001)
+    until_waiting(gathered, len(others))
     slow.may_go_on.set()
 
     decisions = [future.result(WAIT) for future in (first, *others)]
@@ -68,11 +72,15 @@ def test_what_arrives_while_a_batch_is_at_work_is_the_next_and_each_hears_of_its
 
 def test_no_batch_is_larger_than_it_may_be(slow, threads) -> None:
     gathered = Gathered(slow.process, most=3)
+    first = threads.submit(gathered, a_message(0))
+    assert slow.began.wait(WAIT)
+    others = [threads.submit(gathered, a_message(number)) for number in range(1, 9)]
+    until_waiting(gathered, len(others))
     slow.may_go_on.set()
-    for future in [threads.submit(gathered, a_message(number)) for number in range(20)]:
+    for future in (first, *others):
         future.result(WAIT)
-    assert max(map(len, slow.batches)) <= 3
-    assert sorted(number for batch in slow.batches for number in batch) == list(range(20))
+    assert [len(batch) for batch in slow.batches] == [1, 3, 3, 2]
+    assert sorted(number for batch in slow.batches for number in batch) == list(range(9))
 
 
 def test_an_error_is_everybodys_in_the_batch_and_nobodys_afterwards() -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from dataverse_client.errors import AuthenticationError
 from runner.cli.main import runner
 from runner.emulator.emulator import Emulator
 
@@ -55,3 +56,24 @@ def test_settings_that_contradict_each_other_are_the_first_thing(environment, mo
 def test_a_file_with_problems_is_left_to_check(environment, tmp_path):
     (tmp_path / "registrations.yaml").write_text("steps: [{}]")
     assert "problems. See them with runner check." in run("doctor").output
+
+
+def test_what_needs_dataverse_is_left_out_when_nobody_could_sign_in(environment, monkeypatch):
+    monkeypatch.setenv("DATAVERSE_URL", "http://127.0.0.1:9/not-there")
+    monkeypatch.setattr("dataverse_client.client.DataverseClient.who_am_i", refuse)
+    said = [each["subject"] for each in json.loads(run("doctor", "--json").output)]
+    assert "Dataverse sign-in" in said
+    assert "Stripe key" in said
+    assert not {"tables", "registrations"} & {*said}
+
+
+def refuse(_):
+    raise AuthenticationError("The secret has expired.")
+
+
+def test_a_secret_that_is_not_set_is_told_and_the_rest_is_looked_at_all_the_same(environment, monkeypatch):
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "${env:NOT_SET}")
+    said = {each["subject"]: each for each in json.loads(run("doctor", "--json").output)}
+    assert said["Stripe key"]["health"] == "failed"
+    assert "NOT_SET" in said["Stripe key"]["finding"]
+    assert "queue payment-events" in said

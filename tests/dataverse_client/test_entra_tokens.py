@@ -206,9 +206,10 @@ def test_a_certificate_file_with_one_half_says_which_is_missing(entra, certifica
         signed_in_with(ClientCertificate(path)).token()
 
 
-def test_a_certificate_file_that_is_not_there_is_named(entra, tmp_path):
-    with pytest.raises(AuthenticationError, match=r"nothing\.pem cannot be read"):
-        signed_in_with(ClientCertificate(tmp_path / "nothing.pem")).token()
+@pytest.mark.parametrize("name", ["nothing.pem", "nothing.pfx"])
+def test_a_certificate_file_that_is_not_there_is_named(entra, tmp_path, name):
+    with pytest.raises(AuthenticationError, match=f"{name} cannot be read"):
+        signed_in_with(ClientCertificate(tmp_path / name)).token()
 
 
 def test_a_wrong_passphrase_is_an_authentication_error(entra, certificate):

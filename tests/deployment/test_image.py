@@ -77,6 +77,12 @@ def test_what_is_set_is_no_secret_and_is_read() -> None:
     assert not any(re.search("KEY|SECRET|PASSWORD|TOKEN", name) for name in names)
 
 
+def test_what_is_kept_is_in_a_directory_that_is_the_users_own() -> None:
+    user, directory = instructions("USER")[0].split(":")[0], "/data"
+    assert f"RUNNER_DATA_DIR={directory}" in shlex.split(instructions("ENV")[-1])
+    assert f"install --directory --owner {user} --group {user} {directory}" in instructions("RUN")
+
+
 def test_the_image_serves_unless_told_otherwise() -> None:
     (command,) = instructions("CMD")
     name, *options = json.loads(command)

@@ -171,6 +171,38 @@ def test_containers_are_probed_where_the_receiver_answers() -> None:
     assert all(f'Route("{path}"' in served for path in probed)
 
 
+def test_somebody_is_always_there_to_receive() -> None:
+    """Dataverse tries a webhook again once, and somebody waits for an inline step."""
+    receiver = CONTAINERS.block("resource receiver ")
+    assert int(re.search(r"minReplicas: (\d+)", receiver)[1]) >= 2
+    assert "alwaysReady: [{ name: 'http', instanceCount: 1 }]" in FUNCTIONS.text
+
+
+def test_a_worker_that_is_stopped_has_time_to_finish_a_request_to_stripe_and_to_dataverse() -> None:
+    worker = CONTAINERS.block("resource worker ")
+    assert int(re.search(r"terminationGracePeriodSeconds: (\d+)", worker)[1]) >= 60
+
+
+def test_the_platforms_rights_are_not_the_containers() -> None:
+    assert "identitySettings = [{ identity: platformIdentity.id, lifecycle: 'None' }]" in CONTAINERS.text
+    assert CONTAINERS.text.count("identitySettings: identitySettings") == CONTAINERS.text.count("image: fullImage") == 3
+
+
+def test_nobody_comes_with_a_key_instead_of_an_identity() -> None:
+    assert "disableLocalAuth: true" in MESSAGING.text
+    assert "allowSharedKeyAccess: false" in FUNCTIONS.text
+    assert "enableRbacAuthorization: true" in BicepFile(INFRA / "modules/vault.bicep").text
+
+
+def test_real_money_moves_only_where_it_is_asked_for() -> None:
+    assert SHARED["STRIPE_LIVE"] == "stripeLive ? 'yes' : 'no'"
+    assert "param stripeLive bool = false" in MAIN.text
+
+
+def test_functions_keep_what_they_write_where_they_may_write() -> None:
+    assert OF_FUNCTIONS["RUNNER_DATA_DIR"] == "'/tmp/runner'"
+
+
 def test_the_sample_parameters_fit() -> None:
     sample = BicepFile(INFRA / "main.sample.bicepparam")
     given = set(re.findall(r"^param (\w+) = ", sample.text, re.MULTILINE))

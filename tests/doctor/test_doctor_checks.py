@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import stripe
 
 from azure_bridge.queues import open_queue
-from azure_bridge.queues.contract import QueueMessage
+from azure_bridge.queues.contract import QueueAccessError, QueueMessage, QueueUnavailableError
 from azure_bridge.secrets import Secrets
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
-from dataverse_client.errors import AuthenticationError
+from dataverse_client.errors import AccessDeniedError, AuthenticationError
 from dataverse_client.retry import RetrySettings
 from dataverse_client.sign_in import Application, ClientSecret, ManagedIdentity
 from runner.doctor import dataverse, queues, stripe_account
@@ -96,6 +98,15 @@ def test_an_identity_that_is_refused_is_advised_on(identity, advice):
     assert advice in dataverse.sign_in(Refused(), identity).advice
 
 
+def test_an_identity_dataverse_does_not_know_is_to_become_an_application_user():
+    class Unknown:
+        def who_am_i(self):
+            raise AccessDeniedError("The user is not a member of the organization.")
+
+    found = dataverse.sign_in(Unknown(), ManagedIdentity("7"))
+    assert found.advice.startswith("Add user-assigned managed identity 7 as an application user")
+
+
 def test_an_environment_that_is_away_is_a_failure():
     nobody = DataverseClient("http://127.0.0.1:9", tokens=NoAuthentication(), retry=RetrySettings(attempts=1))
     assert dataverse.sign_in(nobody, None).advice == "Check DATAVERSE_URL, and whether the environment is up."
@@ -149,9 +160,26 @@ def test_a_key_that_is_not_accepted_is_a_failure():
     assert "Set STRIPE_SECRET_KEY" in stripe_account.key(wrong).advice
 
 
+def test_a_restricted_key_that_lacks_rights_is_told_which():
+    class Restricted(stripe.RequestsClient):
+        def request(self, *_, **__):
+            return json.dumps({"error": {"message": "The key lacks rak_balance_read."}}), 403, {}
+
+    found = stripe_account.key(stripe.StripeClient("rk_test_1", http_client=Restricted()))
+    assert (found.finding, found.health) == ("The key lacks rak_balance_read.", Health.FAILED)
+    assert found.advice.startswith("Let the restricted key read balances")
+
+
 def test_an_endpoint_that_brings_every_event_is_well(account):
     register(account)
     assert healths(webhook(account)) == [Health.OK]
+    assert healths(webhook(account, public_url=f"{PUBLIC}/")) == [Health.OK]
+
+
+def test_an_endpoint_without_tls_is_a_failure(account):
+    register(account, url="http://runner.contoso.com" + HOOK)
+    (found,) = webhook(account, public_url="http://runner.contoso.com")
+    assert (found.health, found.finding) == (Health.FAILED, f"http://runner.contoso.com{HOOK} is not https")
 
 
 def test_an_endpoint_for_everything_brings_every_event(account):
@@ -215,6 +243,25 @@ def test_dead_letters_are_worth_a_look(settings):
     queue.dead_letter(queue.receive()[0], "broken")
     assert queues.queue(settings, "payment-events").advice == "Look at them with runner queue."
     queue.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (QueueAccessError("the token has no claim Listen"), "Give this identity the roles Service Bus Data Sender"),
+        (QueueUnavailableError("no such host"), "Check SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING"),
+        (ImportError("azure.servicebus"), "pip install 'dataverse-plugin-runner[azure]'"),
+    ],
+    ids=["not allowed", "away", "no library"],
+)
+def test_a_queue_at_service_bus_that_cannot_be_looked_into_says_what_helps(error, advice, monkeypatch):
+    def refused(name, **_):
+        raise error
+
+    monkeypatch.setattr(queues, "open_queue", refused)
+    found = queues.queue(Settings(servicebus_namespace="contoso"), "payment-events")
+    assert found.health is Health.FAILED
+    assert found.advice.startswith(advice)
 
 
 @pytest.mark.parametrize(

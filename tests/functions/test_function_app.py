@@ -20,10 +20,11 @@ import azure.functions as func
 import pytest
 from functions_host import Host
 
-from azure_bridge.functions import service_bus_connection
+from azure_bridge.functions import not_ready, service_bus_connection
 from azure_bridge.hosted_messages import HOLD, PATIENCE
 from azure_bridge.processor import BATCH_SIZE
 from azure_bridge.secrets import SecretSourceError
+from azure_bridge.webhook import Reply
 from runner.functions import parts_of
 from runner.registrations.problems import UnreadableRegistrationsError
 from runner.service.wiring import opened
@@ -192,6 +193,11 @@ def test_an_app_that_cannot_work_asks_senders_to_come_again_and_is_not_healthy(l
     told = {(answer.status_code, answer.headers.get("Retry-After"), answer.get_body()) for answer in answers}
     assert told == {(503, "1", b"Not ready: see the log.")}
     assert ["DATAVERSE_URL is not set" in message for message in caplog.messages] == [True] * 4
+
+
+def test_a_secret_in_an_error_is_masked_in_the_log(caplog) -> None:
+    assert not_ready(SecretSourceError("the vault said whsec_abc123")) == Reply(503, "Not ready: see the log.")
+    assert caplog.messages == ["Not ready: the vault said whsec_***"]
 
 
 def test_an_app_that_cannot_work_does_not_compare_either(load_app) -> None:
