@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Any
 from dataverse_client.types import EntityCollection, OrganizationResponse
 from runner.emulator.call import Call
 from runner.emulator.errors import NotSupported, OrganizationServiceFault
-from runner.emulator.message_parameters import (
-    existing,
-    insert_all,
-    new,
-    requests_of,
-    resolved_for_upsert,
-    rows_of,
-    update_row,
-    upserted,
-)
+from runner.emulator.message_parameters import requests_of, rows_of
+from runner.emulator.message_targets import existing, new, resolved_for_upsert
+from runner.emulator.message_writes import insert_all, update_row, upserted
 from runner.emulator.operation import Operation
 
 if TYPE_CHECKING:

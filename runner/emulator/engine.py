@@ -20,7 +20,7 @@ from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNot
 from runner.emulator.job_queue import JobQueue
 from runner.emulator.jobs import Job
 from runner.emulator.kept_jobs import data_of, unfinished_jobs
-from runner.emulator.message_parameters import is_plain
+from runner.emulator.message_writes import is_plain
 from runner.emulator.messages import MESSAGES, Handler
 from runner.emulator.notifications import Notification, SenderFactory, Surroundings
 from runner.emulator.operation import NO_ENTITY

@@ -19,21 +19,9 @@ from runner.emulator.bulk_messages import (
     upsert_multiple,
 )
 from runner.emulator.call import Call
-from runner.emulator.message_parameters import (
-    choice,
-    existing,
-    expected_version,
-    insert,
-    is_plain,
-    new,
-    parameter,
-    primary_id,
-    refuse_unfinished,
-    resolved,
-    resolved_for_upsert,
-    update_row,
-    upserted,
-)
+from runner.emulator.message_parameters import choice, parameter
+from runner.emulator.message_targets import existing, new, primary_id, refuse_unfinished, resolved, resolved_for_upsert
+from runner.emulator.message_writes import expected_version, insert, is_plain, update_row, upserted
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
 from runner.emulator.query.fetchxml import fetched_entity, read_fetch

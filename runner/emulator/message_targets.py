@@ -1,0 +1,129 @@
+"""The rows a request means: found by id or alternate key, and completed to what stage 10 sees as Target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, guid, new_guid
+from runner.emulator.errors import (
+    CannotDeleteUnlessCompleted,
+    EntityNotFound,
+    InvalidArgument,
+    MethodNotSupported,
+    RecordNotFoundByEntityKey,
+)
+from runner.emulator.jobs import COMPLETED
+
+if TYPE_CHECKING:
+    from runner.emulator.engine import Engine
+
+#: Tables whose rows can be read, and those of the trace log deleted.
+_CLOSED = frozenset({"plugintracelog", "sdkmessage", "sdkmessagefilter"})
+
+_GUID_LENGTH = len(EMPTY_GUID)
+
+
+def new(engine: Engine, row: Entity) -> Entity:
+    """A copy of the row as it is before stage 20 of its Create."""
+    _refuse_closed("Create", row.logical_name)
+    target = row.copy()
+    _resolve_lookups(engine, target)
+    engine.records.add_defaults(target)
+    return target
+
+
+def existing(engine: Engine, row: Entity) -> Entity:
+    """A copy of the row that says by its id which one it is."""
+    _refuse_closed("Update", row.logical_name)
+    target = row.copy()
+    _resolve_lookups(engine, target)
+    id_column = primary_id(engine, target.logical_name)
+    target.id = target.id or target.attributes.get(id_column)
+    if target.id is None or target.id == EMPTY_GUID:
+        target.id = _id_by_key(engine, target)
+        target.key_attributes = {}
+    elif not _is_spelled_as_here(target.id):
+        target.id = target.attributes[id_column] = _spelled_as_here(target.logical_name, target.id)
+    target.attributes.setdefault(id_column, target.id)
+    return target
+
+
+def _refuse_closed(message: str, table: str) -> None:
+    """Raises MethodNotSupported: only the platform writes the table."""
+    if table in _CLOSED:
+        raise MethodNotSupported.of(message, table)
+
+
+def refuse_unfinished(engine: Engine, job: EntityReference) -> None:
+    """Raises CannotDeleteUnlessCompleted: a system job can be deleted once it is over."""
+    if engine.records.retrieve(job, ("statecode",), formatted=False)["statecode"] != COMPLETED:
+        raise CannotDeleteUnlessCompleted(
+            f"The system job {job.id} is not completed. Cancel it: statecode 3, statuscode 32."
+        )
+
+
+def resolved(engine: Engine, reference: EntityReference) -> EntityReference:
+    """The same by id, in the one spelling ids have here."""
+    if reference.id == EMPTY_GUID and reference.key_attributes:
+        return replace(reference, id=_id_by_key(engine, reference), key_attributes={})
+    if _is_spelled_as_here(reference.id):
+        return reference
+    return replace(reference, id=_spelled_as_here(reference.logical_name, reference.id))
+
+
+def _is_spelled_as_here(id: str) -> bool:
+    """False also for the rare id that is but has no letter: spelling it once more does no harm."""
+    return len(id) == _GUID_LENGTH and id.islower()
+
+
+def _spelled_as_here(table: str, id: str) -> str:
+    try:
+        return guid(id)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"The id of a row of {table} cannot be {id!r}: {error}") from None
+
+
+def _resolve_lookups(engine: Engine, row: Entity) -> None:
+    """Give lookups that name their row by alternate key, or spell its id another way, the id.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-alternate-key-reference-record
+    """
+    for column, value in row.attributes.items():
+        if type(value) is EntityReference and (value.key_attributes or not _is_spelled_as_here(value.id)):
+            row.attributes[column] = resolved(engine, value)
+
+
+def _id_by_key(engine: Engine, row: Entity | EntityReference) -> str:
+    if not row.key_attributes:
+        raise InvalidArgument(f"The {row.logical_name} request must say which row: its id is missing.")
+    id = engine.records.resolve_key(row)
+    if id is None:
+        raise RecordNotFoundByEntityKey.in_table(row.logical_name)
+    return id
+
+
+def resolved_for_upsert(engine: Engine, row: Entity) -> tuple[Entity, bool]:
+    """The row to write, and whether it is there already.
+
+    A found row is not sent its own key again; a new one gets the key as its columns.
+    """
+    target = row.copy()
+    target.id = target.id or target.attributes.get(primary_id(engine, target.logical_name))
+    id = engine.records.resolve_key(target) if target.id or target.key_attributes else None
+    if id is None:
+        target.attributes = {**target.key_attributes, **target.attributes}
+        target.id = target.id or new_guid()
+    else:
+        target.id = id
+        for column in target.key_attributes:
+            target.attributes.pop(column, None)
+    target.key_attributes = {}
+    return target, id is not None
+
+
+def primary_id(engine: Engine, logical_name: str) -> str:
+    table = engine.store.metadata.tables.get(logical_name)
+    if table is None:
+        raise EntityNotFound.named(logical_name)
+    return table.primary_id_attribute

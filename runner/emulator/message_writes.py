@@ -1,0 +1,74 @@
+"""What messages write in stage 30, and everything that writing a row brings with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
+from runner.emulator.operation import Operation
+from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
+from runner.emulator.registration.step_rows import CHECKED
+from runner.emulator.related_rows import create_related
+
+if TYPE_CHECKING:
+    from runner.emulator.engine import Engine
+
+#: ConcurrencyBehavior by name, and as the enumeration's number.
+_ROW_VERSION_MATCHES = ("IfRowVersionMatches", 1)
+
+
+def upserted(logical_name: str, id: str | None, *, created: bool) -> dict[str, Any]:
+    return {"RecordCreated": created, "Target": EntityReference(logical_name, id or EMPTY_GUID)}
+
+
+def is_plain(row: Entity) -> bool:
+    """Whether writing the row is all there is to do."""
+    return row.logical_name not in CHECKED and not row.related_entities
+
+
+def insert(engine: Engine, operation: Operation, target: Entity) -> str:
+    if is_plain(target):
+        id = engine.records.create(target, operation.call.user_id)
+        _sign_on_behalf(engine, operation, target, "createdonbehalfby", "modifiedonbehalfby")
+        return id
+    with engine.steps.writing(target):
+        id = engine.records.create(target, operation.call.user_id)
+    _sign_on_behalf(engine, operation, target, "createdonbehalfby", "modifiedonbehalfby")
+    if target.related_entities:
+        create_related(engine, operation.call.on_behalf_of(operation.message, operation.parameters), target)
+    return id
+
+
+def insert_all(engine: Engine, operation: Operation, targets: list[Entity]) -> list[str]:
+    """The same of many rows; those of one table that come alone are written together."""
+    if not all(is_plain(target) and target.logical_name == operation.entity for target in targets):
+        return [insert(engine, operation, target) for target in targets]
+    ids = engine.records.create_many(targets, operation.call.user_id)
+    for target in targets:
+        _sign_on_behalf(engine, operation, target, "createdonbehalfby", "modifiedonbehalfby")
+    return ids
+
+
+def update_row(engine: Engine, operation: Operation, target: Entity) -> None:
+    with engine.steps.writing(target):
+        engine.records.update(target, operation.call.user_id, row_version=expected_version(operation, target))
+    _sign_on_behalf(engine, operation, target, "modifiedonbehalfby")
+
+
+def _sign_on_behalf(engine: Engine, operation: Operation, target: Entity, *columns: str) -> None:
+    """Have the row tell who really wrote it, where that is not the user it was written as.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/impersonate-another-user-web-api
+    """
+    caller = operation.call.caller
+    if caller.authenticated_user_id != caller.initiating_user_id:
+        engine.records.sign(target, caller.authenticated_user_id, columns)
+
+
+def expected_version(operation: Operation, target: Entity | EntityReference) -> str | None:
+    """Source: https://learn.microsoft.com/power-apps/developer/data-platform/optimistic-concurrency"""
+    if operation.parameters.get("ConcurrencyBehavior") not in _ROW_VERSION_MATCHES:
+        return None
+    if target.row_version is None:
+        raise ConcurrencyVersionNotProvided
+    return target.row_version
