@@ -6,10 +6,11 @@ Exit codes: 0 done, 1 the thing asked for failed, 2 the question was wrong (opti
 from __future__ import annotations
 
 import importlib
-import os
 from typing import Any
 
 import click
+
+from runner.cli.color import wanted_color
 
 #: Command -> (where it lives, what ``runner --help`` says of it).
 COMMANDS = {
@@ -92,14 +93,4 @@ def _show_traceback(error: Exception) -> None:
 @click.option("--traceback", is_flag=True, help="Show where in the code an error came from.")
 def runner(traceback: bool) -> None:
     """Dataverse plug-ins in Python that keep Stripe payments and CRM rows in step."""
-    click.get_current_context().color = _color()
-
-
-def _color() -> bool | None:
-    """Whether the environment wants colour; None where it leaves that to there being a terminal.
-
-    Sources: https://no-color.org, https://force-color.org
-    """
-    if os.environ.get("NO_COLOR"):
-        return False
-    return True if os.environ.get("FORCE_COLOR") else None
+    click.get_current_context().color = wanted_color()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.color import wanted_color
+
 if TYPE_CHECKING:
     from runner.tracing.model import TraceSink
 
@@ -19,7 +21,6 @@ def timeline() -> TraceSink:
     from runner.tracing.console import ConsoleTimeline
     from runner.tracing.recorder import PerThread
 
-    # Other threads have no click context to ask for the colour.
-    write = partial(click.echo, color=click.get_current_context().color)
+    write = partial(click.echo, color=wanted_color())
     format_value = ValueFormatter(load_metadata())
     return PerThread(partial(ConsoleTimeline, write, format_value, click.style, hidden=format_value.hidden))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -78,6 +79,17 @@ def test_an_edited_plug_in_runs_next_and_the_rows_are_still_there(project) -> No
     assert project.create() == "two"
     assert project.names() == {"one", "two"}
     assert project.serve.stop() == 0
+
+
+def test_a_person_is_shown_what_the_edited_plug_in_does_in_colour_where_wanted(project, processes) -> None:
+    project.serve.stop()
+    arguments = ("serve", "--reload", "--port", "0")
+    project.serve = processes(*arguments, directory=project.directory, errors=True, FORCE_COLOR="1")
+    project.url = re.search(r"Listening at (\S+) ", project.serve.said)[1]
+    project.name_rows("two")
+    project.serve.wait_for("Listening at")
+    assert project.create() == "two"
+    assert "\x1b[" in project.serve.wait_for("shop.names:Name")
 
 
 def test_a_mistake_is_told_and_the_old_plug_in_goes_on(project) -> None:
