@@ -170,12 +170,12 @@ class PluginContext:
 
     __slots__ = (
         "_host",
+        "_input_parameters",
         "_operation",
-        "input_parameters",
+        "_output_parameters",
         "is_in_transaction",
         "isolation_mode",
         "mode",
-        "output_parameters",
         "owning_extension",
         "parent_context",
         "post_entity_images",
@@ -221,10 +221,8 @@ class PluginContext:
         #: Values handed from step to step: one collection for stages 20 to 40, the parent's for stage 10.
         self.shared_variables = shared_variables
         self.parent_context = parent_context
-        #: What the request carries, by name: ``Target``, ``Query``, ... Changed before stage 30, the change counts.
-        self.input_parameters = operation.input_parameters if input_parameters is None else input_parameters
-        #: What the request is answered with, by name. A custom API's plug-in puts its response here.
-        self.output_parameters = operation.output_parameters if output_parameters is None else output_parameters
+        self._input_parameters = operation.input_parameters if input_parameters is None else input_parameters
+        self._output_parameters = operation.output_parameters if output_parameters is None else output_parameters
         self.pre_entity_images: Mapping[str, Entity] = pre_entity_images or {}
         self.post_entity_images: Mapping[str, Entity] = post_entity_images or {}
         #: For the *Multiple messages: one mapping of images per row of Targets.
@@ -277,6 +275,16 @@ class PluginContext:
     def correlation_id(self) -> str:
         """The same for everything one call from outside sets in motion."""
         return self._operation.correlation_id
+
+    @property
+    def input_parameters(self) -> dict[str, Any]:
+        """What the request carries, by name: ``Target``, ``Query``, ... Changed before stage 30, the change counts."""
+        return self._input_parameters
+
+    @property
+    def output_parameters(self) -> dict[str, Any]:
+        """What the request is answered with, by name. A custom API's plug-in puts its response here."""
+        return self._output_parameters
 
     @property
     def operation_id(self) -> str:

@@ -182,3 +182,14 @@ def test_a_sink_hears_why_a_step_failed():
     sink = Sink()
     run(lambda context: 1 / 0, sink)
     assert (sink[-1].outcome, sink[-1].error) == ("failed", "division by zero")
+
+
+@pytest.mark.parametrize("collection", ["input_parameters", "output_parameters"])
+def test_a_plug_in_changes_the_parameters_and_cannot_replace_them(collection):
+    def work(context):
+        getattr(context, collection)["new_key"] = 1
+        setattr(context, collection, {})
+
+    execution = run(work)
+    assert isinstance(execution.error, AttributeError)
+    assert getattr(execution.context, collection)["new_key"] == 1
