@@ -85,18 +85,18 @@ class InlineSteps:
           Exception: whatever the plug-in raised, undoing.
         """
         row = self._rows.read(after.remote.context, None)
-        if row is not None and _is_committed(after.remote, row):
+        if _is_committed(after.remote, row):
             return self._write(step, after, row)
         if waited < self._patience:
-            raise NotYetError("What the transaction writes is not on the row yet.")
+            raise NotYetError("What the transaction does is not to be seen on the row yet.")
         self._compensate(step, after.remote)
-        if row is not None:
+        if row is not None and after.remote.context.message_name != "Delete":
             # Perhaps it was committed and somebody changed the row since: then the row as it is decides.
             self._deferred.run(step, after.remote)
         return ROLLED_BACK
 
-    def _write(self, step: Step, after: AfterCommit, row: Entity) -> str:
-        if not carries(row, after.changes):
+    def _write(self, step: Step, after: AfterCommit, row: Entity | None) -> str:
+        if row is not None and not carries(row, after.changes):
             try:
                 self._rows.write_back(step, after.remote.context, row, after.changes)
             except ConcurrencyConflictError as error:
@@ -124,9 +124,10 @@ def _left(step: Step, run: Run, remote: RemoteContext) -> Iterator[QueueMessage]
             yield after_commit_message(AfterCommit(part, step.id, changes))
 
 
-def _is_committed(remote: RemoteContext, row: Entity) -> bool:
-    """A created row is there; an updated one says what the request sent."""
-    if remote.context.message_name not in ("Update", "UpdateMultiple"):
-        return True
-    sent = targets(remote.context.input_parameters)
+def _is_committed(remote: RemoteContext, row: Entity | None) -> bool:
+    """A created row is there, a deleted one is gone, and an updated one says what the request sent."""
+    message = remote.context.message_name
+    if row is None or message == "Delete":
+        return row is None and message == "Delete"
+    sent = targets(remote.context.input_parameters) if message in ("Update", "UpdateMultiple") else []
     return all(row.get(column) == value for target in sent for column, value in target.items())

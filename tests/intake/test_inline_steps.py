@@ -215,3 +215,30 @@ def test_a_step_is_not_run_on_its_own_write_back(elsewhere, intake) -> None:
 def test_an_endless_chain_is_vetoed(elsewhere, intake) -> None:
     reply = answer(intake(), told_inside(elsewhere, "Create", a_payment(elsewhere), tag="runner:9"))
     assert (reply.status, "chain" in reply.text) == (400, True)
+
+
+class Reserve(Plugin):
+    """Does something elsewhere once, and takes it back on a rollback."""
+
+    def __init__(self):
+        super().__init__()
+        self.reserved = set()
+
+    def execute(self, context):
+        self.reserved.add(context.primary_entity_id)
+        context.on_rollback(lambda: self.reserved.discard(context.primary_entity_id))
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_a_deletion_is_committed_when_the_row_is_gone(elsewhere, intake, is_committed) -> None:
+    plugin = Reserve()
+    step = RemoteStep(Step(plugin=plugin, message="Delete", entity="new_payment", stage=20), inline=True)
+    elsewhere.has_steps(step)
+    row_id = elsewhere.create_payment()
+    answer(intake(step), told_inside(elsewhere, "Delete", EntityReference("new_payment", row_id)))
+    if is_committed:
+        elsewhere.client.delete("new_payment", row_id)
+    for _ in range(4):
+        elsewhere.work()
+        elsewhere.clock.advance(timedelta(minutes=2))
+    assert plugin.reserved == ({row_id} if is_committed else set())
