@@ -1,4 +1,4 @@
-"""What tests of several packages share: a stand-in for Azure Service Bus, and servers of ASGI applications."""
+"""What tests of several packages share: a clock, a stand-in for Azure Service Bus, and servers of ASGI applications."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from azure_bridge.clock import ManualClock
+
 if TYPE_CHECKING:
     from service_bus_broker.broker import Broker
 
@@ -22,6 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
     from leaks import Leaks
 
     config.pluginmanager.register(Leaks())
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Stands still until the test lets time pass."""
+    return ManualClock()
 
 
 @pytest.fixture(scope="session")

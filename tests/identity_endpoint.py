@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from local_server import Handler, local_server
 
 #: What App Service puts into ``IDENTITY_HEADER``, so that no other site on the machine can ask.
 HEADER = "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a"
@@ -49,28 +48,13 @@ class IdentityEndpoint:
 
 @contextmanager
 def identity_endpoint() -> Iterator[IdentityEndpoint]:
-    class Handler(BaseHTTPRequestHandler):
+    class Endpoint(Handler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             shown = self.headers.get("X-IDENTITY-HEADER"), self.headers.get("Metadata")
             status, body = endpoint.answer(parts.path, dict(parse_qsl(parts.query)), *shown)
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    endpoint = IdentityEndpoint(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with local_server(Endpoint) as url:
+        endpoint = IdentityEndpoint(url)
         yield endpoint
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

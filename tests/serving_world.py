@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from registered_rows import endpoint_row, step_row
 from served_stripe import served_stripe
 
 from azure_bridge.queues.contract import QueueCounts
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
-from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue, new_guid
-from runner.emulator.registration.sdk_messages import filter_id, message_id
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, new_guid
 from runner.emulator.seed import currency_id
 from runner.execution.remote_context import RemoteContext
 from runner.intake.worker import LaneWorker
@@ -190,27 +190,12 @@ class World:
     # --- in Dataverse --------------------------------------------------------------------------------------
 
     def register_webhook(self, url: str) -> str:
-        columns = {
-            "name": "runner",
-            "contract": OptionSetValue(8),
-            "url": f"{url}/dataverse/webhook",
-            "authtype": OptionSetValue(4),
-            "authvalue": WEBHOOK_KEY,
-        }
-        return self.client.create(Entity("serviceendpoint", attributes=columns))
+        hook = endpoint_row(contract=8, authtype=4, url=f"{url}/dataverse/webhook", authvalue=WEBHOOK_KEY)
+        return self.client.create(hook)
 
     def register_step(self, endpoint: str, message: str, stage: int = 40, mode: int = 1) -> str:
         """Deferred unless told otherwise: asynchronous, after the operation."""
-        columns = {
-            "name": f"runner: {message} of new_payment",
-            "stage": OptionSetValue(stage),
-            "mode": OptionSetValue(mode),
-            "rank": 1,
-            "sdkmessageid": EntityReference("sdkmessage", message_id(message)),
-            "sdkmessagefilterid": EntityReference("sdkmessagefilter", filter_id(message, "new_payment")),
-            "eventhandler": EntityReference("serviceendpoint", endpoint),
-        }
-        return self.client.create(Entity("sdkmessageprocessingstep", attributes=columns))
+        return self.client.create(step_row(endpoint, message, "new_payment", stage=stage, mode=mode))
 
     def create_payment(self, amount: str = "19.99", name: str = "Invoice 7") -> str:
         usd = EntityReference("transactioncurrency", currency_id("USD"))

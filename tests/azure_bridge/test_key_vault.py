@@ -21,11 +21,6 @@ MINUTES_15 = timedelta(minutes=15)
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def vault(clock: ManualClock) -> Vault:
     return Vault(clock)
 

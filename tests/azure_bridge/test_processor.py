@@ -8,7 +8,6 @@ from random import Random
 
 import pytest
 
-from azure_bridge.clock import ManualClock
 from azure_bridge.payment_event import PaymentEvent, RefundFact, encode
 from azure_bridge.processor import DrainSummary, PaymentProcessor
 from azure_bridge.queues.contract import QueueMessage
@@ -84,11 +83,6 @@ class Diary:
 
     def dead_lettered(self, event, reason, description):
         self.lines.append(("dead-lettered", event.event_id if event else "?", f"{reason}: {description}"))
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture

@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from small_plugins import Do
 
-from azure_bridge.clock import ManualClock
 from dataverse_client.types import FetchExpression, OrganizationRequest, QueryExpression
 from runner.emulator.emulator import Emulator
 from runner.execution.step import Step
-from runner.plugin import Plugin, PluginContext
-
-
-class Do(Plugin):
-    """Does what the test says."""
-
-    def __init__(self, work):
-        super().__init__()
-        self.work = work
-
-    def execute(self, context: PluginContext):
-        return self.work(context)
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture

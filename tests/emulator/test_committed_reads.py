@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from small_plugins import Do
 
 from dataverse_client.types import (
     Entity,
@@ -22,19 +23,9 @@ from dataverse_client.types import (
 from runner.emulator.emulator import Emulator
 from runner.emulator.errors import ObjectDoesNotExist, SqlTimeout
 from runner.execution.step import Step
-from runner.plugin import Plugin
 
 AT_ONCE = timedelta(0)
 ACCOUNTS = QueryExpression.of("account", "name")
-
-
-class Do(Plugin):
-    def __init__(self, work):
-        super().__init__()
-        self.work = work
-
-    def execute(self, context):
-        self.work(context)
 
 
 class Elsewhere:

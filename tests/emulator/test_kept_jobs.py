@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from small_plugins import Do
 
 from dataverse_client.types import (
     Entity,
@@ -17,16 +18,7 @@ from dataverse_client.types import (
 )
 from runner.emulator.emulator import Emulator
 from runner.execution.step import Image, Step
-from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin
-
-
-class Do(Plugin):
-    def __init__(self, work):
-        super().__init__()
-        self.work = work
-
-    def execute(self, context):
-        return self.work(context)
+from runner.plugin import InvalidPluginExecutionException, OperationStatus
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from privileges import Watch
+from small_plugins import Tell
 
 from azure_bridge.receiver import Accepted
 from azure_bridge.settlement import settle
@@ -22,7 +23,6 @@ from runner.emulator.seed import currency_id
 from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
 from runner.intake.messages import notification_message
-from runner.plugin import Plugin, PluginContext
 from runner.service.reconciling import Request, reconciling
 from runner.service.wiring import Service, opened
 from runner.settings import Settings
@@ -41,17 +41,6 @@ def granted(command: str) -> set[str]:
     (row,) = re.findall(rf"^\| `runner {command}`.*$", GUIDE, re.MULTILINE)
     own = {name.lower() for name in re.findall(r"prv\w+", row)}
     return own.union(*(granted(other) for other in re.findall(r"those of `(\w+)`", row)))
-
-
-class Tell(Plugin):
-    """Stands for a webhook: what it is told is kept in the form it has on the wire."""
-
-    def __init__(self, told: list[bytes]) -> None:
-        super().__init__()
-        object.__setattr__(self, "_told", told)
-
-    def execute(self, context: PluginContext) -> None:
-        self._told.append(RemoteContext.of(context).encode())
 
 
 @pytest.fixture

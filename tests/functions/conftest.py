@@ -15,6 +15,7 @@ import requests
 from azure.servicebus import ServiceBusClient
 from functions_host import Host
 from requests.adapters import BaseAdapter
+from small_plugins import Tell
 
 from azure_bridge.clock import ManualClock
 from azure_bridge.functions import bridge_functions
@@ -28,10 +29,8 @@ from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
 from runner.emulator.seed import currency_id
 from runner.emulator.webapi import WebApi
-from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
 from runner.functions import runner_functions
-from runner.plugin import Plugin, PluginContext
 from runner.service.wiring import opened
 from runner.settings import Settings
 from runner.tracing.recorder import Recorder
@@ -40,17 +39,6 @@ ROOT = Path(__file__).parents[2]
 URL = "http://elsewhere.dataverse.local"
 KEY = "the-key-dataverse-sends"
 NOW = timedelta(0)
-
-
-class Tell(Plugin):
-    """Stands for a webhook: what it is told is put in a mailbox, in the form it has on the wire."""
-
-    def __init__(self, mailbox: list[bytes]) -> None:
-        super().__init__()
-        object.__setattr__(self, "_mailbox", mailbox)
-
-    def execute(self, context: PluginContext) -> None:
-        self._mailbox.append(RemoteContext.of(context).encode())
 
 
 class Away(BaseAdapter):

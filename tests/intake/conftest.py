@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import stripe
+from small_plugins import Tell
 
 from azure_bridge.clock import ManualClock
 from azure_bridge.queues.contract import MessageQueue
@@ -31,7 +32,6 @@ from runner.intake.inline import InlineSteps
 from runner.intake.messages import notification_messages
 from runner.intake.rows import Rows
 from runner.intake.running import StepRunner, Surroundings
-from runner.plugin import Plugin, PluginContext
 from runner.registrations.load import load
 from runner.stripe_simulator import StripeSimulator
 from runner.tracing.model import NotificationTraced
@@ -39,17 +39,6 @@ from runner.tracing.recorder import Recorder
 
 REGISTRATIONS = Path(__file__).parents[2] / "registrations.yaml"
 URL = "http://elsewhere.dataverse.local"
-
-
-class Tell(Plugin):
-    """Stands for a webhook: what it is told is put in a mailbox, in the form it has on the wire."""
-
-    def __init__(self, mailbox: list[bytes]) -> None:
-        super().__init__()
-        object.__setattr__(self, "_mailbox", mailbox)
-
-    def execute(self, context: PluginContext) -> None:
-        self._mailbox.append(RemoteContext.of(context).encode())
 
 
 def telling_steps(mailbox: list[bytes]) -> list[Step]:

@@ -7,16 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from azure_bridge.clock import ManualClock
 from azure_bridge.queues.contract import QueueMessage, QueueUnavailableError
 from azure_bridge.queues.embedded import EmbeddedQueue
 from azure_bridge.settlement import Complete
 from runner.intake.worker import LaneWorker
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from registered_rows import queue_row, step_row
 
 from dataverse_client.client import DataverseClient
-from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
-from runner.emulator.registration.sdk_messages import filter_id, message_id
 from runner.emulator.webapi import WebApi
 
 
@@ -23,27 +22,7 @@ def elsewhere(elsewhere):
 
 
 def register(client: DataverseClient) -> None:
-    columns = {
-        "name": "bus",
-        "contract": OptionSetValue(2),
-        "authtype": OptionSetValue(2),
-        "saskeyname": "send",
-        "saskey": "a key of this test",
-        "namespaceaddress": "sb://contoso.servicebus.windows.net/",
-        "path": "dataverse-events",
-        "messageformat": OptionSetValue(2),
-    }
-    endpoint = client.create(Entity("serviceendpoint", attributes=columns))
-    step = {
-        "name": "bus: Create of new_payment",
-        "stage": OptionSetValue(40),
-        "mode": OptionSetValue(1),
-        "rank": 1,
-        "sdkmessageid": EntityReference("sdkmessage", message_id("Create")),
-        "sdkmessagefilterid": EntityReference("sdkmessagefilter", filter_id("Create", "new_payment")),
-        "eventhandler": EntityReference("serviceendpoint", endpoint),
-    }
-    client.create(Entity("sdkmessageprocessingstep", attributes=step))
+    client.create(step_row(client.create(queue_row()), "Create", "new_payment"))
 
 
 def test_a_created_row_gets_its_intent(elsewhere) -> None:

@@ -133,11 +133,6 @@ class RefusesWhatIsNamedSo(Plugin):
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def registrations_file() -> Path:
     """The file the product ships."""
     return REGISTRATIONS

@@ -3,15 +3,9 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from azure_bridge.clock import ManualClock
 from runner.stripe_simulator import StripeSimulator
 
 CARD_ONLY = {"automatic_payment_methods": {"enabled": True, "allow_redirects": "never"}}
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 import pytest
 import requests
 
-from azure_bridge.clock import ManualClock
 from runner.emulator.emulator import Emulator
 from runner.web.dataverse.host import application
 from runner.web.dataverse.start_page import Facts
@@ -35,11 +34,6 @@ class Http:
 
     def who_am_i(self, **headers):
         return self.get("/api/data/v9.2/WhoAmI", **headers)
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture

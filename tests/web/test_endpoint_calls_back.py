@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from local_server import Handler, local_server
 
 from runner.emulator.emulator import Emulator
 from runner.emulator.registration.sdk_messages import filter_id, message_id
@@ -34,26 +33,16 @@ class Endpoint:
         self.results = []
         self.status = 200
 
-    @contextmanager
     def listening(self):
         endpoint = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Webhook(Handler):
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
                 endpoint.results.append(endpoint.work())
-                self.send_response(endpoint.status)
-                self.end_headers()
+                self.answer(endpoint.status)
 
-            def log_message(self, *_):
-                pass
-
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-            try:
-                yield f"http://127.0.0.1:{server.server_port}/"
-            finally:
-                server.shutdown()
+        return local_server(Webhook)
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from registered_rows import queue_row, step_row
 
 from azure_bridge.clock import SystemClock
 from azure_bridge.queues import open_queue
-from dataverse_client.types import Entity, EntityReference, OptionSetValue
-from runner.emulator.registration.sdk_messages import filter_id, message_id
+from dataverse_client.types import Entity
 from runner.web.dataverse.host import Hosting, HostingError, hosted
 
 
@@ -21,37 +21,10 @@ def no_settings(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
 
 
-def register_queue_step(crm, path):
-    """An asynchronous step that sends every new account to a queue."""
-    columns = {
-        "name": "a queue",
-        "contract": OptionSetValue(6),
-        "authtype": OptionSetValue(2),
-        "messageformat": OptionSetValue(2),
-    }
-    place = {
-        "namespaceaddress": "sb://contoso.servicebus.windows.net/",
-        "path": path,
-        "saskeyname": "send",
-        "saskey": "x",
-    }
-    endpoint = crm.create(Entity("serviceendpoint", None, columns | place))
-    step = {
-        "name": "every new account",
-        "mode": OptionSetValue(1),
-        "stage": OptionSetValue(40),
-        "rank": 1,
-        "sdkmessageid": EntityReference("sdkmessage", message_id("Create")),
-        "sdkmessagefilterid": EntityReference("sdkmessagefilter", filter_id("Create", "account")),
-        "eventhandler": EntityReference("serviceendpoint", endpoint),
-    }
-    crm.create(Entity("sdkmessageprocessingstep", None, step))
-
-
 def test_service_bus_messages_go_to_the_queue_of_their_name_in_the_data_directory(tmp_path):
     with hosted(Hosting(data=tmp_path / "kept")) as site:
         crm = site.emulator.service()
-        register_queue_step(crm, "dataverse-events")
+        crm.create(step_row(crm.create(queue_row("dataverse-events")), "Create", "account"))
         account = crm.create(Entity("account", None, {"name": "Contoso"}))
 
     queue = open_queue("dataverse-events", directory=tmp_path / "kept", clock=SystemClock())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 import pytest
+from local_server import Handler, local_server
 
 from runner.emulator.registration.sdk_messages import filter_id, message_id
 from runner.emulator.webapi import WebApi
@@ -103,29 +102,19 @@ class Receiver:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
         query = dict(parse_qsl(urlsplit(handler.path).query))
         self.heard.append(SimpleNamespace(body=body, headers=handler.headers, query=query, path=handler.path))
-        handler.send_response(self.answers.popleft() if self.answers else 200)
-        handler.send_header("Content-Length", str(len(self.said)))
-        handler.end_headers()
-        handler.wfile.write(self.said)
+        handler.answer(self.answers.popleft() if self.answers else 200, self.said)
 
 
 @contextmanager
 def listening(hear):
-    class Handler(BaseHTTPRequestHandler):
+    class Webhook(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
             hear(self)
 
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/dataverse?tenant=7"
-        finally:
-            server.shutdown()
+    with local_server(Webhook) as url:
+        yield f"{url}/dataverse?tenant=7"
 
 
 @pytest.fixture

@@ -84,11 +84,6 @@ class Crm:
 
 
 @pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
 def crm(clock):
     crm = Crm(Store(load_metadata()), clock)
     yield crm

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from azure_bridge.clock import ManualClock
 from runner.emulator.emulator import Emulator
 from runner.emulator.webapi import Request, WebApi, encoding
 
@@ -45,8 +44,8 @@ class Client:
 
 
 @pytest.fixture
-def emulator():
-    with Emulator(clock=ManualClock()) as emulator:
+def emulator(clock):
+    with Emulator(clock=clock) as emulator:
         yield emulator
 
 
