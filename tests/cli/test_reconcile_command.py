@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from azure_bridge.clock import ManualClock
-from dataverse_client.types import Entity, EntityReference, Money
+from dataverse_client.types import Entity, EntityReference, Money, new_guid
 from runner.cli.main import runner
 from runner.emulator.seed import currency_id
 from runner.service.wiring import Service, opened
@@ -47,6 +47,14 @@ class Till:
             intent_id = service.around.client.retrieve("new_payment", row_id)["new_stripepaymentintentid"]
         self.stripe.pay(intent_id)
         return row_id, intent_id
+
+    def orphan(self, organization_id: str | None = None) -> str:
+        """An open intent whose row is gone, of our organization unless told otherwise."""
+        with self.crm() as service:
+            ours = service.around.client.who_am_i().organization_id
+        named = {"CRM_PaymentId": new_guid(), "CRM_Table": "new_payment", "CRM_OrganizationId": organization_id or ours}
+        intents = self.stripe.client().v1.payment_intents
+        return intents.create({"amount": 900, "currency": "eur", "metadata": named}).id
 
     def status(self, row_id: str) -> str:
         with self.crm() as service:
@@ -158,6 +166,28 @@ def test_intents_are_canceled_only_after_a_yes() -> None:
     result = CliRunner().invoke(runner, ["reconcile", "--fix", "--cancel-orphans"], input="n\n")
     assert result.exit_code == 1
     assert "Cancel every open intent" in result.stderr
+
+
+def test_an_open_intent_whose_row_is_gone_stays_open_until_canceling_is_asked_for(till: Till) -> None:
+    intent_id = till.orphan()
+    assert reconcile("--since", "2h", "--fix").exit_code == 1
+    assert till.stripe.payment_intents[intent_id]["status"] == "requires_payment_method"
+    assert reconcile("--since", "2h", "--fix", "--cancel-orphans", "--yes").exit_code == 0
+    assert till.stripe.payment_intents[intent_id]["status"] == "canceled"
+
+
+def test_intents_of_another_organization_of_the_account_are_none_of_ours(till: Till) -> None:
+    intent_id = till.orphan(organization_id=new_guid())
+    assert reconcile("--since", "2h", "--fix", "--cancel-orphans", "--yes").exit_code == 0
+    assert till.stripe.payment_intents[intent_id]["status"] == "requires_payment_method"
+
+
+def test_of_what_differs_only_undelivered_events_are_looked_at_where_that_is_asked_for(till: Till) -> None:
+    till.orphan()
+    for event in till.stripe.events:
+        till.stripe.acknowledge(event["id"])
+    assert reconcile("--since", "2h", "--undelivered").exit_code == 0
+    assert reconcile("--since", "2h").exit_code == 1
 
 
 def test_without_a_stripe_account_there_is_nothing_to_compare(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:

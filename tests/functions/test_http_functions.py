@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import azure.functions as func
 import pytest
+from key_vault import URL as VAULT_URL
+from key_vault import Vault
 
+from azure_bridge import key_vault
+from azure_bridge.clock import ManualClock
 from azure_bridge.queues.contract import QueueUnavailableError
 from azure_bridge.receiver import MAX_BODY_BYTES
 from runner.intake.webhook import MAX_BODY
@@ -47,6 +52,25 @@ def test_a_forged_signature_is_refused(here, succeeded) -> None:
     answer = here.post(forged)
     assert (answer.status_code, here.service.payments.counts().active) == (400, 0)
     assert here.stripe.webhook_secret.encode() not in answer.get_body()
+
+
+def test_an_event_signed_with_a_secret_that_was_rotated_a_moment_ago_is_taken(world, monkeypatch) -> None:
+    vault = Vault(ManualClock(datetime.now(UTC)))
+    vault.set("signing", "whsec_one")
+    monkeypatch.setattr(key_vault, "_secret_client", vault.client)
+    monkeypatch.setattr(key_vault, "ASK_AGAIN_AFTER", timedelta(0))
+    here = world(key_vault_url=VAULT_URL, stripe_webhook_secret=("${keyvault:signing}",))
+    vault.clock.advance(timedelta(minutes=1))
+    vault.set("signing", "whsec_two")
+
+    body = json.dumps({"id": "evt_1", "object": "event"}).encode()
+    signatures = [here.stripe.sign(body, secret) for secret in ("whsec_two", "whsec_three")]
+    answers = [
+        here.host.post("stripe_webhook", "/stripe/webhook", body, Stripe_Signature=signature)
+        for signature in signatures
+    ]
+    refused = b"None of the configured secrets signed this body"
+    assert [answer.get_body().startswith(refused) for answer in answers] == [False, True]
 
 
 def test_a_body_that_is_too_long_is_refused(here) -> None:

@@ -150,6 +150,16 @@ def test_poison_ends_among_the_dead_letters_with_its_reason_and_goes_out_whole_a
     assert work() == [None]
 
 
+def test_the_log_of_a_failed_function_shows_no_secret(at_service_bus) -> None:
+    payments = at_service_bus.here.service.payments
+    now = at_service_bus.here.clock.now()
+    received = ReceivedMessage(QueueMessage(b"{}", "evt_1"), "lock", 1, now, now, delivery_count=1)
+    payments.send_set_aside(received, "Refused", "The customer sent sk_test_4eC39HqLyjWD.")
+    [error] = at_service_bus.work_on_payments()
+    assert "sk_test_***" in str(error)
+    assert "4eC39HqLyjWD" not in str(error)
+
+
 def test_poison_takes_nothing_along_that_arrives_with_it(at_service_bus) -> None:
     row_id = at_service_bus.payment_with_intent()
     at_service_bus.here.service.payments.send([QueueMessage(b"no such thing", "poison-1")])
