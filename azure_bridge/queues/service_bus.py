@@ -212,14 +212,13 @@ class ServiceBusQueue:
 
     def send_put_off(self, message: ReceivedMessage, delay: timedelta) -> None:
         """The copy alone, for a host that holds the lock and completes the message. Raises QueueUnavailableError."""
-        self._outbox.send([put_off(message.message, message.attempt + 1, self._clock.now() + delay)])
+        self._outbox.send([put_off(message, self._clock.now() + delay)])
 
     def send_set_aside(self, message: ReceivedMessage, reason: str, description: str = "") -> None:
         """A copy that says why, for a host that completes the message and gives the copy back, until the service makes
         it a dead letter. Raises QueueUnavailableError.
         """
-        copy = set_aside(message.message, message.attempt, reason, description[:_MAX_DESCRIPTION])
-        self._outbox.send([copy])
+        self._outbox.send([set_aside(message, reason, description[:_MAX_DESCRIPTION])])
 
     def dead_letter(self, message: ReceivedMessage, reason: str, description: str = "") -> None:
         """Set it aside for a person. Raises MessageLockLostError."""

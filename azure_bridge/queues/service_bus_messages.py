@@ -1,7 +1,7 @@
 """Messages as the Azure SDK has them, and back.
 
 A message that is put off travels as a scheduled copy. Duplicate detection would drop a copy with a known id, so the
-copy's own id says which attempt it is, and two properties lead back: they never reach the receiver's message. Where a
+copy's own id says which attempt it is, and properties lead back: they never reach the receiver's message. Where a
 host such as Azure Functions holds the lock, a message to be set aside travels as a copy too, which says why.
 """
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _ATTEMPT = "RetryAttempt"
 _ATTEMPT_OF = "RetryOf"
+_ENQUEUED_AT = "RetryEnqueuedAt"
 _DEAD_LETTER_REASON = "DeadLetterReason"
 _DEAD_LETTER_DESCRIPTION = "DeadLetterErrorDescription"
 _SET_ASIDE_REASON = "SetAsideReason"
@@ -29,6 +30,7 @@ _OURS = frozenset(
     {
         _ATTEMPT,
         _ATTEMPT_OF,
+        _ENQUEUED_AT,
         _DEAD_LETTER_REASON,
         _DEAD_LETTER_DESCRIPTION,
         _SET_ASIDE_REASON,
@@ -41,21 +43,24 @@ def outgoing(message: QueueMessage) -> ServiceBusMessage:
     return _outgoing(message, message.message_id, message.application_properties)
 
 
-def put_off(message: QueueMessage, attempt: int, visible_at: datetime) -> ServiceBusMessage:
+def put_off(message: ReceivedMessage, visible_at: datetime) -> ServiceBusMessage:
     """The copy to schedule. Two copies of the same attempt have the same id, and one of them is dropped."""
-    trail = {_ATTEMPT: str(attempt), _ATTEMPT_OF: message.message_id}
-    copy_id = f"{message.message_id}:attempt-{attempt}"
-    copy = _outgoing(message, copy_id, {**message.application_properties, **trail})
+    attempt = message.attempt + 1
+    copy = _copy(message, f"attempt-{attempt}", {_ATTEMPT: str(attempt)})
     copy.scheduled_enqueue_time_utc = visible_at
     return copy
 
 
-def set_aside(message: QueueMessage, attempt: int, reason: str, description: str) -> ServiceBusMessage:
+def set_aside(message: ReceivedMessage, reason: str, description: str) -> ServiceBusMessage:
     """The copy that whoever receives it gives back, until the service makes a dead letter of it."""
-    trail = {_ATTEMPT: str(attempt), _ATTEMPT_OF: message.message_id}
     verdict = {_SET_ASIDE_REASON: reason, _SET_ASIDE_DESCRIPTION: description}
-    copy_id = f"{message.message_id}:set-aside"
-    return _outgoing(message, copy_id, {**message.application_properties, **trail, **verdict})
+    return _copy(message, "set-aside", {_ATTEMPT: str(message.attempt), **verdict})
+
+
+def _copy(received: ReceivedMessage, mark: str, properties: Mapping[str, str]) -> ServiceBusMessage:
+    message = received.message
+    trail = {_ATTEMPT_OF: message.message_id, _ENQUEUED_AT: received.enqueued_at.isoformat()}
+    return _outgoing(message, f"{message.message_id}:{mark}", {**message.application_properties, **trail, **properties})
 
 
 def _outgoing(message: QueueMessage, message_id: str, properties: Mapping[str, str]) -> ServiceBusMessage:
@@ -76,7 +81,7 @@ def received(message: ServiceBusReceivedMessage) -> ReceivedMessage:
         message=_message(message, properties, _body(message)),
         lock_token=str(message.lock_token),
         sequence_number=message.sequence_number or 0,
-        enqueued_at=_utc(message.enqueued_time_utc),
+        enqueued_at=_enqueued_at(message.enqueued_time_utc, properties),
         locked_until=_utc(message.locked_until_utc),
         # The SDK counts deliveries from 0, and says None where the header is silent.
         delivery_count=(message.delivery_count or 0) + 1,
@@ -91,7 +96,7 @@ def received_by_host(message: func.ServiceBusMessage) -> ReceivedMessage:
         message=_message(message, properties, message.get_body()),
         lock_token=message.lock_token or "",
         sequence_number=message.sequence_number or 0,
-        enqueued_at=_utc(message.enqueued_time_utc),
+        enqueued_at=_enqueued_at(message.enqueued_time_utc, properties),
         locked_until=_utc(message.locked_until),
         delivery_count=message.delivery_count or 1,
         attempt=int(properties.get(_ATTEMPT, "0")),
@@ -116,7 +121,7 @@ def peeked(message: ServiceBusReceivedMessage) -> PeekedMessage:
     return PeekedMessage(
         message=_message(message, properties, _body(message)),
         sequence_number=message.sequence_number or 0,
-        enqueued_at=_utc(message.enqueued_time_utc),
+        enqueued_at=_enqueued_at(message.enqueued_time_utc, properties),
         delivery_count=message.delivery_count or 0,
         attempt=int(properties.get(_ATTEMPT, "0")),
         scheduled_for=None if scheduled_for is None else _utc(scheduled_for),
@@ -139,6 +144,11 @@ def _message(
         content_type=message.content_type or "application/json",
         application_properties={name: value for name, value in properties.items() if name not in _OURS},
     )
+
+
+def _enqueued_at(told: datetime | None, properties: Mapping[str, str]) -> datetime:
+    """When the message was sent first: the service tells when its copy was."""
+    return datetime.fromisoformat(properties[_ENQUEUED_AT]) if _ENQUEUED_AT in properties else _utc(told)
 
 
 def _properties(given: Mapping[Any, Any] | None) -> dict[str, str]:

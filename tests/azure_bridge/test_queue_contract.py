@@ -306,6 +306,19 @@ def test_a_message_put_off_comes_back_when_its_time_has_come(engine: Any) -> Non
     assert (again.attempt, again.delivery_count) == (1, 1)
 
 
+def test_a_message_put_off_is_as_old_as_it_was(engine: Any) -> None:
+    queue = engine.open()
+    queue.send([message()])
+    first = receive_one(queue)
+    queue.retry_later(first, MINUTE)
+    engine.clock.advance(MINUTE)
+    queue.retry_later(receive_one(queue), MINUTE)
+    assert [peeked.enqueued_at for peeked in queue.peek()] == [first.enqueued_at]
+    engine.clock.advance(MINUTE)
+    again = receive_one(queue)
+    assert (again.enqueued_at, again.message) == (first.enqueued_at, message())
+
+
 def test_putting_off_does_not_use_up_deliveries(engine: Any) -> None:
     queue = engine.open(max_deliveries=2)
     queue.send([message()])
