@@ -11,7 +11,6 @@ from typing import Any
 from azure_bridge.tables import PaymentTable
 from dataverse_client.types import guid
 
-PAYMENT_ID = "CRM_PaymentId"
 SALES_ORDER_ID = "CRM_SalesOrderId"
 TABLE = "CRM_Table"
 ORGANIZATION_ID = "CRM_OrganizationId"

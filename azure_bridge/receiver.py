@@ -100,21 +100,6 @@ class StripeReceiver:
         self._check_signature(body, signature)
         return self._admit(check_snapshot(_parse(body)))
 
-    def receive_from_event_grid(self, body: bytes) -> tuple[Reception, ...]:
-        """One Event Grid delivery: a CloudEvent, or a JSON array of them, around Stripe's event.
-
-        There is no signature in it. The caller vouches that it came through Event Grid.
-        Source: https://docs.stripe.com/event-destinations
-
-        Raises:
-          EventUnreadableError: not CloudEvents 1.0, or no snapshot event inside; none of the array is taken.
-          EventTooLargeError: longer than ``max_body_bytes``.
-        """
-        self._check_size(body)
-        envelopes = _parse(body)
-        events = [check_snapshot(_unwrap(each)) for each in (envelopes if isinstance(envelopes, list) else [envelopes])]
-        return tuple(self._admit(event) for event in events)
-
     def _check_size(self, body: bytes) -> None:
         if len(body) > self._max_body_bytes:
             raise EventTooLargeError(f"The body has {len(body)} bytes; at most {self._max_body_bytes} are accepted")
@@ -188,12 +173,6 @@ def _parse(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise EventUnreadableError(f"The body is not JSON: {error}") from error
-
-
-def _unwrap(envelope: Any) -> Any:
-    if not isinstance(envelope, dict) or envelope.get("specversion") != "1.0" or "data" not in envelope:
-        raise EventUnreadableError("This is not a CloudEvents 1.0 envelope: set the subscription's schema to it")
-    return envelope["data"]
 
 
 def _mode(livemode: bool) -> str:

@@ -10,7 +10,6 @@ from stripe import WebhookSignature
 
 from azure_bridge.clock import ManualClock
 from azure_bridge.errors import (
-    EventRefusedError,
     EventTooLargeError,
     EventUnreadableError,
     SecretMissingError,
@@ -165,20 +164,3 @@ def test_a_genuine_event_that_is_not_for_us_is_accepted_noted_and_not_queued(
     assert isinstance(reception, Ignored)
     assert reason in reception.reason
     assert notes.received_events == [("evt_1", event_type, reception.reason)]
-
-
-def test_event_grid_envelopes_are_unwrapped_one_or_many(receiver, snapshot):
-    events = [snapshot("payment_intent.succeeded"), snapshot("payment_intent.canceled"), snapshot("customer.created")]
-    envelopes = [{"specversion": "1.0", "id": "1", "source": "stripe", "type": "x", "data": event} for event in events]
-
-    (one,) = receiver.receive_from_event_grid(json.dumps(envelopes[0]).encode())
-    many = receiver.receive_from_event_grid(json.dumps(envelopes).encode())
-
-    assert one.event.event_id == "evt_1"
-    assert [type(reception) for reception in many] == [Accepted, Accepted, Ignored]
-
-
-@pytest.mark.parametrize("body", [b"{}", b'{"specversion": "1.0"}', b'[{"specversion": "1.0", "data": 1}]', b"7"])
-def test_what_is_no_envelope_is_refused(receiver, body):
-    with pytest.raises(EventRefusedError):
-        receiver.receive_from_event_grid(body)

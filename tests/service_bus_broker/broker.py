@@ -29,7 +29,6 @@ _CREDIT = 1000
 #: How often the broker looks whether a schedule or a lock is due, and whether a fault is asked for. Seconds.
 _TICK = 0.01
 _BATCH_LIMIT = 256 * 1024
-_DEAD_LETTER_SUFFIX = "/$deadletterqueue"
 _MANAGEMENT_SUFFIX = "/$management"
 
 
