@@ -267,7 +267,9 @@ def test_a_key_vault_that_is_away_is_asked_again_by_whoever_needs_it(monkeypatch
 def test_what_was_opened_is_closed_when_the_process_ends(load_app, monkeypatch) -> None:
     closed, close = [], EmbeddedQueue.close
     monkeypatch.setattr(EmbeddedQueue, "close", lambda queue: closed.append(queue.name) or close(queue))
-    load_app().closing.close()
+    app = load_app()
+    assert closed == []
+    app.closing.close()
     assert sorted(closed) == ["dataverse-events", "payment-events"]
 
 
