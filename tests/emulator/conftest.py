@@ -23,6 +23,16 @@ def service(crm):
 
 
 @pytest.fixture
+def send(crm):
+    """``send("Assign", Target=..., Assignee=...)`` answers the results."""
+
+    def execute(message, **parameters):
+        return crm.execute(OrganizationRequest(message, parameters)).results
+
+    return execute
+
+
+@pytest.fixture
 def on(crm):
     """``@on("Create", stage=20)`` registers the function below it as a plug-in's work on accounts."""
 

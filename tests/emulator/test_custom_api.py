@@ -41,15 +41,10 @@ RENAME = CustomApi(
 )
 
 
-@pytest.fixture
-def send(crm):
+@pytest.fixture(autouse=True)
+def registered(crm):
     crm.register_api(ADD)
     crm.register_api(RENAME)
-
-    def execute(message, **parameters):
-        return crm.execute(OrganizationRequest(message, parameters)).results
-
-    return execute
 
 
 @pytest.mark.behaviour("Messages", "A custom API's plug-in is its main operation, stage 30", "custom-api")

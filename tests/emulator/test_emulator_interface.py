@@ -6,6 +6,7 @@ import threading
 from decimal import Decimal
 
 import pytest
+from emulator_samples import account
 
 from dataverse_client.types import Entity, OrganizationRequest, QueryExpression
 from runner.emulator.emulator import Emulator
@@ -29,10 +30,6 @@ class Refuse(Plugin):
 
 class Sink(list):
     record = list.append
-
-
-def account(name="Contoso"):
-    return Entity("account", None, {"name": name})
 
 
 def creating(plugin, stage=20, **more):

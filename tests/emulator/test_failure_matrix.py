@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from emulator_samples import refuse
 
 from dataverse_client.types import (
     Entity,
@@ -26,10 +27,6 @@ MOMENTS = {
     "async": {"stage": 40, "mode": 1},
 }
 SUCCEEDED, FAILED = 30, 31
-
-
-def refuse(context):
-    raise InvalidPluginExecutionException("No.")
 
 
 def fail(context):

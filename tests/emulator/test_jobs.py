@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from emulator_samples import account
 
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
@@ -14,10 +15,6 @@ from runner.emulator.plugin_faults import IsvAborted
 from runner.emulator.seed import INTEGRATION_USER_ID
 from runner.execution.step import Image, Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin
-
-
-def account(name="Contoso", id=None):
-    return Entity("account", id, {"name": name})
 
 
 @pytest.fixture

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
+from emulator_samples import account, refuse
 
 from dataverse_client.types import (
     EMPTY_GUID,
     Entity,
     EntityCollection,
     EntityReference,
-    Money,
     OptionSetValue,
     OrganizationRequest,
     QueryExpression,
@@ -19,43 +17,17 @@ from dataverse_client.types import (
 )
 from runner.emulator.errors import (
     ConcurrencyVersionMismatch,
-    DuplicateRecord,
     InvalidArgument,
     MethodNotSupported,
     NotSupported,
-    ObjectDoesNotExist,
     RecordNotFoundByEntityKey,
 )
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided, IsvAborted
-from runner.emulator.seed import INTEGRATION_USER_ID, currency_id
-from runner.plugin import InvalidPluginExecutionException
+from runner.emulator.seed import INTEGRATION_USER_ID
 
 KEY = {"new_stripepaymentintentid": "pi_1"}
 ACCOUNTS_CONTACT = "account_primary_contact"
 ORDERS_PAYMENTS = "new_payment_SalesOrderId_salesorder"
-
-
-def refuse(context):
-    raise InvalidPluginExecutionException("No.")
-
-
-def account(name="Contoso", id=None):
-    return Entity("account", id, {"name": name})
-
-
-def contents(row):
-    """What a row holds but for what tells it from others."""
-    return {name: value for name, value in row.items() if name not in ("new_paymentid", "versionnumber")}
-
-
-@pytest.fixture
-def send(crm):
-    """``send("Assign", Target=..., Assignee=...)`` answers the results."""
-
-    def execute(message, **parameters):
-        return crm.execute(OrganizationRequest(message, parameters)).results
-
-    return execute
 
 
 @pytest.fixture
@@ -373,214 +345,6 @@ def test_a_row_that_must_stay_keeps_the_row_it_refers_to(service, send, on, empl
     assert service.retrieve("contact", employed[1].id)["parentcustomerid"] == employed[0]
 
 
-# --- many rows ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.behaviour("Messages", "One bad row undoes all of a CreateMultiple", "bulk-operations")
-def test_one_bad_row_undoes_all_of_a_create_multiple(send, names):
-    rows = EntityCollection([account("A"), Entity("account", None, {"no_such_column": 1})])
-    with pytest.raises(InvalidArgument, match="no_such_column"):
-        send("CreateMultiple", Targets=rows)
-    assert names() == []
-
-
-def test_a_taken_id_undoes_all_of_a_create_multiple(send, names):
-    id = "11111111-1111-1111-1111-111111111111"
-    with pytest.raises(DuplicateRecord):
-        send("CreateMultiple", Targets=EntityCollection([account("A"), account("B", id), account("C", id)]))
-    assert names() == []
-
-
-def test_a_row_of_a_create_multiple_may_refer_to_an_earlier_one(send, service):
-    parent, child = account("Parent", new_guid()), account("Child")
-    child["parentaccountid"] = parent.to_entity_reference()
-    _, id = send("CreateMultiple", Targets=EntityCollection([parent, child]))["Ids"]
-    assert service.retrieve("account", id)["parentaccountid"] == parent.to_entity_reference()
-
-
-def test_a_row_of_a_create_multiple_may_not_refer_to_a_later_one(send, names):
-    parent, child = account("Parent", new_guid()), account("Child")
-    child["parentaccountid"] = parent.to_entity_reference()
-    with pytest.raises(ObjectDoesNotExist):
-        send("CreateMultiple", Targets=EntityCollection([child, parent]))
-    assert names() == []
-
-
-def test_create_multiple_makes_the_rows_that_create_makes(send, service):
-    euro = EntityReference("transactioncurrency", currency_id("EUR"))
-    rows = [
-        Entity("new_payment", None, columns)
-        for columns in (
-            {"new_name": "Plain"},
-            {"new_name": "Priced", "new_amount": Money(Decimal("19.99"))},
-            {"new_name": "In euros", "new_amount": Money(Decimal("19.99")), "transactioncurrencyid": euro},
-            {"new_name": "Also plain"},
-        )
-    ]
-    ids = send("CreateMultiple", Targets=EntityCollection(rows))["Ids"]
-    together = [service.retrieve("new_payment", id) for id in ids]
-    alone = [service.retrieve("new_payment", service.create(row)) for row in rows]
-    assert [contents(row) for row in together] == [contents(row) for row in alone]
-    versions = [row["versionnumber"] for row in together]
-    assert versions == sorted(set(versions))
-
-
-@pytest.mark.behaviour("Messages", "One missing row undoes all of an UpdateMultiple", "bulk-operations")
-def test_one_missing_row_undoes_all_of_an_update_multiple(service, send, names):
-    id = service.create(account("A"))
-    rows = EntityCollection([account("B", id), account("C", "11111111-1111-1111-1111-111111111111")])
-    with pytest.raises(ObjectDoesNotExist):
-        send("UpdateMultiple", Targets=rows)
-    assert names() == ["A"]
-
-
-@pytest.mark.behaviour(
-    "Messages", "UpsertMultiple answers in the order of its rows what became of each", "bulk-operations"
-)
-def test_upsert_multiple_answers_in_the_order_of_the_rows(service, send, names):
-    id = service.create(account("A"))
-    rows = EntityCollection([account("New"), account("Changed", id)])
-    results = send("UpsertMultiple", Targets=rows)["Results"]
-    assert [result["RecordCreated"] for result in results] == [True, False]
-    assert results[1]["Target"].id == id
-    assert names() == ["Changed", "New"]
-
-
-@pytest.mark.behaviour("Messages", "One bad row undoes all of an UpsertMultiple", "bulk-operations")
-def test_one_bad_row_undoes_all_of_an_upsert_multiple(service, send, names):
-    id = service.create(account("A"))
-    rows = EntityCollection([account("Changed", id), Entity("account", None, {"no_such_column": 1})])
-    with pytest.raises(InvalidArgument, match="no_such_column"):
-        send("UpsertMultiple", Targets=rows)
-    assert names() == ["A"]
-
-
-@pytest.mark.behaviour(
-    "Messages", "A Create step that refuses one row of a CreateMultiple undoes all of it", "bulk-operations"
-)
-@pytest.mark.usefixtures("refusing")
-def test_a_step_that_refuses_one_row_undoes_all(send, names):
-    with pytest.raises(IsvAborted, match="Bad name"):
-        send("CreateMultiple", Targets=EntityCollection([account("A"), account("Bad")]))
-    assert names() == []
-
-
-@pytest.mark.behaviour("Messages", "Rows of one *Multiple request are of one table", "bulk-operations")
-def test_tables_are_not_mixed(send):
-    rows = EntityCollection([account(), Entity("contact")])
-    with pytest.raises(InvalidArgument, match="account, contact"):
-        send("CreateMultiple", Targets=rows)
-
-
-@pytest.mark.behaviour(
-    "Messages",
-    'DeleteMultiple of standard tables is refused: "DeleteMultiple has not yet been implemented."',
-    "bulk-operations",
-)
-def test_delete_multiple_is_refused_as_dataverse_does(send):
-    with pytest.raises(NotSupported, match="has not yet been implemented"):
-        send("DeleteMultiple", Targets=EntityCollection())
-
-
-# --- many requests --------------------------------------------------------------------------------------------
-
-
-def creating(*rows):
-    return [OrganizationRequest("Create", {"Target": row}) for row in rows]
-
-
-@pytest.fixture
-def refusing(on):
-    """Accounts called Bad are refused."""
-
-    @on("Create", 40)
-    def refuse_bad(context):
-        if context.target["name"] == "Bad":
-            raise InvalidPluginExecutionException("Bad name.")
-
-
-#: Whether to continue on errors, whether to return responses -> what is answered by index, and the rows left.
-SETTINGS = {
-    (False, False): ({1: "Fault"}, ["A"]),
-    (False, True): ({0: "Response", 1: "Fault"}, ["A"]),
-    (True, False): ({1: "Fault"}, ["A", "C"]),
-    (True, True): ({0: "Response", 1: "Fault", 2: "Response"}, ["A", "C"]),
-}
-
-
-@pytest.mark.behaviour(
-    "Messages",
-    "ExecuteMultiple keeps what succeeded; ContinueOnError and ReturnResponses decide what is tried and answered",
-    "org-service/execute-multiple-requests",
-)
-@pytest.mark.parametrize("go_on", [False, True])
-@pytest.mark.parametrize("answer_all", [False, True])
-@pytest.mark.usefixtures("refusing")
-def test_execute_multiple_answers_what_it_is_told_to(send, names, go_on, answer_all):
-    settings = {"ContinueOnError": go_on, "ReturnResponses": answer_all}
-    results = send("ExecuteMultiple", Requests=creating(account("A"), account("Bad"), account("C")), Settings=settings)
-    answered = {
-        each["RequestIndex"]: next(kind for kind in ("Fault", "Response") if each[kind])
-        for each in results["Responses"]
-    }
-    assert (answered, names()) == SETTINGS[go_on, answer_all]
-    assert results["IsFaulted"] is True
-
-
-def test_execute_multiple_says_why_a_request_failed(send, on):
-    on("Create", 40)(refuse)
-    (only,) = send("ExecuteMultiple", Requests=creating(account()))["Responses"]
-    assert (only["Fault"].code, only["Fault"].message) == (0x80040265, "No.")
-
-
-def test_execute_multiple_without_a_failure_is_not_faulted(send):
-    assert send("ExecuteMultiple", Requests=creating(account())) == {"Responses": [], "IsFaulted": False}
-
-
-@pytest.mark.behaviour(
-    "Messages",
-    "ExecuteTransaction keeps all or nothing; its fault says which request it was",
-    "org-service/use-executetransaction",
-)
-@pytest.mark.usefixtures("refusing")
-def test_execute_transaction_keeps_all_or_nothing(send, names):
-    with pytest.raises(IsvAborted) as raised:
-        send("ExecuteTransaction", Requests=creating(account("A"), account("Bad")))
-    assert raised.value.faulted_request_index == 1
-    assert names() == []
-
-
-@pytest.mark.behaviour(
-    "Transactions", "Stage 10 of a request of ExecuteTransaction is inside the transaction", "event-framework"
-)
-def test_in_execute_transaction_stage_10_is_inside(send, on):
-    seen = []
-    on("Create", 10)(lambda context: seen.append(context.is_in_transaction))
-    results = send("ExecuteTransaction", Requests=creating(account("A"), account("B")), ReturnResponses=True)
-    assert seen == [True, True]
-    assert len(results["Responses"]) == 2
-
-
-@pytest.mark.behaviour(
-    "Messages",
-    "ExecuteMultiple and ExecuteTransaction cannot be requests of each other",
-    "org-service/execute-multiple-requests",
-)
-@pytest.mark.parametrize("message", ["ExecuteMultiple", "ExecuteTransaction"])
-def test_requests_of_many_requests_do_not_nest(send, message):
-    with pytest.raises(InvalidArgument, match="ExecuteMultiple"):
-        send(message, Requests=[OrganizationRequest("ExecuteMultiple")])
-
-
-@pytest.mark.behaviour("Transactions", "Asynchronous steps of a transaction wait for its end", "common")
-def test_jobs_of_a_transaction_wait_for_its_end(crm, service, on):
-    on("Create", 40, mode=1)(lambda context: None)
-    with crm.transaction():
-        service.create(account())
-        assert crm.pending_jobs == ()
-    assert len(crm.pending_jobs) == 1
-
-
 # --- others ---------------------------------------------------------------------------------------------------
 
 
@@ -611,17 +375,6 @@ def test_a_query_expression_is_answered(service, send):
     service.create(account())
     rows = send("RetrieveMultiple", Query=QueryExpression.of("account", "name"))["BusinessEntityCollection"]
     assert [row["name"] for row in rows] == ["Contoso"]
-
-
-@pytest.mark.behaviour(
-    "Messages",
-    "At most 1,000 requests in an ExecuteMultiple or ExecuteTransaction",
-    "org-service/execute-multiple-requests",
-)
-@pytest.mark.parametrize("message", ["ExecuteMultiple", "ExecuteTransaction"])
-def test_requests_of_one_request_are_limited(send, message):
-    with pytest.raises(InvalidArgument, match="maximum batch size allowed: 1000"):
-        send(message, Requests=[OrganizationRequest("WhoAmI")] * 1001)
 
 
 @pytest.mark.behaviour(

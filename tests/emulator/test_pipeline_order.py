@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from emulator_samples import account
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, OrganizationRequest, QueryExpression
 from runner.emulator.call import Bypass
 from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted
 from runner.execution.step import Image
-
-
-def account(name="Contoso", id=None, **columns):
-    return Entity("account", id, {"name": name, **columns})
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from emulator_samples import account
 
 from dataverse_client.types import (
     EMPTY_GUID,
@@ -17,10 +18,6 @@ from dataverse_client.types import (
 from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.seed import ADMINISTRATOR_ID, INTEGRATION_USER_ID, ROOT_BUSINESS_UNIT_ID, SYSTEM_USER_ID
 from runner.execution.step import Image
-
-
-def account(name="Contoso", id=None, **columns):
-    return Entity("account", id, {"name": name, **columns})
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
+from emulator_samples import account, refuse
 
 from dataverse_client.types import Entity, OrganizationRequest
 from runner.emulator.errors import InvalidOperation, ObjectDoesNotExist
@@ -18,14 +19,6 @@ from runner.emulator.plugin_faults import (
 from runner.plugin import InvalidPluginExecutionException
 
 NOBODY = "11111111-1111-1111-1111-111111111111"
-
-
-def refuse(context):
-    raise InvalidPluginExecutionException("No.")
-
-
-def account(name="Contoso"):
-    return Entity("account", attributes={"name": name})
 
 
 def contact(name="Nancy"):

@@ -1,0 +1,16 @@
+"""What tests of the embedded Dataverse write, and what they have plug-ins do."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from dataverse_client.types import Entity
+from runner.plugin import InvalidPluginExecutionException, PluginContext
+
+
+def account(name: str = "Contoso", id: str | None = None, **columns: Any) -> Entity:
+    return Entity("account", id, {"name": name, **columns})
+
+
+def refuse(context: PluginContext) -> NoReturn:
+    raise InvalidPluginExecutionException("No.")
