@@ -16,11 +16,18 @@ def empty_directory(tmp_path, monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     ("command", "exit_code"),
-    [("check", 2), ("simulate", 2), ("apply", 2), ("plan", 1), ("queue drain", 2), ("serve", 2), ("emulate", 2)],
+    [
+        ("check", 2),
+        ("simulate", 2),
+        ("apply", 2),
+        ("plan", 1),
+        ("queue drain", 2),
+        ("serve --port 0", 2),
+        ("emulate --port 0 --registrations registrations.yaml", 2),
+    ],
 )
 def test_it_says_where_to_look(command: str, exit_code: int) -> None:
-    named = ["--registrations", "registrations.yaml"] if command == "emulate" else []
-    result = CliRunner().invoke(runner, [*command.split(), *named])
+    result = CliRunner().invoke(runner, command.split())
     assert result.exit_code == exit_code
     assert result.output.startswith(
         "Error: registrations.yaml cannot be read: No such file or directory. Start in the directory that has it, or "
