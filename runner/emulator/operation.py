@@ -1,35 +1,16 @@
-"""What travels through the pipeline: an operation, and the views different messages' steps have of it."""
+"""What travels through the pipeline: one message, its rows, and the platform's own work on them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from copy import copy
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference, new_guid
+from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
-from runner.emulator.images import image_collection, images_of, with_primary_name
-from runner.emulator.jobs import Job
-from runner.emulator.step_table import Plans, StepPlan
-from runner.execution.step import Mode, Stage, Step
-from runner.plugin import INERT_HOST, ExecutionHost, MessageOperation, PluginContext
-
-#: Their stage-10 shared variables are found in the parent context from stage 20 on.
-#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#shared-variables
-_SHARE_THROUGH_PARENT = frozenset({"Create", "Update", "Delete", "CreateMultiple", "UpdateMultiple"})
 
 #: PrimaryEntityName of messages that are about no table.
 NO_ENTITY = "none"
-
-#: What the platform itself is called where a step would be named.
-OBJECT_MODEL = EntityReference(
-    "sdkmessageprocessingstep", "9c7f1f1a-6f43-5c6a-9f0e-5c3c6f2d7e30", "ObjectModel Implementation"
-)
-
-#: Looking up a member in its enumeration costs more than most of what is done with it here.
-_MAIN_OPERATION, _SYNCHRONOUS = Stage.MAIN_OPERATION, Mode.SYNCHRONOUS
 
 
 class Operation:
@@ -80,19 +61,6 @@ class Operation:
             self._id = next(self.call.engine.ids)
         return self._id
 
-    def views(self, plans: Plans) -> list[View]:
-        """Its own message's steps first, then its counterpart's."""
-        self.created_on = self.call.clock.now()
-        if plans.filtered:
-            self.sent = [frozenset(map(str.lower, target.attributes)) for target in self.targets]
-        rows, bulk = range(len(self.targets)), self.row_parameter == "Targets"
-        views = [View(self, plans.own, rows, bulk=bulk, own=True)] if plans.own else []
-        if plans.counterpart and bulk:
-            views += [View(self, plans.counterpart, range(row, row + 1), bulk=False) for row in rows]
-        elif plans.counterpart:
-            views.append(View(self, plans.counterpart, rows, bulk=True))
-        return views
-
     def references(self) -> Iterable[EntityReference]:
         for target in self.targets:
             yield target if isinstance(target, EntityReference) else EntityReference(target.logical_name, target.id)
@@ -100,198 +68,3 @@ class Operation:
     def own_its_targets(self) -> None:
         """From now on changes to Target no longer show in the request that was made."""
         self.targets = [target.copy() if type(target) is Entity else target for target in self.targets]
-
-
-class View:
-    """An operation as the steps of one message see it: its own message, or the single or multiple counterpart.
-
-    ``rows`` are the positions among the operation's targets that it is about; ``bulk`` hands them over as Targets.
-    ``seen``, ``parameters`` and ``outputs`` are what the steps of the present stage are told.
-    """
-
-    def __init__(self, operation: Operation, plan: StepPlan, rows: range, bulk: bool, own: bool = False) -> None:
-        call = operation.call
-        self.operation = operation
-        self.plan = plan
-        self.rows = rows
-        self.bulk = bulk
-        self.own = own
-        self.row_parameter = "Targets" if bulk else operation.row_parameter if own else "Target"
-        #: Some of the steps may have no concern with the request.
-        self.chooses = plan.filtered or call.bypass is not None
-        self.parent = call.parent
-        self.shared = self._fresh_variables()
-        self.seen = self._describe()
-        self.parameters = self._parameters()
-        self.outputs: dict[str, Any] = {}
-
-    def enter_transaction(self) -> None:
-        """Stage 10 is over: what it shared, and the request as it left it, move into the parent context."""
-        if self.plan.message in _SHARE_THROUGH_PARENT:
-            self.parent = self.as_parent()
-            self.shared = self._fresh_variables()
-        self._look()
-
-    def as_parent(self) -> PluginContext:
-        """The request itself, as the operations it sets in motion see it: at stage 30, done by the platform."""
-        seen, parameters, call = self.seen, self.parameters, self.operation.call
-        if call.origin is not None:
-            message, parameters = call.origin[0], dict(call.origin[1])
-            seen = replace(seen, message_name=message)
-        return PluginContext(
-            seen,
-            INERT_HOST,
-            _MAIN_OPERATION,
-            _SYNCHRONOUS,
-            OBJECT_MODEL,
-            call.user_id,
-            True,
-            self.shared,
-            call.parent,
-            parameters,
-        )
-
-    def complete(self) -> None:
-        """Stage 30 is done: the outputs are there, and Target is the row as the platform completed it."""
-        self._look()
-        self.outputs = self._outputs()
-
-    def _look(self) -> None:
-        """See the rows as the stages before have left them."""
-        self.parameters = self._parameters()
-        id = self._row_id()
-        if id != self.seen.primary_entity_id:
-            self.seen = replace(self.seen, primary_entity_id=id)
-
-    def context(self, step: Step, host: ExecutionHost) -> PluginContext:
-        """What a step is told at the present stage."""
-        call = self.operation.call
-        context = PluginContext(
-            self.seen,
-            host,
-            step.stage,
-            step.mode,
-            step.reference,
-            step.run_as or call.user_id,
-            call.transaction.is_active and step.mode == _SYNCHRONOUS,
-            self.shared,
-            self.parent,
-            self.parameters,
-            self.outputs,
-        )
-        if step.images:
-            self._add_images(context, step)
-        return context
-
-    def _add_images(self, context: PluginContext, step: Step) -> None:
-        before, after = self.rows_before(), self.rows_after()
-        if self.bulk:
-            context.pre_entity_images_collection = image_collection(step.pre_images, before)
-            context.post_entity_images_collection = image_collection(step.post_images, after)
-            return
-        if before:
-            context.pre_entity_images = images_of(step.pre_images, before[0])
-        if after:
-            context.post_entity_images = images_of(step.post_images, after[0])
-
-    def job(self, step: Step, named: tuple[str, ...]) -> Job:
-        """An asynchronous step, told what there is now: nothing anybody changes from now on shows in it.
-
-        ``named`` are the columns of the image it carries without having asked for it.
-        """
-        later, id = copy(self), new_guid()
-        later.seen = replace(self.seen, operation_id=id)
-        later.parameters = {name: _copied(value) for name, value in self.parameters.items()}
-        later.outputs, later.shared = dict(self.outputs), dict(self.shared)
-        context = later.context(step, INERT_HOST)
-        if not self.bulk:
-            self._add_primary_name(context, named)
-        return Job(id, step, context)
-
-    def _add_primary_name(self, context: PluginContext, columns: tuple[str, ...]) -> None:
-        if after := self.rows_after():
-            context.post_entity_images = with_primary_name(context.post_entity_images, after[0], columns)
-        elif before := self.rows_before():
-            context.pre_entity_images = with_primary_name(context.pre_entity_images, before[0], columns)
-
-    def read_back(self) -> None:
-        """Take over what steps put into the parameters in place of what was there."""
-        if self.own:
-            self.operation.parameters = self.parameters
-        given = self.parameters.get(self.row_parameter)
-        if not self.bulk and self.rows and given is self.operation.targets[self.rows[0]]:
-            return
-        targets = given.entities if isinstance(given, EntityCollection) else [given]
-        for row, target in zip(self.rows, targets, strict=False):
-            self._replace(target, row)
-
-    def _replace(self, target: object, row: int) -> None:
-        given = self.operation.targets[row]
-        if target is given or not isinstance(target, Entity | EntityReference):
-            return
-        if isinstance(target, Entity):
-            target.id = target.id or given.id
-        self.operation.targets[row] = target
-
-    def concerns(self, step: Step) -> bool:
-        """Whether the request sent a column the step listens to, and does not bypass it."""
-        bypass = self.operation.call.bypass
-        if bypass is not None and bypass.skips(step):
-            return False
-        if not self.plan.filtered or not step.filtering_attributes:
-            return True
-        return any(not step.skips(self.operation.sent[row]) for row in self.rows)
-
-    def rows_before(self) -> list[Entity | None]:
-        return [self.operation.before[row] for row in self.rows] if self.operation.before else []
-
-    def rows_after(self) -> list[Entity | None]:
-        return [self.operation.after[row] for row in self.rows] if self.operation.after else []
-
-    def _parameters(self) -> dict[str, Any]:
-        operation = self.operation
-        parameters = dict(operation.parameters)
-        if not operation.targets:
-            return parameters
-        if not self.own:
-            del parameters[operation.row_parameter]
-        parameters[self.row_parameter] = self._bulk() if self.bulk else operation.targets[self.rows[0]]
-        return parameters
-
-    def _bulk(self) -> EntityCollection:
-        return EntityCollection([self.operation.targets[row] for row in self.rows], self.operation.entity)
-
-    def _outputs(self) -> dict[str, Any]:
-        outputs = self.operation.outputs
-        if self.own:
-            return outputs
-        if self.plan.message == "CreateMultiple":
-            return {"Ids": [outputs["id"]]}
-        return {"id": outputs["Ids"][self.rows[0]]} if self.plan.message == "Create" else {}
-
-    def _fresh_variables(self) -> dict[str, Any]:
-        tag = self.operation.call.tag
-        return {} if tag is None else {"tag": tag}
-
-    def _row_id(self) -> str:
-        targets = self.operation.targets
-        return targets[self.rows[0]].id or EMPTY_GUID if targets and not self.bulk else EMPTY_GUID
-
-    def _describe(self) -> MessageOperation:
-        operation, call = self.operation, self.operation.call
-        described = MessageOperation(
-            call.engine.organization, call.caller, self.plan.message, operation.entity, self._row_id()
-        )
-        described.correlation_id = call.correlation_id
-        described.operation_id = described.request_id = operation.id
-        described.operation_created_on = operation.created_on
-        described.depth = call.depth
-        return described
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Entity):
-        return value.copy()
-    if isinstance(value, EntityCollection):
-        return replace(value, entities=[row.copy() for row in value])
-    return value

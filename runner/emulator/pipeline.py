@@ -17,8 +17,9 @@ from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
 from runner.emulator.images import with_columns
 from runner.emulator.jobs import Job
-from runner.emulator.operation import Operation, View
+from runner.emulator.operation import Operation
 from runner.emulator.operation_trace import told_to
+from runner.emulator.operation_view import View, views_of
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted, fault_of
 from runner.emulator.step_table import Plans, Snapshot, Steps
 from runner.execution.execution import Execution, execute
@@ -79,7 +80,7 @@ class Pipeline:
         plans = self._steps.plans(operation.message, operation.entity)
         if plans is None:
             return self._main_operation_alone(operation)
-        views = operation.views(plans)
+        views = views_of(operation, plans)
         if plans.pre_validation:
             self._pre_validation(operation, plans, views)
         with operation.call.transaction:
