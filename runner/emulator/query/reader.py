@@ -16,6 +16,8 @@ class Reader:
 
     ``select`` lists the SQL expressions, each qualified by ``source``. A ``keyed`` reader also reads the id and the row
     version, before the columns.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/transaction-currency-currency-entity
     """
 
     __slots__ = ("_keyed", "_primary_id", "_table_name", "decoders", "select")

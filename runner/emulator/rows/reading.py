@@ -103,7 +103,10 @@ class ReadableRecords:
     # --- images -----------------------------------------------------------------------------------------------
 
     def image(self, reference: EntityReference, columns: Sequence[str] | None = None) -> Entity:
-        """A snapshot of the row with exactly these columns, and the id."""
+        """A snapshot of the row with exactly these columns, and the id.
+
+        Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#entity-images
+        """
         entity = self.retrieve(reference, columns)
         if columns is not None and "transactioncurrencyid" not in columns:
             entity.attributes.pop("transactioncurrencyid", None)
@@ -128,7 +131,10 @@ class ReadableRecords:
         return self._store.version
 
     def deleted(self, logical_name: str, since: int, until: int) -> list[str]:
-        """The ids of the table's rows deleted after version ``since``, up to ``until``, and still gone."""
+        """The ids of the table's rows deleted after version ``since``, up to ``until``, and still gone.
+
+        Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
+        """
         primary_id = self._tables[logical_name].table.primary_id_attribute
         sql = (
             f'SELECT d.id FROM deleted_row AS d LEFT JOIN "{logical_name}" AS t ON t."{primary_id}" = d.id '  # noqa: S608 - names of metadata

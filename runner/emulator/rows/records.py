@@ -111,6 +111,8 @@ class Records(ReadableRecords):
     def update(self, target: Entity, user_id: str, *, row_version: str | None = None) -> None:
         """Change the columns ``target`` carries, of the row ``target.id``.
 
+        Source: https://learn.microsoft.com/power-apps/developer/data-platform/optimistic-concurrency
+
         Raises:
           ObjectDoesNotExist: there is no such row, or a lookup refers to none.
           ConcurrencyVersionMismatch: the row is not at ``row_version`` (``"123"`` or ``'W/"123"'``).
@@ -155,7 +157,10 @@ class Records(ReadableRecords):
             raise ObjectDoesNotExist.of(table.name, id)
 
     def _refuse_loop(self, table: TableRecords, id: str) -> None:
-        """The row has just been hung under another: it must not be among its own ancestors."""
+        """The row has just been hung under another: it must not be among its own ancestors.
+
+        Source: https://learn.microsoft.com/power-apps/developer/data-platform/query-hierarchical-data
+        """
         sql = (
             f'WITH RECURSIVE ancestor(id) AS (SELECT "{table.parent_column}" FROM "{table.name}" '  # noqa: S608
             f'WHERE "{table.table.primary_id_attribute}" = ?1 UNION SELECT t."{table.parent_column}" '
