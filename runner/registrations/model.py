@@ -1,4 +1,4 @@
-"""``registrations.yaml`` as values: which plug-in runs when, and what the bridge writes.
+"""``registrations.yaml`` as values: the whole file, its steps and its custom APIs.
 
 The models say which keys there are and what type each has; :mod:`runner.registrations.rules` says which
 combinations Dataverse accepts. The text under each field is its description in the JSON Schema.
@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     StrictBool,
@@ -24,28 +22,19 @@ from pydantic import (
 )
 
 from azure_bridge.secrets import Secrets
-from azure_bridge.tables import BridgeConfiguration, PaymentColumns, PaymentStatus, PaymentTable
+from azure_bridge.tables import BridgeConfiguration, PaymentColumns, PaymentTable
 from dataverse_client.types import guid
+from runner.registrations.bridge import BridgeRegistration, BridgeTable
+from runner.registrations.endpoints import EndpointRegistration
 from runner.registrations.messages import CUSTOM_API, MESSAGES
-from runner.registrations.stripe_events import PAYMENT_EVENT_TYPES
+from runner.registrations.section import ColumnName, LogicalName, Name, Section
 
 SYNCHRONOUS: Literal[0] = 0
 ASYNCHRONOUS: Literal[1] = 1
 _MODES = {"sync": SYNCHRONOUS, "async": ASYNCHRONOUS}
 
-_COLUMNS = PaymentColumns()
-_STATUSES = {status: 100_000_000 + number for number, status in enumerate(PaymentStatus)}
-
-LogicalName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=128)]
-"""A table's or column's logical name, as Dataverse spells it: lower case."""
-
-ColumnName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", to_lower=True, max_length=128)]
-"""A column in a list, where upper case is forgiven."""
-
 #: Names are checked by the rules, which say what was meant; editors complete them from this.
 _MESSAGE_SCHEMA = {"anyOf": [{"enum": sorted(MESSAGES)}, {"type": "string", "pattern": CUSTOM_API.pattern}]}
-
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 Mode = Annotated[
     Literal[0, 1],
@@ -53,12 +42,6 @@ Mode = Annotated[
     PlainSerializer(lambda mode: "async" if mode else "sync", return_type=str),
     WithJsonSchema({"enum": ["sync", "async", 0, 1]}),
 ]
-
-
-class Section(BaseModel):
-    """A part of the file: unknown keys are refused, nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ImageRegistration(Section):
@@ -188,164 +171,6 @@ class CustomApiRegistration(Section):
 
     secure_configuration: dict[str, Any] | str | None = None
     """The same for secrets; write them as ``${env:NAME}`` or ``${keyvault:NAME}``."""
-
-
-class WebhookKey(Section):
-    """The key is appended to the address as ``?code=``."""
-
-    type: Literal["webhook-key"]
-    """How Dataverse proves itself."""
-
-    value: str
-    """The key, as a reference such as ``${env:DATAVERSE_WEBHOOK_KEY}``."""
-
-
-class WebhookValues(Section):
-    """Named values are sent as HTTP headers or in the query string."""
-
-    type: Literal["http-header", "http-query-string"]
-    """Where the values travel."""
-
-    values: dict[str, str]
-    """Name -> value; values are references such as ``${keyvault:webhook-key}``."""
-
-
-WebhookAuthentication: TypeAlias = Annotated[WebhookKey | WebhookValues, Field(discriminator="type")]
-
-
-class WebhookEndpoint(Section):
-    """Dataverse posts each notification to an address.
-
-    Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-webhooks
-    """
-
-    type: Literal["webhook"]
-    """What kind of endpoint this is."""
-
-    url: str | None = None
-    """Where Dataverse posts, on port 80 or 443; leave out for the webhook address under ``RUNNER_PUBLIC_URL``."""
-
-    auth: WebhookAuthentication
-    """How Dataverse proves that it is the sender."""
-
-
-class _ServiceBusEndpoint(Section):
-    namespace: str
-    """The namespace's host name: ``contoso.servicebus.windows.net``."""
-
-    shared_access_key_name: str
-    """The policy that Dataverse sends with; it needs the Send claim only."""
-
-    shared_access_key: str
-    """The policy's key, as a reference such as ``${keyvault:servicebus-send}``."""
-
-    message_format: Literal["json", "xml", "binary"] = "json"
-    """How Dataverse writes the message. The runner reads ``json``."""
-
-
-class ServiceBusQueueEndpoint(_ServiceBusEndpoint):
-    """Dataverse sends each notification to an Azure Service Bus queue.
-
-    Source: https://learn.microsoft.com/power-apps/developer/data-platform/azure-integration
-    """
-
-    type: Literal["service-bus-queue"]
-    """What kind of endpoint this is."""
-
-    queue: Name
-    """The queue's name."""
-
-
-class ServiceBusTopicEndpoint(_ServiceBusEndpoint):
-    """Dataverse sends each notification to an Azure Service Bus topic."""
-
-    type: Literal["service-bus-topic"]
-    """What kind of endpoint this is."""
-
-    topic: Name
-    """The topic's name."""
-
-
-EndpointRegistration: TypeAlias = Annotated[
-    WebhookEndpoint | ServiceBusQueueEndpoint | ServiceBusTopicEndpoint, Field(discriminator="type")
-]
-
-
-class ColumnsRegistration(Section):
-    """Logical names of the columns the bridge keeps; null leaves a fact unwritten."""
-
-    status: LogicalName = _COLUMNS.status
-    """The Payment status choice."""
-
-    intent_id: LogicalName = _COLUMNS.intent_id
-    """Id of the PaymentIntent."""
-
-    checkout_session_id: LogicalName | None = _COLUMNS.checkout_session_id
-    """Id of the Checkout Session."""
-
-    amount_received: LogicalName | None = _COLUMNS.amount_received
-    """Money that arrived."""
-
-    amount_refunded: LogicalName | None = _COLUMNS.amount_refunded
-    """Money that was given back."""
-
-    failure_code: LogicalName | None = _COLUMNS.failure_code
-    """Stripe's code of the last failed attempt."""
-
-    failure_message: LogicalName | None = _COLUMNS.failure_message
-    """Stripe's words for it."""
-
-    paid_on: LogicalName | None = _COLUMNS.paid_on
-    """When the money arrived."""
-
-    last_event: LogicalName | None = _COLUMNS.last_event
-    """The Stripe event that was applied last."""
-
-    ledger: LogicalName = _COLUMNS.ledger
-    """What the status machine remembers, so that order and repetition of events do not matter."""
-
-
-class BridgeTable(Section):
-    """One table that follows the money."""
-
-    entity: LogicalName
-    """The table, by logical name or alias."""
-
-    primary_id: LogicalName | None = None
-    """The primary key column; leave out where it is the logical name followed by ``id``."""
-
-    metadata_key: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    """The key of the intent's metadata that carries the row's id."""
-
-    columns: ColumnsRegistration = ColumnsRegistration()
-    """Which columns are written."""
-
-    statuses: dict[PaymentStatus, StrictInt] = _STATUSES
-    """Payment status -> its number in the table's choice column; one that is left out is never written."""
-
-    amount: LogicalName | None = None
-    """The column with the whole amount a row's intent collects, for ``runner reconcile``; leave out where an intent may
-    rightly collect less."""
-
-    currency: LogicalName = "transactioncurrencyid"
-    """The lookup of the amount's currency."""
-
-
-class BridgeRegistration(Section):
-    """How Stripe's answers reach the rows."""
-
-    events: tuple[Annotated[str, WithJsonSchema({"enum": list(PAYMENT_EVENT_TYPES)})], ...]
-    """The Stripe event types that are applied; others are accepted and ignored."""
-
-    organization_id: str | None = None
-    """Apply only events of this organization (a GUID or a reference), where two environments share one Stripe
-    account."""
-
-    create_sales_orders: StrictBool = False
-    """Make a Sales Order for a paid checkout that names no row."""
-
-    tables: tuple[BridgeTable, ...]
-    """The tables that follow the money."""
 
 
 class Registrations(Section):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from runner.registrations.model import Registrations, StepRegistration, WebhookEndpoint
+from runner.registrations.endpoints import WebhookEndpoint
+from runner.registrations.model import Registrations, StepRegistration
 from runner.registrations.rules import AZURE, CUSTOM_API, WEBHOOKS
 
 #: Seconds Dataverse waits for a synchronous webhook.

@@ -19,15 +19,10 @@ from urllib.parse import urlsplit
 
 from azure_bridge.secrets import references
 from dataverse_client.types import is_guid
+from runner.registrations.bridge import BridgeRegistration
+from runner.registrations.endpoints import EndpointRegistration, WebhookEndpoint, WebhookKey
 from runner.registrations.messages import FILTERED, IMAGES, MESSAGES, WITHOUT_STEPS, WITHOUT_TABLE, message_exists
-from runner.registrations.model import (
-    BridgeRegistration,
-    CustomApiRegistration,
-    EndpointRegistration,
-    StepRegistration,
-    WebhookEndpoint,
-    WebhookKey,
-)
+from runner.registrations.model import CustomApiRegistration, StepRegistration
 from runner.registrations.problems import Finding, Path, did_you_mean, nearest
 from runner.registrations.stripe_events import PAYMENT_EVENT_TYPES, meant_event
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from runner.registrations import model
+from runner.registrations import bridge, endpoints, model
+
+_MODULES = (bridge, endpoints, model)
 
 SCHEMA_FILE = Path(__file__).with_name("registrations.schema.json")
 
@@ -38,7 +41,7 @@ def _field_texts() -> dict[str, dict[str, str]]:
     Read from the source when a schema is asked for: pydantic would read it at every start.
     """
     own: dict[str, dict[str, str]] = {}
-    for each in ast.parse(inspect.getsource(model)).body:
+    for each in chain.from_iterable(ast.parse(inspect.getsource(module)).body for module in _MODULES):
         if isinstance(each, ast.ClassDef):
             inherited = [own.get(base.id, {}) for base in each.bases if isinstance(base, ast.Name)]
             own[each.name] = {key: text for texts in (*inherited, _texts_in(each)) for key, text in texts.items()}

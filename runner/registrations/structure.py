@@ -14,9 +14,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from azure_bridge.redaction import redact
-from runner.registrations.model import BridgeRegistration, Registrations, Section, StepRegistration
+from runner.registrations.bridge import BridgeRegistration
+from runner.registrations.model import Registrations, StepRegistration
 from runner.registrations.problems import Finding, Path, did_you_mean
 from runner.registrations.rules import REGISTER, STAGE_NOT_ALLOWED, Part, View
+from runner.registrations.section import Section
 
 M = TypeVar("M", bound=Section)
 

@@ -15,12 +15,13 @@ from xml.sax.saxutils import quoteattr
 
 from dataverse_client.types import OptionSetValue
 from runner.registrations.deploy.rows import ENDPOINT, Row
+from runner.registrations.endpoints import ServiceBusQueueEndpoint, WebhookEndpoint, WebhookKey
 from runner.registrations.identity import endpoint_id
-from runner.registrations.model import ServiceBusQueueEndpoint, WebhookEndpoint, WebhookKey
 
 if TYPE_CHECKING:
     from azure_bridge.secrets import Secrets
-    from runner.registrations.model import EndpointRegistration, Registrations, ServiceBusTopicEndpoint
+    from runner.registrations.endpoints import EndpointRegistration, ServiceBusTopicEndpoint
+    from runner.registrations.model import Registrations
 
 #: The endpoint of steps that name none; a file may declare one of this name to replace it.
 DEFAULT_ENDPOINT = "Dataverse plug-in runner"

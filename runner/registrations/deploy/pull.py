@@ -18,6 +18,13 @@ from runner.registrations.deploy.endpoints import DEFAULT_ENDPOINT
 from runner.registrations.deploy.environment import Registered, is_ours, read_endpoint_steps, read_listening
 from runner.registrations.deploy.rows import API, PARAMETER, PART_OF, STEP, Listening, Row
 from runner.registrations.deploy.steps import IMAGE_TYPES, POST_OPERATION
+from runner.registrations.endpoints import (
+    ServiceBusQueueEndpoint,
+    ServiceBusTopicEndpoint,
+    WebhookEndpoint,
+    WebhookKey,
+    WebhookValues,
+)
 from runner.registrations.identity import custom_api_step, handler_of
 from runner.registrations.model import (
     ASYNCHRONOUS,
@@ -25,17 +32,12 @@ from runner.registrations.model import (
     ImageRegistration,
     Registrations,
     RequestParameterRegistration,
-    ServiceBusQueueEndpoint,
-    ServiceBusTopicEndpoint,
     StepRegistration,
-    WebhookEndpoint,
-    WebhookKey,
-    WebhookValues,
 )
 
 if TYPE_CHECKING:
     from dataverse_client.client import DataverseClient
-    from runner.registrations.model import EndpointRegistration
+    from runner.registrations.endpoints import EndpointRegistration
 
 #: Stands where nobody knows the class; runner check says so.
 UNKNOWN_PLUGIN = "unknown:Unknown"

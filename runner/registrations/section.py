@@ -1,0 +1,21 @@
+"""What every section of ``registrations.yaml`` is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+LogicalName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=128)]
+"""A table's or column's logical name, as Dataverse spells it: lower case."""
+
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", to_lower=True, max_length=128)]
+"""A column in a list, where upper case is forgiven."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are refused, nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
