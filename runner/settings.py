@@ -130,7 +130,7 @@ class Settings:
     """``KEY_VAULT_OVERLAP``: how long the version before a rotated secret counts beside the new one: ``24h``."""
 
     runner_data_dir: Path = Path(".runner")
-    """``RUNNER_DATA_DIR``: queues, rows of the embedded Dataverse, places of polling."""
+    """``RUNNER_DATA_DIR``: queues, rows of the embedded Dataverse and its Stripe, places of polling."""
 
     runner_registrations: Path = Path("registrations.yaml")
     """``RUNNER_REGISTRATIONS``."""

@@ -22,7 +22,7 @@ from runner.intake.deferred import DeferredSteps
 from runner.intake.directory import StepDirectory
 from runner.intake.errors import NotYetError, TooDeepError
 from runner.intake.inline import InlineSteps
-from runner.intake.messages import AfterCommit, notification_message, read_message
+from runner.intake.messages import AfterCommit, Begun, notification_message, read_message
 from runner.intake.origin import Origin
 from runner.intake.running import Surroundings
 from runner.intake.targets import row_by_row
@@ -84,11 +84,21 @@ class Dispatcher:
         told: PluginContext | None = None
         try:
             read = read_message(message.message)
-            told = (read.remote if isinstance(read, AfterCommit) else read).context
+            told = (read if isinstance(read, RemoteContext) else read.remote).context
+            if isinstance(read, Begun):
+                return self._look_after(read, message)
             note = self._finish(read, message) if isinstance(read, AfterCommit) else self._handle_rows(read)
         except Exception as error:
             return self._failed(message, told, error)
         self._teller.tell("handled", told, note)
+        return Complete(message)
+
+    def _look_after(self, begun: Begun, message: ReceivedMessage) -> Settlement:
+        """Not told: as a rule the process that began has answered long since."""
+        left = self._inline.patience - (self._clock.now() - message.enqueued_at)
+        if left > timedelta(0):
+            return RetryLater(message, left, "The process that runs the step may still answer.")
+        self._inline.give_up(begun)
         return Complete(message)
 
     def _handle_rows(self, remote: RemoteContext) -> str:

@@ -1,8 +1,9 @@
 """The messages of the queue "dataverse-events": a notification, or what a synchronous step leaves to be done.
 
-Both are RemoteExecutionContext documents. A notification is the body as Dataverse sent it, whether it came through our
-webhook or Dataverse put it on the queue itself. An after-commit message is one with a member of our own: the step that
-has run inside the transaction, and the changes to Target that the row has yet to get.
+All are RemoteExecutionContext documents. A notification is the body as Dataverse sent it, whether it came through our
+webhook or Dataverse put it on the queue itself. The others have a member of our own. An after-commit message names the
+step that has run inside the transaction, and the changes to Target that the row has yet to get. Before it, a begun
+message names the step alone, for the case that the process which runs it is killed.
 """
 
 from __future__ import annotations
@@ -27,16 +28,28 @@ from runner.plugin import PluginContext
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/azure-integration
 SIZE_EXCEEDED = "MessageMaxSizeExceeded"
 
+_BEGUN = "RunnerBegun"
 _AFTER_COMMIT = "RunnerAfterCommit"
 
 
 @dataclass(frozen=True, slots=True)
-class AfterCommit:
-    """``step_id`` ran inside the transaction that ``remote`` tells of; ``changes`` are to be written if it commits."""
+class Begun:
+    """``step_id`` runs inside the transaction that ``remote`` tells of, and goes where no transaction reaches."""
 
     remote: RemoteContext
     step_id: str
-    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AfterCommit:
+    """``step_id`` ran inside the transaction that ``remote`` tells of; ``changes`` are to be written if it commits.
+
+    ``changes`` None: its process was killed before it could say them, and so before Dataverse could commit.
+    """
+
+    remote: RemoteContext
+    step_id: str
+    changes: Mapping[str, Any] | None
 
 
 def notification_messages(body: bytes, remote: RemoteContext) -> list[QueueMessage]:
@@ -58,27 +71,42 @@ def unopened_message(body: bytes, envelope: Envelope) -> QueueMessage:
     return _message(body, envelope, _identity(body, envelope.operation_id, envelope.owning_extension_id), {})
 
 
+def begun_message(begun: Begun) -> QueueMessage:
+    """The message that outlives us if we are killed."""
+    return _our_message(begun.remote, _BEGUN, {"StepId": begun.step_id}, "begun")
+
+
 def after_commit_message(after: AfterCommit) -> QueueMessage:
-    """The message that outlives us until the transaction is over."""
-    member = {"StepId": after.step_id, "Changes": encode_pairs(after.changes, encode_value)}
-    body = exact_json.dumps({**after.remote.document, _AFTER_COMMIT: member})
-    identity = f"{_identity_of(body, after.remote.context)}:after:{after.step_id}"
-    return _message(body, after.remote.context, identity, {})
+    """The message that outlives us until the transaction is over. A step has one, whatever its changes."""
+    changes = None if after.changes is None else encode_pairs(after.changes, encode_value)
+    return _our_message(after.remote, _AFTER_COMMIT, {"StepId": after.step_id, "Changes": changes}, "after")
 
 
-def read_message(message: QueueMessage) -> RemoteContext | AfterCommit:
-    """Raises RemoteContextError: the body is neither."""
+def _our_message(remote: RemoteContext, name: str, member: Mapping[str, Any], suffix: str) -> QueueMessage:
+    body = exact_json.dumps({**remote.document, name: member})
+    identity = f"{_identity_of(body, remote.context)}:{suffix}:{member['StepId']}"
+    return _message(body, remote.context, identity, {})
+
+
+def read_message(message: QueueMessage) -> RemoteContext | Begun | AfterCommit:
+    """Raises RemoteContextError: the body is none of them."""
     size_exceeded = SIZE_EXCEEDED in message.application_properties
     remote = RemoteContext.decode(message.body, size_exceeded=size_exceeded)
-    member = remote.document.get(_AFTER_COMMIT)
-    return remote if member is None else _after_commit(remote, member)
+    begun, after = remote.document.get(_BEGUN), remote.document.get(_AFTER_COMMIT)
+    # The second is said in place of the first, on the same document.
+    if after is not None:
+        return AfterCommit(remote, _step_id(after, _AFTER_COMMIT), _changes(after.get("Changes")))
+    return remote if begun is None else Begun(remote, _step_id(begun, _BEGUN))
 
 
-def _after_commit(remote: RemoteContext, member: Any) -> AfterCommit:
+def _step_id(member: Any, name: str) -> str:
     if not isinstance(member, dict) or not isinstance(member.get("StepId"), str):
-        raise InvalidRemoteContextError(f"{_AFTER_COMMIT} names no step.")
-    changes = decode_pairs(member.get("Changes"), f"{_AFTER_COMMIT}.Changes", decode_value)
-    return AfterCommit(remote, member["StepId"], changes)
+        raise InvalidRemoteContextError(f"{name} names no step.")
+    return str(member["StepId"])
+
+
+def _changes(pairs: Any) -> Mapping[str, Any] | None:
+    return None if pairs is None else decode_pairs(pairs, f"{_AFTER_COMMIT}.Changes", decode_value)
 
 
 def _identity_of(body: bytes, context: PluginContext) -> str:

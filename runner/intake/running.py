@@ -45,11 +45,14 @@ class Surroundings:
 class RemoteHome:
     """A step's home when Dataverse is elsewhere: CRM over the Web API, and undoing kept here."""
 
-    def __init__(self, around: Surroundings, depth: int, correlation_id: str) -> None:
+    def __init__(
+        self, around: Surroundings, depth: int, correlation_id: str, before_services: Callable[[], object]
+    ) -> None:
         self.clock = around.clock
         self.depth = depth
         self._around = around
         self._correlation_id = correlation_id
+        self._before_services = before_services
         self._undoing: list[Callable[[], object]] = []
 
     def organization_service(self, context: PluginContext, user_id: str | None) -> MessageService:
@@ -62,7 +65,9 @@ class RemoteHome:
         return MessageService(partial(_perform, self._around.client.with_options(options)))
 
     def service(self, kind: type[T]) -> T:
-        return self._around.services.provide(kind)
+        provided = self._around.services.provide(kind)
+        self._before_services()
+        return provided
 
     def on_rollback(self, action: Callable[[], object]) -> None:
         self._undoing.append(action)
@@ -118,8 +123,18 @@ class StepRunner:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
-    def run(self, step: Step, remote: RemoteContext, *, row: Entity | None = None, in_transaction: bool = False) -> Run:
+    def run(
+        self,
+        step: Step,
+        remote: RemoteContext,
+        *,
+        row: Entity | None = None,
+        in_transaction: bool = False,
+        before_services: Callable[[], object] = lambda: None,
+    ) -> Run:
         """Run ``step`` at its own stage. ``row`` stands in for a Target that was too long to be sent.
+
+        ``before_services`` is called before the step gets hold of a service: of Stripe, and whatever else is not CRM.
 
         Raises:
           TooDeepError: our own writes set it off, again and again.
@@ -129,7 +144,7 @@ class StepRunner:
         if remote.is_trimmed:
             operation.input_parameters["Target"] = _target(step, operation, row)
         before = _columns(operation)
-        home = RemoteHome(self._around, operation.depth, operation.correlation_id)
+        home = RemoteHome(self._around, operation.depth, operation.correlation_id, before_services)
         execution = run_step(step, operation, _facts(step, remote, in_transaction), home, self._around.sink)
         changes_of = [_changes(*row) for row in zip(before, _columns(operation), strict=False)]
         return Run(execution, changes_of if step.stage < Stage.POST_OPERATION else [{} for _ in changes_of], home)

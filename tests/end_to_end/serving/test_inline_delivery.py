@@ -13,7 +13,7 @@ import pytest
 import yaml
 from served_stripe import served_stripe
 
-from dataverse_client.errors import DataverseError, NotFoundError
+from dataverse_client.errors import DataverseError
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, QueryExpression
 from plugins.payment_tables import PaymentStatus
 from runner.emulator.seed import currency_id
@@ -154,8 +154,8 @@ class HoldingBack:
         return answer
 
 
-def test_a_server_killed_in_the_middle_takes_the_row_with_it(world, start) -> None:
-    """What it began at Stripe names a row that is not there, which is how reconciling finds it."""
+def test_a_server_killed_in_the_middle_takes_the_row_with_it(world, start, registrations) -> None:
+    """And the intent it began, although nobody lived to say so."""
     stripe = HoldingBack(world.simulator)
     with served_stripe(stripe) as url, ThreadPoolExecutor(1) as clerk:
         serve = start(STRIPE_API_BASE=url)
@@ -166,10 +166,12 @@ def test_a_server_killed_in_the_middle_takes_the_row_with_it(world, start) -> No
         with pytest.raises(DataverseError) as fault:
             refused.result(60)
     assert (fault.value.status, fault.value.code) == (400, UNREACHABLE)
-    assert no_rows(world)
-    [begun] = world.simulator.payment_intents.values()
-    with pytest.raises(NotFoundError):
-        world.payment(begun["metadata"]["CRM_PaymentId"])
+    assert (no_rows(world), statuses(world)) == (True, ["requires_payment_method"])
+
+    world.work_through(timedelta(0), registrations)
+    world.work_through(timedelta(minutes=6), registrations)
+    assert statuses(world) == ["canceled"]
 
     start(port=int(serve.url.rpartition(":")[2]))
-    assert world.intent_of(world.create_payment("19.99"))["id"] != begun["id"]
+    world.intent_of(world.create_payment("19.99"))
+    assert statuses(world) == ["canceled", "requires_payment_method"]
