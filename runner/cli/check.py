@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.wording import counted
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -153,7 +155,7 @@ def _print_problems(file: Path, examination: Examination) -> None:
     for problem in examination.problems:
         click.echo(redact(str(problem)))
     count = len(examination.problems)
-    click.echo(f"{file} has {count} problem{'' if count == 1 else 's'}.", err=True)
+    click.echo(f"{file} has {counted(count, 'problem')}.", err=True)
 
 
 def _print_steps(file: Path, registrations: Registrations) -> None:
@@ -198,9 +200,8 @@ def _pipeline_order(step: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _summary(registrations: Registrations) -> str:
-    count = len(registrations.steps)
-    steps = f"{count} step{'' if count == 1 else 's'}"
+    steps = counted(len(registrations.steps), "step")
     bridge = registrations.bridge
     if bridge is None:
         return steps
-    return f"{steps}, {len(bridge.events)} Stripe events for {len(bridge.tables)} tables"
+    return f"{steps}, {counted(len(bridge.events), 'Stripe event')} for {counted(len(bridge.tables), 'table')}"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.wording import counted
+
 if TYPE_CHECKING:
     from datetime import timedelta
 
@@ -214,7 +216,7 @@ def purge(opened: MessageQueue, yes: bool, as_json: bool) -> None:
 
     waiting = opened.counts().active
     _confirm(
-        f"Remove {queue_view.counted(waiting, 'message')} of queue {opened.name}, unprocessed and for good?",
+        f"Remove {counted(waiting, 'message')} of queue {opened.name}, unprocessed and for good?",
         yes or not waiting,
     )
     removed = 0
@@ -307,8 +309,6 @@ def _handle(what: str, selection: Selection, action: Callable[..., None]) -> Sel
 
 
 def _how_many(selection: Selection) -> str:
-    from runner.cli.queue_view import counted
-
     return counted(len(selection.messages), "dead letter")
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from azure_bridge.queues.contract import PeekedMessage, QueueCounts, resubmission
 from azure_bridge.redaction import redact
+from runner.wording import counted
 
 if TYPE_CHECKING:
     from azure_bridge.processor import DrainSummary
@@ -99,10 +100,6 @@ def show_drained(name: str, summary: DrainSummary, *, as_json: bool) -> None:
     )
     if summary.dead_lettered:
         click.echo("See why: runner queue dead-letters", err=True)
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _conclude(done: str, selection: Selection) -> None:

@@ -73,7 +73,7 @@ def _ending_with_us() -> Iterator[_Process]:
     try:
         yield process
     except KeyboardInterrupt:
-        """A wish, not an error."""
+        pass  # a wish, not an error
     finally:
         process.end()
         for each, handler in before.items():

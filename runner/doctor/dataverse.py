@@ -14,6 +14,7 @@ from runner.registrations.deploy.endpoints import Site
 from runner.registrations.deploy.plan import make_plan
 from runner.registrations.deploy.problems import DeployError, UndeployableError
 from runner.registrations.deploy.schema import table_metadata
+from runner.wording import counted
 
 if TYPE_CHECKING:
     from dataverse_client.client import DataverseClient
@@ -96,8 +97,8 @@ def drift(client: DataverseClient, registrations: Registrations, site: Site, sec
     except DataverseError as error:
         return failed(REGISTRATIONS, str(error), "Give the application user the privilege to read plug-in steps.")
     if not plan:
-        return ok(REGISTRATIONS, f"{len(registrations.steps)} steps are registered as the file says")
-    finding = f"{len(plan.changes)} rows differ from the file"
+        return ok(REGISTRATIONS, f"{counted(len(registrations.steps), 'step')} registered as the file says")
+    finding = f"the environment differs from the file in {counted(len(plan.changes), 'row')}"
     if all(change.obsolete for change in plan.changes):
         return warning(REGISTRATIONS, f"{finding}: it no longer has them", "Run runner apply --prune.")
     return failed(REGISTRATIONS, finding, "See them with runner plan; put them right with runner apply.")

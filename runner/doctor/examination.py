@@ -15,6 +15,7 @@ from runner.registrations.load import RegistrationError, UnreadableRegistrations
 from runner.service.stripe_access import stripe_access
 from runner.settings import Settings, SettingsError
 from runner.tracing.recorder import Silence
+from runner.wording import counted
 
 if TYPE_CHECKING:
     from runner.registrations.model import Registrations
@@ -46,10 +47,12 @@ def _file(settings: Settings) -> tuple[Diagnosis, Registrations | None]:
     try:
         registrations = load(file)
     except RegistrationError as error:
-        return failed(FILE, f"{file} has {len(error.problems)} problems", "See them with runner check."), None
+        return failed(
+            FILE, f"{file} has {counted(len(error.problems), 'problem')}", "See them with runner check."
+        ), None
     except UnreadableRegistrationsError as error:
         return failed(FILE, error.finding, error.advice), None
-    return ok(FILE, f"{file}: {len(registrations.steps)} steps"), registrations
+    return ok(FILE, f"{file}: {counted(len(registrations.steps), 'step')}"), registrations
 
 
 def _dataverse(settings: Settings, registrations: Registrations | None) -> Iterator[Diagnosis]:

@@ -30,7 +30,10 @@ def test_each_thing_has_a_line_and_what_fails_says_what_to_do(environment):
     result = run("doctor")
     assert result.exit_code == 1
     assert "ok      settings                readable\n" in result.output
-    assert "failed  registrations           2 rows differ from the file. See them with runner plan;" in result.output
+    assert (
+        "failed  registrations           the environment differs from the file in 2 rows. See them with runner plan;"
+        in result.output
+    )
 
 
 def test_when_all_is_well_the_exit_code_says_so(environment):

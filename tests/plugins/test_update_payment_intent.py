@@ -6,6 +6,7 @@ import pytest
 
 from dataverse_client.types import EntityReference
 from plugins.stripe_payment import StripePayments
+from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.plugin_faults import IsvAborted
 from runner.emulator.seed import currency_id
 
@@ -160,6 +161,8 @@ def test_a_paid_row_cannot_be_deleted(shop, payment_id, intent_id) -> None:
 def test_a_row_whose_intent_is_canceled_already_can_be_deleted(shop, payment_id, intent_id) -> None:
     shop.client.v1.payment_intents.cancel(intent_id)
     shop.service.delete("new_payment", payment_id)
+    with pytest.raises(ObjectDoesNotExist):
+        shop.payment(payment_id)
 
 
 def test_a_row_whose_amount_is_cleared_is_no_longer_collected(shop, payment_id, intent_id) -> None:
