@@ -86,7 +86,7 @@ def parse_options(parameters: Mapping[str, str], depth: int = 0) -> QueryOptions
     return QueryOptions(
         select=_optional(parameters, "$select", parse_select),
         filter=_optional(parameters, "$filter", lambda text: parse_filter(text, aliases)),
-        orderby=_optional(parameters, "$orderby", parse_orderby) or (),
+        orderby=_optional(parameters, "$orderby", lambda text: parse_orderby(text, aliases)) or (),
         expand=_optional(parameters, "$expand", lambda text: parse_expand(text, depth, aliases)) or (),
         top=_optional(parameters, "$top", _parse_top),
         count=_optional(parameters, "$count", _parse_count) or False,
@@ -107,9 +107,9 @@ def parse_filter(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Express
     return expression
 
 
-def parse_orderby(text: str) -> tuple[OrderItem, ...]:
+def parse_orderby(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> tuple[OrderItem, ...]:
     """The items of an ``$orderby``. Raises ODataError."""
-    parser = Parser(text)
+    parser = Parser(text, aliases)
     items = [parser.order_item()]
     while parser.accept(","):
         items.append(parser.order_item())
@@ -188,7 +188,8 @@ class Parser:
     def __init__(self, text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> None:
         self._text = text
         self._aliases = aliases
-        self._tokens = tokens(text)
+        # All at once: a literal without its end is told of before what it seems to say up to there.
+        self._tokens = iter(tuple(tokens(text)))
         self._token = next(self._tokens)
         self._depth = 0
 
@@ -295,13 +296,11 @@ class Parser:
         return expression.value
 
     def _alias(self) -> Expression:
-        name = self._next().text
-        if name not in self._aliases:
-            raise ODataError(f"The parameter alias '{name}' has no value: add {name}=... to the query string.")
-        found = literal(next(tokens(self._aliases[name])))
-        if found is None:
-            raise syntax_error(self._aliases[name], 0)
-        return found
+        """What an alias stands for: a value or a property. One without a value is null."""
+        aliased = Parser(self._aliases.get(self._next().text, "null"))
+        expression = aliased._primary()
+        aliased.expect("end")
+        return expression
 
     def _lambda(self, path: tuple[str, ...]) -> Lambda:
         collection, quantifier = Property(path[:-1]), path[-1]
@@ -315,7 +314,9 @@ class Parser:
         return Lambda(collection, quantifier, variable, body)
 
     def order_item(self) -> OrderItem:
-        item = Property(self.path())
+        item = self._alias() if self._token.text.startswith("@") else Property(self.path())
+        if not isinstance(item, Property):
+            raise ODataError(f"'{self._text}' orders by what is no property.")
         if self._token.text in ("asc", "desc"):
             return OrderItem(item, self._next().text == "desc")
         return OrderItem(item)

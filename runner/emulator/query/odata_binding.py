@@ -142,6 +142,8 @@ class Binder:
             case syntax.Junction(operator, operands):
                 parts = tuple(self._filter(operand, scopes) for operand in operands)
                 return And(parts) if operator == "and" else Or(parts)
+            case syntax.Negation(syntax.QueryFunction()):
+                raise ODataError("Not operator along with the Custom Named Condition operators is not allowed")
             case syntax.Negation(operand):
                 return Not(self._filter(operand, scopes))
             case syntax.Lambda():

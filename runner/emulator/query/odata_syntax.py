@@ -110,7 +110,6 @@ _TOKEN = re.compile(
     | (?P<date>\d{4}-\d\d-\d\d(?![\w-]))
     | (?P<number>-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?(?![\w.]))
     | (?P<name>[@$]?[^\W\d][\w.]*)
-    | (?P<strings>\[\s*'(?:[^']|'')*'(?:\s*,\s*'(?:[^']|'')*')*\s*\])
     | (?P<json>(?=[\[{]))
     | (?P<mark>[(),/:=*;])
     | (?P<end>\Z)
@@ -118,7 +117,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _CONSTANTS = {"null": (None, None), "true": (True, "Edm.Boolean"), "false": (False, "Edm.Boolean")}
-_QUOTED = re.compile(r"'(?:[^']|'')*'")
+#: What matters to where JSON ends: text, quoted as JSON or as OData quotes it, and brackets.
+_JSON_PART = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[\[{\]}]""", re.DOTALL)
 _JSON = json.JSONDecoder(parse_float=Decimal)
 
 
@@ -132,7 +132,7 @@ def tokens(text: str) -> Iterator[Token]:
     while True:
         match = _TOKEN.match(text, position)
         if match is None:
-            raise syntax_error(text, position)
+            raise _no_token(text, position)
         token, position = _token(text, match)
         yield token
         if token.kind == "end":
@@ -152,11 +152,41 @@ def _token(text: str, match: re.Match[str]) -> tuple[Token, int]:
 
 
 def _json_token(text: str, start: int) -> tuple[Token, int]:
+    """JSON, whose texts may be quoted as OData quotes them: ``{'@odata.id':'accounts(<id>)'}``."""
+    end = _json_end(text, start)
     try:
-        value, end = _JSON.raw_decode(text, start)
-    except (ValueError, RecursionError):
-        raise syntax_error(text, start) from None
+        value = _JSON.decode(_JSON_PART.sub(_as_json, text[start:end]))
+    except (ValueError, RecursionError) as error:
+        raise _invalid_json(text, start, error) from None
     return Token("json", text[start:end], value, start), end
+
+
+def _json_end(text: str, start: int) -> int:
+    depth = 0
+    for part in _JSON_PART.finditer(text, start):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(part[0], 0)
+        if depth == 0:
+            return part.end()
+    return len(text)
+
+
+def _as_json(part: re.Match[str]) -> str:
+    return json.dumps(_unquote(part[0])) if part[0].startswith("'") else part[0]
+
+
+def _invalid_json(text: str, start: int, error: Exception) -> ODataError:
+    if "',' delimiter" in str(error):
+        return ODataError(
+            "Invalid JSON. A comma character ',' was expected in scope 'Array'. Every two elements in an array and "
+            "properties of an object must be separated by commas."
+        )
+    return syntax_error(text, start)
+
+
+def _no_token(text: str, position: int) -> ODataError:
+    if text[position:].lstrip().startswith("'"):
+        return ODataError(f"There is an unterminated literal at position {len(text)} in '{text}'.")
+    return syntax_error(text, position)
 
 
 def syntax_error(text: str, position: int) -> ODataError:
@@ -181,18 +211,12 @@ def _unquote(text: str) -> str:
     return text[1:-1].replace("''", "'")
 
 
-def _read_strings(text: str) -> list[str]:
-    """Values as OData quotes them, which Dataverse takes as well as JSON's."""
-    return [_unquote(quoted) for quoted in _QUOTED.findall(text)]
-
-
 def _as_written(text: str) -> str:
     return text
 
 
 _READERS: Mapping[str, Any] = {
     "string": _unquote,
-    "strings": _read_strings,
     "guid": guid,
     "datetime": read_datetime,
     "date": date.fromisoformat,
@@ -207,7 +231,6 @@ _EDM_TYPES = {
     "datetime": "Edm.DateTimeOffset",
     "date": "Edm.Date",
     "json": "Collection",
-    "strings": "Collection",
 }
 
 

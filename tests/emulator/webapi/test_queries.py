@@ -75,6 +75,23 @@ def test_top_and_order(crm):
     assert "@odata.nextLink" not in rows
 
 
+@pytest.mark.behaviour(
+    "Queries", "`@p` stands for a property or a value; without a value it is null", "webapi/query/overview"
+)
+@pytest.mark.usefixtures("accounts")
+def test_aliases_stand_for_properties_and_values(crm):
+    rows = crm.get("accounts?$select=name&$orderby=@p1 desc,@p2&$filter=@p1 ne @p3&@p1=revenue&@p2=name&$top=2")
+    assert [row["name"] for row in rows["value"]] == ["Eve", "Dora"]
+
+
+@pytest.mark.behaviour("Queries", "`not` cannot negate a query function", "webapi/use-web-api-functions")
+def test_a_query_function_is_not_negated(crm, error_of):
+    filter = "not Microsoft.Dynamics.CRM.Last7Days(PropertyName='createdon')"
+    status, _, message = error_of(crm.send("GET", f"accounts?$filter={filter}"))
+    assert status == 400
+    assert message == "Not operator along with the Custom Named Condition operators is not allowed"
+
+
 class TestPages:
     @pytest.mark.usefixtures("accounts")
     def test_every_row_comes_once(self, crm):
