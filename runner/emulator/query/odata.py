@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from runner.emulator.query.odata_syntax import (
     Call,
@@ -34,6 +35,9 @@ QUERY_FUNCTION_NAMESPACE = "Microsoft.Dynamics.CRM."
 #: Deeper than anyone writes, and shallow enough for Python's own stack.
 MAX_DEPTH = 60
 
+#: What OData's options may hold as it is in a URL.
+_UNENCODED = "$=,:/()'*!@"
+
 _NO_ALIASES: Mapping[str, str] = {}
 
 
@@ -47,7 +51,7 @@ class OrderItem:
 class ExpandItem:
     """A navigation property and the options in its parentheses.
 
-    ``query`` is the same options as a query string. ``is_reference``: only the address of the row is asked for.
+    ``query`` is the same options as an encoded query string. ``is_reference``: only the row's address is asked for.
     """
 
     navigation_property: str
@@ -136,8 +140,9 @@ def _expand_item(text: str, depth: int, aliases: Mapping[str, str]) -> ExpandIte
     if not rest.endswith(")"):
         raise syntax_error(text, len(text))
     written = [part.strip() for part in split_outside(rest[:-1], ";") if part.strip()]
-    options = {key.strip(): value for key, _, value in (part.partition("=") for part in written)}
-    return ExpandItem(name.strip(), parse_options({**aliases, **options}, depth + 1), "&".join(written))
+    options = {key.strip(): value.strip() for key, _, value in (part.partition("=") for part in written)}
+    query = "&".join(f"{key}={quote(value, safe=_UNENCODED)}" for key, value in options.items())
+    return ExpandItem(name.strip(), parse_options({**aliases, **options}, depth + 1), query)
 
 
 def parse_arguments(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from dataverse_client.types import EntityCollection
@@ -33,7 +34,7 @@ _NOT_HERE = ("fetchXml", "sql")
 def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = None) -> Response:
     """The rows of a table, or those of them that ``scope`` holds for, as the query options ask."""
     refuse_unsupported(exchange.parameters)
-    options = parse_options(exchange.parameters)
+    options = _options(exchange)
     if options.apply is not None:
         return _aggregate(exchange, table, options.apply)
     page = _page(exchange, options)
@@ -44,6 +45,15 @@ def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = N
     rows = [writer.write(row) for row in found]
     expansion.fill(list(zip(found, rows, strict=True)))
     return _answer(exchange, table, options, found, rows, page)
+
+
+def _options(exchange: Exchange) -> QueryOptions:
+    options = parse_options(exchange.parameters)
+    if options.top is not None and exchange.preferences.max_page_size is not None:
+        # Of a number of rows and a size of pages Dataverse heeds the latter.
+        # Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/page-results
+        return replace(options, top=None)
+    return options
 
 
 def query(
@@ -100,7 +110,6 @@ def refuse_unsupported(parameters: Mapping[str, str]) -> None:
 
 
 def _page(exchange: Exchange, options: QueryOptions) -> Page | None:
-    # With $top, Dataverse pays no heed to a page size.
     return SkipToken.of(exchange).page(exchange) if options.top is None else None
 
 

@@ -6,13 +6,13 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.metadata.model import OneToManyRelationship, Table
-from runner.emulator.query.edm import unknown_property
+from runner.emulator.query.edm import property_name, unknown_property
 from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Link, Operator, Query
 from runner.emulator.query.odata import ExpandItem, QueryOptions
 from runner.emulator.query.odata_binding import ends_of
@@ -67,6 +67,7 @@ class Expansion:
     table: Table
     items: tuple[_Lookup | _Collection, ...]
     page_size: int | None = None
+    nested: bool = False
 
     @classmethod
     def of(cls, exchange: Exchange, table: Table, items: Sequence[ExpandItem], *, nested: bool = False) -> Expansion:
@@ -77,7 +78,7 @@ class Expansion:
             raise BadRequest(f"$expand takes at most {MAX_EXPANDS} navigation properties, not {len(items)}.")
         nested = nested or any(item.options.expand for item in items)
         found = tuple(_item(exchange.schema, table, item, nested) for item in items)
-        return cls(exchange, table, found, exchange.preferences.max_page_size if nested else None)
+        return cls(exchange, table, found, exchange.preferences.max_page_size if nested else None, nested)
 
     def lookup_columns(self) -> tuple[str, ...]:
         """The columns that must be read to follow the lookups."""
@@ -133,6 +134,9 @@ class Expansion:
         if isinstance(relationship, OneToManyRelationship):
             table = self.exchange.schema.table(relationship.referencing_entity)
             column = relationship.referencing_attribute
+            if options.select is not None and not self.nested:
+                # Rows of a plain expansion tell whom they refer to; those of a nested one do not.
+                options = replace(options, select=(*options.select, property_name(table.columns[column])))
             for row, body in self._read(table, options, column, ids):
                 yield row[column].id, body
             return

@@ -41,7 +41,8 @@ def call(exchange: Exchange, segment: Segment) -> Response:
     if method == "GET" and name in _FUNCTIONS:
         results = _FUNCTIONS[name](exchange, segment.arguments or {})
     elif method == "POST" and name in _ACTIONS:
-        results = _ACTIONS[name](exchange, exchange.request.json_body())
+        # PublishAllXml and its like are posted without a body.
+        results = _ACTIONS[name](exchange, exchange.request.json_body() if exchange.request.body else {})
         if results is None:
             return NO_CONTENT
     else:

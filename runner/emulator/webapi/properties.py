@@ -14,7 +14,7 @@ from runner.emulator.query.edm import column_named, property_name
 from runner.emulator.query.model import ColumnRef, Condition, Exists, Filter, Link, Operator
 from runner.emulator.query.odata import QueryOptions
 from runner.emulator.query.odata_binding import ends_of
-from runner.emulator.webapi import collection, functions, predefined_queries, records
+from runner.emulator.webapi import collection, encoding, functions, predefined_queries, records
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response, text_response
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
 from runner.emulator.webapi.http import Response
@@ -47,7 +47,7 @@ def _column_handlers(
     exchange: Exchange, table: Table, reference: EntityReference, column: Column, *, raw: bool
 ) -> _Handlers:
     if raw:
-        return {"GET": lambda: text_response(str(_read(exchange, reference, column)))}
+        return {"GET": lambda: _read_raw(exchange, reference, column)}
     return {
         "GET": lambda: _read_column(exchange, table, reference, column),
         "PUT": lambda: _write(exchange, table, reference, column, exchange.request.json_body()),
@@ -57,6 +57,13 @@ def _column_handlers(
 
 def _read(exchange: Exchange, reference: EntityReference, column: Column) -> Any:
     return plain(exchange.retrieve(reference, (column.logical_name,)).get(column.logical_name))
+
+
+def _read_raw(exchange: Exchange, reference: EntityReference, column: Column) -> Response:
+    value = _read(exchange, reference, column)
+    if value is None:
+        return NO_CONTENT
+    return text_response(value if isinstance(value, str) else encoding.dumps(value).decode())
 
 
 def _read_column(exchange: Exchange, table: Table, reference: EntityReference, column: Column) -> Response:

@@ -11,7 +11,7 @@ from typing import Any
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.errors import DuplicateRecord, ObjectDoesNotExist
 from runner.emulator.metadata.model import OneToManyRelationship, Table
-from runner.emulator.query.odata import parse_options
+from runner.emulator.query.odata import QueryOptions, parse_options
 from runner.emulator.webapi.contexts import selection
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.expansion import Expansion
@@ -95,12 +95,17 @@ def retrieve(exchange: Exchange, table: Table, reference: EntityReference) -> Re
     expansion = Expansion.of(exchange, table, options.expand)
     needed = None if options.select is None else (*writer.column_names, *expansion.lookup_columns())
     row = exchange.retrieve(reference, needed)
-    if row.row_version is not None and exchange.request.header("if-none-match") == etag(row):
+    if exchange.request.header("if-none-match") == etag(row) and _is_conditional(exchange, options):
         return Response(304)
     body = writer.write(row)
     expansion.fill([(row, body)])
     context = exchange.context(f"{table.entity_set_name}{selection(options)}/$entity")
     return json_response({"@odata.context": context, **body}, headers=_etag_header(row))
+
+
+def _is_conditional(exchange: Exchange, options: QueryOptions) -> bool:
+    """Whether the row's own version says all about the answer."""
+    return not options.expand and not exchange.preferences.include_annotations
 
 
 def _etag_header(row: Entity) -> dict[str, str]:
@@ -117,7 +122,7 @@ def update_or_upsert(exchange: Exchange, table: Table, reference: EntityReferenc
     if exchange.request.header("if-match") is not None:
         return _update(exchange, table, target)
     if exchange.request.header("if-none-match") == "*":
-        _refuse_existing(exchange, table, reference)
+        _refuse_existing(exchange, reference)
     results = exchange.execute("Upsert", Target=target)
     return _written(exchange, table, results["Target"].id, created=results["RecordCreated"])
 
@@ -162,12 +167,9 @@ def _row_version(exchange: Exchange) -> str | None:
     return header.strip().removeprefix("W/").strip('"')
 
 
-def _refuse_existing(exchange: Exchange, table: Table, reference: EntityReference) -> None:
+def _refuse_existing(exchange: Exchange, reference: EntityReference) -> None:
     if _exists(exchange, reference):
-        raise DuplicateRecord(
-            f"A record with matching key values already exists in {table.logical_name}, and If-None-Match: * "
-            "forbids to change it."
-        )
+        raise DuplicateRecord("A record with matching key values already exists.")
 
 
 def _exists(exchange: Exchange, reference: EntityReference) -> bool:

@@ -6,7 +6,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -22,6 +22,10 @@ ASSOCIATED_NAVIGATION_PROPERTY = "Microsoft.Dynamics.CRM.associatednavigationpro
 
 #: Clients choose what to select, so there is no end to the ways of asking.
 MAX_WRITERS_KEPT = 500
+
+#: Both inherit from the entity type ``principal``, whose key is ``ownerid``.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-entitytypes
+_PRINCIPALS = frozenset({"systemuser", "team"})
 
 _PLAIN: Mapping[type, Callable[[Any], Any]] = {
     Money: lambda money: money.value,
@@ -58,7 +62,7 @@ class RowWriter:
     @property
     def column_names(self) -> tuple[str, ...]:
         """The logical names of the columns it writes, which a row must therefore be read with."""
-        return tuple(name for name, _ in self.columns)
+        return tuple(dict.fromkeys(name for name, _ in self.columns))
 
     @classmethod
     def of(cls, columns: Iterable[Column], navigation: Navigation, preferences: Preferences) -> RowWriter:
@@ -107,6 +111,8 @@ def row_writer(schema: Schema, table: Table, select: tuple[str, ...] | None, pre
         if len(schema.row_writers) >= MAX_WRITERS_KEPT:
             schema.row_writers.clear()
         writer = RowWriter.of(schema.selected(table, select), schema.navigation(table), preferences)
+        if table.logical_name in _PRINCIPALS:
+            writer = replace(writer, columns=(*writer.columns, (table.primary_id_attribute, "ownerid")))
         schema.row_writers[key] = writer
     return writer
 

@@ -5,14 +5,23 @@ Made once from the metadata and kept until the metadata changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from runner.emulator.metadata.model import Column, ManyToManyRelationship, Metadata, OneToManyRelationship, Table
+from runner.emulator.metadata.model import (
+    AttributeType,
+    Column,
+    ManyToManyRelationship,
+    Metadata,
+    OneToManyRelationship,
+    Table,
+)
 from runner.emulator.query.edm import column_named, unknown_property
 from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.webapi.faults import ResourceNotFound
+
+CURRENCY = "transactioncurrencyid"
 
 Relationship: TypeAlias = OneToManyRelationship | ManyToManyRelationship
 
@@ -54,6 +63,16 @@ class Navigation:
         return cls(lookups, collections, names)
 
 
+def _unasked(table: Table, columns: Collection[Column]) -> Iterator[str]:
+    """What comes along with ``columns`` unasked.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/select-columns
+    """
+    if CURRENCY in table.columns and any(column.type is AttributeType.MONEY for column in columns):
+        yield CURRENCY
+    yield table.primary_id_attribute
+
+
 class Schema:
     """Tables by entity set, and their navigation properties."""
 
@@ -80,7 +99,7 @@ class Schema:
         return found
 
     def selected(self, table: Table, select: tuple[str, ...] | None) -> tuple[Column, ...]:
-        """The columns a ``$select`` names, each once, the id always among them.
+        """The columns a ``$select`` names, each once, the id and with an amount its currency always among them.
 
         Raises:
           ODataError: a name is no property of the table.
@@ -88,7 +107,8 @@ class Schema:
         if select is None:
             return tuple(table.columns.values())
         columns = {column.logical_name: column for column in (self._selected(table, name) for name in select)}
-        columns.setdefault(table.primary_id_attribute, table.columns[table.primary_id_attribute])
+        for name in _unasked(table, columns.values()):
+            columns.setdefault(name, table.columns[name])
         return tuple(columns.values())
 
     def _selected(self, table: Table, name: str) -> Column:

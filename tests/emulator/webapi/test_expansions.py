@@ -46,8 +46,33 @@ def test_an_expanded_collection_says_where_it_is(crm, account):
     names = [contact["lastname"] for contact in row[CONTACTS]]
     assert names == ["Cleo", "Bea"]
     link = row[f"{CONTACTS}@odata.nextLink"]
-    assert link == f"{ROOT}/accounts({account})/{CONTACTS}?{options.replace(';', '&')}"
+    assert link == f"{ROOT}/accounts({account})/{CONTACTS}?{options.replace(';', '&').replace(' ', '%20')}"
     assert [contact["lastname"] for contact in crm.get(link)["value"]] == names
+
+
+def test_the_link_of_a_collection_keeps_what_its_filter_asks_for(crm, account):
+    crm.create("contacts", lastname="R&D + 50%", parentcustomerid_account__bind=f"/accounts({account})")
+    expand = f"{CONTACTS}( $select = lastname; $filter=contains(lastname,'%26D %2B 50%25'))"
+    (row,) = crm.get(f"accounts?$select=name&$expand={expand}")["value"]
+    (found,) = crm.get(row[f"{CONTACTS}@odata.nextLink"])["value"]
+    assert found["lastname"] == row[CONTACTS][0]["lastname"] == "R&D + 50%"
+
+
+@pytest.mark.behaviour(
+    "Web API", "Rows of an expanded collection tell whom they refer to, selected or not", "webapi/query/join-tables"
+)
+def test_an_expanded_row_refers_back(crm, account):
+    (row,) = crm.get(f"accounts?$select=name&$expand={CONTACTS}($select=lastname)")["value"]
+    assert {contact["_parentcustomerid_value"] for contact in row[CONTACTS]} == {account}
+    nested = f"{CONTACTS}($select=lastname;$expand=owninguser($select=fullname))"
+    (row,) = crm.get(f"accounts?$select=name&$expand={nested}")["value"]
+    assert "_parentcustomerid_value" not in row[CONTACTS][0]
+
+
+@pytest.mark.behaviour("Web API", "Users and teams have their id as ownerid, too", "webapi/query/join-tables")
+def test_a_user_is_a_principal(crm, account):
+    user = crm.get(f"accounts({account})?$select=name&$expand=createdby($select=fullname)")["createdby"]
+    assert user["ownerid"] == user["systemuserid"]
 
 
 @pytest.mark.behaviour("Web API", "Collections of a nested $expand come in pages", "webapi/query/join-tables")

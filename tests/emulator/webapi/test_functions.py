@@ -120,3 +120,7 @@ def test_a_currency_there_is_not_has_no_rate(crm):
 @pytest.mark.parametrize("action", ["PublishXml", "PublishAllXml"])
 def test_publishing_needs_no_doing(crm, action):
     assert crm.post(action, {"ParameterXml": "<importexportxml/>"}).status == 204
+
+
+def test_an_action_without_parameters_needs_no_body(crm):
+    assert crm.send("POST", "PublishAllXml").status == 204

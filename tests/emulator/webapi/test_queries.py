@@ -8,8 +8,10 @@ from decimal import Decimal
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from runner.emulator.seed import currency_id
 
 NAMES = ["Ada", "Bea", "Cleo", "Dora", "Eve"]
 
@@ -92,6 +94,14 @@ def test_a_query_function_is_not_negated(crm, error_of):
     assert message == "Not operator along with the Custom Named Condition operators is not allowed"
 
 
+@pytest.mark.behaviour("Queries", "An amount brings its currency along", "webapi/query/select-columns")
+@pytest.mark.usefixtures("accounts")
+def test_an_amount_brings_its_currency_along(crm):
+    row = crm.get("accounts?$select=revenue&$top=1")["value"][0]
+    assert row["_transactioncurrencyid_value"] == currency_id("USD")
+    assert "_transactioncurrencyid_value" not in crm.get("accounts?$select=name&$top=1")["value"][0]
+
+
 class TestPages:
     @pytest.mark.usefixtures("accounts")
     def test_every_row_comes_once(self, crm):
@@ -119,6 +129,13 @@ class TestPages:
         crm.create("accounts", name="Aaron")
         following = crm.get(page["@odata.nextLink"], **prefer)
         assert [row["name"] for row in following["value"]] == ["Cleo", "Dora"]
+
+    @pytest.mark.behaviour("Queries", "With odata.maxpagesize, `$top` is ignored", "webapi/query/page-results")
+    @pytest.mark.usefixtures("accounts")
+    def test_of_top_and_a_page_size_the_page_size_counts(self, crm):
+        page = crm.get("accounts?$select=name&$top=1", Prefer="odata.maxpagesize=2")
+        assert len(page["value"]) == 2
+        assert "@odata.nextLink" in page
 
     def test_a_token_of_ones_own_making_is_refused(self, crm):
         assert crm.send("GET", "accounts?$skiptoken=2").status == 400
@@ -265,7 +282,7 @@ _filters = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(rows=st.lists(_rows, max_size=7), filter=_filters, size=st.integers(1, 4))
 def test_a_filtered_ordered_paged_query_gives_what_python_gives(emulator, crm, rows, filter, size):
     before = emulator.snapshot()

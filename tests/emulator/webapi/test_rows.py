@@ -161,6 +161,17 @@ class TestGet:
         response = crm.send("GET", f"accounts({account})", If_None_Match=etag)
         assert (response.status, response.body) == (304, b"")
 
+    @pytest.mark.behaviour(
+        "Web API",
+        "A row asked for with annotations or $expand is never 304",
+        "webapi/perform-conditional-operations-using-web-api",
+    )
+    @pytest.mark.parametrize(("query", "prefer"), [("?$expand=createdby", ""), ("", 'odata.include-annotations="*"')])
+    def test_what_else_may_have_changed_is_answered_anew(self, crm, query, prefer):
+        id = crm.create("accounts", name="Contoso")
+        tag = crm.get(f"accounts({id})")["@odata.etag"]
+        assert crm.send("GET", f"accounts({id}){query}", If_None_Match=tag, Prefer=prefer).status == 200
+
     def test_selects_columns_and_always_the_id(self, crm):
         account = crm.create("accounts", name="Contoso")
         row = crm.get(f"accounts({account})?$select=name,_primarycontactid_value")
@@ -216,6 +227,7 @@ class TestSingleProperties:
         assert crm.send("GET", f"accounts({account})/name/$value").body == b"Fabrikam"
         assert crm.delete(f"accounts({account})/name").status == 204
         assert crm.send("GET", f"accounts({account})/name").status == 204
+        assert crm.send("GET", f"accounts({account})/name/$value").status == 204
 
     def test_a_lookup_leads_to_its_row(self, crm):
         account = crm.create("accounts", name="Contoso", primarycontactid={"lastname": "Doe"})
