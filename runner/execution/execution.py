@@ -12,7 +12,7 @@ from typing import Any
 
 from azure_bridge.redaction import redact
 from dataverse_client.types import Entity
-from runner.execution.deadline import StepTimeoutError
+from runner.execution.deadline import StepTimeoutError, TimeIsUp
 from runner.execution.host import Home, StepHost
 from runner.execution.step import Step
 from runner.plugin import MessageOperation, PluginContext
@@ -97,6 +97,9 @@ def _run(context: PluginContext, host: StepHost) -> None:
                     # An event loop ends in better order by itself than by being interrupted.
                     host.expires += _GRACE
                     _wait_for(pending, step.timeout)
+    except TimeIsUp:
+        # The interruption of a plug-in that ends at its very deadline may rise while the block is being left.
+        host.error = StepTimeoutError(step.timeout)
     except Exception as error:
         host.error = error
     host.duration = perf_counter() - started

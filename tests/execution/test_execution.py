@@ -9,7 +9,7 @@ import pytest
 
 from azure_bridge.clock import ManualClock
 from dataverse_client.types import Entity, Money, OrganizationRequest
-from runner.execution.deadline import StepTimeoutError
+from runner.execution.deadline import Deadline, StepTimeoutError, TimeIsUp
 from runner.execution.execution import run_step
 from runner.execution.service import MessageService
 from runner.execution.services import Services
@@ -150,6 +150,19 @@ def test_a_function_that_does_not_end_is_ended():
             pass
 
     assert isinstance(run(work, timeout=0.01).error, StepTimeoutError)
+
+
+def test_an_interruption_that_comes_as_the_plug_in_ends_is_a_timeout_too(monkeypatch):
+    leave = Deadline.__exit__
+
+    def interrupted(host, *error):
+        leave(host, *error)
+        raise TimeIsUp
+
+    monkeypatch.setattr(Deadline, "__exit__", interrupted)
+    error = run(lambda context: None, timeout=60).error
+    assert isinstance(error, StepTimeoutError)
+    assert str(error) == "It did not end within 60 seconds."
 
 
 # --- what a sink hears ----------------------------------------------------------------------------------------
