@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from azure_bridge.clock import ManualClock
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from service_bus_broker.broker import Broker
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# The same examples every time, however busy the machine is: `pytest --hypothesis-profile explore` looks for new ones.
+# Fixtures that all examples of a test share are meant: the tests tell their rows apart.
+_unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.register_profile("explore", _unhurried)
+settings.register_profile("repeat", _unhurried, derandomize=True)
+settings.load_profile("repeat")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from azure_bridge.errors import EventUnreadableError, PaymentEventError, UnknownVersionError
@@ -164,7 +164,6 @@ fields_of_objects = st.sampled_from(
     st.sampled_from(["payment_intent", "checkout.session", "charge", "refund", "dispute", "surprise"]),
     st.dictionaries(fields_of_objects, json_values),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_the_object_holds_it_is_read_and_small(read, kind, facts):
     event = {"id": "evt_1", "type": "x.y", "created": 1, "data": {"object": {**facts, "object": kind}}}
     told = read(event)

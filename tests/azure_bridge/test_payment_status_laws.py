@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from azure_bridge.ledger import Ledger, dump, join, load
@@ -21,7 +21,6 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TOTAL = 12_900
 
 #: A busy machine is no reason to fail.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 seconds = st.integers(0, 3)
 
@@ -160,14 +159,12 @@ def row_after(start: dict, events: Sequence[PaymentEvent]) -> Entity:
     return row
 
 
-@unhurried
 @given(deliveries(), rows)
 def test_every_permutation_with_duplicates_ends_in_the_same_row(delivery, start):
     life, delivered = delivery
     assert row_after(start, delivered).attributes == row_after(start, life).attributes
 
 
-@unhurried
 @given(deliveries(), rows)
 def test_an_event_the_row_has_seen_changes_nothing(delivery, start):
     life, _ = delivery
@@ -175,7 +172,6 @@ def test_an_event_the_row_has_seen_changes_nothing(delivery, start):
     assert [changes(row, event, TABLE) for event in life] == [None] * len(life)
 
 
-@unhurried
 @given(deliveries(), rows)
 def test_a_completed_payment_never_fails_and_is_never_unpaid(delivery, start):
     _, delivered = delivery
@@ -190,7 +186,6 @@ def test_a_completed_payment_never_fails_and_is_never_unpaid(delivery, start):
             assert row[columns.paid_on] is not None
 
 
-@unhurried
 @given(lives(), lives(), lives())
 def test_joining_ledgers_is_commutative_associative_and_idempotent(some, more, rest):
     a, b, c = (said_all(events) for events in (some, more, rest))
@@ -199,7 +194,6 @@ def test_joining_ledgers_is_commutative_associative_and_idempotent(some, more, r
     assert join(a, a) == a
 
 
-@unhurried
 @given(lives())
 def test_a_ledger_survives_its_column(life):
     ledger = said_all(life)
@@ -207,7 +201,6 @@ def test_a_ledger_survives_its_column(life):
     assert dump(load(dump(ledger))) == dump(ledger)
 
 
-@unhurried
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(str), lives())
 def test_an_unreadable_ledger_is_as_good_as_none(text, life):
     start = {columns.intent_id: "pi_1"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from azure_bridge.settlement import RetryPolicy
@@ -21,7 +21,6 @@ def test_jitter_takes_away_up_to_half():
     assert RetryPolicy(first=2 * SECOND, jitter=lambda: 0).delay(0) == SECOND
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**6), st.floats(0, 1), st.integers(0, 3600))
 def test_no_attempt_waits_less_than_asked_or_longer_than_the_longest_on_top(attempt, jitter, asked):
     policy = RetryPolicy(jitter=lambda: jitter)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from xml.sax.saxutils import quoteattr
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azure_bridge.clock import ManualClock
@@ -156,9 +156,7 @@ def fetched(emulator, inside, attributes=""):
     return ask(emulator, FetchExpression(f"<fetch {attributes}><entity name='account'>{inside}</entity></fetch>"))
 
 
-checked = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+checked = settings(max_examples=80)
 
 
 @checked

@@ -154,7 +154,7 @@ def distinct(model: Registrations) -> bool:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 4).flatmap(lambda count: st.tuples(*(steps(number) for number in range(count)))))
 def test_what_is_written_is_read_back(some: tuple[dict[str, object], ...]) -> None:
     model = Registrations.model_validate({"steps": list(some)})

@@ -9,7 +9,7 @@ from collections import defaultdict
 from itertools import pairwise
 
 import stripe
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
@@ -153,7 +153,5 @@ class Payments(RuleBasedStateMachine):
         return sum(refund.amount for refund in refunds if refund.status in ("succeeded", "pending"))
 
 
-Payments.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+Payments.TestCase.settings = settings(max_examples=30, stateful_step_count=20)
 TestPayments = Payments.TestCase

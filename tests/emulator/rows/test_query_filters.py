@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataverse_client.types import (
@@ -307,7 +307,7 @@ def holds(part, value):
             return _COMPARE[operator.value](value, operand)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=timedelta(seconds=5))
+@settings(max_examples=150)
 @given(where=_filters)
 def test_any_filter_finds_what_it_would_find_in_python(samples, where):
     numbers = (0, 1, 2, 3, 4, None)

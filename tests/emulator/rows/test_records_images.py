@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue
@@ -60,7 +60,6 @@ def created(crm, columns):
     return row
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(columns=requests)
 @example(columns={"new_weight": -0.0})
 def test_an_image_of_all_columns_is_what_reading_gives(parent, columns):
@@ -68,7 +67,6 @@ def test_an_image_of_all_columns_is_what_reading_gives(parent, columns):
     assert told(parent.records.image_of_new(row)) == told(parent.records.image(row.to_entity_reference()))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(columns=requests, asked=st.sets(st.sampled_from([*COLUMNS, "versionnumber", "owninguser"]), min_size=1))
 def test_an_image_of_some_columns_is_what_reading_them_gives(parent, columns, asked):
     row = created(parent, columns)

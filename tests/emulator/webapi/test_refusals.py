@@ -7,7 +7,7 @@ import logging
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.emulator.emulator import Emulator
@@ -215,14 +215,14 @@ def _requests(body):
     )
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500)
 @given(_requests(_bodies.map(json.dumps).map(str.encode)))
 def test_no_request_is_answered_with_a_500(api, request):
     response = api.handle(request)
     assert response.status < 500 or response.status == 501, response.body
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(_requests(st.binary(max_size=30)), st.text(max_size=20))
 def test_no_bytes_are_answered_with_a_500(api, request, header):
     prefer = {"Prefer": header, "If-Match": header, "Content-Type": f"multipart/mixed; boundary={header}"}

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azure_bridge.queues.contract import QueueMessage, QueueUnavailableError
@@ -160,7 +160,7 @@ def test_a_notification_with_anything_wrong_in_it_is_never_an_error_of_ours(serv
         [*a_notification(), "OwningExtension", "ParentContext", "SharedVariables", "PreEntityImages", "Depth"]
     )
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60)
     @given(st.sampled_from(members), JSON)
     def holds(member, value) -> None:
         assert there.notify(a_notification(**{member: value})).status_code in (202, 400)
@@ -178,7 +178,7 @@ def test_a_captured_notification_with_anything_wrong_in_it_is_refused_or_kept(se
     there = served()
     sent = iter(range(10**6))
 
-    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=80)
     @given(st.sampled_from(SAMPLES), st.data())
     def holds(sample, data) -> None:
         document = json.loads(sample.read_bytes())
