@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.emulator.webapi.faults import BadRequest, MethodNotAllowed
@@ -90,7 +91,8 @@ def _in_turn(api: WebApi, outer: Request, address: Address, requests: Sequence[B
         response = api.respond(_inner(outer, address, item, references))
         if item.content_id is not None and "OData-EntityId" in response.headers:
             references[f"${item.content_id}"] = response.headers["OData-EntityId"]
-        answers.append(BatchAnswer(response, item.content_id))
+        versioned = replace(response, headers={"OData-Version": "4.0", **response.headers})
+        answers.append(BatchAnswer(versioned, item.content_id))
     return answers
 
 

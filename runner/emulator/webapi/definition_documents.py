@@ -21,6 +21,12 @@ from runner.emulator.metadata.model import (
     OptionSet,
     Table,
 )
+from runner.emulator.webapi.definition_defaults import (
+    COLUMN_DEFAULTS,
+    MANAGED_COLUMN_DEFAULTS,
+    MANAGED_TABLE_DEFAULTS,
+    TABLE_DEFAULTS,
+)
 from runner.emulator.webapi.documents import Document
 
 NAMESPACE = "Microsoft.Dynamics.CRM."
@@ -97,6 +103,8 @@ def _table_values(table: Table) -> dict[str, Any]:
         "ExternalName": None,
         "IntroducedVersion": "1.0.0.0",
         "HasChanged": None,
+        **TABLE_DEFAULTS,
+        **{name: _managed(value, managed) for name, (value, managed) in MANAGED_TABLE_DEFAULTS.items()},
     }
 
 
@@ -169,6 +177,8 @@ def _attribute_values(table: Table, column: Column) -> dict[str, Any]:
         "IsCustomizable": _managed(True, "iscustomizable"),
         "SourceType": 0,
         "HasChanged": None,
+        **COLUMN_DEFAULTS,
+        **{name: _managed(value, managed) for name, (value, managed) in MANAGED_COLUMN_DEFAULTS.items()},
         **dict(_type_values(column)),
     }
 

@@ -24,12 +24,12 @@ from runner.emulator.webapi.definition_payloads import (
     table_changes,
     table_description,
 )
-from runner.emulator.webapi.definitions import ROOTS
+from runner.emulator.webapi.definitions import ROOTS, single
 from runner.emulator.webapi.documents import Document, walk
-from runner.emulator.webapi.exchange import NO_CONTENT, Exchange
+from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.http import Response
-from runner.emulator.webapi.paths import Segment
+from runner.emulator.webapi.paths import Segment, parse_path
 
 _Handlers = Mapping[str, Callable[[], Response]]
 
@@ -87,7 +87,13 @@ def _found(exchange: Exchange, segments: Sequence[Segment]) -> Mapping[str, Any]
 
 
 def _created(exchange: Exchange, path: str) -> Response:
-    return Response(204, {"OData-EntityId": f"{exchange.address.root}/{path}"})
+    headers = {"OData-EntityId": f"{exchange.address.root}/{path}"}
+    if not exchange.preferences.return_representation:
+        return Response(204, headers)
+    segments = parse_path(path, {})
+    created: Any = walk(ROOTS[segments[0].name](_metadata(exchange)), segments)
+    body = single(exchange, "/".join(each.name for each in segments), created)
+    return json_response(body, 201, {**headers, "Preference-Applied": "return=representation"})
 
 
 def _create_table(exchange: Exchange) -> Response:

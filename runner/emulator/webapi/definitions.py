@@ -6,12 +6,14 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from runner.emulator.metadata.model import Metadata
-from runner.emulator.query.odata import parse_options
+from runner.emulator.query.odata import QueryOptions, parse_options
 from runner.emulator.webapi.definition_documents import option_set_document, relationship_documents, table_document
 from runner.emulator.webapi.documents import Document, render, render_found, walk
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
+from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.paths import Segment
 
@@ -32,16 +34,34 @@ ROOTS: Mapping[str, Callable[[Metadata], Sequence[Document]]] = {
 }
 
 
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query-metadata-web-api
+#: names these; what a live environment says of others is commonly observed.
+_OPTIONS = frozenset({"$select", "$filter", "$expand"})
+
+
+def _options(exchange: Exchange) -> QueryOptions:
+    for name in exchange.parameters:
+        if name.startswith("$") and name not in _OPTIONS:
+            raise BadRequest(f"The query parameter {name} is not supported.")
+    return parse_options(exchange.parameters)
+
+
+def single(exchange: Exchange, path: str, document: Document) -> dict[str, Any]:
+    """One definition as JSON, as the query options ask. Raises ODataError."""
+    return {"@odata.context": exchange.context(f"{path}/$entity"), **render(document, _options(exchange))}
+
+
 def answer(exchange: Exchange, segments: Sequence[Segment]) -> Response:
     """The definitions a path leads to, as the query options ask. Raises ResourceNotFound, ODataError."""
     start = ROOTS[segments[0].name](exchange.schema.metadata)
     found = walk(start, segments)
-    options = parse_options(exchange.parameters)
-    context = {"@odata.context": exchange.context("/".join(segment.name for segment in segments))}
     if found is None:
         return NO_CONTENT
+    path = "/".join(segment.name for segment in segments)
     if isinstance(found, Document):
-        return json_response({**context, **render(found, options)})
+        return json_response(single(exchange, path, found))
+    options = _options(exchange)
+    context = {"@odata.context": exchange.context(path)}
     if isinstance(found, Sequence) and all(isinstance(item, Document) for item in found):
         return json_response({**context, "value": render_found(found, options)})
     return json_response({**context, "value": found})

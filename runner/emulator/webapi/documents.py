@@ -6,7 +6,7 @@ the options ``$select``, ``$filter`` and ``$expand`` work on whatever it ends at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, TypeAlias
@@ -125,6 +125,8 @@ def render_found(found: Found, options: QueryOptions) -> Any:
     if found is None or isinstance(found, Document):
         return None if found is None else render(found, options)
     if options.filter is not None:
+        for document in found[:1]:
+            _refuse_unknown(document, list(_names(options.filter)))
         found = [document for document in found if matches(options.filter, document.values)]
     for item in reversed(options.orderby):
         found = sorted(found, key=lambda d: _sort_key(_read(d.values, item.property)), reverse=item.descending)
@@ -159,6 +161,21 @@ def matches(expression: syntax.Expression, values: Mapping[str, Any]) -> bool:
         case syntax.Property():
             return _read(values, expression) is True
     raise ODataError("This filter is not supported on metadata.")
+
+
+def _names(expression: syntax.Expression) -> Iterator[str]:
+    """The properties a filter reads."""
+    match expression:
+        case syntax.Property(path):
+            yield path[0]
+        case syntax.Junction(_, operands) | syntax.Call(_, operands):
+            for operand in operands:
+                yield from _names(operand)
+        case syntax.Comparison(_, left, right):
+            yield from _names(left)
+            yield from _names(right)
+        case syntax.Negation(operand):
+            yield from _names(operand)
 
 
 def _value(expression: syntax.Expression, values: Mapping[str, Any]) -> Any:

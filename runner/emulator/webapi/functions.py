@@ -22,6 +22,7 @@ from runner.emulator.webapi.metadata_changes import retrieve_metadata_changes
 from runner.emulator.webapi.option_actions import OPTION_ACTIONS
 from runner.emulator.webapi.organization_functions import ORGANIZATION_FUNCTIONS, PUBLISHING
 from runner.emulator.webapi.paths import Segment
+from runner.emulator.webapi.relationship_eligibility import ELIGIBILITY, ELIGIBLE_TABLES
 
 _NO_LIMIT = 2**62
 
@@ -95,6 +96,7 @@ _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, An
     "RetrieveMetadataChanges": _retrieve_metadata_changes,
     "RetrieveTotalRecordCount": _retrieve_total_record_count,
     "WhoAmI": _who_am_i,
+    **ELIGIBLE_TABLES,
     **ORGANIZATION_FUNCTIONS,
 }
 #: What is sent with POST: the exchange and the body in, the results out; None is no content.
@@ -102,6 +104,7 @@ _ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | 
     "BulkDelete": bulk_delete,
     "CreateCustomerRelationships": create_customer_column,
     "CreateEntities": create_tables,
+    **ELIGIBILITY,
     **OPTION_ACTIONS,
     **PUBLISHING,
 }

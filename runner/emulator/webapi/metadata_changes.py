@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runner.emulator.metadata.model import Metadata
+from runner.emulator.query.odata_syntax import tokens
 from runner.emulator.webapi.definition_documents import table_document
 from runner.emulator.webapi.documents import Document
 from runner.emulator.webapi.faults import BadRequest
@@ -25,11 +26,23 @@ _PARTS = {
     "ManyToManyRelationships": "RelationshipQuery",
 }
 _CONDITIONS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "Equals": lambda held, asked: held == asked,
-    "NotEquals": lambda held, asked: held != asked,
-    "In": lambda held, asked: isinstance(asked, list) and held in asked,
-    "NotIn": lambda held, asked: not (isinstance(asked, list) and held in asked),
+    "Equals": lambda held, asked: _written(held) == _written(asked),
+    "NotEquals": lambda held, asked: _written(held) != _written(asked),
+    "In": lambda held, asked: _written(held) in _listed(asked),
+    "NotIn": lambda held, asked: _written(held) not in _listed(asked),
 }
+
+
+def _written(value: Any) -> str:
+    """A value as an Object holds it, whose Value is text: ``{"Type":"System.Boolean","Value":"true"}``."""
+    return str(value).lower()
+
+
+def _listed(asked: Any) -> list[str]:
+    """Several values: a list, or the text of one."""
+    if isinstance(asked, str) and asked.strip().startswith("["):
+        asked = next(tokens(asked)).value
+    return [_written(each) for each in asked] if isinstance(asked, list) else []
 
 
 def retrieve_metadata_changes(metadata: Metadata, query: Any) -> dict[str, Any]:

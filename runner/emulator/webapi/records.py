@@ -192,10 +192,10 @@ def delete(exchange: Exchange, table: Table, reference: EntityReference) -> Resp
 
 
 def _written(exchange: Exchange, table: Table, id: str, *, created: bool) -> Response:
-    headers = {"OData-EntityId": entity_url(exchange.address.root, table, id)}
+    url = entity_url(exchange.address.root, table, id)
+    headers = {"OData-EntityId": url, "Location": url} if created else {"OData-EntityId": url}
     if not exchange.preferences.return_representation:
         return Response(204, headers)
     answer = retrieve(exchange, table, EntityReference(table.logical_name, id or EMPTY_GUID))
     applied = {"Preference-Applied": "return=representation"}
-    location = {"Location": headers["OData-EntityId"]} if created else {}
-    return Response(201 if created else 200, {**answer.headers, **headers, **applied, **location}, answer.body)
+    return Response(201 if created else 200, {**answer.headers, **headers, **applied}, answer.body)

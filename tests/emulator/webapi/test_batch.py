@@ -103,6 +103,7 @@ class TestChangeSets:
         )
         assert (response.status, statuses) == (200, [204, 204])
         assert b"Content-ID: 2" in response.body
+        assert response.body.count(b"OData-Version: 4.0") == response.body.count(b"\r\nLocation: ") == 2
         assert b"changesetresponse_" in response.body
         assert names(crm) == ["A", "B"]
 

@@ -196,3 +196,15 @@ def test_a_customer_column_needs_both_of_its_tables(crm, widget):
     account = {"SchemaName": "new_a_b", "ReferencedEntity": "account", "ReferencingEntity": "new_widget"}
     body = {"OneToManyRelationships": [account], "Lookup": attribute("ComplexLookup", "new_Buyer")}
     assert crm.post("CreateCustomerRelationships", body).status == 400
+
+
+@pytest.mark.behaviour(
+    "Metadata", "Prefer: return=representation answers the definition", "webapi/compose-http-requests-handle-errors"
+)
+def test_what_is_created_can_be_answered(crm, widget):
+    answer = crm.post(
+        f"{widget}/Attributes?$select=SchemaName", attribute("Money", "new_Price"), Prefer="return=representation"
+    )
+    assert answer.status == 201
+    assert answer.headers["Preference-Applied"] == "return=representation"
+    assert crm.get(answer.headers["OData-EntityId"])["SchemaName"] == answer.json()["SchemaName"] == "new_Price"

@@ -115,3 +115,44 @@ def test_the_schema_document_is_well_formed_and_complete(crm):
 
 def test_the_service_document_lists_the_entity_sets(crm):
     assert "new_payments" in [item["name"] for item in crm.get("")["value"]]
+
+
+@pytest.mark.behaviour("Metadata", "Definitions know $select, $filter and $expand", "webapi/query-metadata-web-api")
+@pytest.mark.parametrize("option", ["$top=1", "$orderby=LogicalName", "$count=true", "$skip=1", "$apply=groupby((A))"])
+def test_other_query_options_are_refused(crm, error_of, option):
+    status, _, message = error_of(crm.send("GET", f"EntityDefinitions?$select=LogicalName&{option}"))
+    assert (status, message) == (400, f"The query parameter {option.partition('=')[0]} is not supported.")
+
+
+@pytest.mark.parametrize("filter", ["Nothing eq 1", "not (IsPrivate eq true or contains(Nothing,'x'))"])
+def test_a_filter_on_what_definitions_do_not_have_is_refused(crm, error_of, filter):
+    status, _, message = error_of(crm.send("GET", f"EntityDefinitions?$filter={filter}"))
+    assert status == 400
+    assert "'Nothing'" in message
+
+
+def test_features_that_are_not_there_are_told_to_be_off(crm):
+    table = crm.get(f"{PAYMENT}?$select=IsKnowledgeManagementEnabled,IsAuditEnabled")
+    assert table["IsKnowledgeManagementEnabled"] is False
+    assert table["IsAuditEnabled"]["Value"] is False
+    column = crm.get(f"{PAYMENT}/Attributes(LogicalName='new_amount')?$select=IsValidForAdvancedFind")
+    assert column["IsValidForAdvancedFind"]["Value"] is True
+
+
+def test_the_context_of_one_definition_says_that_it_is_one(crm):
+    assert crm.get(PAYMENT)["@odata.context"].endswith("#EntityDefinitions/$entity")
+    assert crm.get(f"{PAYMENT}/Attributes?$select=LogicalName")["@odata.context"].endswith(
+        "EntityDefinitions/Attributes"
+    )
+
+
+@pytest.mark.behaviour(
+    "Metadata", "Eligibility for relationships can be asked", "webapi/create-update-entity-relationships-using-web-api"
+)
+def test_tables_may_take_part_in_relationships(crm, error_of):
+    for action in ("CanBeReferenced", "CanBeReferencing", "CanManyToMany"):
+        assert crm.post(action, {"EntityName": "account"}).json()[action] is True
+        assert crm.post(action, {"EntityName": "teammembership"}).json()[action] is False
+        assert error_of(crm.post(action, {"EntityName": "nothing"}))[0] == 400
+    assert "account" in crm.get("GetValidManyToMany()")["EntityNames"]
+    assert "account" in crm.get("GetValidReferencedEntities(ReferencingEntityName='contact')")["EntityNames"]

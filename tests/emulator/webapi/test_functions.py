@@ -36,6 +36,23 @@ class TestRetrieveMetadataChanges:
         assert lengths["new_failuremessage"] == 4000
         assert "EntitySetName" not in table
 
+    @pytest.mark.parametrize("names", [["account", "contact"], '["account","contact"]', "['account','contact']"])
+    def test_several_values_come_as_a_list_or_as_its_text(self, crm, names):
+        among = {"PropertyName": "LogicalName", "ConditionOperator": "In", "Value": {"Type": "x", "Value": names}}
+        standard = {
+            "PropertyName": "IsCustomEntity",
+            "ConditionOperator": "Equals",
+            "Value": {"Type": "System.Boolean", "Value": "false"},
+        }
+        query = {"Criteria": {"Conditions": [among, standard]}, "Properties": {"PropertyNames": ["SchemaName"]}}
+        assert {table["SchemaName"] for table in metadata_changes(crm, query)} == {"Account", "Contact"}
+
+    def test_takes_a_stamp_and_what_deletions_to_tell_of(self, crm):
+        stamp = crm.get("RetrieveMetadataChanges")["ServerVersionStamp"]
+        deleted = "Microsoft.Dynamics.CRM.DeletedMetadataFilters'Entity'"
+        path = "RetrieveMetadataChanges(ClientVersionStamp=@p1,DeletedMetadataFilters=@p2)"
+        assert crm.get(f"{path}?@p1='{stamp}'&@p2={deleted}")["EntityMetadata"]
+
     def test_filters_nest(self, crm):
         either = [{"Conditions": [equals("LogicalName", name)]} for name in ("account", "contact")]
         query = {
