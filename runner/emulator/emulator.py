@@ -285,14 +285,19 @@ class Emulator:
     # --- the whole -----------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Everything as it is now. The emulator may go on; the snapshot does not change."""
+        """Everything as it is now. The emulator may go on; the snapshot does not change.
+
+        Raises InvalidOperation inside a transaction, as :meth:`restore` does.
+        """
         with self._engine.turn:
+            self._engine.refuse_in_transaction()
             self._engine.write_traces()
             return Snapshot(self._engine.store.snapshot(), tuple(self._engine.jobs))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Be as when the snapshot was taken, with the steps registered now."""
         with self._engine.turn, self._engine.no_readers:
+            self._engine.refuse_in_transaction()
             self._engine.trace_log.take()
             self._engine.store.restore(snapshot.rows)
             self._engine.customizations.reload()

@@ -236,6 +236,11 @@ class Engine:
                 self._open = None
             self._settle(transaction)
 
+    def refuse_in_transaction(self) -> None:
+        """For what is about everything there is. Raises InvalidOperation."""
+        if self.store.in_transaction:
+            raise InvalidOperation("A snapshot is taken and restored between requests, not inside a transaction.")
+
     @contextmanager
     def customizing(self) -> Iterator[Customizations]:
         """One change of the metadata, all of it or nothing."""

@@ -7,9 +7,12 @@ from decimal import Decimal
 
 import pytest
 from emulator_samples import account
+from small_plugins import Do
 
 from dataverse_client.types import Entity, OrganizationRequest, QueryExpression
+from runner.emulator.custom_api import CustomApi
 from runner.emulator.emulator import Emulator
+from runner.emulator.errors import InvalidOperation
 from runner.emulator.plugin_faults import IsvAborted, TransactionNotStarted
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, Plugin
@@ -69,6 +72,30 @@ def test_closing_twice_is_closing_once():
     crm = Emulator()
     crm.close()
     crm.close()
+
+
+def test_a_snapshot_is_neither_taken_nor_restored_inside_a_transaction():
+    with Emulator() as crm:
+        start = crm.snapshot()
+        for act in (crm.snapshot, lambda: crm.restore(start)):
+            with crm.transaction(), pytest.raises(InvalidOperation, match="between requests"):
+                act()
+
+
+def test_a_plugin_cannot_take_a_snapshot():
+    with Emulator() as crm:
+        crm.register(creating(Do(lambda context: crm.snapshot()), 40))
+        with pytest.raises(InvalidOperation):
+            crm.service().create(account())
+
+
+def test_a_custom_api_given_after_the_snapshot_can_be_listened_to_after_restoring():
+    with Emulator() as crm:
+        start = crm.snapshot()
+        crm.register_api(CustomApi(name="new_Close", plugin=Rename()))
+        crm.restore(start)
+        crm.register(Step(plugin=Rename(), message="new_Close", stage=20))
+        assert [step.message for step in crm.steps if step.stage == 20] == ["new_Close"]
 
 
 def test_services_are_objects_or_made_when_first_asked_for():

@@ -76,6 +76,8 @@ class RegisteredSteps:
         self._given: dict[str, Step] = {}
         #: The platform's own: they have no rows.
         self._internal: list[Step] = []
+        #: The messages of custom APIs given with their plug-ins.
+        self._own_messages: set[str] = set()
         self._made: dict[str, _Made] = {}
         self._table = StepTable()
         #: What it was made from.
@@ -150,6 +152,7 @@ class RegisteredSteps:
 
     def message(self, name: str) -> None:
         """Let steps be registered on a message of one's own."""
+        self._own_messages.add(name)
         self._messages.message(name)
 
     def follow_metadata(self) -> None:
@@ -162,6 +165,8 @@ class RegisteredSteps:
         """After other rows have taken the place of those there were: have the given steps among them, and no others."""
         held = {row[0] for row in self._store.execute(f"SELECT {STEP}id FROM {STEP}")}  # noqa: S608
         with self._transaction():
+            for name in self._own_messages:
+                self._messages.message(name)
             self._forget_earlier()
             for step in self._given.values():
                 if step.id not in held:
