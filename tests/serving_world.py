@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from ports import kept_port
 from registered_rows import endpoint_row, step_row
 from served_stripe import served_stripe
 
@@ -144,6 +145,8 @@ class World:
         closing.callback(self.client.close)
         self.http = closing.enter_context(requests.Session())
         self.http.trust_env = False
+        #: For a server that is to be found again after its death.
+        self.port = closing.enter_context(kept_port())
 
     @property
     def settings(self) -> dict[str, str]:

@@ -36,15 +36,14 @@ def tell_and_kill(world: World, rows: int, lives: int, say: Callable[[str], obje
     amounts = payments(world, rows)
     bodies = notifications(world, amounts)
     say(f"{rows} payments are there; telling of them in {len(bodies)} notifications")
-    serve = world.serve("--concurrency", "2")
-    port = int(serve.url.rpartition(":")[2])
+    serve = world.serve("--concurrency", "2", port=world.port)
     key = requests.utils.quote(WEBHOOK_KEY)
     with Senders(f"{serve.url}/dataverse/webhook?code={key}", bodies) as senders:
         for life in range(1, lives + 1):
             world.until(lambda life=life: senders.accepted >= len(bodies) * life // (lives + 1), seconds=3600)
             serve.kill()
             say(f"killed after {senders.accepted} were accepted")
-            serve = world.serve("--concurrency", "2", port=port)
+            serve = world.serve("--concurrency", "2", port=world.port)
     assert serve.stop() == 0
     say(f"all {senders.accepted} are accepted; a worker finishes what is left")
     # Later, so that the locks of killed workers have run out.

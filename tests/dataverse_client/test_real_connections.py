@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 import requests
+from ports import nobody_listens
 
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
@@ -41,10 +42,9 @@ def server(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
 
 @pytest.fixture
-def closed_port() -> str:
-    """Where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+def nobody() -> Iterator[str]:
+    with nobody_listens() as url:
+        yield url
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def connect() -> Iterator[Callable[[str], DataverseClient]]:
         client.close()
 
 
-def test_a_refused_connection_was_never_sent(closed_port):
+def test_a_refused_connection_was_never_sent(nobody):
     with pytest.raises(requests.ConnectionError) as refusal, requests.Session() as session:
-        session.post(closed_port)
+        session.post(nobody)
     assert never_sent(refusal.value)
 
 
@@ -88,9 +88,9 @@ def test_an_action_is_not_repeated_after_a_hang_up(connect):
     assert len(received) == 1
 
 
-def test_an_action_is_repeated_when_nobody_listened(connect, closed_port):
+def test_an_action_is_repeated_when_nobody_listened(connect, nobody):
     with pytest.raises(DataverseUnavailableError, match="3 attempts"):
-        connect(closed_port).action("new_Charge")
+        connect(nobody).action("new_Charge")
 
 
 def test_the_standard_headers_are_sent(connect):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 import requests
 import responses
+from ports import nobody_listens
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from dataverse_client.auth import NoAuthentication
@@ -204,9 +204,7 @@ def test_an_untrusted_certificate_is_not_tried_again(web, send, time):
 
 
 def test_what_the_network_said_is_passed_on_without_the_query(time):
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    with nobody_listens() as address:
         transport = Transport(address, NoAuthentication(), retry=RetrySettings(attempts=1))
         with pytest.raises(DataverseUnavailableError) as unavailable:
             transport.send(Request("GET", "contacts?$filter=lastname eq 'Nobody'"), correlation_id="c")

@@ -7,16 +7,17 @@ with Broker() as broker:
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from ports import kept_port
 from proton import Condition, Connection, Delivery, Event, Handler, Link, Message, Terminus, int32, symbol
 from proton.reactor import Container
 
@@ -28,6 +29,8 @@ from service_bus_broker.management import answer, is_settlement
 _CREDIT = 1000
 #: How often the broker looks whether a schedule or a lock is due, and whether a fault is asked for. Seconds.
 _TICK = 0.01
+#: Seconds in which the broker's thread does what it is asked, on however busy a machine.
+_PATIENCE = 60
 _BATCH_LIMIT = 256 * 1024
 _MANAGEMENT_SUFFIX = "/$management"
 
@@ -57,11 +60,12 @@ class Faults:
 class Broker(Handler):
     """Entities that can be reached at ``connection_string`` while the broker runs."""
 
-    def __init__(self, clock: Clock | None = None, port: int = 0) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         super().__init__()
         self.clock = clock or SystemClock()
         self.faults = Faults()
-        self.port = port or _free_port()
+        self._closing = ExitStack()
+        self.port = self._closing.enter_context(kept_port())
         self.transfers_seen = 0
         self._entities: dict[str, Entity] = {}
         self._topics: dict[str, list[Entity]] = {}
@@ -109,19 +113,20 @@ class Broker(Handler):
 
     def __enter__(self) -> Broker:
         self._thread.start()
-        if not self._started.wait(10):
+        if not self._started.wait(_PATIENCE):
             raise RuntimeError("The stand-in broker did not start.")
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._order(self._shut_down)
-        self._thread.join(10)
+        self._thread.join(_PATIENCE)
+        self._closing.close()
 
     def _order(self, action: Callable[[], Any]) -> None:
         """Have the broker's thread do it, and wait for that."""
         done = threading.Event()
         self._orders.append(lambda: (action(), done.set()))  # type: ignore[arg-type, return-value]
-        if not done.wait(10):
+        if not done.wait(_PATIENCE):
             raise RuntimeError("The stand-in broker does not react.")
 
     def _shut_down(self) -> None:
@@ -380,10 +385,3 @@ def _node(address: str) -> str:
     """``amqps://host/queue`` and ``queue`` are the same node; names are not told apart by case."""
     path = urlsplit(address).path if "://" in address else address
     return path.strip("/").lower()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 
 import pytest
 import stripe
+from ports import nobody_listens
 
 from azure_bridge.clock import ManualClock
 from runner.stripe_simulator import StripeSimulator
@@ -70,9 +70,7 @@ def test_silence_is_traced_too(simulator: StripeSimulator, client: stripe.Stripe
 
 def test_a_server_that_is_not_there_takes_one_line(recorder: Recorder) -> None:
     transport = TracingHTTPClient(stripe.RequestsClient(), recorder, ManualClock())  # type: ignore[no-untyped-call]
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    with nobody_listens() as address:
         client = stripe.StripeClient(
             "sk_test_local", http_client=transport, base_addresses={"api": address}, max_network_retries=0
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from ports import nobody_listens
 
 from azure_bridge.queues.contract import MessageTooLargeError, QueueUnavailableError
 from azure_bridge.queues.embedded import EmbeddedQueue
@@ -233,16 +233,11 @@ def test_a_failure_after_the_row_is_written_takes_it_back(web, hooked, names, re
 
 
 def test_an_endpoint_that_is_not_there_cancels_the_operation(web, webhook, names):
-    web.register(endpoint=webhook(f"http://127.0.0.1:{_free_port()}/x?secret=hidden"))
-    refusal = web.refusal("POST", "accounts", name="A")
+    with nobody_listens() as url:
+        web.register(endpoint=webhook(f"{url}/x?secret=hidden"))
+        refusal = web.refusal("POST", "accounts", name="A")
     assert (refusal.status, refusal.code, names()) == (400, 0x80050205, [])
     assert "hidden" not in refusal.message
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.behaviour("Notifications", "A webhook that does not answer in time fails with 0x80050202", "use-webhooks")
@@ -307,7 +302,7 @@ def test_a_disabled_webhook_is_silent(web, service, hooked, receiver):
 
 
 def test_a_changed_address_is_used_from_then_on(web, service, webhook, receiver):
-    endpoint = webhook(f"http://127.0.0.1:{_free_port()}/")
+    endpoint = webhook("http://127.0.0.1:9/")
     web.register(endpoint=endpoint)
     web.patch(f"serviceendpoints({endpoint})", url=receiver.url, authvalue="another-key")
     service.create(ACCOUNT)

@@ -37,10 +37,10 @@ def registrations(world):
 
 @pytest.fixture
 def start(world, registrations):
-    """Starts a server that the environment knows of."""
+    """Starts a server that the environment knows of, and finds again."""
 
     def start(*arguments, **options):
-        serve = world.serve(*arguments, registrations=registrations, **options)
+        serve = world.serve(*arguments, port=world.port, registrations=registrations, **options)
         world.run("apply", "--yes", registrations=registrations, RUNNER_PUBLIC_URL=serve.url)
         return serve
 
@@ -133,7 +133,7 @@ def test_a_server_killed_after_its_answer_writes_back_in_its_next_life(world, st
     world.work_through(timedelta(0), registrations)
     assert world.payment(payment_id).get("new_stripepaymentintentid") is None
 
-    start(port=int(serve.url.rpartition(":")[2]))
+    start()
     assert world.intent_of(payment_id)["amount"] == 1999
 
 
@@ -172,6 +172,6 @@ def test_a_server_killed_in_the_middle_takes_the_row_with_it(world, start, regis
     world.work_through(timedelta(minutes=6), registrations)
     assert statuses(world) == ["canceled"]
 
-    start(port=int(serve.url.rpartition(":")[2]))
+    start()
     world.intent_of(world.create_payment("19.99"))
     assert statuses(world) == ["canceled", "requires_payment_method"]
