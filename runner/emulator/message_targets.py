@@ -73,8 +73,7 @@ def resolved(engine: Engine, reference: EntityReference) -> EntityReference:
 
 
 def _is_spelled_as_here(id: str) -> bool:
-    """False also for the rare id that is but has no letter: spelling it once more does no harm."""
-    return len(id) == _GUID_LENGTH and id.islower()
+    return len(id) == _GUID_LENGTH and id.lower() == id
 
 
 def _spelled_as_here(table: str, id: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -38,8 +38,7 @@ _ID_LENGTH = 36
 _WHOLE_SECONDS = 19
 #: Many rows refer to few owners, currencies and customers; references are immutable.
 _REFERENCES_KEPT = 1024
-#: Beyond any column's range, whatever its scale; a Decimal may have an exponent no integer should be made of.
-_MAX_DIGITS = 20
+_HALF = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +146,16 @@ def _scaler(table: str, column: Column, places: int) -> Callable[[Decimal], int]
     factor = Decimal(10) ** places
     low = max(_units(column.min_value, places, -_MAX_STORED), -_MAX_STORED)
     high = min(_units(column.max_value, places, _MAX_STORED), _MAX_STORED)
+    # Between them is whatever rounds to a value in the column's range.
+    below, above = (low - _HALF) / factor, (high + _HALF) / factor
 
     def to_units(value: Decimal) -> int:
-        if value.adjusted() > _MAX_DIGITS:
-            raise ValueOutOfRange.of(table, name, value)
         try:
-            scaled = value * factor
-            units = int(scaled)
-        except (ArithmeticError, ValueError):  # infinite, or not a number
-            raise ValueOutOfRange.of(table, name, value) from None
-        if units != scaled:
-            units = int(scaled.to_integral_value(ROUND_HALF_UP))
-        if not low <= units <= high:
-            raise ValueOutOfRange.of(table, name, value)
-        return units
+            if below < value < above:
+                return int((value * factor).to_integral_value(ROUND_HALF_UP))
+        except InvalidOperation:  # not a number
+            pass
+        raise ValueOutOfRange.of(table, name, value)
 
     return to_units
 
