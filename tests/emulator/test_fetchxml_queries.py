@@ -401,3 +401,10 @@ def test_a_plug_in_sees_the_question_and_may_ask_another(on, fetch, accounts):
 
     found = fetch(ACCOUNT.format(having(condition("name", "eq", value="Ada"))))
     assert [row["name"] for row in found] == ["Eve"]
+
+
+def test_a_plugin_reads_what_a_lookup_shows_beside_what_it_holds(fetch, accounts):
+    attributes = "<attribute name='parentaccountid'/><attribute name='parentaccountidname'/>"
+    rows = fetch(ACCOUNT.format(NAME + attributes + "<order attribute='name'/>"))
+    assert [row.get("parentaccountidname") for row in rows] == [None, None, "Bea", "Bea", None]
+    assert rows[2]["parentaccountid"].id == accounts["Bea"]

@@ -141,9 +141,9 @@ def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
         # SQLite averages in floating point; the sum and the count are exact.
         average = f"SUM({counted}) || ' ' || NULLIF(COUNT({counted}), 0)"
         return _Output(aggregate.alias, table.logical_name, column.logical_name, average, _average(column))
-    codec = scope.store.codecs[table.logical_name][column.logical_name]
+    _, _, _, decode = scope.selected(aggregate.column)
     function = f"{aggregate.function.upper()}({counted})"
-    return _Output(aggregate.alias, table.logical_name, column.logical_name, function, codec.decode)
+    return _Output(aggregate.alias, table.logical_name, column.logical_name, function, decode)
 
 
 def _average(column: Column) -> Callable[[str], Any]:

@@ -10,6 +10,7 @@ from runner.emulator.errors import AttributeNotFound, EntityNotFound
 from runner.emulator.metadata.model import Column, Metadata, Table
 from runner.emulator.query.fetchxml_elements import INVALID_LINK_TYPE, alias_of, choice, refusal, required
 from runner.emulator.query.model import ColumnRef
+from runner.emulator.query.name_columns import queried_column
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -33,7 +34,7 @@ class Source:
 
     def column(self, name: str) -> Column:
         """Raises AttributeNotFound."""
-        column = self.table.columns.get(name)
+        column = queried_column(self.table, name)
         if column is None:
             raise AttributeNotFound.named(self.table.logical_name, name)
         return column

@@ -15,6 +15,7 @@ from runner.emulator.query.aggregates import run_aggregates
 from runner.emulator.query.conditions import join, where
 from runner.emulator.query.hierarchies import child_count
 from runner.emulator.query.model import AliasedColumn, ColumnRef, Link, Query
+from runner.emulator.query.name_columns import name_column
 from runner.emulator.query.paging import (
     EVERYTHING,
     MAX_PAGE,
@@ -54,7 +55,10 @@ class _Plan:
         joins = "".join(join(self._scope, link, None) for link in query.links)
         condition = where(self._scope, query.where)
         self._from = f'FROM "{table.logical_name}" AS {source}{joins} WHERE {condition}'
-        self._reader = Reader(store, table, query.columns, source, keyed=not query.distinct)
+        shown = [name for name in query.columns or () if name_column(table, name)]
+        stored = query.columns and tuple(name for name in query.columns if name not in shown)
+        self._reader = Reader(store, table, stored, source, keyed=not query.distinct)
+        self._shown = [_AliasedColumn(self._scope, AliasedColumn(ColumnRef(name), name)) for name in shown]
         self._aliased = [_AliasedColumn(self._scope, aliased) for aliased in _aliased_columns(query)]
         self._counted_off = query.distinct or any(_multiplies(store.metadata, link) for link in _all_links(query.links))
         self._keys = [SortKey(sort_sql(self._scope, order), order.descending) for order in query.orders]
@@ -95,7 +99,7 @@ class _Plan:
     @property
     def _select(self) -> str:
         keys = () if self._query.distinct else tuple(key.sql for key in self._keys)
-        columns = [*self._reader.select, *(aliased.select for aliased in self._aliased), *keys]
+        columns = [*self._reader.select, *(each.select for each in (*self._shown, *self._aliased)), *keys]
         return f"SELECT {'DISTINCT ' if self._query.distinct else ''}{', '.join(columns) or '1'}"
 
     def _count(self) -> int:
@@ -104,7 +108,11 @@ class _Plan:
 
     def _entity(self, row: Sequence[Any]) -> Entity:
         entity = self._reader.read(row)
-        for aliased, stored in zip(self._aliased, row[len(self._reader.select) :], strict=False):
+        behind = len(self._reader.select)
+        for shown, stored in zip(self._shown, row[behind:], strict=False):
+            if stored is not None:
+                entity.attributes[shown.alias] = stored
+        for aliased, stored in zip(self._aliased, row[behind + len(self._shown) :], strict=False):
             if stored is not None:
                 entity.attributes[aliased.alias] = aliased.value(stored)
         return entity

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArgument
 from runner.emulator.metadata.model import Column, Table
 from runner.emulator.query.model import ColumnRef
+from runner.emulator.query.name_columns import name_column, shown_sql
 from runner.emulator.store import Store
 from runner.emulator.values import Decode
 
@@ -50,14 +51,23 @@ class Scope:
             raise InvalidArgument(f"No linked table has the alias '{reference.alias}'.")
         table, source = entry
         column = table.columns.get(reference.name)
-        if column is None:
+        if column is not None:
+            return table, column, f'{source}."{reference.name}"'
+        virtual = name_column(table, reference.name)
+        if virtual is None:
             raise AttributeNotFound.named(table.logical_name, reference.name)
-        return table, column, f'{source}."{reference.name}"'
+        return (
+            table,
+            virtual.column,
+            shown_sql(self.store.metadata, virtual.of, f'{source}."{virtual.of.logical_name}"'),
+        )
 
     def selected(self, reference: ColumnRef) -> tuple[Table, Column, str, Decode]:
         """As :meth:`column`, but the SQL reads the whole value, which the last item makes of it."""
         table, column, sql = self.column(reference)
-        codec = self.store.codecs[table.logical_name][column.logical_name]
+        codec = self.store.codecs[table.logical_name].get(column.logical_name)
+        if codec is None:
+            return table, column, sql, str
         return table, column, codec.select(sql[: sql.index(".") + 1]), codec.decode
 
     def bind(self, value: object) -> str:

@@ -11,6 +11,7 @@ from sqlglot import exp
 from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArgument
 from runner.emulator.metadata.model import Metadata, Table
 from runner.emulator.query.model import ColumnRef, Filter, Link
+from runner.emulator.query.name_columns import queried_column
 
 
 def unsupported(construct: str) -> InvalidArgument:
@@ -140,7 +141,7 @@ class Tables:
         name = node.name.lower()
         if node.table:
             return self._qualified(node.table.lower(), name)
-        found = [source for source in self.sources.values() if name in source.table.columns]
+        found = [source for source in self.sources.values() if queried_column(source.table, name)]
         if len(found) > 1:
             raise InvalidArgument(f"Ambiguous column name '{name}': say which table's it is.")
         if not found:
@@ -151,7 +152,7 @@ class Tables:
         source = self.sources.get(source_name)
         if source is None:
             raise InvalidArgument(f'The multi-part identifier "{source_name}.{name}" could not be bound.')
-        if name not in source.table.columns:
+        if queried_column(source.table, name) is None:
             raise AttributeNotFound.named(source.table.logical_name, name)
         return ColumnRef(name, source.alias)
 

@@ -19,6 +19,7 @@ from runner.emulator.webapi.exchange import Exchange, json_response
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.query_languages import aliased_values, aliases_of, check_request
 from runner.emulator.webapi.representation import RowWriter
+from runner.emulator.webapi.schema import unasked
 
 _CRM = "Microsoft.Dynamics.CRM."
 #: Counts stop here. Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/count-rows
@@ -46,10 +47,11 @@ def _writer(exchange: Exchange, table: Table, query: Query) -> Callable[[Entity]
     preferences = exchange.preferences
     if query.aggregates or query.group_by:
         return lambda row: aliased_values(row, aliases_of(row), preferences)
-    names = query.columns or ()
+    # What names show, OData has as formatted values.
+    columns = {name: table.columns[name] for name in query.columns or () if name in table.columns}
     if not query.distinct:
-        names = tuple(dict.fromkeys((*names, table.primary_id_attribute)))
-    writer = RowWriter.of([table.columns[name] for name in names], exchange.schema.navigation(table), preferences)
+        columns |= {name: table.columns[name] for name in unasked(table, columns.values())}
+    writer = RowWriter.of(columns.values(), exchange.schema.navigation(table), preferences)
     return lambda row: {**_present(writer.write(row)), **aliased_values(row, aliases_of(row), preferences)}
 
 

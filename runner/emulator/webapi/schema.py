@@ -63,7 +63,7 @@ class Navigation:
         return cls(lookups, collections, names)
 
 
-def _unasked(table: Table, columns: Collection[Column]) -> Iterator[str]:
+def unasked(table: Table, columns: Collection[Column]) -> Iterator[str]:
     """What comes along with ``columns`` unasked.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/select-columns
@@ -107,7 +107,7 @@ class Schema:
         if select is None:
             return tuple(table.columns.values())
         columns = {column.logical_name: column for column in (self._selected(table, name) for name in select)}
-        for name in _unasked(table, columns.values()):
+        for name in unasked(table, columns.values()):
             columns.setdefault(name, table.columns[name])
         return tuple(columns.values())
 

@@ -161,3 +161,55 @@ def test_what_cannot_be_meant_is_a_bad_request(crm, error_of, path, code, named)
     status, found, message = error_of(crm.send("GET", path))
     assert (status, found) == (400, code)
     assert named in message
+
+
+class TestNameColumns:
+    """``primarycontactidname``: nothing is stored in it, and OData does not have it."""
+
+    @pytest.fixture
+    def named(self, crm):
+        for name, last, hold in (("A", "Zoe", True), ("B", "Amy", False), ("C", None, False)):
+            contact = {"primarycontactid": {"firstname": "Dr.", "lastname": last}} if last else {}
+            crm.create("accounts", name=name, creditonhold=hold, **contact)
+
+    @pytest.mark.behaviour("Queries", "Conditions and orders may name what a lookup or a choice shows", "common")
+    @pytest.mark.parametrize(
+        ("inside", "found"),
+        [
+            ("<filter><condition attribute='primarycontactidname' operator='like' value='%ZOE'/></filter>", ["A"]),
+            ("<filter><condition attribute='primarycontactidname' operator='null'/></filter>", ["C"]),
+            ("<filter><condition attribute='creditonholdname' operator='eq' value='yes'/></filter>", ["A"]),
+            ("<filter><condition attribute='statuscodename' operator='ne' value='Active'/></filter>", []),
+            ("<order attribute='primarycontactidname' descending='true'/>", ["A", "B", "C"]),
+        ],
+    )
+    def test_are_compared_and_sorted_by(self, crm, named, inside, found):
+        rows = crm.get(account(f"<attribute name='name'/>{inside}"))["value"]
+        assert [row["name"] for row in rows] == found
+
+    def test_are_answered_under_an_alias_and_left_out_without_one(self, crm, named):
+        attributes = "<attribute name='primarycontactidname' alias='who'/><attribute name='statuscodename'/>"
+        first = crm.get(account(f"{NAME}{attributes}"), Prefer=EVERYTHING)["value"][0]
+        assert first["who"] == "Dr. Zoe"
+        assert "statuscodename" not in first
+
+    def test_of_linked_tables_are_called_as_other_columns_are(self, crm, named):
+        link = CONTACT.format("<attribute name='owneridname'/>")
+        assert crm.get(account(NAME + link))["value"][0]["c.owneridname"] == "Ada Administrator"
+
+    def test_are_grouped_by_and_counted(self, crm, named):
+        inside = (
+            "<attribute name='statecodename' groupby='true' alias='state'/>"
+            "<attribute name='primarycontactidname' aggregate='countcolumn' alias='n'/>"
+            "<attribute name='primarycontactidname' aggregate='min' alias='first'/>"
+        )
+        groups = crm.get(account(inside, "aggregate='true'"))["value"]
+        assert groups == [{"state": "Active", "n": 2, "first": "Dr. Amy"}]
+
+    @pytest.mark.parametrize("attribute", ["namename", "revenuename", "nothingname"])
+    def test_are_those_of_lookups_and_choices_alone(self, crm, error_of, attribute):
+        assert error_of(crm.send("GET", account(f"<attribute name='{attribute}'/>")))[1] == "0x80041103"
+
+
+def test_an_amount_brings_its_currency_along(crm, accounts):
+    assert "_transactioncurrencyid_value" in crm.get(account("<attribute name='revenue'/>"))["value"][0]

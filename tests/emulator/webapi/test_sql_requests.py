@@ -218,3 +218,11 @@ def test_the_rest_of_sql_is_refused_by_name(crm, error_of, sql, named):
 def test_options_of_odata_do_not_go_with_sql(crm, error_of):
     status, _, message = error_of(crm.send("GET", url("SELECT name FROM account") + "&$top=1"))
     assert (status, "$top" in message) == (400, True)
+
+
+def test_what_a_lookup_or_a_choice_shows_can_be_selected(select):
+    rows = select(
+        "SELECT name, primarycontactidname, a.statuscodename FROM account AS a "
+        "WHERE primarycontactidname LIKE 'ann%' ORDER BY name"
+    )
+    assert rows == [("Dora", "Ann Lee", "Active"), ("Eve", "Ann Lee", "Active")]

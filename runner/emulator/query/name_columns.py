@@ -1,0 +1,74 @@
+"""Virtual columns such as ``primarycontactidname``: what a person reads in place of a lookup, a choice or a yes/no.
+
+Nothing is stored in them. Queries of rows may select, compare and sort by them; OData knows them as formatted values.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/account#read-only-columnsattributes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.emulator.metadata.model import AttributeType, Column, Metadata, Table
+
+_SUFFIX = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class NameColumn:
+    """``column`` shows what ``of`` holds."""
+
+    column: Column
+    of: Column
+
+
+def name_column(table: Table, name: str) -> NameColumn | None:
+    """The virtual column of that name, where the table has none of its own."""
+    of = table.columns.get(name.removesuffix(_SUFFIX)) if name not in table.columns else None
+    if of is None or not (of.is_lookup or of.is_choice or of.type is AttributeType.BOOLEAN):
+        return None
+    virtual = Column(
+        logical_name=name,
+        schema_name=f"{of.schema_name}Name",
+        type=AttributeType.STRING,
+        display_name="",
+        is_valid_for_create=False,
+        is_valid_for_update=False,
+    )
+    return NameColumn(virtual, of)
+
+
+def queried_column(table: Table, name: str) -> Column | None:
+    """The column of that name, stored or virtual."""
+    virtual = name_column(table, name)
+    return virtual.column if virtual is not None else table.columns.get(name)
+
+
+def shown_sql(metadata: Metadata, column: Column, sql: str) -> str:
+    """What a person reads of ``column``, whose value is ``sql``."""
+    shown = _primary_name(metadata, column, sql) if column.is_lookup else _label(column, sql)
+    return f"({shown} COLLATE NOCASE)"
+
+
+def _primary_name(metadata: Metadata, column: Column, sql: str) -> str:
+    """The primary name of the row a lookup refers to, in whichever table that is."""
+    names = []
+    for target in column.targets:
+        table = metadata.tables.get(target)
+        if table is not None and table.primary_name_attribute is not None:
+            names.append(
+                f'(SELECT "{table.primary_name_attribute}" FROM "{target}"'  # noqa: S608 - metadata's names
+                f' WHERE "{table.primary_id_attribute}" = {sql})'
+            )
+    # NULL, because COALESCE takes two at least.
+    return f"COALESCE({', '.join((*names, 'NULL', 'NULL'))})"
+
+
+def _label(column: Column, sql: str) -> str:
+    # The text stands in several places of a statement, so its labels are written out instead of bound.
+    cases = "".join(f" WHEN {option.value:d} THEN {_quoted(option.label)}" for option in column.options)
+    return f"CASE {sql}{cases} END" if cases else "NULL"
+
+
+def _quoted(text: str) -> str:
+    return "'{}'".format(text.replace("'", "''").replace("\0", ""))
