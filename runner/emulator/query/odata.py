@@ -8,11 +8,14 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
+from dataverse_client.types import guid, is_guid
 from runner.emulator.query.odata_syntax import (
     Call,
     Comparison,
@@ -38,6 +41,7 @@ MAX_DEPTH = 60
 #: What OData's options may hold as it is in a URL.
 _UNENCODED = "$=,:/()'*!@"
 
+_GUID_LENGTH = 36
 _NO_ALIASES: Mapping[str, str] = {}
 
 
@@ -150,6 +154,8 @@ def parse_arguments(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Mapp
 
     A single value without a name is found under ``""``, as in ``accounts(<guid>)``. Raises ODataError.
     """
+    if len(text) == _GUID_LENGTH and is_guid(text):
+        return {"": guid(text)}  # as nearly all of them are: one token needs no parser
     parser = Parser(text, aliases)
     arguments = parser.named_arguments("end") if text.strip() else {}
     parser.expect("end")
@@ -158,20 +164,22 @@ def parse_arguments(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Mapp
 
 def split_outside(text: str, separator: str) -> Iterator[str]:
     """Split at ``separator``, but not inside quotes, parentheses, brackets or braces."""
-    depth, start, quoted = 0, 0, False
-    for position, character in enumerate(text):
-        if character == "'":
-            quoted = not quoted
-        elif quoted:
-            continue
-        elif character in "([{":
+    depth = start = 0
+    for mark in _marks(separator).finditer(text):
+        if mark[0] in "([{":
             depth += 1
-        elif character in ")]}":
+        elif mark[0] in ")]}":
             depth -= 1
-        elif character == separator and depth == 0:
-            yield text[start:position]
-            start = position + 1
+        elif mark[0] == separator and depth == 0:
+            yield text[start : mark.start()]
+            start = mark.end()
     yield text[start:]
+
+
+@cache
+def _marks(separator: str) -> re.Pattern[str]:
+    """All that matters to where a text is split: quoted parts, brackets and the separator."""
+    return re.compile(rf"'[^']*'?|[()\[\]{{}}{re.escape(separator)}]")
 
 
 def _parse_top(text: str) -> int:

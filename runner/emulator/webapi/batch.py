@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.emulator.webapi.faults import BadRequest, MethodNotAllowed
@@ -73,7 +72,7 @@ def _change_set(
 ) -> BatchAnswer | ChangeSetAnswer:
     answers: list[BatchAnswer] = []
 
-    def all_or_none() -> Response:
+    def all_or_none(_: Request) -> Response:
         with api.emulator.transaction():
             answers.extend(_in_turn(api, outer, address, requests))
         return Response(200)
@@ -91,7 +90,7 @@ def _in_turn(api: WebApi, outer: Request, address: Address, requests: Sequence[B
         response = api.respond(_inner(outer, address, item, references))
         if item.content_id is not None and "OData-EntityId" in response.headers:
             references[f"${item.content_id}"] = response.headers["OData-EntityId"]
-        versioned = replace(response, headers={"OData-Version": "4.0", **response.headers})
+        versioned = response._replace(headers={"OData-Version": "4.0", **response.headers})
         answers.append(BatchAnswer(versioned, item.content_id))
     return answers
 

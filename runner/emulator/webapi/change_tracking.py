@@ -14,7 +14,7 @@ from urllib.parse import quote
 from dataverse_client.types import EntityCollection, EntityReference
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import And, ColumnRef, Condition, Operator, Order, Query
-from runner.emulator.query.odata import QueryOptions, parse_options
+from runner.emulator.query.odata import QueryOptions
 from runner.emulator.webapi.exchange import Exchange, json_response, text_response
 from runner.emulator.webapi.faults import BadRequest, ChangeTrackingNotEnabled, ExpiredVersionStamp
 from runner.emulator.webapi.http import Response
@@ -52,7 +52,7 @@ def retrieve_changes(exchange: Exchange, table: Table) -> Response:
     """
     _check(exchange, table)
     exchange.emulator.follow_changes(table.logical_name)
-    options = parse_options(exchange.parameters)
+    options = exchange.address.options()
     token = SkipToken.of(exchange)
     span = _Span(_since(exchange), token.until or _version(exchange))
     found = _changed(exchange, table, options, span, token)

@@ -48,7 +48,7 @@ def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = N
 
 
 def _options(exchange: Exchange) -> QueryOptions:
-    options = parse_options(exchange.parameters)
+    options = exchange.address.options()
     if options.top is not None and exchange.preferences.max_page_size is not None:
         # Of a number of rows and a size of pages Dataverse heeds the latter.
         # Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/page-results

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runner.emulator.metadata.model import Metadata
-from runner.emulator.query.odata import QueryOptions, parse_options
+from runner.emulator.query.odata import QueryOptions
 from runner.emulator.webapi.definition_documents import option_set_document, relationship_documents, table_document
 from runner.emulator.webapi.documents import Document, render, render_found, walk
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
@@ -43,7 +43,7 @@ def _options(exchange: Exchange) -> QueryOptions:
     for name in exchange.parameters:
         if name.startswith("$") and name not in _OPTIONS:
             raise BadRequest(f"The query parameter {name} is not supported.")
-    return parse_options(exchange.parameters)
+    return exchange.address.options()
 
 
 def single(exchange: Exchange, path: str, document: Document) -> dict[str, Any]:

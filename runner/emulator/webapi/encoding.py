@@ -17,7 +17,7 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def loads(body: bytes) -> Any:
     """Raises BadRequest when ``body`` is not JSON, or holds text that is not Unicode."""
     try:
-        value = json.loads(body, parse_float=Decimal, parse_constant=_refuse)
+        value = _DECODER.decode(body.decode(json.detect_encoding(body)))
         if _SURROGATE.search(body):
             # Half a surrogate pair is legal JSON but no text: nothing could store it or send it on.
             json.dumps(value, ensure_ascii=False, default=str).encode()
@@ -28,6 +28,9 @@ def loads(body: bytes) -> Any:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse)
 
 
 def dumps(value: Any) -> bytes:

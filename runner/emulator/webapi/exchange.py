@@ -22,7 +22,7 @@ from runner.emulator.webapi.schema import Schema
 JSON_CONTENT_TYPE = "application/json; odata.metadata=minimal"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
     """What a handler needs. ``path`` of the address has been read already: handlers get its segments."""
 

@@ -9,19 +9,24 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from runner.emulator.query.odata import QueryOptions, parse_options
 from runner.emulator.webapi import encoding
 from runner.emulator.webapi.faults import BadRequest
 
 API_PATH = re.compile(r"/api/data/v9\.[0-2]/?", re.IGNORECASE)
 MAX_PAGE_SIZE = 5000
 
+#: Clients repeat their headers and queries all day; this many different ones are remembered.
+_KEPT = 256
+_URL = re.compile(rf"((?:https?:)?//[^/?#]*)?({API_PATH.pattern})([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
 _PREFERENCE = re.compile(r'\s*([\w.-]+)\s*(?:=\s*("[^"]*"|[^,;]*))?\s*(?:;[^,]*)?(?:,|$)')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """``url`` is absolute, or a path whose host the Host header gives. Header names may have any case.
 
@@ -37,10 +42,11 @@ class Request:
     references: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "headers", {name.lower(): value for name, value in self.headers.items()})
+        self.headers = {name.lower(): value for name, value in self.headers.items()}
 
     def header(self, name: str) -> str | None:
-        return self.headers.get(name.lower())
+        """``name`` is in lower case."""
+        return self.headers.get(name)
 
     @property
     def preferences(self) -> Preferences:
@@ -54,18 +60,19 @@ class Request:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class Response(NamedTuple):
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
     body: bytes = b""
 
     def json(self) -> Any:
         return encoding.loads(self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where a request goes. ``root`` is the API's address on the host the client used; ``path`` is still encoded."""
 
     root: str
@@ -75,37 +82,50 @@ class Address:
     @classmethod
     def of(cls, request: Request) -> Address | None:
         """None when the URL does not lie under the Web API."""
-        scheme, host, path, query = _split(request)
-        match = API_PATH.match(path)
+        match = _URL.match(request.url)
         if match is None:
             return None
-        root = f"{scheme}://{host}{match[0].rstrip('/')}"
-        return cls(root, path[match.end() :], query)
+        origin, api, path, query = match.groups("")
+        return cls(f"{_origin(origin, request.header('host'))}{api.rstrip('/')}", path, query)
 
     @property
     def url(self) -> str:
         """The address without its query string."""
         return f"{self.root}/{self.path}"
 
-    def parameters(self) -> dict[str, str]:
+    def parameters(self) -> Mapping[str, str]:
         """The query string's parameters; ``+`` is a space. Raises BadRequest when one is given twice."""
-        try:
-            pairs = parse_qsl(self.query, keep_blank_values=True, max_num_fields=1000)
-        except ValueError as error:
-            raise BadRequest(f"The query string cannot be read: {error}.") from None
-        parameters = dict(pairs)
-        if len(parameters) != len(pairs):
-            raise BadRequest("A query option is specified more than once; it must be specified once at most.")
-        return parameters
+        return _parameters(self.query)
+
+    def options(self) -> QueryOptions:
+        """The system query options among the parameters. Raises BadRequest, or ODataError when one cannot be read."""
+        return _options(self.query)
 
 
-def _split(request: Request) -> tuple[str, str, str, str]:
+@lru_cache(_KEPT)
+def _origin(origin: str, host: str | None) -> str:
     try:
-        parts = urlsplit(request.url)
-        scheme, host, path, query = parts.scheme, parts.netloc, parts.path, parts.query
+        parts = urlsplit(origin)
     except ValueError as error:
         raise BadRequest(f"The URL cannot be read: {error}.") from None
-    return scheme or "http", host or request.header("host") or "localhost", path, query
+    return f"{parts.scheme or 'http'}://{parts.netloc or host or 'localhost'}"
+
+
+@lru_cache(_KEPT)
+def _parameters(query: str) -> Mapping[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=1000)
+    except ValueError as error:
+        raise BadRequest(f"The query string cannot be read: {error}.") from None
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
+        raise BadRequest("A query option is specified more than once; it must be specified once at most.")
+    return MappingProxyType(parameters)
+
+
+@lru_cache(_KEPT)
+def _options(query: str) -> QueryOptions:
+    return parse_options(_parameters(query))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +139,9 @@ class Preferences:
     include_annotations: tuple[str, ...] = ()
 
     @classmethod
-    @lru_cache(maxsize=256)
+    @lru_cache(_KEPT)
     def of(cls, header: str) -> Preferences:
-        """What a header asks for; clients send the same few all day."""
+        """What a header asks for."""
         found = {name.lower(): (value or "").strip().strip('"') for name, value in _PREFERENCE.findall(header)}
         return cls(
             found.get("return") == "representation",

@@ -15,8 +15,11 @@ from runner.emulator.query.model import ColumnRef, Condition, Operator, Query
 from runner.emulator.webapi.faults import Forbidden
 from runner.emulator.webapi.http import Request
 
-_BYPASS_PARAMETERS = ("BypassBusinessLogicExecution", "BypassBusinessLogicExecutionStepIds")
 _OLD_WAY = "BypassCustomPluginExecution"
+_BYPASS_HEADERS = {
+    f"mscrm.{name.lower()}": name
+    for name in ("BypassBusinessLogicExecution", "BypassBusinessLogicExecutionStepIds", _OLD_WAY)
+}
 _CALLER_HEADERS = (("callerobjectid", "azureactivedirectoryobjectid"), ("mscrmcallerid", "systemuserid"))
 
 
@@ -49,6 +52,9 @@ def bypass_of(request: Request) -> Bypass | None:
     Raises:
       InvalidArgument: a header says what it cannot say.
     """
-    parameters: dict[str, Any] = {name: request.header(f"mscrm.{name.lower()}") for name in _BYPASS_PARAMETERS}
-    parameters[_OLD_WAY] = (request.header(f"mscrm.{_OLD_WAY.lower()}") or "").lower() == "true"
+    headers = request.headers
+    if headers.keys().isdisjoint(_BYPASS_HEADERS):
+        return None
+    parameters: dict[str, Any] = {name: headers.get(header) for header, name in _BYPASS_HEADERS.items()}
+    parameters[_OLD_WAY] = str(parameters[_OLD_WAY]).lower() == "true"
     return Bypass.asked_for(parameters)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from runner.emulator.query.odata import parse_arguments, split_outside
@@ -18,8 +17,7 @@ _SEGMENT = re.compile(r"([\w.$@-]+)(?:\((.*)\))?\Z", re.DOTALL)
 MAX_SEGMENTS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A name and what stands in its parentheses, by name; None when there are none."""
 
     name: str

@@ -11,7 +11,7 @@ from typing import Any
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.errors import DuplicateRecord, ObjectDoesNotExist
 from runner.emulator.metadata.model import OneToManyRelationship, Table
-from runner.emulator.query.odata import QueryOptions, parse_options
+from runner.emulator.query.odata import QueryOptions
 from runner.emulator.webapi.contexts import selection
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.expansion import Expansion
@@ -90,7 +90,7 @@ def associate(
 
 
 def retrieve(exchange: Exchange, table: Table, reference: EntityReference) -> Response:
-    options = parse_options(exchange.parameters)
+    options = exchange.address.options()
     writer = row_writer(exchange.schema, table, options.select, exchange.preferences)
     expansion = Expansion.of(exchange, table, options.expand)
     needed = None if options.select is None else (*writer.column_names, *expansion.lookup_columns())

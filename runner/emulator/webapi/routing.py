@@ -6,6 +6,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/we
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from runner.emulator.metadata.model import Table
 from runner.emulator.webapi import (
@@ -26,34 +27,35 @@ from runner.emulator.webapi.faults import MethodNotAllowed, ResourceNotFound
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.paths import Segment
 
-_Handlers = Mapping[str, Callable[[], Response]]
+_Handlers = Mapping[str, Callable[..., Response]]
 
 
 def route(exchange: Exchange, segments: Sequence[Segment]) -> Response:
     """Raises ResourceNotFound, MethodNotAllowed, or what the handler raises."""
     if not segments:
-        return _dispatch(exchange, {"GET": lambda: _service_document(exchange)})
+        return _dispatch(exchange, {"GET": _service_document}, exchange)
     first = segments[0]
     if first.name.startswith("$") and first.name != "$metadata":
         return _content_reference(exchange, segments)
     if first.name == "$metadata":
-        return _dispatch(exchange, {"GET": lambda: _schema_document(exchange)})
+        return _dispatch(exchange, {"GET": _schema_document}, exchange)
     if first.name in definitions.ROOTS:
         writes = definition_writes.handlers(exchange, segments)
         return _dispatch(exchange, {"GET": lambda: definitions.answer(exchange, segments), **writes})
     table = exchange.schema.metadata.by_entity_set.get(first.name)
     if table is not None:
-        return _dispatch(exchange, _table_handlers(exchange, table, segments))
+        return _answer_of_table(exchange, table, segments)
     if len(segments) == 1 and functions.knows(exchange, first.operation or first.name):
         return functions.call(exchange, first)
     raise ResourceNotFound.at(first.name)
 
 
-def _dispatch(exchange: Exchange, handlers: _Handlers) -> Response:
+def _dispatch(exchange: Exchange, handlers: _Handlers, *arguments: Any) -> Response:
+    """What the handler of the request's method answers, called with ``arguments``."""
     handler = handlers.get(exchange.request.method.upper())
     if handler is None:
         raise MethodNotAllowed.of(exchange.request.method, exchange.address.path)
-    return handler()
+    return handler(*arguments)
 
 
 def _content_reference(exchange: Exchange, segments: Sequence[Segment]) -> Response:
@@ -64,30 +66,23 @@ def _content_reference(exchange: Exchange, segments: Sequence[Segment]) -> Respo
     return route(exchange, (row, *segments[1:]))
 
 
-def _table_handlers(exchange: Exchange, table: Table, segments: Sequence[Segment]) -> _Handlers:
+def _answer_of_table(exchange: Exchange, table: Table, segments: Sequence[Segment]) -> Response:
     first, *rest = segments
-    if first.arguments is None or not first.arguments:
-        return _collection_handlers(exchange, table, rest)
+    if not first.arguments:
+        return _answer_of_collection(exchange, table, rest)
     reference = exchange.reader().key_reference(table, first)
     if rest:
-        return properties.handlers(exchange, table, reference, rest)
-    return {
-        "GET": lambda: records.retrieve(exchange, table, reference),
-        "PATCH": lambda: records.update_or_upsert(exchange, table, reference),
-        "DELETE": lambda: records.delete(exchange, table, reference),
-    }
+        return _dispatch(exchange, properties.handlers(exchange, table, reference, rest))
+    return _dispatch(exchange, _ROW, exchange, table, reference)
 
 
-def _collection_handlers(exchange: Exchange, table: Table, rest: Sequence[Segment]) -> _Handlers:
+def _answer_of_collection(exchange: Exchange, table: Table, rest: Sequence[Segment]) -> Response:
     if not rest:
-        return {
-            "GET": lambda: _retrieve_multiple(exchange, table),
-            "POST": lambda: records.create(exchange, table),
-        }
+        return _dispatch(exchange, _COLLECTION, exchange, table)
     if len(rest) == 1 and rest[0].name == "$count":
-        return {"GET": lambda: _count(exchange, table)}
+        return _dispatch(exchange, {"GET": _count}, exchange, table)
     if len(rest) == 1 and rest[0].operation is not None:
-        return {"POST": lambda: functions.call_on_collection(exchange, table, rest[0])}
+        return _dispatch(exchange, {"POST": functions.call_on_collection}, exchange, table, rest[0])
     raise ResourceNotFound.at(rest[0].name)
 
 
@@ -112,6 +107,10 @@ def _retrieve_multiple(exchange: Exchange, table: Table) -> Response:
     if change_tracking.is_tracked(exchange):
         return change_tracking.retrieve_changes(exchange, table)
     return collection.retrieve_multiple(exchange, table)
+
+
+_ROW: _Handlers = {"GET": records.retrieve, "PATCH": records.update_or_upsert, "DELETE": records.delete}
+_COLLECTION: _Handlers = {"GET": _retrieve_multiple, "POST": records.create}
 
 
 def _count(exchange: Exchange, table: Table) -> Response:

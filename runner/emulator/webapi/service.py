@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from dataverse_client.types import guid, is_guid, new_guid
 from runner.emulator.emulator import Emulator
@@ -39,19 +38,20 @@ class WebApi:
 
     def handle(self, request: Request) -> Response:
         """The answer to ``request``. Never raises: what goes wrong is a response, too."""
-        return self.guarded(request, lambda: self.respond(request))
+        return self.guarded(request, self.respond)
 
-    def guarded(self, request: Request, work: Callable[[], Response]) -> Response:
-        """What ``work`` answers, or the answer to what it raises; with the headers every answer has."""
+    def guarded(self, request: Request, work: Callable[[Request], Response]) -> Response:
+        """What ``work`` answers to it, or the answer to what it raises; with the headers every answer has."""
         request_id = new_guid()
         try:
-            response = work()
+            response = work(request)
         except OrganizationServiceFault as fault:
             response = self._refusal(request, fault)
         except Exception:
             _log.exception("Request %s failed: %s %s", request_id, request.method, request.url)
             response = self._refusal(request, _unexpected(request_id))
-        return Response(response.status, {**_headers(request, request_id), **response.headers}, response.body)
+        status, headers, body = response
+        return Response(status, {**_headers(request, request_id), **headers}, body)
 
     def respond(self, request: Request) -> Response:
         """The answer to ``request``, when it is granted. Raises OrganizationServiceFault when it is refused."""
@@ -94,7 +94,9 @@ def _unexpected(request_id: str) -> OrganizationServiceFault:
     )
 
 
-def _headers(request: Request, request_id: str) -> Mapping[str, Any]:
-    client_request_id = request.header("x-ms-client-request-id") or ""
-    echoed = {"x-ms-client-request-id": guid(client_request_id)} if is_guid(client_request_id) else {}
-    return {"OData-Version": "4.0", "x-ms-service-request-id": request_id, "REQ_ID": request_id, **echoed}
+def _headers(request: Request, request_id: str) -> Mapping[str, str]:
+    headers = {"OData-Version": "4.0", "x-ms-service-request-id": request_id, "REQ_ID": request_id}
+    client_request_id = request.header("x-ms-client-request-id")
+    if client_request_id is not None and is_guid(client_request_id):
+        headers["x-ms-client-request-id"] = guid(client_request_id)
+    return headers

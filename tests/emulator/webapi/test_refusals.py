@@ -47,6 +47,7 @@ MISSING = "00000000-0000-0000-0000-00000000dead"
         ("POST", "accounts", b"{", 400, "0x80060888", "JSON"),
         ("POST", "accounts", b"[]", 400, "0x80060888", "JSON object"),
         ("POST", "accounts", b'{"name":"\\ud800"}', 400, "0x80060888", "JSON"),
+        ("POST", "accounts", b'{"name":"\xed\xa0\x80"}', 400, "0x80060888", "JSON"),
         ("POST", "accounts", {"nonsense": 1}, 400, "0x80048d19", "'nonsense' does not exist"),
         ("POST", "accounts", {"name": 5}, 400, "0x80048d19", "'name'.*Edm.String"),
         ("POST", "accounts", {"revenue": "5"}, 400, "0x80048d19", "'revenue'.*Edm.Decimal"),
