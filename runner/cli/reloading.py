@@ -33,6 +33,8 @@ _LOOK_AFTER = 200
 
 def serve_reloading(bound: socket.socket, serving: Serving, registrations: Path) -> None:
     """Serve in processes of their own until Ctrl-C or SIGTERM; each finishes what it is at before the next begins."""
+    # Edited twice within a second and as long as before, a file looks to Python like the one it has compiled.
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     with _ending_with_us() as process:
         for changed in _changes(registrations):
             if changed is None:
