@@ -11,12 +11,18 @@ from enum import IntEnum
 from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
-from dataverse_client.types import EntityReference, guid
+from dataverse_client.types import EntityReference, guid, is_guid
 from runner.plugin import Plugin
+from runner.registrations.messages import IMAGES, WITHOUT_TABLE
 
 #: Seconds a message operation may take before Dataverse gives up on its plug-ins.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/analyze-performance
 DEFAULT_TIMEOUT = 120.0
+
+#: They only carry other requests, or come down to them.
+_NEVER_RUN = frozenset({"executemultiple", "executetransaction", "executeasync", "upsert", "upsertmultiple"})
+_WITHOUT_TABLE = frozenset(map(str.lower, WITHOUT_TABLE))
+_WITH_IMAGES = frozenset(map(str.lower, IMAGES))
 
 
 class StepError(ValueError):
@@ -39,11 +45,17 @@ class Mode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A snapshot of the row a step asks for. ``columns`` None means every column that has a value."""
+    """A snapshot of the row a step asks for. ``columns`` None, or none, means every column that has a value.
+
+    Columns may also come as a list, or in one comma-separated text as Dataverse keeps them.
+    """
 
     alias: str
     kind: Literal["pre", "post", "both"] = "pre"
     columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", _column_names(self.columns) or None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +91,13 @@ class Step:
     post_images: tuple[Image, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.plugin, Plugin):
+            raise StepError(f"A step holds its plug-in's instance, as in Step(plugin=MyPlugin()), not {self.plugin!r}.")
         kind = type(self.plugin)
         put = object.__setattr__
         put(self, "plugin_name", f"{kind.__module__}:{kind.__qualname__}")
-        put(self, "filtering_attributes", frozenset(name.lower() for name in self.filtering_attributes))
+        put(self, "entity", self.entity.lower() if self.entity else None)
+        put(self, "filtering_attributes", frozenset(_column_names(self.filtering_attributes)))
         put(self, "images", tuple(self.images))
         put(self, "name", self.name or f"{self.plugin_name}: {self.message} of {self.entity or 'any Entity'}")
         put(self, "id", guid(self.id) if self.id else self._derived_id())
@@ -112,14 +127,42 @@ class Step:
         return bool(self.filtering_attributes) and self.filtering_attributes.isdisjoint(sent_columns)
 
 
+def _column_names(given: Iterable[str] | str | None) -> tuple[str, ...]:
+    """In lower case, as logical names are."""
+    listed = given.split(",") if isinstance(given, str) else given or ()
+    return tuple(name.strip().lower() for name in listed)
+
+
 def _refusals(step: Step) -> Iterable[str]:
+    message = step.message.lower()
+    if message in _NEVER_RUN:
+        yield f"{step.message} runs no custom steps. Register the messages it causes, such as Create (0x80044187)."
+    if message in _WITHOUT_TABLE and step.entity:
+        yield f"{step.message} belongs to no table. Leave out entity, and look at Target (0x80044187)."
     if step.stage not in tuple(Stage):
         yield f"stage {step.stage} cannot be registered. Use 10, 20 or 40 (0x80044184)."
+    if step.mode not in tuple(Mode):
+        yield f"mode {step.mode} is none. Use 0 for synchronous, 1 for asynchronous."
     if step.mode == Mode.ASYNCHRONOUS and step.stage != Stage.POST_OPERATION:
         yield "an asynchronous step runs after the operation. Use stage 40 (0x80044184)."
+    if step.isolation not in ("thread", "process"):
+        yield f"isolation {step.isolation!r} is none. Use 'thread' or 'process'."
+    if step.run_as is not None and not is_guid(step.run_as):
+        yield f"run_as {step.run_as!r} is no systemuserid, such as 6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11."
+    yield from _image_refusals(step, message)
+
+
+def _image_refusals(step: Step, message: str) -> Iterable[str]:
+    if step.images and message not in _WITH_IMAGES:
+        yield f"{step.message} supports no images. Retrieve the row in the plug-in (0x80044189)."
+    for image in step.images:
+        if image.kind not in ("pre", "post", "both"):
+            yield f"image {image.alias!r} is of kind {image.kind!r}. Use 'pre', 'post' or 'both'."
+        if not image.alias:
+            yield "an image has no alias, by which the plug-in would ask for it."
     if step.post_images and step.stage != Stage.POST_OPERATION:
         yield "there is no post-image before stage 40. Use stage 40, or a pre-image (0x8004416e)."
-    if step.pre_images and step.message.lower() == "create":
+    if step.pre_images and message in ("create", "createmultiple"):
         yield "a row being created has no pre-image. Remove it, or make it a post-image (0x8004416d)."
-    if step.post_images and step.message.lower() == "delete":
+    if step.post_images and message == "delete":
         yield "a deleted row has no post-image. Make it a pre-image (0x8004416d)."

@@ -33,6 +33,27 @@ def test_filtering_attributes_are_lower_case():
     assert step(filtering_attributes={"Name"}).filtering_attributes == frozenset({"name"})
 
 
+@pytest.mark.parametrize("columns", ["Name, Telephone1", ["name", "telephone1"], ("Name", "TELEPHONE1")])
+def test_columns_come_as_dataverse_keeps_them_or_as_any_list(columns):
+    image = Image("before", "pre", columns)
+    assert image.columns == ("name", "telephone1")
+    assert step(filtering_attributes=columns, images=[image]).filtering_attributes == {"name", "telephone1"}
+
+
+@pytest.mark.parametrize("given", [Nothing, lambda context: None, None], ids=["class", "function", "nothing"])
+def test_a_step_holds_an_instance(given):
+    with pytest.raises(StepError, match=r"Step\(plugin=MyPlugin\(\)\)"):
+        step(plugin=given)
+
+
+def test_an_image_of_no_columns_is_one_of_all():
+    assert Image("before", "pre", ()).columns is None
+
+
+def test_a_tables_logical_name_is_lower_case():
+    assert step(entity="Account").entity == "account"
+
+
 def test_an_image_of_both_kinds_is_taken_before_and_after():
     registered = step(images=[Image("pre", "pre"), Image("post", "post"), Image("both", "both")])
     assert [image.alias for image in registered.pre_images] == ["pre", "both"]
@@ -48,6 +69,15 @@ def test_an_image_of_both_kinds_is_taken_before_and_after():
         pytest.param({"stage": 20, "images": (Image("x", "post"),)}, "0x8004416e", id="post-image before 40"),
         pytest.param({"message": "Create", "images": (Image("x"),)}, "no pre-image", id="pre-image of a new row"),
         pytest.param({"message": "Delete", "images": (Image("x", "both"),)}, "no post-image", id="image of no row"),
+        pytest.param({"message": "Retrieve", "images": (Image("x"),)}, "0x80044189", id="image of a reading message"),
+        pytest.param({"message": "Upsert"}, "runs no custom steps.*0x80044187", id="message that comes down to others"),
+        pytest.param({"message": "ExecuteMultiple", "entity": None}, "0x80044187", id="message that carries others"),
+        pytest.param({"message": "Associate"}, "no table.*0x80044187", id="table of a message about none"),
+        pytest.param({"mode": 2}, "mode 2 is none", id="unknown mode"),
+        pytest.param({"isolation": "jail"}, "'thread' or 'process'", id="unknown isolation"),
+        pytest.param({"run_as": "ada"}, "no systemuserid", id="user who is no id"),
+        pytest.param({"images": (Image("x", "middle"),)}, "of kind 'middle'", id="unknown kind of image"),
+        pytest.param({"images": (Image(""),)}, "no alias", id="image without alias"),
     ],
 )
 def test_what_dataverse_would_refuse_is_refused(registration, said):

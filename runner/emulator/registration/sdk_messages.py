@@ -12,7 +12,7 @@ from functools import cache
 from runner.emulator.metadata.load import stable_id
 from runner.emulator.metadata.model import Metadata, Ownership, Table
 from runner.emulator.store import Store
-from runner.execution.step import Step, StepError
+from runner.execution.step import Stage, Step, StepError
 from runner.registrations.messages import MESSAGES, WITHOUT_STEPS
 
 _PLATFORM_SUFFIX = "-ea3e-db11-86a7-000a3a5473e8"
@@ -81,8 +81,10 @@ class SdkMessages:
         self._forget_tables_but(metadata)
 
     def check(self, step: Step) -> None:
-        """Raises StepError when the step would listen to what there is not, and so never run."""
+        """Raises StepError when the step is not for others to register, or listens to what there is not."""
         tables = self._store.metadata.tables
+        if step.stage == Stage.MAIN_OPERATION:
+            raise StepError(f"Step {step.name!r}: stage 30 is the platform's. Use 10, 20 or 40 (0x80044184).")
         if not self._knows(step.message):
             raise StepError(
                 f"Step {step.name!r}: there is no message {step.message!r} (0x80040217). Register the custom API of "
@@ -95,6 +97,8 @@ class SdkMessages:
                 f"Step {step.name!r}: there is no table {step.entity!r} here (0x80041102). Create it first, or name "
                 "another by its logical name."
             )
+        if not _may_listen(step.message, tables[step.entity]):
+            raise StepError(f"Step {step.name!r}: no custom step runs on {step.message} of {step.entity} (0x80044187).")
         listed = {*step.filtering_attributes, *(name for image in step.images for name in image.columns or ())}
         for column in sorted(listed - tables[step.entity].columns.keys()):
             raise StepError(f"Step {step.name!r}: the table {step.entity!r} has no column {column!r} (0x80041103).")
@@ -162,9 +166,16 @@ def _filters(table: Table) -> Iterator[tuple[str, str, bool]]:
     yield from ((message, name, False) for message in _WITHOUT_CUSTOM_STEPS)
 
 
+def _may_listen(message: str, table: Table) -> bool:
+    """Whether custom steps may, to a message every table has or some have; custom APIs look after themselves."""
+    allowed = {name.lower(): is_open for name, _, is_open in _filters(table)}
+    return allowed.get(message.lower(), message.lower() not in _ON_SOME_TABLES)
+
+
 def allows_steps(message: str) -> bool:
     """Whether a custom step may listen to the message at all."""
     return message.lower() not in _NEVER
 
 
+_ON_SOME_TABLES = frozenset(name.lower() for name in (*_WITH_OWNER, *_WITH_STATE))
 _NEVER = frozenset(name.lower() for name in (*WITHOUT_STEPS, *_WITHOUT_CUSTOM_STEPS))

@@ -437,6 +437,9 @@ def test_registrations_are_rows_like_others(service):
         ({"entity": "acount"}, "no table 'acount'.*0x80041102"),
         ({"filtering_attributes": {"nam"}}, "no column 'nam'.*0x80041103"),
         ({"images": (Image("before", "pre", ("naem",)),)}, "no column 'naem'.*0x80041103"),
+        ({"stage": 30}, "stage 30 is the platform's.*0x80044184"),
+        ({"entity": "serviceendpoint"}, "no custom step runs on Update of serviceendpoint.*0x80044187"),
+        ({"entity": "transactioncurrency", "message": "Assign"}, "no custom step runs on Assign.*0x80044187"),
     ],
 )
 def test_a_step_that_would_never_run_is_refused(crm, registration, said):
