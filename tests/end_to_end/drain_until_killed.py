@@ -1,7 +1,11 @@
-"""A worker process for ``test_kill.py``: drains the queue in DIRECTORY, MINUTES ahead of the real time."""
+"""A worker process for ``test_kill.py``: drains the queue in DIRECTORY, MINUTES ahead of the real time.
+
+With ``stay`` as the third argument it does not end by itself: whoever kills it may come late.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,4 +47,6 @@ def open_environment(directory: Path, minutes: int = 0) -> EmbeddedEnvironment:
 if __name__ == "__main__":
     environment = open_environment(Path(sys.argv[1]), int(sys.argv[2]))
     environment.drain(batch_size=4)
+    if sys.argv[3:] == ["stay"]:
+        signal.pause()
     environment.close()

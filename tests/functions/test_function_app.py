@@ -268,6 +268,7 @@ def test_what_was_opened_is_closed_when_the_process_ends(load_app, monkeypatch) 
     closed, close = [], EmbeddedQueue.close
     monkeypatch.setattr(EmbeddedQueue, "close", lambda queue: closed.append(queue.name) or close(queue))
     app = load_app()
+    assert app.parts().processor is not None
     assert closed == []
     app.closing.close()
     assert sorted(closed) == ["dataverse-events", "payment-events"]
