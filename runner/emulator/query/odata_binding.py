@@ -123,8 +123,12 @@ class Binder:
         return self._filter(expression, {"": self._root})
 
     def orders(self, items: Iterable[OrderItem]) -> tuple[Order, ...]:
-        """Raises ODataError when a name is unknown."""
-        return tuple(Order(self.column(item.property)[0], item.descending) for item in items)
+        """A lookup is sorted by the name of the row it refers to. Raises ODataError when a name is unknown.
+
+        Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/order-rows
+        """
+        found = ((*self.column(item.property), item.descending) for item in items)
+        return tuple(Order(ref, descending, by_label=column.is_lookup) for ref, column, descending in found)
 
     def column(self, prop: syntax.Property) -> tuple[ColumnRef, Column]:
         """The column a property path leads to. Raises ODataError."""

@@ -15,7 +15,7 @@ from runner.emulator.custom_api import CustomApi, ParameterType
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.edm import instant
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
-from runner.emulator.webapi.faults import BadRequest, MethodNotAllowed
+from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
 from runner.emulator.webapi.http import Preferences, Response
 from runner.emulator.webapi.representation import RowWriter, plain
 
@@ -28,12 +28,12 @@ def call(
     """Call ``api``: a function with the URL's ``arguments``, an action with the body.
 
     Raises:
-      MethodNotAllowed: a function is not asked with GET, an action not with POST.
+      ResourceNotFound: a function is not asked with GET, an action not with POST.
       BadRequest: a parameter cannot be read.
     """
     method = exchange.request.method.upper()
     if method != ("GET" if api.is_function else "POST"):
-        raise MethodNotAllowed.of(method, api.name)
+        raise ResourceNotFound.by_method(exchange.address.url)
     given = arguments if api.is_function or not exchange.request.body else exchange.request.json_body()
     parameters = dict(_parameter(exchange, api, name, value) for name, value in given.items() if "@" not in name)
     if target is not None:

@@ -17,14 +17,42 @@ class BadRequest(OrganizationServiceFault):
     http_status = 400
 
 
+_ODATA = "Microsoft.OData.ODataException"
+_PAYLOAD_HELP = "https://go.microsoft.com/fwlink/?linkid=2195293"
+
+
 class InvalidPayload(BadRequest):
-    """The body names a property the table does not have, or gives one a value of another type."""
+    """The body names a property the table does not have, or gives one a value of another type.
+
+    Clients cut what matters out of the message behind ``InnerException : ``.
+    Source: https://learn.microsoft.com/troubleshoot/power-platform/dataverse/web-api-service/web-api-client-errors
+    """
 
     code = 0x80048D19
 
     @classmethod
-    def of(cls, entity_set: str, problem: str) -> InvalidPayload:
-        return cls(f"Error identified in Payload provided by the user for Entity :'{entity_set}': {problem}")
+    def of(cls, entity_set: str, problem: str, exception: str = _ODATA) -> InvalidPayload:
+        return cls(
+            f"Error identified in Payload provided by the user for Entity :'{entity_set}', For more information on "
+            f"this error please follow this help link {_PAYLOAD_HELP}  ---->  InnerException : {exception}: {problem}"
+        )
+
+    @classmethod
+    def undeclared(cls, entity_set: str, type_name: str, name: str) -> InvalidPayload:
+        problem = (
+            f"Invalid property '{name}' was found in entity '{type_name}'. ---> {_ODATA}: The property '{name}' does "
+            f"not exist on type '{type_name}'. Make sure to only use property names that are defined by the type."
+        )
+        return cls.of(entity_set, problem, "Microsoft.Crm.CrmException")
+
+    @classmethod
+    def undeclared_bind(cls, entity_set: str, name: str) -> InvalidPayload:
+        return cls.of(
+            entity_set,
+            f"An undeclared property '{name}' which only has property annotations in the payload but no property value "
+            "was found in the payload. In OData, only declared navigation properties and declared named streams can be "
+            "represented as properties without values.",
+        )
 
 
 class ResourceNotFound(BadRequest):
@@ -36,6 +64,11 @@ class ResourceNotFound(BadRequest):
     @classmethod
     def at(cls, segment: str) -> ResourceNotFound:
         return cls(f"Resource not found for the segment '{segment}'.")
+
+    @classmethod
+    def by_method(cls, url: str) -> ResourceNotFound:
+        """A function that is posted to, or an action that is asked."""
+        return cls(f"No HTTP resource was found that matches the request URI '{url}'.", code=0)
 
 
 class MethodNotAllowed(BadRequest):
@@ -84,7 +117,7 @@ _DETAILS = "@Microsoft.PowerApps.CDS.ErrorDetails."
 
 def error_body(fault: OrganizationServiceFault, *, details: bool) -> dict[str, Any]:
     """The ``error`` object of a fault. With ``details`` it carries what a plug-in said beyond its message."""
-    error: dict[str, Any] = {"code": f"0x{fault.code:08x}", "message": fault.message}
+    error: dict[str, Any] = {"code": f"0x{fault.code:08x}" if fault.code else "", "message": fault.message}
     if not details:
         return {"error": error}
     status = getattr(fault, "operation_status", None)

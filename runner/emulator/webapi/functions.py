@@ -16,7 +16,7 @@ from runner.emulator.webapi import custom_apis
 from runner.emulator.webapi.bulk_delete import bulk_delete
 from runner.emulator.webapi.definition_writes import create_customer_column, create_tables
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
-from runner.emulator.webapi.faults import BadRequest, InvalidPayload, MethodNotAllowed, ResourceNotFound
+from runner.emulator.webapi.faults import BadRequest, InvalidPayload, ResourceNotFound
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.metadata_changes import retrieve_metadata_changes
 from runner.emulator.webapi.option_actions import OPTION_ACTIONS
@@ -34,7 +34,7 @@ def knows(exchange: Exchange, name: str) -> bool:
 
 
 def call(exchange: Exchange, segment: Segment) -> Response:
-    """Call an unbound function or action. Raises MethodNotAllowed when the one is asked like the other."""
+    """Call an unbound function or action. Raises ResourceNotFound when the one is asked like the other."""
     name, method = segment.operation or segment.name, exchange.request.method.upper()
     if name in exchange.emulator.custom_apis:
         return custom_apis.call(exchange, exchange.emulator.custom_apis[name], segment.arguments or {})
@@ -47,7 +47,7 @@ def call(exchange: Exchange, segment: Segment) -> Response:
         if results is None:
             return NO_CONTENT
     else:
-        raise MethodNotAllowed.of(method, name)
+        raise ResourceNotFound.by_method(exchange.address.url)
     return json_response({"@odata.context": exchange.context(f"Microsoft.Dynamics.CRM.{name}Response"), **results})
 
 

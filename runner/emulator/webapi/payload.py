@@ -82,7 +82,7 @@ class PayloadReader:
             payload.collections.append((navigation.collections[name], [{"@odata.id": url} for url in value]))
             return
         if relationships is None:
-            raise _undeclared(table, name)
+            raise InvalidPayload.undeclared_bind(table.entity_set_name, name)
         payload.entity[relationships[0].referencing_attribute] = self._bound(table, name, relationships, value)
 
     def _bound(
@@ -126,7 +126,7 @@ class PayloadReader:
                 "CRM do not support direct update of Entity Reference properties, Use Navigation properties instead. "
                 f"'{name}' of '{table.entity_set_name}' is one."
             )
-        raise _undeclared(table, name)
+        raise InvalidPayload.undeclared(table.entity_set_name, f"Microsoft.Dynamics.CRM.{table.logical_name}", name)
 
     def reference(self, url: str) -> EntityReference:
         """The row a URL names: relative or absolute, by id, by alternate key, or by Content-ID.
@@ -174,14 +174,6 @@ class PayloadReader:
         if column.is_lookup:
             return column.logical_name, EntityReference(column.targets[0], str(value).lower())
         return name, to_column(table, column, value)
-
-
-def _undeclared(table: Table, name: str) -> InvalidPayload:
-    return InvalidPayload.of(
-        table.entity_set_name,
-        f"The property '{name}' does not exist on type 'Microsoft.Dynamics.CRM.{table.logical_name}'. "
-        "Make sure to only use property names that are defined by the type.",
-    )
 
 
 def to_column(table: Table, column: Column, value: Any) -> Any:

@@ -199,7 +199,7 @@ def test_a_customer_column_needs_both_of_its_tables(crm, widget):
 
 
 @pytest.mark.behaviour(
-    "Metadata", "Prefer: return=representation answers the definition", "webapi/compose-http-requests-handle-errors"
+    "Web API", "Prefer: return=representation answers the definition", "webapi/compose-http-requests-handle-errors"
 )
 def test_what_is_created_can_be_answered(crm, widget):
     answer = crm.post(

@@ -117,7 +117,7 @@ def test_the_service_document_lists_the_entity_sets(crm):
     assert "new_payments" in [item["name"] for item in crm.get("")["value"]]
 
 
-@pytest.mark.behaviour("Metadata", "Definitions know $select, $filter and $expand", "webapi/query-metadata-web-api")
+@pytest.mark.behaviour("Web API", "Definitions know $select, $filter and $expand", "webapi/query-metadata-web-api")
 @pytest.mark.parametrize("option", ["$top=1", "$orderby=LogicalName", "$count=true", "$skip=1", "$apply=groupby((A))"])
 def test_other_query_options_are_refused(crm, error_of, option):
     status, _, message = error_of(crm.send("GET", f"EntityDefinitions?$select=LogicalName&{option}"))
@@ -147,7 +147,7 @@ def test_the_context_of_one_definition_says_that_it_is_one(crm):
 
 
 @pytest.mark.behaviour(
-    "Metadata", "Eligibility for relationships can be asked", "webapi/create-update-entity-relationships-using-web-api"
+    "Web API", "Eligibility for relationships can be asked", "webapi/create-update-entity-relationships-using-web-api"
 )
 def test_tables_may_take_part_in_relationships(crm, error_of):
     for action in ("CanBeReferenced", "CanBeReferencing", "CanManyToMany"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from urllib.parse import quote
 
@@ -102,9 +103,13 @@ def test_total_record_count(crm):
     assert crm.get(path)["EntityRecordCountCollection"]["Values"] == [1, 0]
 
 
-def test_a_function_is_not_posted_and_an_action_not_got(crm):
-    assert crm.post("WhoAmI", {}).status == 405
-    assert crm.send("GET", "BulkDelete").status == 405
+def test_a_function_is_not_posted_and_an_action_not_got(crm, error_of):
+    for refused, name in ((crm.post("WhoAmI", {}), "WhoAmI"), (crm.send("GET", "BulkDelete"), "BulkDelete")):
+        status, code, message = error_of(refused)
+        assert (status, code) == (404, "")
+        assert re.fullmatch(
+            f"No HTTP resource was found that matches the request URI '.*/api/data/v9.2/{name}'.", message
+        )
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,19 @@ def test_an_amount_brings_its_currency_along(crm):
     assert "_transactioncurrencyid_value" not in crm.get("accounts?$select=name&$top=1")["value"][0]
 
 
+@pytest.mark.behaviour("Queries", "`$orderby` sorts lookups by name and choices by number", "webapi/query/order-rows")
+def test_a_lookup_is_sorted_by_the_name_it_shows(crm):
+    for name, contact, category in (("A", "Zoe", 1), ("B", "Amy", 2)):
+        crm.create("accounts", name=name, accountcategorycode=category, primarycontactid={"lastname": contact})
+
+    def ordered(by):
+        return [row["name"] for row in crm.get(f"accounts?$select=name&$orderby={by}")["value"]]
+
+    assert ordered("_primarycontactid_value") == ["B", "A"]
+    # Their labels are Preferred Customer and Standard.
+    assert ordered("accountcategorycode desc") == ["B", "A"]
+
+
 class TestPages:
     @pytest.mark.usefixtures("accounts")
     def test_every_row_comes_once(self, crm):

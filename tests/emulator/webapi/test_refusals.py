@@ -72,6 +72,37 @@ def test_a_mistake_is_answered_in_the_platforms_words(crm, error_of, method, pat
     assert re.search(words, error[2])
 
 
+_PAYLOAD = (
+    "Error identified in Payload provided by the user for Entity :'accounts', For more information on this error "
+)
+
+
+@pytest.mark.behaviour(
+    "Web API",
+    "What is wrong with a body stands behind `InnerException : `",
+    "webapi/compose-http-requests-handle-errors",
+)
+@pytest.mark.parametrize(
+    ("body", "inner"),
+    [
+        (
+            {"Name": "x"},
+            "Microsoft.Crm.CrmException: Invalid property 'Name' was found in entity 'Microsoft.Dynamics.CRM.",
+        ),
+        (
+            {"creator@odata.bind": "/x(1)"},
+            "Microsoft.OData.ODataException: An undeclared property 'creator' which only has",
+        ),
+        ({"name": 5}, "Microsoft.OData.ODataException: Cannot convert the literal '5' of 'name' to the expected type "),
+    ],
+)
+def test_clients_find_what_is_wrong_where_they_look_for_it(crm, error_of, body, inner):
+    status, code, message = error_of(crm.post("accounts", body))
+    assert (status, code) == (400, "0x80048d19")
+    assert message.startswith(_PAYLOAD)
+    assert message.partition("---->  InnerException : ")[2].startswith(inner)
+
+
 def test_a_duplicate_id_and_a_duplicate_key_are_told_apart(crm, error_of):
     payment = crm.create("new_payments", new_stripepaymentintentid="pi_1")
     assert error_of(crm.post("new_payments", {"new_paymentid": payment}))[:2] == (412, "0x80040237")
