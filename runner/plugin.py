@@ -73,8 +73,9 @@ class InvalidPluginExecutionException(Exception):
         status: OperationStatus = OperationStatus.FAILED,
         error_code: int = 0,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        # Whoever passes on another exception, or none, means its words.
+        self.message = "" if message is None else str(message)
+        super().__init__(self.message)
         self.status = status
         self.error_code = error_code
 

@@ -133,6 +133,16 @@ def test_an_unexpected_exception_names_step_and_plugin(service, on):
     assert raised.value.code == 0x80040224
 
 
+@pytest.mark.parametrize(("given", "said"), [(ValueError("Too much."), "Too much."), (7, "7"), (None, "ISV code")])
+def test_a_refusal_may_be_given_what_is_no_text(service, on, given, said):
+    @on("Create", 20)
+    def pass_on(context):
+        raise InvalidPluginExecutionException(given)
+
+    with pytest.raises(IsvAborted, match=said):
+        service.create(account())
+
+
 @pytest.mark.behaviour("Errors", "A fault of the platform that a plug-in lets pass keeps its code and words", "common")
 def test_what_the_platform_refuses_under_a_plugin_keeps_its_code(service, on):
     on("Create", 20)(lambda context: context.organization.delete("contact", NOBODY))
