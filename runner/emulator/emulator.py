@@ -263,7 +263,12 @@ class Emulator:
         return tuple(self._engine.jobs)
 
     def run_jobs(self) -> int:
-        """Run asynchronous steps until none waits, those they set in motion included. How many jobs came to an end."""
+        """Run asynchronous steps until none waits, those they set in motion included. How many jobs came to an end.
+
+        Raises InvalidOperation inside a transaction: jobs run after it.
+        """
+        with self._engine.turn:
+            self._engine.refuse_in_transaction()
         self._engine.resume_jobs()
         ended = 0
         while (job := self._engine.jobs.take()) is not None:

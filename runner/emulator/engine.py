@@ -239,7 +239,7 @@ class Engine:
     def refuse_in_transaction(self) -> None:
         """For what is about everything there is. Raises InvalidOperation."""
         if self.store.in_transaction:
-            raise InvalidOperation("A snapshot is taken and restored between requests, not inside a transaction.")
+            raise InvalidOperation("Jobs run, and snapshots are taken and restored, between requests: not inside one.")
 
     @contextmanager
     def customizing(self) -> Iterator[Customizations]:

@@ -9,7 +9,7 @@ from emulator_samples import account
 
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
-from runner.emulator.errors import CannotDeleteUnlessCompleted
+from runner.emulator.errors import CannotDeleteUnlessCompleted, InvalidOperation
 from runner.emulator.job_runner import signed
 from runner.emulator.plugin_faults import IsvAborted
 from runner.emulator.seed import INTEGRATION_USER_ID
@@ -430,4 +430,14 @@ def test_a_worker_runs_jobs_as_they_come():
     with Emulator([step]) as crm:
         crm.start_worker()
         crm.service().create(account())
-        assert done.wait(10)
+        assert done.wait(60)
+
+
+def test_jobs_asked_for_inside_a_transaction_wait_on(crm, service, later, on):
+    ran = []
+    later("Create")(lambda context: ran.append(context.target["name"]))
+    service.create(account("first"))
+    on("Create", 40, rank=2)(lambda context: crm.run_jobs())
+    with pytest.raises(InvalidOperation, match="not inside one"):
+        service.create(account("second"))
+    assert (crm.run_jobs(), ran) == (1, ["first"])
