@@ -62,7 +62,7 @@ class Rules:
         self._states = _States(table) if "statecode" in columns else None
         self._name_parts = frozenset(_NAME_PARTS) & columns.keys() if "fullname" in columns else frozenset()
         self._user_owned = table.ownership is Ownership.USER
-        self._business_owned = table.ownership is Ownership.BUSINESS and "owningbusinessunit" in columns
+        self._unit_column = _unit_column(table)
         self._audited = "modifiedon" in columns
 
     def _is_checked(self, column: Column) -> bool:
@@ -93,8 +93,8 @@ class Rules:
         """
         if not self._no_create.isdisjoint(attributes):
             self._drop(attributes, self._no_create)
-        if self._business_owned and attributes.get("owningbusinessunit") is None:
-            attributes["owningbusinessunit"] = self._facts.business_unit(user)
+        if self._unit_column and attributes.get(self._unit_column) is None:
+            attributes[self._unit_column] = self._facts.business_unit(user)
         if self._name_parts:
             attributes["fullname"] = self._full_name(attributes)
         if not self._money:
@@ -296,6 +296,12 @@ def _number(table: str, column: str, value: Any) -> int:
     if not isinstance(value, OptionSetValue):
         raise IncorrectAttributeValueType.of(table, column, value, "an OptionSetValue")
     return value.value
+
+
+def _unit_column(table: Table) -> str | None:
+    """Where a row the business owns says which unit it is of: users and teams have a column of their own for it."""
+    names = ("owningbusinessunit", "businessunitid") if table.ownership is Ownership.BUSINESS else ()
+    return next((name for name in names if name in table.columns), None)
 
 
 def _default(column: Column) -> Any:

@@ -111,6 +111,13 @@ def test_columns_of_the_platform_are_ignored_in_a_request(crm, money, column):
         assert row[column] == plain[column]
 
 
+@pytest.mark.behaviour("Rows", "A user or team made without a business unit is of its maker's", "common")
+@pytest.mark.parametrize(("table", "name"), [("team", "name"), ("systemuser", "lastname")])
+def test_a_new_user_or_team_is_of_its_makers_business_unit(crm, table, name):
+    row = crm.read(crm.create(table, **{name: "Collections"}))
+    assert row["businessunitid"].id == ROOT_BUSINESS_UNIT_ID
+
+
 @pytest.mark.behaviour("Rows", "A row can be owned by a team", "common")
 def test_a_row_can_be_given_to_a_team(crm):
     unit = EntityReference("businessunit", ROOT_BUSINESS_UNIT_ID)
