@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dataverse_client.types import Entity, EntityCollection, EntityReference, FetchExpression, OptionSetValue
+from dataverse_client.types import (
+    Entity,
+    EntityCollection,
+    EntityReference,
+    FetchExpression,
+    OptionSetValue,
+    QueryExpression,
+)
 from runner.emulator.bulk_messages import (
     create_multiple,
     delete_multiple,
@@ -19,6 +26,7 @@ from runner.emulator.bulk_messages import (
     upsert_multiple,
 )
 from runner.emulator.call import Call
+from runner.emulator.errors import InvalidArgument
 from runner.emulator.message_parameters import choice, parameter
 from runner.emulator.message_targets import existing, new, primary_id, refuse_unfinished, resolved, resolved_for_upsert
 from runner.emulator.message_writes import expected_version, insert, is_plain, update_row, upserted
@@ -100,7 +108,10 @@ def retrieve(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str
 
 
 def retrieve_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    question: Any = parameter(parameters, "Query", object)
+    question: Any = parameters.get("Query")
+    if not isinstance(question, QueryExpression | FetchExpression | Query):
+        given = type(question).__name__
+        raise InvalidArgument(f"Parameter 'Query' is {given}; it takes a QueryExpression or FetchExpression.")
     entity = fetched_entity(question.query) if isinstance(question, FetchExpression) else question.entity_name
     if isinstance(question, Query) and engine.steps.plans("RetrieveMultiple", entity) is not None:
         parameters["Query"] = to_query_expression(question) or question
@@ -122,6 +133,14 @@ def assign(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
 
 
 def set_state(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    return _set_state(engine, call, parameters, "SetState")
+
+
+def set_state_dynamic_entity(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    return _set_state(engine, call, parameters, "SetStateDynamicEntity")
+
+
+def _set_state(engine: Engine, call: Call, parameters: dict[str, Any], message: str) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "EntityMoniker", EntityReference))
 
     def main(operation: Operation) -> dict[str, Any]:
@@ -132,7 +151,7 @@ def set_state(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[st
         return _update_by(engine, operation, columns)
 
     name = reference.logical_name
-    return engine.pipe(Operation("SetState", name, call, parameters, main, [reference], "EntityMoniker"))
+    return engine.pipe(Operation(message, name, call, parameters, main, [reference], "EntityMoniker"))
 
 
 def associate(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +185,7 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         ("RetrieveMultiple", retrieve_multiple),
         ("Assign", assign),
         ("SetState", set_state),
-        ("SetStateDynamicEntity", set_state),
+        ("SetStateDynamicEntity", set_state_dynamic_entity),
         ("Associate", associate),
         ("Disassociate", disassociate),
         ("CreateMultiple", create_multiple),

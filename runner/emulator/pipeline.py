@@ -33,7 +33,9 @@ from runner.tracing.model import TraceSink
 MAX_DEPTH = 8
 
 #: Messages that leave a row behind to take a post-image of.
-_LEAVE_A_ROW = frozenset({"Create", "Update", "CreateMultiple", "UpdateMultiple", "Assign", "SetState"})
+_LEAVE_A_ROW = frozenset(
+    {"Create", "Update", "CreateMultiple", "UpdateMultiple", "Assign", "SetState", "SetStateDynamicEntity"}
+)
 
 
 class Platform(Protocol):

@@ -39,7 +39,8 @@ class MessageService:
     def retrieve(self, logical_name: str, id: str, columns: Sequence[str] | None = None) -> Entity:
         parameters = {
             "Target": EntityReference(logical_name, id),
-            "ColumnSet": None if columns is None else tuple(columns),
+            # To a type checker a str is a sequence of str, too.
+            "ColumnSet": (columns,) if isinstance(columns, str) else None if columns is None else tuple(columns),
         }
         row: Entity = self.perform("Retrieve", parameters)["BusinessEntity"]
         return row

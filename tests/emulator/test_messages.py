@@ -24,7 +24,7 @@ from runner.emulator.errors import (
 )
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided, IsvAborted
 from runner.emulator.seed import INTEGRATION_USER_ID
-from runner.execution.step import StepError
+from runner.execution.step import Image, StepError
 
 KEY = {"new_stripepaymentintentid": "pi_1"}
 ACCOUNTS_CONTACT = "account_primary_contact"
@@ -288,6 +288,30 @@ def test_set_state_changes_both_codes_and_raises_update(service, send, ran, mess
     row = service.retrieve("account", id)
     assert (row["statecode"].value, row["statuscode"].value) == (1, 2)
     assert labels == ["Update"]
+
+
+@pytest.mark.behaviour("Messages", "SetState and SetStateDynamicEntity have steps of their own", "use-messages")
+@pytest.mark.parametrize("message", ["SetState", "SetStateDynamicEntity"])
+def test_set_state_runs_the_steps_of_its_own_message(service, send, on, message):
+    seen = []
+    for each in ("SetState", "SetStateDynamicEntity"):
+        images = (Image("row", "both", ("statecode",)),)
+        on(each, 40, images=images)(
+            lambda context: seen.append((context.message_name, context.post_image("row")["statecode"].value))
+        )
+    id = service.create(account())
+    send(message, EntityMoniker=EntityReference("account", id), State=OptionSetValue(1), Status=OptionSetValue(2))
+    assert seen == [(message, 1)]
+
+
+def test_a_query_is_no_text(send):
+    with pytest.raises(InvalidArgument, match="'Query' is str; it takes a QueryExpression or FetchExpression"):
+        send("RetrieveMultiple", Query="select name from account")
+
+
+def test_one_column_may_be_named_without_a_list(service):
+    id = service.create(account())
+    assert service.retrieve("account", id, "name")["name"] == "Contoso"
 
 
 # --- relationships --------------------------------------------------------------------------------------------
