@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.transaction import Transaction
 from runner.execution.service import MessageService
-from runner.execution.step import Mode, Step
+from runner.execution.step import Mode, Stage, Step
 from runner.plugin import Caller, PluginContext
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class Bypass:
         return cls(old_way or "customsync" in modes, "customasync" in modes, step_ids)
 
     def skips(self, step: Step) -> bool:
+        """A custom API's own plug-in is no logic added to its operation: it is the operation."""
+        if step.stage == Stage.MAIN_OPERATION:
+            return False
         by_mode = self.custom_sync if step.mode == Mode.SYNCHRONOUS else self.custom_async
         return by_mode or step.id in self.step_ids
 

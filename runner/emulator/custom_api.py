@@ -49,8 +49,17 @@ class ParameterType(Enum):
 
     def accepts(self, value: object) -> bool:
         """``bool`` is no number here, though Python has it as one."""
-        return isinstance(value, self.python_type) and (self is ParameterType.BOOLEAN or not isinstance(value, bool))
+        if isinstance(value, bool):
+            return self is ParameterType.BOOLEAN
+        return isinstance(value, (self.python_type, _AS_GOOD.get(self, ())))
 
+
+#: What else says the same without loss.
+_AS_GOOD: Mapping[ParameterType, type] = {
+    ParameterType.DECIMAL: int,
+    ParameterType.FLOAT: int,
+    ParameterType.STRING_ARRAY: list,
+}
 
 #: By Dataverse's own names, as registrations.yaml writes them.
 _TYPES = {"".join(word.title() for word in kind.name.split("_")): kind for kind in ParameterType}
@@ -102,13 +111,15 @@ class CustomApi:
                 raise InvalidArgument(f"{self.name} needs request parameter {name!r}.")
             if value is not None:
                 self._check_type("request parameter", name, parameter.type, value)
+        if self.entity and parameters["Target"].logical_name != self.entity:
+            raise InvalidArgument(f"{self.name} is bound to {self.entity}, not to {parameters['Target'].logical_name}.")
 
     def _response(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """What is declared of what the plug-ins answered."""
         answered = {name: outputs[name] for name in self.response_properties if outputs.get(name) is not None}
         for name, value in answered.items():
             self._check_type("response property", name, self.response_properties[name], value)
-        return answered
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in answered.items()}
 
     def _check_type(self, what: str, name: str, expected: ParameterType, value: object) -> None:
         if not expected.accepts(value):

@@ -8,6 +8,7 @@ from dataverse_client.types import Entity, EntityReference, OrganizationRequest
 from runner.emulator.custom_api import CustomApi, ParameterType, RequestParameter
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.plugin_faults import IsvAborted
+from runner.execution.step import StepError
 from runner.plugin import InvalidPluginExecutionException, Plugin
 
 
@@ -115,3 +116,44 @@ def test_without_a_plugin_it_is_an_event_to_register_on(crm, on):
     on("new_Event", 40, entity=None)(lambda context: ran.append(context.input_parameters["What"]))
     crm.execute(OrganizationRequest("new_Event", {"What": "happened"}))
     assert ran == ["happened"]
+
+
+def test_one_bound_to_a_table_takes_no_row_of_another(send):
+    with pytest.raises(InvalidArgument, match="bound to account, not to contact"):
+        send("new_Rename", Target=EntityReference("contact", "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(ParameterType.DECIMAL, 7), (ParameterType.FLOAT, 7), (ParameterType.STRING_ARRAY, ["a", "b"])],
+)
+def test_a_parameter_takes_what_says_the_same_without_loss(crm, send, kind, value):
+    class Echo(Plugin):
+        def execute(self, context):
+            context.output_parameters["Out"] = context.input_parameters["In"]
+
+    parameters, properties = {"In": RequestParameter(kind)}, {"Out": kind}
+    crm.register_api(
+        CustomApi(name="new_Echo", plugin=Echo(), request_parameters=parameters, response_properties=properties)
+    )
+    assert send("new_Echo", In=value)["Out"] == (("a", "b") if isinstance(value, list) else value)
+
+
+@pytest.mark.behaviour("Bypassing", "A custom API's own plug-in is not left out", "decided")
+def test_bypassing_leaves_out_added_logic_and_not_the_operation(send, on):
+    ran = []
+    on("new_Add", 40, entity=None)(lambda context: ran.append("step"))
+    assert send("new_Add", A=1, B=2, BypassBusinessLogicExecution="CustomSync") == {"Sum": 3}
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("api", "said"),
+    [
+        (CustomApi(name="Create"), "the platform has a message of that name"),
+        (CustomApi(name="new_Close", entity="acount"), "no table 'acount'"),
+    ],
+)
+def test_what_could_never_be_called_is_refused(crm, api, said):
+    with pytest.raises(StepError, match=said):
+        crm.register_api(api)
