@@ -61,7 +61,7 @@ class Money:
 
     def __init__(self, value: Decimal) -> None:
         if not isinstance(value, Decimal):
-            raise TypeError(f"Money holds a Decimal, not {type(value).__name__}")
+            raise TypeError(f'Money holds a Decimal, not {type(value).__name__}: write Money(Decimal("10.50"))')
         _put(self, "value", value)
 
 
@@ -137,7 +137,11 @@ class Entity:
         self.row_version = row_version
 
     def __getitem__(self, column: str) -> Any:
-        return self.attributes[column]
+        try:
+            return self.attributes[column]
+        except KeyError:
+            held = ", ".join(self.attributes) or "none"
+            raise KeyError(f"No {column!r} in this {self.logical_name}, which holds {held}: use get()") from None
 
     def __setitem__(self, column: str, value: Any) -> None:
         self.attributes[column] = value

@@ -31,6 +31,16 @@ def test_money_refuses_a_float() -> None:
         Money(19.99)  # type: ignore[arg-type]
 
 
+def test_money_says_how_it_is_written() -> None:
+    with pytest.raises(TypeError, match=r'write Money\(Decimal\("10.50"\)\)'):
+        Money(10)  # type: ignore[arg-type]
+
+
+def test_a_column_that_is_absent_is_named_with_those_there_are() -> None:
+    with pytest.raises(KeyError, match="No 'nmae' in this account, which holds name, telephone1"):
+        Entity("account", attributes={"name": "Contoso", "telephone1": "1"})["nmae"]
+
+
 def test_a_copy_of_a_row_is_its_own() -> None:
     row = Entity("account", new_guid(), {"name": "Contoso"})
     twin = row.copy()

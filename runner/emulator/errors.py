@@ -28,6 +28,9 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
+
+from runner.registrations.problems import nearest
 
 
 class OrganizationServiceFault(Exception):
@@ -72,8 +75,13 @@ class AttributeNotFound(InvalidArgument):
     code = 0x80041103
 
     @classmethod
-    def named(cls, table: str, column: str) -> AttributeNotFound:
-        return cls(f"'{table}' entity doesn't contain attribute with Name = '{column}' and NameMapping = 'Logical'.")
+    def named(cls, table: str, column: str, known: Iterable[str] = ()) -> AttributeNotFound:
+        """``known`` are the columns there are: the message names the one that may be meant."""
+        meant = nearest(column, known)
+        hint = f" Did you mean '{meant}'?" if meant else ""
+        return cls(
+            f"'{table}' entity doesn't contain attribute with Name = '{column}' and NameMapping = 'Logical'.{hint}"
+        )
 
 
 class IncorrectAttributeValueType(InvalidArgument):
@@ -84,7 +92,17 @@ class IncorrectAttributeValueType(InvalidArgument):
     @classmethod
     def of(cls, table: str, column: str, value: object, expected: str) -> IncorrectAttributeValueType:
         given = type(value).__name__
-        return cls(f"Incorrect attribute value type {given} for '{column}' of '{table}': it takes {expected}.")
+        advice = _advice(value)
+        return cls(f"Incorrect attribute value type {given} for '{column}' of '{table}': it takes {expected}.{advice}")
+
+
+def _advice(value: object) -> str:
+    """What to do about the two mistakes that Python makes easy."""
+    if isinstance(value, float):
+        return ' A float is not exact: begin with Decimal("10.50").'
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return " This one has no time zone: add tzinfo=UTC."
+    return ""
 
 
 class StringLengthTooLong(InvalidArgument):

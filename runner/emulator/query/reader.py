@@ -64,7 +64,7 @@ def check_columns(table: Table, columns: Iterable[str]) -> None:
     """Raises AttributeNotFound, naming the first column the table has not."""
     for name in columns:
         if name not in table.columns:
-            raise AttributeNotFound.named(table.logical_name, name)
+            raise AttributeNotFound.named(table.logical_name, name, table.columns)
 
 
 def _with_currency(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class Scope:
             return table, column, f'{source}."{reference.name}"'
         virtual = name_column(table, reference.name)
         if virtual is None:
-            raise AttributeNotFound.named(table.logical_name, reference.name)
+            raise AttributeNotFound.named(table.logical_name, reference.name, table.columns)
         return (
             table,
             virtual.column,

@@ -189,7 +189,7 @@ class TableRecords:
         """SQLite's columns for these, in the order of :meth:`Write.parameters`."""
         for column in shape:
             if column not in self.codecs:
-                raise AttributeNotFound.named(self.name, column)
+                raise AttributeNotFound.named(self.name, column, self.codecs)
         return (*shape, *(table for column in shape if (table := self.codecs[column].table_column)))
 
     def _write(self, sql: str, shape: tuple[str, ...]) -> Write:

@@ -146,6 +146,23 @@ def test_a_column_nobody_knows_is_refused_by_name(crm):
         crm.update(crm.create("account"), new_nmae="Contoso")
 
 
+def test_the_column_that_may_be_meant_is_named(crm):
+    with pytest.raises(AttributeNotFound, match="Did you mean 'numberofemployees'"):
+        crm.create("account", numberofemployes=7)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "advice"),
+    [
+        ("revenue", 19.99, "not exact: begin with Decimal"),
+        ("overriddencreatedon", datetime(2026, 1, 1), "no time zone: add tzinfo=UTC"),  # noqa: DTZ001 - the mistake
+    ],
+)
+def test_mistakes_python_makes_easy_come_with_advice(crm, column, value, advice):
+    with pytest.raises(IncorrectAttributeValueType, match=advice):
+        crm.create("account", **{column: value})
+
+
 def test_a_table_nobody_knows_is_refused_by_name(crm):
     with pytest.raises(EntityNotFound, match="new_acount"):
         crm.create("new_acount", name="Contoso")
