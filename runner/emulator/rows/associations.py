@@ -29,15 +29,18 @@ class Associations:
         """Link rows to ``reference`` by the relationship of that schema name.
 
         Raises:
-          InvalidArgument: there is no such relationship between these tables.
+          InvalidArgument: there is no such relationship between these tables, or it leads to one row only.
           ObjectDoesNotExist: one of the rows is not there.
           DuplicateRecord: two rows are linked already, by a many-to-many relationship.
         """
-        for other in related:
+        several = tuple(related)
+        for other in several:
             row = association(self._store.metadata, relationship, reference, other)
             self._records.must_exist(reference, other)
             if isinstance(row, Linked):
                 self._link(row)
+            elif row.id == reference.id and len(several) > 1:
+                raise InvalidArgument(f"A {row.logical_name} has one row of '{relationship}', not {len(several)}.")
             else:
                 self._records.update(row, user_id)
 

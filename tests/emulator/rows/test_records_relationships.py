@@ -119,6 +119,13 @@ def test_a_lookup_is_set_and_cleared_by_association(crm):
     assert "parentcustomerid" not in crm.read(contact)
 
 
+def test_a_lookup_is_associated_with_one_row_only(crm):
+    account, first, second = crm.create("account"), crm.create("contact"), crm.create("contact")
+    with pytest.raises(InvalidArgument, match="one row of 'account_primary_contact', not 2"):
+        crm.associate(account, "account_primary_contact", first, second)
+    assert "primarycontactid" not in crm.read(account)
+
+
 def test_an_association_may_be_told_from_either_end(crm):
     account, contact = crm.create("account"), crm.create("contact")
     crm.associate(contact, "contact_customer_accounts", account)
