@@ -161,11 +161,19 @@ class Secrets:
         return value
 
     def accepted(self, text: str) -> tuple[str, ...]:
-        """Every value that counts now for ``text``, the current one first.
+        """Every value that counts now for ``text``, the current one first: at least one, and none of them empty.
 
         A text that is one reference may have several while its secret is rotated; any other has one. Raises as
-        :meth:`resolve` does.
+        :meth:`resolve` does; an empty value, which who shows nothing would show, is none.
         """
+        values = tuple(filter(None, self._values(text)))
+        if not values:
+            raise SecretNotFoundError(
+                f"{text!r} stands for an empty secret, which anybody could show. Give it a value."
+            )
+        return values
+
+    def _values(self, text: str) -> Sequence[str]:
         match = _REFERENCE.fullmatch(text)
         if match is None:
             return (self.resolve(text),)
@@ -173,7 +181,7 @@ class Secrets:
         values = self._source(reference).accepted(reference.name)
         for value in values:
             _remember(reference, value)
-        return tuple(values) or (self._look_up(reference),)
+        return values or (self._look_up(reference),)
 
     def renew(self, text: str) -> None:
         """Look again for what ``text`` refers to, without waiting until it is time. Raises SecretSourceError."""

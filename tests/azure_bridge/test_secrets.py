@@ -82,3 +82,10 @@ def test_the_environment_is_read_when_asked() -> None:
     assert source.get("LATE") is None
     environ["LATE"] = "here"
     assert source.get("LATE") == "here"
+
+
+@pytest.mark.parametrize("text", ["${env:UNSET:-}", "${env:UNSET:-}${env:EMPTY:-}", ""])
+def test_an_empty_value_is_no_secret(text: str) -> None:
+    """Who shows nothing would show it."""
+    with pytest.raises(SecretNotFoundError, match="anybody could show"):
+        from_environment(EMPTY="").accepted(text)
