@@ -208,7 +208,10 @@ class Emulator:
             self._engine.steps.add(step)
 
     def register_api(self, api: CustomApi) -> None:
-        """Make a message of one's own known, with its plug-in."""
+        """Make a message of one's own known, with its plug-in.
+
+        Raises StepError: its name is a message of the platform's, or the table it is bound to is not there.
+        """
         self._engine.register_api(api)
 
     @property

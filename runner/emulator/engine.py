@@ -39,6 +39,7 @@ from runner.emulator.users import Users
 from runner.execution.execution import Execution
 from runner.execution.host import StepHost
 from runner.execution.services import Services
+from runner.execution.step import StepError
 from runner.plugin import Organization, PluginContext
 from runner.tracing.model import Compensated, TraceSink
 
@@ -203,6 +204,8 @@ class Engine:
         return api.handle
 
     def register_api(self, api: CustomApi) -> None:
+        if api.name.lower() in MESSAGES:
+            raise StepError(f"Custom API {api.name!r}: the platform has a message of that name. Choose another.")
         self.custom_apis.add(api)
         self.messages[api.name.lower()] = (api.name, api.handle)
         self.steps.message(api.name)

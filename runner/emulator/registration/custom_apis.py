@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.emulator.custom_api import CustomApi, ParameterType, RequestParameter
-from runner.emulator.messages import MESSAGES
 from runner.emulator.store import Store
 from runner.execution.step import StepError
 
@@ -33,10 +32,8 @@ class CustomApis:
     def add(self, api: CustomApi) -> None:
         """One with its plug-in; it takes the place of a row's of that name.
 
-        Raises StepError: the name is a message of the platform's, or the table it is bound to is not there.
+        Raises StepError: the table it is bound to is not there.
         """
-        if api.name.lower() in MESSAGES:
-            raise StepError(f"Custom API {api.name!r}: the platform has a message of that name. Choose another.")
         if api.entity and api.entity not in self._store.metadata.tables:
             raise StepError(f"Custom API {api.name!r}: there is no table {api.entity!r} here (0x80041102).")
         self._given[api.name] = api
