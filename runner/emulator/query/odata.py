@@ -42,6 +42,9 @@ MAX_DEPTH = 60
 _UNENCODED = "$=,:/()'*!@"
 
 _GUID_LENGTH = 36
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/join-tables
+_EXPAND_OPTIONS = frozenset({"$select", "$filter", "$orderby", "$top", "$expand"})
+
 _NO_ALIASES: Mapping[str, str] = {}
 
 
@@ -75,6 +78,13 @@ class QueryOptions:
     top: int | None = None
     count: bool = False
     apply: str | None = None
+
+    @property
+    def shown(self) -> tuple[str, ...] | None:
+        """What a row shows: what is selected, and lookups that are expanded to their address."""
+        if self.select is None:
+            return None
+        return (*self.select, *(item.navigation_property for item in self.expand if item.is_reference))
 
 
 _NO_OPTIONS = QueryOptions()
@@ -145,6 +155,8 @@ def _expand_item(text: str, depth: int, aliases: Mapping[str, str]) -> ExpandIte
         raise syntax_error(text, len(text))
     written = [part.strip() for part in split_outside(rest[:-1], ";") if part.strip()]
     options = {key.strip(): value.strip() for key, _, value in (part.partition("=") for part in written)}
+    for key in options.keys() - _EXPAND_OPTIONS:
+        raise ODataError(f"The query parameter {key} is not supported in $expand.")
     query = "&".join(f"{key}={quote(value, safe=_UNENCODED)}" for key, value in options.items())
     return ExpandItem(name.strip(), parse_options({**aliases, **options}, depth + 1), query)
 

@@ -8,13 +8,13 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from runner.emulator.metadata.model import AttributeType
-from runner.emulator.query.model import Aggregate, GroupBy, Query
-from runner.emulator.query.odata import Parser, parse_filter, split_outside
+from runner.emulator.query.model import Aggregate, ColumnRef, GroupBy, Order, Query
+from runner.emulator.query.odata import OrderItem, Parser, parse_filter, split_outside
 from runner.emulator.query.odata_binding import Binder
 from runner.emulator.query.odata_syntax import Expression, Junction, ODataError, Property, syntax_error
 
@@ -101,12 +101,24 @@ def _aggregate(text: str) -> AggregateItem:
     )
 
 
-def bind_apply(binder: Binder, transformation: Transformation, entity_name: str) -> Query:
-    """The aggregate query a ``$apply`` asks for. Raises ODataError when a column is unknown."""
+def bind_apply(
+    binder: Binder, transformation: Transformation, entity_name: str, orderby: Sequence[OrderItem] = ()
+) -> Query:
+    """The aggregate query a ``$apply`` asks for. Raises ODataError when a column is unknown, or sorted by in vain."""
     where = binder.filter(transformation.filter) if transformation.filter else None
     groups = tuple(_group(binder, prop) for prop in transformation.group_by)
     aggregates = tuple(_bound(binder, item) for item in transformation.aggregates)
-    return Query(entity_name, where=where, links=binder.links(), group_by=groups, aggregates=aggregates)
+    names = {str(prop): group.alias for prop, group in zip(transformation.group_by, groups, strict=True)}
+    orders = tuple(_order(item, names) for item in orderby)
+    return Query(entity_name, where=where, orders=orders, links=binder.links(), group_by=groups, aggregates=aggregates)
+
+
+def _order(item: OrderItem, names: Mapping[str, str]) -> Order:
+    """Groups are sorted by what they are grouped by, and by nothing else."""
+    alias = names.get(str(item.property))
+    if alias is None:
+        raise ODataError("The query node SingleValueOpenPropertyAccess is not supported")
+    return Order(ColumnRef(alias), item.descending)
 
 
 def _group(binder: Binder, prop: Property) -> GroupBy:

@@ -5,14 +5,14 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from dataverse_client.types import EntityCollection
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import And, Filter, Page, Query
-from runner.emulator.query.odata import QueryOptions, parse_options
+from runner.emulator.query.odata import OrderItem, QueryOptions, parse_options
 from runner.emulator.query.odata_apply import bind_apply, parse_apply
 from runner.emulator.webapi.contexts import selection
 from runner.emulator.webapi.exchange import Exchange, json_response, text_response
@@ -36,10 +36,10 @@ def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = N
     refuse_unsupported(exchange.parameters)
     options = _options(exchange)
     if options.apply is not None:
-        return _aggregate(exchange, table, options.apply)
+        return _aggregate(exchange, table, options.apply, options.orderby)
     page = _page(exchange, options)
     expansion = Expansion.of(exchange, table, options.expand)
-    writer = row_writer(exchange.schema, table, options.select, exchange.preferences)
+    writer = row_writer(exchange.schema, table, options.shown, exchange.preferences)
     needed = None if options.select is None else (*writer.column_names, *expansion.lookup_columns())
     found = query(exchange, table, options, columns=needed, page=page, scope=scope)
     rows = [writer.write(row) for row in found]
@@ -83,9 +83,9 @@ def query(
     return found
 
 
-def _aggregate(exchange: Exchange, table: Table, apply: str) -> Response:
+def _aggregate(exchange: Exchange, table: Table, apply: str, orderby: Sequence[OrderItem]) -> Response:
     transformation = parse_apply(apply, exchange.parameters)
-    question = bind_apply(exchange.binder(table), transformation, table.logical_name)
+    question = bind_apply(exchange.binder(table), transformation, table.logical_name, orderby)
     found: EntityCollection = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
     formatted = exchange.preferences.wants(FORMATTED_VALUE)
     rows = [aliased_row(row, formatted=formatted) for row in found]

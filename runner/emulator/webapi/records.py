@@ -91,7 +91,7 @@ def associate(
 
 def retrieve(exchange: Exchange, table: Table, reference: EntityReference) -> Response:
     options = exchange.address.options()
-    writer = row_writer(exchange.schema, table, options.select, exchange.preferences)
+    writer = row_writer(exchange.schema, table, options.shown, exchange.preferences)
     expansion = Expansion.of(exchange, table, options.expand)
     needed = None if options.select is None else (*writer.column_names, *expansion.lookup_columns())
     row = exchange.retrieve(reference, needed)

@@ -41,6 +41,13 @@ class TestApply:
         groups = applied(crm, "filter(revenue lt 5)/groupby((primarycontactid/lastname),aggregate($count as n))")
         assert groups == [{"contact_lastname": "Doe", "n": 1}]
 
+    @pytest.mark.behaviour("Queries", "`$orderby` sorts no aggregates", "webapi/query/aggregate-data")
+    def test_groups_are_sorted_by_what_they_are_grouped_by_alone(self, crm, error_of):
+        apply = "groupby((statuscode),aggregate($count as n))"
+        assert [row["statuscode"] for row in applied(crm, f"{apply}&$orderby=statuscode desc")] == [2, 1]
+        status, _, message = error_of(crm.send("GET", f"accounts?$apply={apply}&$orderby=n desc"))
+        assert (status, message) == (400, "The query node SingleValueOpenPropertyAccess is not supported")
+
     def test_values_are_formatted_when_asked_for(self, crm):
         (row,) = applied(crm, "aggregate(revenue with sum as total)", Prefer='odata.include-annotations="*"')
         assert row["total@OData.Community.Display.V1.FormattedValue"] == "$61.50"

@@ -93,6 +93,7 @@ def test_a_lookup_may_be_expanded_to_its_address(crm, account):
     row = crm.get(f"accounts({account})?$select=name&$expand=primarycontactid/$ref")
     contact = crm.get(f"accounts({account})?$select=_primarycontactid_value")["_primarycontactid_value"]
     assert row["primarycontactid"] == {"@odata.id": f"{ROOT}/contacts({contact})"}
+    assert row["_primarycontactid_value"] == contact
     assert crm.get(f"accounts({lone})?$select=name&$expand=primarycontactid/$ref")["primarycontactid"] is None
 
 
@@ -103,6 +104,8 @@ def test_a_lookup_may_be_expanded_to_its_address(crm, account):
         ("primarycontactid($select=fullname;$orderby=fullname)", r"Only \$select and \$filter clause"),
         (f"{CONTACTS}($top=1;$expand=owninguser)", r"Only \$select and \$filter clause"),
         (f"{CONTACTS}($top=1),primarycontactid($expand=owninguser)", r"Only \$select and \$filter clause"),
+        (f"{CONTACTS}($count=true)", r"\$count is not supported in \$expand"),
+        (f"{CONTACTS}($select=fullname;$levels=2)", r"\$levels is not supported in \$expand"),
         (f"{CONTACTS}/$ref", r"Expand with \$ref is only supported on lookup type"),
     ],
 )
