@@ -14,13 +14,12 @@ from typing import Any, TypeAlias
 from azure_bridge.correlation import read_metadata
 from azure_bridge.errors import EventUnreadableError
 from azure_bridge.payment_event import DisputeFact, PaymentEvent, RefundFact
+from azure_bridge.queues.contract import MAX_MESSAGE_ID
 from azure_bridge.tables import PaymentTable
 
 #: Stripe's ids have at most 255 characters, its codes far fewer. What is longer is neither.
 _LONGEST_ID = 255
 _LONGEST_CODE = 80
-#: A queue message's id has at most 128 characters.
-_LONGEST_EVENT_ID = 128
 _LONGEST_MESSAGE = 500
 
 StripeObject: TypeAlias = Mapping[str, Any]
@@ -39,7 +38,7 @@ def check_snapshot(event: object) -> Mapping[str, Any]:
             "This is a thin event, which carries no payment: create the event destination with snapshot payloads"
         )
     found = (
-        _name(event.get("id"), _LONGEST_EVENT_ID),
+        _name(event.get("id"), MAX_MESSAGE_ID),
         _code(event.get("type")),
         _instant(event.get("created")),
         isinstance(_object_of(event), dict),

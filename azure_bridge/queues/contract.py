@@ -10,10 +10,15 @@ Source: https://learn.microsoft.com/azure/service-bus-messaging/message-transfer
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
+
+#: Characters. Service Bus takes no longer id.
+#: Source: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
+MAX_MESSAGE_ID = 128
 
 
 class QueueError(Exception):
@@ -55,7 +60,7 @@ class DeadLetterNotFoundError(QueueError, LookupError):
 
 @dataclass(frozen=True, slots=True)
 class QueueMessage:
-    """What a sender hands over. ``message_id`` is what duplicates are recognised by."""
+    """What a sender hands over. ``message_id``, of 128 characters at most, is what duplicates are recognised by."""
 
     body: bytes
     message_id: str
@@ -64,6 +69,15 @@ class QueueMessage:
     session_id: str | None = None
     content_type: str = "application/json"
     application_properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def marked_id(message_id: str, mark: str) -> str:
+    """``message_id:mark``, the id of a copy; one that would be too long ends in its digest, and so is like no other."""
+    marked = f"{message_id}:{mark}"
+    if len(marked) <= MAX_MESSAGE_ID:
+        return marked
+    digest = hashlib.sha256(marked.encode()).hexdigest()
+    return f"{marked[: MAX_MESSAGE_ID - len(digest) - 1]}:{digest}"
 
 
 def resubmission(message: QueueMessage) -> QueueMessage:
@@ -77,7 +91,7 @@ def resubmission(message: QueueMessage) -> QueueMessage:
     trail = {"OriginalMessageId": original, "Resubmissions": str(times)}
     return replace(
         message,
-        message_id=f"{original}:resubmit-{times}",
+        message_id=marked_id(original, f"resubmit-{times}"),
         application_properties={**message.application_properties, **trail},
     )
 

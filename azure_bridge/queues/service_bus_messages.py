@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.amqp import AmqpMessageBodyType
 
-from azure_bridge.queues.contract import PeekedMessage, QueueMessage, ReceivedMessage
+from azure_bridge.queues.contract import PeekedMessage, QueueMessage, ReceivedMessage, marked_id
 
 if TYPE_CHECKING:
     import azure.functions as func
@@ -60,7 +60,8 @@ def set_aside(message: ReceivedMessage, reason: str, description: str) -> Servic
 def _copy(received: ReceivedMessage, mark: str, properties: Mapping[str, str]) -> ServiceBusMessage:
     message = received.message
     trail = {_ATTEMPT_OF: message.message_id, _ENQUEUED_AT: received.enqueued_at.isoformat()}
-    return _outgoing(message, f"{message.message_id}:{mark}", {**message.application_properties, **trail, **properties})
+    copy_id = marked_id(message.message_id, mark)
+    return _outgoing(message, copy_id, {**message.application_properties, **trail, **properties})
 
 
 def _outgoing(message: QueueMessage, message_id: str, properties: Mapping[str, str]) -> ServiceBusMessage:

@@ -327,6 +327,18 @@ def test_putting_off_does_not_use_up_deliveries(engine: Any) -> None:
     assert receive_one(queue).attempt == 5
 
 
+def test_an_id_as_long_as_ids_may_be_outlasts_putting_off_and_resubmitting(engine: Any) -> None:
+    queue = engine.open()
+    sequence_number = dead_letter_one(queue, "x" * 128)
+    queue.resubmit(sequence_number)
+    resubmitted = receive_one(queue)
+    queue.retry_later(resubmitted, MINUTE)
+    engine.clock.advance(MINUTE)
+    again = receive_one(queue)
+    assert again.message.message_id == resubmitted.message.message_id
+    assert again.message.application_properties["OriginalMessageId"] == "x" * 128
+
+
 def test_a_message_delivered_too_often_becomes_a_dead_letter(engine: Any) -> None:
     queue = engine.open(max_deliveries=2, lock_duration=MINUTE)
     queue.send([message("evt_bad")])
