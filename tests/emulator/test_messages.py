@@ -290,7 +290,9 @@ def test_set_state_changes_both_codes_and_raises_update(service, send, ran, mess
     assert labels == ["Update"]
 
 
-@pytest.mark.behaviour("Messages", "SetState and SetStateDynamicEntity have steps of their own", "use-messages")
+@pytest.mark.behaviour(
+    "Messages", "SetState and SetStateDynamicEntity have steps of their own", "org-service/use-messages"
+)
 @pytest.mark.parametrize("message", ["SetState", "SetStateDynamicEntity"])
 def test_set_state_runs_the_steps_of_its_own_message(service, send, on, message):
     seen = []
