@@ -185,7 +185,15 @@ class ConsoleTimeline:
         return [(column, value) for column, value in changes.items() if column not in self._hidden]
 
     def _line(self, text: str) -> None:
-        self._write(redact("  " * self._level + text))
+        try:
+            self._write(redact("  " * self._level + text))
+        except BrokenPipeError:
+            # Whoever read has seen enough, as `head` does: no reason to undo what would have been told.
+            self._write = _nobody_reads
+
+
+def _nobody_reads(_: str) -> None:
+    """There is nobody to write for any more."""
 
 
 def milliseconds(seconds: float) -> str:

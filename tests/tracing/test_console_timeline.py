@@ -77,6 +77,20 @@ def test_a_step_stands_under_its_operation_and_its_traces_under_the_step(
     ]
 
 
+def test_nobody_who_reads_on_is_no_failure() -> None:
+    """As behind ``head``: an error raised here would roll back the transaction that is told of."""
+    written: list[str] = []
+
+    def write(line: str) -> None:
+        written.append(line)
+        raise BrokenPipeError
+
+    timeline = ConsoleTimeline(write, lambda table, column, value: str(value))
+    timeline.record(operation())
+    timeline.record(StepStarted(**STEP))
+    assert written == ["  Create new_payment 1234"]
+
+
 def test_a_nested_operation_is_indented_and_says_how_deep(timeline: ConsoleTimeline, lines: list[str]) -> None:
     timeline.record(operation())
     timeline.record(StepStarted(**STEP))
