@@ -205,7 +205,10 @@ class Registrations(Section):
           SecretError: a reference cannot be resolved, for instance because there are no ``secrets``.
         """
         if self.bridge is None:
-            raise ValueError("The registrations have no bridge section, so no Stripe event can be applied. Add one.")
+            raise ValueError(
+                "The registrations have no bridge section, so no Stripe event can be applied. Add one. "
+                "Plug-ins alone run in: runner emulate"
+            )
         organization = (secrets or Secrets({})).resolve(self.bridge.organization_id) or organization_id
         return BridgeConfiguration(
             tables=tuple(self._payment_table(table) for table in self.bridge.tables),

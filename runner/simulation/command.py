@@ -44,6 +44,8 @@ from runner.tracing.recorder import FanOut, Recorder
 #: What a row says unless the person says otherwise, by short name.
 _DEFAULTS: Mapping[str, Any] = {"name": "Simulated", "amount": Decimal("49.90"), "currency": "USD"}
 _CHANGED_AMOUNT = Decimal("59.90")
+#: Names of tables where the registrations have none of their own.
+_ALIASES = {"payment": "new_payment", "sales_order": "salesorder"}
 _CHECKOUT_PAGES = {"success_url": "https://example.com/thank-you", "cancel_url": "https://example.com/cancelled"}
 
 
@@ -127,10 +129,11 @@ class Simulation:
 
     def _find_table(self) -> Table:
         wanted = self._request.entity
-        table = self._metadata.tables.get(self._registrations.logical_name(wanted))
+        aliases = _ALIASES | self._registrations.entities
+        table = self._metadata.tables.get(aliases.get(wanted, wanted))
         if table is None:
-            known = [*self._registrations.entities, *self._metadata.tables]
-            near = " or ".join(difflib.get_close_matches(wanted, known, n=2)) or ", ".join(self._registrations.entities)
+            near = " or ".join(difflib.get_close_matches(wanted, [*aliases, *self._metadata.tables], n=2))
+            near = near or ", ".join(aliases)
             raise SimulationUsageError(f"--entity {wanted}: there is no such table. Did you mean {near}?")
         return table
 

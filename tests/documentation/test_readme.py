@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,22 @@ def test_what_is_shown_works(command: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(ROOT)
     result = CliRunner().invoke(runner, shlex.split(command))
     assert result.exit_code == 0, result.output
+
+
+def test_the_plug_in_shown_runs_where_it_is_to_be_kept_and_refuses(tmp_path: Path) -> None:
+    plugin, step = (re.search(rf"```{language}\n(.+?)```", README, re.DOTALL)[1] for language in ("python", "yaml"))
+    ours = (ROOT / "registrations.yaml").read_text(encoding="utf-8")
+    (tmp_path / "payment_names.py").write_text(plugin, encoding="utf-8")
+    (tmp_path / "registrations.yaml").write_text(ours.replace("steps:\n", f"steps:\n{step}", 1), encoding="utf-8")
+
+    def simulate(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "runner.cli", "simulate", "--outcome", "none", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    refused, said = simulate("--set", "name=")
+    assert (refused, "CRM refused the row: Give the payment a name." in said) == (1, True)
+    assert simulate()[0] == 0
 
 
 def test_what_is_shown_of_servers_is_there() -> None:

@@ -70,6 +70,14 @@ def test_a_rollback_undoes_what_was_made_at_stripe(simulate: Simulate, entity: s
     assert seen.records("Compensated")
 
 
+def test_the_usual_names_of_tables_need_no_alias(simulate: Simulate, tmp_path: Path) -> None:
+    file = tmp_path / "registrations.yaml"
+    tables = "[{ entity: new_payment, metadata_key: CRM_PaymentId }]"
+    file.write_text(f"steps: []\nbridge: {{ events: [payment_intent.succeeded], tables: {tables} }}\n")
+    seen = simulate("--registrations", str(file), "--outcome", "none", "--set", "name=Invoice 7")
+    assert seen.row["new_name"] == "Invoice 7"
+
+
 def test_any_other_table_just_runs_its_steps(simulate: Simulate) -> None:
     seen = simulate("--entity", "account", "--set", "name=Contoso")
     assert seen.exit_code == 0
