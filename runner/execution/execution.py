@@ -100,6 +100,9 @@ def _run(context: PluginContext, host: StepHost) -> None:
     except TimeIsUp:
         # The interruption of a plug-in that ends at its very deadline may rise while the block is being left.
         host.error = StepTimeoutError(step.timeout)
+    except (SystemExit, asyncio.CancelledError) as error:
+        # Neither is an Exception: it would pass whoever answers for the step, and end the thread that runs it.
+        host.error = RuntimeError(f"It raised {type(error).__name__}, which is not for a plug-in to raise: {error}")
     except Exception as error:
         host.error = error
     host.duration = perf_counter() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from decimal import Decimal
 
 import pytest
@@ -81,6 +82,18 @@ def test_a_request_to_stop_the_program_is_none():
 
     with pytest.raises(KeyboardInterrupt):
         run(interrupted)
+
+
+async def _cancels_what_it_waits_for(context):
+    waiting = asyncio.ensure_future(asyncio.sleep(60))
+    waiting.cancel()
+    await waiting
+
+
+@pytest.mark.parametrize("execute", [lambda context: sys.exit(3), _cancels_what_it_waits_for])
+def test_a_plugin_that_would_end_more_than_itself_has_failed(execute):
+    """Neither is an Exception: it would pass whoever is to answer for the step, and end the thread that runs it."""
+    assert "not for a plug-in to raise" in str(run(execute).error)
 
 
 def test_lines_are_kept_in_order():
