@@ -7,6 +7,7 @@ from typing import Any
 
 from dataverse_client.types import Entity, QueryExpression
 from runner.emulator.emulator import Emulator, Snapshot
+from runner.emulator.errors import EntityNotFound
 from runner.emulator.jobs import Job
 from runner.execution.execution import Execution
 from runner.execution.step import Step
@@ -63,7 +64,10 @@ class Crm:
         self._service.delete(table, id)
 
     def _row(self, table: str, columns: Mapping[str, Any] | None, more: Mapping[str, Any]) -> Entity:
-        return build_row(self.emulator.metadata.tables[table], {**(columns or {}), **more}, self._resolve)
+        described = self.emulator.metadata.tables.get(table)
+        if described is None:
+            raise EntityNotFound.named(table)
+        return build_row(described, {**(columns or {}), **more}, self._resolve)
 
     # --- steps and jobs ------------------------------------------------------------------------------------
 

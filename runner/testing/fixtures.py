@@ -12,6 +12,8 @@ import pytest
 # pytest imports this module in every run of every project that has the package: what is heavy waits for its fixture.
 if TYPE_CHECKING:
     from azure_bridge.clock import ManualClock
+    from azure_bridge.secrets import Secrets
+    from azure_bridge.tables import BridgeConfiguration
     from runner.registrations.model import Registrations
     from runner.simulation.environment import EmbeddedEnvironment
     from runner.stripe_simulator import StripeSimulator
@@ -66,10 +68,10 @@ def embedded_environment(
     from runner.simulation.environment import EmbeddedEnvironment
 
     secrets = Secrets.from_environment(os.environ)
-    registered = _load(registrations, registrations.stat().st_mtime_ns)
+    registered = _registered(registrations)
     environment = EmbeddedEnvironment(
         steps_from(registered, secrets),
-        registered.to_bridge_configuration(secrets),
+        _bridge_configuration(registered, secrets),
         directory=tmp_path,
         webhook_secret=stripe_simulator.webhook_secret,
         services={stripe.StripeClient: stripe_simulator.client(max_network_retries=2)},
@@ -90,11 +92,37 @@ def crm(embedded_environment: EmbeddedEnvironment) -> Crm:
 
 
 @pytest.fixture
-def bridge(embedded_environment: EmbeddedEnvironment, stripe_simulator: StripeSimulator) -> Bridge:
+def bridge(registrations: Path, embedded_environment: EmbeddedEnvironment, stripe_simulator: StripeSimulator) -> Bridge:
     """Carries Stripe's events to the rows: ``bridge.deliver()``."""
     from runner.testing.bridge import Bridge
 
+    if _registered(registrations).bridge is None:
+        pytest.fail(
+            f"{registrations} has no bridge section, so no Stripe event can be applied. Add one.", pytrace=False
+        )
     return Bridge(embedded_environment, stripe_simulator)
+
+
+def _registered(file: Path) -> Registrations:
+    """What the file says. A test whose file cannot be used fails with what is wrong with it, and nothing else."""
+    from runner.registrations.problems import RegistrationError
+
+    try:
+        return _load(file, file.stat().st_mtime_ns)
+    except OSError as error:
+        advice = "Set runner_registrations in the pytest settings, or override the fixture registrations."
+        pytest.fail(f"{file} cannot be read: {error.strerror}. {advice}", pytrace=False)
+    except RegistrationError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def _bridge_configuration(registered: Registrations, secrets: Secrets) -> BridgeConfiguration:
+    """Plug-ins do without a bridge; then no event is for any table."""
+    from azure_bridge.tables import BridgeConfiguration
+
+    if registered.bridge is None:
+        return BridgeConfiguration(tables=(), events=frozenset())
+    return registered.to_bridge_configuration(secrets)
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from azure_bridge.clock import ManualClock
-from runner.emulator.errors import OrganizationServiceFault
+from runner.emulator.errors import EntityNotFound, OrganizationServiceFault
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
 from runner.stripe_simulator import StripeSimulator
@@ -136,3 +136,60 @@ def test_what_the_guide_shows_runs(pytester: pytest.Pytester, block: str) -> Non
     pytester.makepyfile(block)
     result = pytester.runpytest_inprocess("-q")
     result.assert_outcomes(passed=block.count("def test_"))
+
+
+STAMPED = """
+def test_a_new_account_is_stamped(crm):
+    assert crm.retrieve("account", crm.create("account", name="Contoso"))["telephone1"] == "1"
+
+
+def test_events_have_nowhere_to_go(bridge):
+    pass
+"""
+STAMP = """
+from runner.plugin import Plugin
+
+
+class Stamp(Plugin):
+    def execute(self, context):
+        context.target["telephone1"] = "1"
+"""
+STAMPING = """
+steps:
+  - { name: Stamp, plugin: "stamp_of_a_project:Stamp", message: Create, entity: account, stage: 20 }
+"""
+
+
+def test_plugins_are_tried_without_a_bridge(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\npythonpath = .")
+    pytester.makepyfile(stamp_of_a_project=STAMP, test_stamp=STAMPED)
+    pytester.makefile(".yaml", registrations=STAMPING)
+    result = pytester.runpytest_inprocess("-q")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines("*registrations.yaml has no bridge section*")
+
+
+@pytest.mark.parametrize(
+    ("registrations", "said"),
+    [
+        (None, "*registrations.yaml cannot be read: No such file*Set runner_registrations*"),
+        (STAMPING.replace("Create", "Creat"), "*has no message 'Creat'. Did you mean Create?*"),
+    ],
+    ids=["none", "wrong"],
+)
+def test_a_file_that_cannot_be_used_is_told_in_one_line(
+    pytester: pytest.Pytester, registrations: str | None, said: str
+) -> None:
+    pytester.makepyfile("def test_anything(crm): ...")
+    if registrations is not None:
+        pytester.makefile(".yaml", registrations=registrations)
+    result = pytester.runpytest_inprocess("-q")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(said)
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_table_nobody_knows_is_named(crm: Crm) -> None:
+    for act in (crm.create, crm.find):
+        with pytest.raises(EntityNotFound, match="acount"):
+            act("acount", name="Contoso")
