@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
+from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.crm_rows import CrmClient, PaymentRow, find_rows
 from azure_bridge.errors import PaymentEventError
 from azure_bridge.minor_units import AmountError
@@ -21,6 +22,7 @@ from azure_bridge.observer import BridgeObserver, SilentObserver
 from azure_bridge.payment_event import PaymentEvent, decode
 from azure_bridge.payment_status import Standing, changes, standing
 from azure_bridge.queues.contract import MessageQueue, ReceivedMessage
+from azure_bridge.queues.held_locks import locks_kept
 from azure_bridge.sales_orders import CurrencyMissingError, SalesOrders
 from azure_bridge.settlement import (
     ANOTHER_INTENT_PAID,
@@ -100,9 +102,11 @@ class PaymentProcessor:
         *,
         observer: BridgeObserver | None = None,
         retries: RetryPolicy | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._client = client
         self._configuration = configuration
+        self._clock = clock or SystemClock()
         self._orders = SalesOrders(client, configuration)
         self._observer = observer or SilentObserver()
         self._retries = retries or RetryPolicy()
@@ -126,8 +130,10 @@ class PaymentProcessor:
         while until is None or not until():
             messages = queue.receive(batch_size, max_wait if until else timedelta(0))
             if messages:
-                settlements = self.process(messages)
-                settle(queue, settlements)
+                # A CRM that throttles us may have us wait for longer than a lock lasts.
+                with locks_kept(queue, messages, self._clock):
+                    settlements = self.process(messages)
+                    settle(queue, settlements)
                 summary = summary.plus(settlements)
             elif until is None:
                 break

@@ -15,27 +15,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from azure_bridge.clock import Clock
-from azure_bridge.queues.contract import MessageLockLostError, MessageQueue, QueueError, ReceivedMessage
+from azure_bridge.queues.contract import MessageQueue, QueueError, ReceivedMessage
+from azure_bridge.queues.held_locks import Held
 from azure_bridge.settlement import Settlement, settle
 
 #: How long an idle worker waits for a message before it looks whether it is to stop.
 _MAX_WAIT = timedelta(milliseconds=500)
 #: Messages held for each thread: one at work, one to follow.
 _HELD_PER_THREAD = 2
-
-
-class _Held:
-    """A message of ours under its current lock. ``half_time`` is when the lock is to be renewed."""
-
-    def __init__(self, received: ReceivedMessage, clock: Clock) -> None:
-        self._clock = clock
-        self.is_lost = False
-        self.take(received)
-
-    def take(self, received: ReceivedMessage) -> None:
-        now = self._clock.now()
-        self.received = received
-        self.half_time = now + (received.locked_until - now) / 2
 
 
 class LaneWorker:
@@ -53,7 +40,7 @@ class LaneWorker:
         self._handle = handle
         self._clock = clock
         self._concurrency = concurrency
-        self._lanes: dict[str, deque[_Held]] = {}
+        self._lanes: dict[str, deque[Held]] = {}
         self._free = threading.Condition()
         self._held = 0
         self._error: Exception | None = None
@@ -96,9 +83,9 @@ class LaneWorker:
             self._held += 1
             lane = self._lanes.get(row)
             if lane is not None:
-                lane.append(_Held(message, self._clock))
+                lane.append(Held(message, self._clock))
                 return
-            self._lanes[row] = deque([_Held(message, self._clock)])
+            self._lanes[row] = deque([Held(message, self._clock)])
         threads.submit(self._work, row)
 
     # --- a lane's thread -----------------------------------------------------------------------------------
@@ -113,7 +100,7 @@ class LaneWorker:
                 self._error = error
             self._done(row)
 
-    def _first(self, row: str) -> _Held | None:
+    def _first(self, row: str) -> Held | None:
         with self._free:
             lane = self._lanes[row]
             if not lane:
@@ -131,15 +118,10 @@ class LaneWorker:
     # --- locks ---------------------------------------------------------------------------------------------
 
     def _renew_locks(self) -> None:
-        now = self._clock.now()
         with self._free:
-            due = [held for lane in self._lanes.values() for held in lane if held.half_time <= now]
-        for held in due:
-            try:
-                held.take(self._queue.renew(held.received))
-            except MessageLockLostError:
-                # It comes again; what has begun is finished, and does nothing twice.
-                held.is_lost = True
+            held = [each for lane in self._lanes.values() for each in lane]
+        for each in held:
+            each.renew_if_due(self._queue)
 
     def _give_back(self) -> None:
         """What nobody has begun need not wait for its lock to run out."""

@@ -107,7 +107,7 @@ def opened(
             dispatcher=Dispatcher(directory, deferred, inline, events, around),
             observer=observer,
             receiver=None if bridge is None else _receiver(bridge, access, observer, clock),
-            processor=None if bridge is None else PaymentProcessor(client, bridge, observer=observer),
+            processor=None if bridge is None else PaymentProcessor(client, bridge, observer=observer, clock=clock),
             emulator=emulator,
         )
 

@@ -71,7 +71,7 @@ class EmbeddedEnvironment:
         self._observer = TracingObserver(sink, clock)
         self._receiver = StripeReceiver(bridge, lambda: [webhook_secret], clock=clock, observer=self._observer)
         retries = RetryPolicy() if back_off else RetryPolicy(first=timedelta(0))
-        self._processor = PaymentProcessor(self.client, bridge, observer=self._observer, retries=retries)
+        self._processor = PaymentProcessor(self.client, bridge, observer=self._observer, retries=retries, clock=clock)
 
     def deliver(self, payload: bytes, signature: str) -> Reception:
         """What Stripe's POST does: verify, and store on the queue before answering."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from random import Random
@@ -10,7 +11,7 @@ import pytest
 
 from azure_bridge.payment_event import PaymentEvent, RefundFact, encode
 from azure_bridge.processor import DrainSummary, PaymentProcessor
-from azure_bridge.queues.contract import QueueMessage
+from azure_bridge.queues.contract import QueueCounts, QueueMessage
 from azure_bridge.queues.embedded import EmbeddedQueue
 from azure_bridge.receiver import message_for
 from azure_bridge.settlement import (
@@ -113,9 +114,9 @@ def settings(payments, orders):
 
 
 @pytest.fixture
-def processor(crm, settings, diary):
+def processor(crm, settings, diary, clock):
     retries = RetryPolicy(attempts=2, jitter=lambda: 1)
-    return PaymentProcessor(crm, BridgeConfiguration(**settings), observer=diary, retries=retries)
+    return PaymentProcessor(crm, BridgeConfiguration(**settings), observer=diary, retries=retries, clock=clock)
 
 
 @pytest.fixture
@@ -280,6 +281,23 @@ def test_a_row_that_changed_meanwhile_is_read_again(processor, queue, crm, a_pay
 
     assert status_of(row_id) is PaymentStatus.COMPLETED
     assert crm.client.retrieve("new_payment", row_id)["new_name"] == "a clerk was here"
+
+
+def test_the_locks_of_a_batch_outlast_a_crm_that_is_slow(processor, queue, crm, clock, a_payment, tell):
+    tell(**named(a_payment()))
+    renewed = threading.Event()
+    renew = queue.renew
+    queue.renew = lambda message: (renew(message), renewed.set())[0]
+
+    def slowly() -> None:
+        clock.advance(timedelta(seconds=40))
+        assert renewed.wait(30)
+        clock.advance(timedelta(seconds=40))
+
+    crm.before_write = slowly
+
+    assert processor.drain(queue) == DrainSummary(completed=1)
+    assert queue.counts() == QueueCounts(active=0, locked=0, scheduled=0, dead_lettered=0)
 
 
 def test_a_row_that_never_stands_still_is_put_off(processor, queue, crm, a_payment, tell):
