@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
+from runner.emulator.errors import InvalidArgument
 from runner.emulator.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
 from runner.emulator.registration.step_rows import CHECKED
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 #: ConcurrencyBehavior by name, and as the enumeration's number.
 _ROW_VERSION_MATCHES = ("IfRowVersionMatches", 1)
+_ANY_ROW_VERSION = (None, "Default", 0, "AlwaysOverwrite", 2)
 
 
 def upserted(logical_name: str, id: str | None, *, created: bool) -> dict[str, Any]:
@@ -67,8 +69,11 @@ def _sign_on_behalf(engine: Engine, operation: Operation, target: Entity, *colum
 
 def expected_version(operation: Operation, target: Entity | EntityReference) -> str | None:
     """Source: https://learn.microsoft.com/power-apps/developer/data-platform/optimistic-concurrency"""
-    if operation.parameters.get("ConcurrencyBehavior") not in _ROW_VERSION_MATCHES:
+    behavior = operation.parameters.get("ConcurrencyBehavior")
+    if behavior in _ANY_ROW_VERSION:
         return None
+    if behavior not in _ROW_VERSION_MATCHES:
+        raise InvalidArgument(f"ConcurrencyBehavior takes IfRowVersionMatches or AlwaysOverwrite, not {behavior!r}.")
     if target.row_version is None:
         raise ConcurrencyVersionNotProvided
     return target.row_version

@@ -26,7 +26,7 @@ from runner.emulator.bulk_messages import (
     upsert_multiple,
 )
 from runner.emulator.call import Call
-from runner.emulator.errors import InvalidArgument
+from runner.emulator.errors import InvalidArgument, NotSupported
 from runner.emulator.message_parameters import choice, parameter
 from runner.emulator.message_targets import existing, new, primary_id, refuse_unfinished, resolved, resolved_for_upsert
 from runner.emulator.message_writes import expected_version, insert, is_plain, update_row, upserted
@@ -98,6 +98,8 @@ def upsert(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
 
 def retrieve(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "Target", EntityReference))
+    if parameters.get("RelatedEntitiesQuery"):
+        raise NotSupported("RelatedEntitiesQuery is not emulated. Ask for the related rows with RetrieveMultiple.")
 
     def main(operation: Operation) -> dict[str, Any]:
         columns = operation.parameters.get("ColumnSet")

@@ -236,6 +236,8 @@ def _choice(table: str, column: Column) -> Codec:
     def encode(value: Any) -> int:
         if not isinstance(value, OptionSetValue):
             raise IncorrectAttributeValueType.of(table, name, value, "an OptionSetValue")
+        if value.value not in known and not isinstance(value.value, int):
+            raise IncorrectAttributeValueType.of(table, name, value.value, "the OptionSetValue of a number (int)")
         if value.value not in known:
             raise ValueOutOfRange.of(table, name, value.value, known)
         return value.value

@@ -311,6 +311,19 @@ def test_a_query_is_no_text(send):
         send("RetrieveMultiple", Query="select name from account")
 
 
+def test_what_a_retrieve_could_not_bring_is_refused(service, send):
+    target = EntityReference("account", service.create(account()))
+    with pytest.raises(NotSupported, match="RelatedEntitiesQuery is not emulated"):
+        send("Retrieve", Target=target, ColumnSet=None, RelatedEntitiesQuery={"account_primary_contact": None})
+
+
+def test_a_misspelled_concurrency_behavior_overwrites_nothing(service, send, names):
+    id = service.create(account())
+    with pytest.raises(InvalidArgument, match="not 'IfRowVersionMatch'"):
+        send("Update", Target=account("Fabrikam", id), ConcurrencyBehavior="IfRowVersionMatch")
+    assert names() == ["Contoso"]
+
+
 def test_one_column_may_be_named_without_a_list(service):
     id = service.create(account())
     assert service.retrieve("account", id, "name")["name"] == "Contoso"

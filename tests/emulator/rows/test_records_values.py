@@ -151,6 +151,11 @@ def test_the_column_that_may_be_meant_is_named(crm):
         crm.create("account", numberofemployes=7)
 
 
+def test_a_choice_of_a_text_is_of_the_wrong_type(crm):
+    with pytest.raises(IncorrectAttributeValueType, match=r"type str for 'customertypecode'.*number"):
+        crm.create("account", customertypecode=OptionSetValue("3"))
+
+
 @pytest.mark.parametrize(
     ("column", "value", "advice"),
     [
