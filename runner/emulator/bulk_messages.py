@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dataverse_client.types import EntityCollection, OrganizationResponse
 from runner.emulator.call import Call
 from runner.emulator.errors import NotSupported, OrganizationServiceFault
-from runner.emulator.message_parameters import requests_of, rows_of
+from runner.emulator.message_parameters import requests_of, rows_of, settings_of
 from runner.emulator.message_targets import existing, new, resolved_for_upsert
 from runner.emulator.message_writes import insert_all, update_row, upserted
 from runner.emulator.operation import Operation
@@ -65,7 +65,7 @@ def execute_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> 
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/execute-multiple-requests
     """
-    settings = parameters.get("Settings") or {}
+    settings = settings_of(parameters)
     responses: list[dict[str, Any]] = []
     faulted = False
     for index, request in enumerate(requests_of(parameters)):

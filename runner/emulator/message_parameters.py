@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/execute-multiple-requests
 MAX_REQUESTS = 1000
+_SETTINGS = ("ContinueOnError", "ReturnResponses")
 
 
 def parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T:
@@ -37,6 +38,15 @@ def rows_of(parameters: Mapping[str, Any]) -> list[Entity]:
     return rows
 
 
+def settings_of(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """ExecuteMultipleSettings. A misspelled one would stop, or go on, where it should not."""
+    settings: Mapping[str, Any] = parameters.get("Settings") or {}
+    for name in settings:
+        if name not in _SETTINGS:
+            raise InvalidArgument(f"Parameter 'Settings' takes {' and '.join(_SETTINGS)}, not {name!r}.")
+    return settings
+
+
 def requests_of(parameters: Mapping[str, Any]) -> Iterable[OrganizationRequest]:
     requests = list(parameters.get("Requests") or ())
     if len(requests) > MAX_REQUESTS:
@@ -44,6 +54,8 @@ def requests_of(parameters: Mapping[str, Any]) -> Iterable[OrganizationRequest]:
             f"The request batch size of {len(requests)} exceeds the maximum batch size allowed: {MAX_REQUESTS}."
         )
     for request in requests:
+        if not isinstance(request, OrganizationRequest):
+            raise InvalidArgument(f"Parameter 'Requests' holds {type(request).__name__}; it takes OrganizationRequest.")
         if request.message_name.lower() in ("executemultiple", "executetransaction"):
             raise InvalidArgument(f"{request.message_name} cannot be one of the requests of another.")
     return requests

@@ -248,3 +248,14 @@ def test_jobs_of_a_transaction_wait_for_its_end(crm, service, on):
 def test_requests_of_one_request_are_limited(send, message):
     with pytest.raises(InvalidArgument, match="maximum batch size allowed: 1000"):
         send(message, Requests=[OrganizationRequest("WhoAmI")] * 1001)
+
+
+@pytest.mark.parametrize("message", ["ExecuteMultiple", "ExecuteTransaction"])
+def test_what_is_no_request_is_refused(send, message):
+    with pytest.raises(InvalidArgument, match="holds Entity; it takes OrganizationRequest"):
+        send(message, Requests=[account()])
+
+
+def test_a_misspelled_setting_is_refused(send):
+    with pytest.raises(InvalidArgument, match="ContinueOnError and ReturnResponses, not 'continueOnError'"):
+        send("ExecuteMultiple", Requests=[], Settings={"continueOnError": True})
