@@ -63,23 +63,25 @@ class Poller:
             return self._read_all(table, tell=True)
 
     def _read_all(self, table: str, *, tell: bool) -> int:
-        """Compare every row with what was seen of it; what was seen and is no longer there was deleted."""
-        round_number = self._seen.last_round(table) + 1
+        """Compare every row with what was seen of it."""
         try:
-            told = self._follow(table, None, round_number, tell=tell)
+            return self._follow(table, None, self._seen.last_round(table) + 1, tell=tell)
         except InvalidRequestError as error:
             if error.code != CHANGE_TRACKING_DISABLED:
                 raise
             return self._read_modified(table, None, tell=tell)
-        return told + self._keep(self._deletions(table, self._seen.missing_since(table, round_number)), tell)
 
     def _follow(self, table: str, link: str | None, round_number: int, *, tell: bool) -> int:
-        told = 0
+        """Without a ``link`` every row is read: what was seen and is not met was deleted."""
+        told, reads_all = 0, link is None
         while True:
             page = self._client.changes(table, link=link)
             told += self._keep(self._differences(page.rows, round_number), tell)
-            told += self._keep(self._deletions(table, page.deleted), tell, table, page.delta_link)
-            if page.next_link is None:
+            is_last = page.next_link is None
+            missing = self._seen.missing_since(table, round_number) if is_last and reads_all else ()
+            # The place is kept with the last that is found: what comes after it would be skipped by a crash.
+            told += self._keep(self._deletions(table, [*page.deleted, *missing]), tell, table, page.delta_link)
+            if is_last:
                 return told
             link = page.next_link
 

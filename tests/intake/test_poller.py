@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 
@@ -109,16 +110,39 @@ def test_an_expired_link_leads_to_a_comparison_of_all_rows(elsewhere, poller) ->
     assert same not in told
 
 
-def test_what_the_queue_did_not_take_is_found_again(elsewhere, poller, monkeypatch) -> None:
+@pytest.fixture
+def queue_away(elsewhere, monkeypatch):
+    """A block in which the queue takes nothing."""
+
     def away(_):
         raise QueueUnavailableError("The disk is full.")
 
+    @contextmanager
+    def outage():
+        with monkeypatch.context() as broken:
+            broken.setattr(elsewhere.queue, "send", away)
+            yield
+
+    return outage
+
+
+def test_what_the_queue_did_not_take_is_found_again(elsewhere, poller, queue_away) -> None:
     elsewhere.create_payment()
-    with monkeypatch.context() as outage:
-        outage.setattr(elsewhere.queue, "send", away)
-        with pytest.raises(QueueUnavailableError):
-            poller.poll(TABLE)
+    with queue_away(), pytest.raises(QueueUnavailableError):
+        poller.poll(TABLE)
     assert poller.poll(TABLE) == 1
+
+
+def test_a_deletion_that_only_a_comparison_shows_is_found_again(elsewhere, poller, queue_away) -> None:
+    deleted = elsewhere.create_payment()
+    poller.poll(TABLE)
+    found(elsewhere)
+    elsewhere.client.delete(TABLE, deleted)
+    elsewhere.clock.advance(timedelta(days=8))
+    with queue_away(), pytest.raises(QueueUnavailableError):
+        poller.poll(TABLE)
+    poller.poll(TABLE)
+    assert names(elsewhere) == ["Delete"]
 
 
 def test_the_same_finding_made_twice_is_one_message(elsewhere, poller, monkeypatch) -> None:
