@@ -68,7 +68,7 @@ def answer(*arguments: str) -> Any:
 
 def dead(queue: MessageQueue, message_id: str, reason: str = "RowNotFound", **facts: Any) -> int:
     queue.send([QueueMessage(body=b'{"event_id": "evt"}', message_id=message_id, **facts)])
-    (held,) = queue.receive(1, timedelta(seconds=5))
+    (held,) = queue.receive(1, timedelta(seconds=60))
     queue.dead_letter(held, reason, f"{message_id} found no row.")
     return held.sequence_number
 
