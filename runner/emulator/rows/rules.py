@@ -183,6 +183,7 @@ class Rules:
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/transaction-currency-currency-entity
         """
+        self._refuse_amounts_of_no_currency(attributes, current)
         currency = self._currency(attributes, current, user_id)
         repriced = current and current.get("exchangerate") != currency.exchange_rate
         amounts = {**current, **attributes} if repriced else attributes
@@ -190,6 +191,12 @@ class Rules:
             if amount.name in amounts:
                 self._complete_amount(attributes, amount, amounts[amount.name], currency)
         return currency
+
+    def _refuse_amounts_of_no_currency(self, attributes: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+        if attributes.get(_CURRENCY, "untouched") is None:
+            row = {**current, **attributes}
+            if any(row.get(name) is not None for name in self._money):
+                raise InvalidArgument(f"The currency cannot be null: the {self.name} holds amounts.")
 
     def _currency(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> Currency:
         reference = attributes.get(_CURRENCY) or current.get(_CURRENCY)

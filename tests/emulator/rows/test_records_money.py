@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from dataverse_client.types import EntityReference
-from runner.emulator.errors import IncorrectAttributeValueType, ObjectDoesNotExist
+from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument, ObjectDoesNotExist
 from runner.emulator.seed import ADMINISTRATOR_ID
 
 
@@ -74,6 +74,15 @@ def test_a_new_currency_reprices_every_amount_of_the_row(crm, currency, money):
     crm.update(payment, transactioncurrencyid=currency("EUR"))
     row = crm.read(payment)
     assert (row["new_amount_base"], row["new_amountreceived_base"]) == (money("12.5"), money("5"))
+
+
+@pytest.mark.behaviour("Rows", "A row that holds amounts keeps a currency", "reference/web-service-error-codes")
+def test_the_currency_of_amounts_cannot_be_cleared(crm, currency, money):
+    payment = crm.create("new_payment", new_amount=money("10"), transactioncurrencyid=currency("EUR"))
+    with pytest.raises(InvalidArgument, match="The currency cannot be null"):
+        crm.update(payment, transactioncurrencyid=None)
+    crm.update(payment, transactioncurrencyid=None, new_amount=None)
+    assert "transactioncurrencyid" not in crm.read(payment)
 
 
 @pytest.mark.behaviour(
