@@ -76,7 +76,7 @@ class ClientCertificate:
         return f"the certificate {self.path}"
 
     def for_msal(self) -> Mapping[str, Any]:
-        """Raises AuthenticationError when the file cannot be read or lacks one of its two parts."""
+        """Raises AuthenticationError: the file cannot be read, lacks one of its parts, or needs another passphrase."""
         passphrase = {"passphrase": self.passphrase} if self.passphrase else {}
         if self.path.suffix.lower() in _PFX:
             self._read()
@@ -88,7 +88,20 @@ class ClientCertificate:
         for part in ("PRIVATE KEY", "CERTIFICATE"):
             if f"{part}-----" not in pem:
                 raise AuthenticationError(f"{self.path} holds no {part}: it needs both, as PEM, in one file")
+        self._check(pem.encode())
         return {"private_key": pem, "public_certificate": pem, **passphrase}
+
+    def _check(self, pem: bytes) -> None:
+        """What is wrong with it MSAL would say as a TypeError or an error of PyJWT's, and late."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        from cryptography.x509 import load_pem_x509_certificate
+
+        try:
+            load_pem_private_key(pem, self.passphrase.encode() if self.passphrase else None)
+            load_pem_x509_certificate(pem)
+        except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+            raise AuthenticationError(f"The client certificate {self.path} cannot be used: {error}") from error
 
     def _read(self) -> bytes:
         try:

@@ -212,12 +212,24 @@ def test_a_certificate_file_that_is_not_there_is_named(entra, tmp_path, name):
         signed_in_with(ClientCertificate(tmp_path / name)).token()
 
 
-def test_a_wrong_passphrase_is_an_authentication_error(entra, certificate):
-    path = certificate(passphrase=b"open sesame")
+@pytest.mark.parametrize(
+    ("encrypted_with", "passphrase"), [(b"open sesame", "hunter2"), (b"open sesame", None), (None, "hunter2")]
+)
+def test_a_passphrase_that_does_not_fit_is_an_authentication_error(entra, certificate, encrypted_with, passphrase):
+    path = certificate(passphrase=encrypted_with)
 
-    with pytest.raises(AuthenticationError) as refusal:
-        signed_in_with(ClientCertificate(path, "hunter2")).token()
+    with pytest.raises(AuthenticationError, match=r"client\.pem") as refusal:
+        signed_in_with(ClientCertificate(path, passphrase)).token()
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("part", ["PRIVATE KEY", "CERTIFICATE"])
+def test_a_certificate_file_that_was_cut_is_an_authentication_error(entra, certificate, part):
+    path = certificate()
+    path.write_text(path.read_text().replace(f"BEGIN {part}-----\nMII", f"BEGIN {part}-----\n"))
+
+    with pytest.raises(AuthenticationError, match=r"client\.pem"):
+        signed_in_with(ClientCertificate(path)).token()
 
 
 def test_a_certificate_may_come_as_pkcs12(entra, key, certificate, tmp_path):
