@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from azure_bridge.clock import SystemClock
 from azure_bridge.secrets import SecretError
+from dataverse_client.errors import InvalidRequestError
 from runner.connection import connect, sign_in
 from runner.doctor import dataverse, queues, stripe_account
 from runner.doctor.diagnosis import Diagnosis, Health, failed, ok, skipped
@@ -59,7 +61,12 @@ def _dataverse(settings: Settings, registrations: Registrations | None) -> Itera
     if settings.dataverse_url is None:
         yield skipped(dataverse.SIGN_IN, "DATAVERSE_URL is not set: Dataverse is embedded")
         return
-    with connect(settings) as client:
+    try:
+        connected = connect(settings)
+    except InvalidRequestError as error:
+        yield failed(dataverse.SIGN_IN, str(error), "Correct DATAVERSE_URL.")
+        return
+    with connected as client:
         signed_in = dataverse.sign_in(client, sign_in(settings))
         yield signed_in
         if signed_in.health is not Health.OK or registrations is None:
@@ -80,11 +87,12 @@ def _stripe(settings: Settings, registrations: Registrations | None) -> Iterator
     except (SecretError, SettingsError) as error:
         yield failed(stripe_account.KEY, str(error), "Set it, or correct the reference.")
         return
-    if access.simulator is not None:
-        yield skipped(stripe_account.KEY, "STRIPE_SECRET_KEY is not set: Stripe is the in-process simulator")
-        return
-    key = stripe_account.key(access.client)
-    yield key
-    if key.health is Health.OK and registrations is not None and registrations.bridge is not None:
-        url, events = settings.runner_public_url, registrations.bridge.events
-        yield from stripe_account.webhook(access.client, url, STRIPE_HOOK, events, access.webhook_secrets())
+    with closing(access):
+        if access.simulator is not None:
+            yield skipped(stripe_account.KEY, "STRIPE_SECRET_KEY is not set: Stripe is the in-process simulator")
+            return
+        key = stripe_account.key(access.client)
+        yield key
+        if key.health is Health.OK and registrations is not None and registrations.bridge is not None:
+            url, events = settings.runner_public_url, registrations.bridge.events
+            yield from stripe_account.webhook(access.client, url, STRIPE_HOOK, events, access.webhook_secrets())

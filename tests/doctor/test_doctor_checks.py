@@ -17,6 +17,7 @@ from dataverse_client.retry import RetrySettings
 from dataverse_client.sign_in import Application, ClientSecret, ManagedIdentity
 from runner.doctor import dataverse, queues, stripe_account
 from runner.doctor.diagnosis import Health
+from runner.doctor.examination import examine
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
 from runner.emulator.webapi import WebApi
@@ -110,6 +111,19 @@ def test_an_identity_dataverse_does_not_know_is_to_become_an_application_user():
 def test_an_environment_that_is_away_is_a_failure():
     nobody = DataverseClient("http://127.0.0.1:9", tokens=NoAuthentication(), retry=RetrySettings(attempts=1))
     assert dataverse.sign_in(nobody, None).advice == "Check DATAVERSE_URL, and whether the environment is up."
+
+
+def test_an_address_no_token_may_be_sent_to_keeps_nothing_else_from_being_looked_at(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"URL": "http://contoso.example", "TENANT_ID": "t", "CLIENT_ID": "c"}.items():
+        monkeypatch.setenv(f"DATAVERSE_{name}", value)
+    monkeypatch.setenv("DATAVERSE_CLIENT_SECRET", "of-no-use-here")
+
+    found = {said.subject: said for said in examine()}
+
+    assert found["Dataverse sign-in"].health is Health.FAILED
+    assert "https only" in found["Dataverse sign-in"].finding
+    assert "queue payment-events" in found
 
 
 def test_columns_of_steps_images_and_bridge_are_looked_for(client):
