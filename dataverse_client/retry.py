@@ -15,6 +15,8 @@ from urllib3.exceptions import NewConnectionError
 
 #: Nobody knows whether Dataverse did what was asked before the gateway gave up.
 GATEWAY_STATUSES = frozenset({502, 503, 504})
+#: Seconds. A number beyond this is a mistake, and may be more than a timedelta can hold.
+_LONGEST_WAIT = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,18 @@ class RetrySettings:
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds that ``retry-after`` (lower-case name; seconds or an HTTP date) asks to wait, None when it does not.
 
+    What asks for more than a day is taken for a day.
     Source: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """
     text = headers.get("retry-after", "").strip()
     if text.isdecimal():
-        return float(text)
+        return min(float(text), _LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
+    return min(max(0.0, (aware - now).total_seconds()), _LONGEST_WAIT)
 
 
 def never_sent(error: requests.RequestException) -> bool:

@@ -171,6 +171,14 @@ def test_a_senseless_retry_after_is_ignored(web, send, time, header):
     assert time.slept == [0.5]
 
 
+@pytest.mark.parametrize("header", ["9" * 400, "Wed, 21 Oct 9999 07:28:00 GMT"])
+def test_a_retry_after_of_ages_is_taken_for_a_day(web, send, header):
+    """Whoever reckons with it must be able to: no time is that long."""
+    web.get(API + ROW, status=429, headers={"Retry-After": header})
+
+    assert send(READ).retry_after == 86_400
+
+
 def test_a_wait_beyond_the_deadline_is_not_begun(web, send, time):
     web.get(API + ROW, status=429, headers={"Retry-After": "60"})
 
