@@ -11,7 +11,7 @@ from typing import Any
 
 from dataverse_client.exchange import Request, prefer
 from dataverse_client.metadata import TableMetadata
-from dataverse_client.query import below, query_string, select
+from dataverse_client.query import below, next_link, query_string, select
 from dataverse_client.types import Entity, guid
 from dataverse_client.webapi import decode_entity
 
@@ -38,13 +38,13 @@ def changes_request(table: TableMetadata, columns: Sequence[str] | None, link: s
     return Request("GET", path, prefer("odata.track-changes"))
 
 
-def read_changes(content: Mapping[str, Any], table: TableMetadata) -> ChangesPage:
-    """The page an answer's body holds."""
+def read_changes(content: Mapping[str, Any], table: TableMetadata, link: str | None) -> ChangesPage:
+    """The page an answer's body holds, which ``link`` led to. Raises UnexpectedResponseError: it leads to itself."""
     values = content.get("value", ())
     return ChangesPage(
         rows=tuple(decode_entity(value, table) for value in values if not _is_deletion(value)),
         deleted=tuple(guid(value["id"]) for value in values if _is_deletion(value)),
-        next_link=content.get("@odata.nextLink"),
+        next_link=next_link(content, link),
         delta_link=content.get("@odata.deltaLink"),
     )
 

@@ -36,7 +36,7 @@ from dataverse_client.operations import (
     Upsert,
 )
 from dataverse_client.options import RequestOptions
-from dataverse_client.query import query_request
+from dataverse_client.query import next_link, query_request
 from dataverse_client.retry import RetrySettings
 from dataverse_client.transport import Timeouts, Transport
 from dataverse_client.types import (
@@ -191,7 +191,7 @@ class DataverseClient:
         table = self.metadata.table(query.entity_name)
         request = query_request(query, table, self._executor.transport.root)
         content = loads(self._executor.send(request, correlation_id).or_error())
-        link = content.get("@odata.nextLink")
+        link = next_link(content, query.page_info.paging_cookie if query.page_info else None)
         return EntityCollection(
             [decode_entity(row, table) for row in content.get("value", ())],
             entity_name=query.entity_name,
@@ -211,7 +211,7 @@ class DataverseClient:
         """
         table = self.metadata.table(logical_name)
         request = changes_request(table, columns, link, self._executor.transport.root)
-        return read_changes(loads(self._executor.send(request).or_error()), table)
+        return read_changes(loads(self._executor.send(request).or_error()), table, link)
 
     def batch(self, operations: Sequence[Operation], *, atomic: bool = False) -> list[BatchResult]:
         """Does many operations in one request for each thousand; the results are in their order.

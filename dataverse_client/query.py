@@ -5,8 +5,8 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -80,6 +80,18 @@ def below(root: str, link: str) -> str:
     if not same or not parts.path.startswith(base):
         raise UnexpectedResponseError(f"The next page is said to be at {link[:100]!r}, which is not below {root}")
     return parts.path[len(base) :] + (f"?{parts.query}" if parts.query else "")
+
+
+def next_link(content: Mapping[str, Any], asked: str | None) -> str | None:
+    """The link to the page after the one that ``asked`` led to; None on the last.
+
+    Raises:
+      UnexpectedResponseError: it leads to the same page, which would never end.
+    """
+    link = content.get("@odata.nextLink")
+    if link is not None and link == asked:
+        raise UnexpectedResponseError(f"The page at {link[:100]!r} leads to itself, so the others cannot be reached")
+    return link
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

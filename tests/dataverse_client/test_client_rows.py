@@ -195,6 +195,22 @@ def test_a_next_page_on_another_host_is_refused(web, client, link):
         list(client.query(QueryExpression("new_payment")))
 
 
+@pytest.mark.parametrize(
+    "read_all",
+    [
+        lambda client, link: list(client.query(QueryExpression("new_payment"))),
+        lambda client, link: client.changes("new_payment", link=link),
+    ],
+    ids=["query", "changes"],
+)
+def test_a_page_that_leads_to_itself_is_refused(web, client, read_all):
+    link = f"{API}new_payments?$skiptoken=2"
+    web.get(f"{API}new_payments", json={"value": [], "@odata.nextLink": link})
+
+    with pytest.raises(UnexpectedResponseError, match="leads to itself"):
+        read_all(client, link)
+
+
 def test_a_very_long_query_travels_in_a_batch(web, client, sent):
     part = 'Content-Type: application/http\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{"value":[{"new_name":"a"}]}'
     web.post(f"{API}$batch", body=f"--b\r\n{part}\r\n--b--", content_type="multipart/mixed; boundary=b")
