@@ -5,7 +5,9 @@ Source: https://asgi.readthedocs.io/en/latest/specs/www.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from starlette.types import Receive, Scope, Send
 
@@ -20,11 +22,16 @@ class BodyTooLong(Exception):
 
 def headers_of(scope: Scope) -> dict[str, str]:
     """Lower-case names; what came several times is joined by commas."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+    raw = scope["headers"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    return headers if len(headers) == len(raw) else _joined(raw)
+
+
+def _joined(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    values: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    for name, value in raw:
+        values[name].append(value)
+    return {name.decode("latin-1"): b", ".join(each).decode("latin-1") for name, each in values.items()}
 
 
 def client_of(scope: Scope) -> str:
@@ -34,9 +41,15 @@ def client_of(scope: Scope) -> str:
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
-    """The whole body, ``limit`` bytes at most. Raises BodyTooLong, as soon as it is known, or Disconnected."""
-    announced = headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > limit:
+    """The whole body, ``limit`` bytes at most. Raises BodyTooLong, as soon as it is known, or Disconnected.
+
+    A request that announces none has none. Source: https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    """
+    announced = headers.get("content-length")
+    if announced is None:
+        if "transfer-encoding" not in headers:
+            return b""
+    elif announced.isdigit() and int(announced) > limit:
         raise BodyTooLong
     chunks: list[bytes] = []
     size, more = 0, True
@@ -52,11 +65,14 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) ->
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+@lru_cache(256)
+def _raw_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
+
+
 async def respond(send: Send, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
     """Send the whole answer."""
-    raw = [
-        (name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in (headers or {}).items()
-    ]
+    raw = [(_raw_name(name), value.encode("latin-1", "replace")) for name, value in (headers or {}).items()]
     # Without a body Dataverse's answers have no length; a 204 must not have one.
     if body:
         raw.append((b"content-length", str(len(body)).encode()))

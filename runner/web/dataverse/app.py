@@ -86,8 +86,8 @@ class DataverseApp:
             response = _unauthorized(_origin(scope, headers), refusal)
         except BodyTooLong:
             response = _refusal(_too_large(self._max_body), {"Connection": "close"})
-        response = shared(response, headers)
-        await respond(send, response.status, response.body, response.headers)
+        status, answered, body = shared(response, headers)
+        await respond(send, status, body, answered)
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Response:
         user_id = self._doorkeeper.admit(client_of(scope), headers)

@@ -9,6 +9,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/authentic
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from runner.web.dataverse.tokens import TokenExpired, TokenIssuer
@@ -55,13 +56,14 @@ def is_local(client: str, headers: Mapping[str, str]) -> bool:
     """Whether the request was made on this machine, and not by a web page that made a browser here send it."""
     return (
         is_loopback(client)
-        and is_loopback(_host(f"//{headers.get('host', '')}"))
-        and ("origin" not in headers or is_loopback(_host(headers["origin"])))
+        and _leads_here(f"//{headers.get('host', '')}")
+        and ("origin" not in headers or _leads_here(headers["origin"]))
     )
 
 
-def _host(url: str) -> str:
+@lru_cache(256)
+def _leads_here(url: str) -> bool:
     try:
-        return urlsplit(url).hostname or ""
+        return is_loopback(urlsplit(url).hostname or "")
     except ValueError:
-        return ""
+        return False
