@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 import pytest
 
 from azure_bridge.secrets import EnvironmentSecrets, Secrets
+from dataverse_client.types import OptionSetValue
 from runner.registrations.deploy.endpoints import DEFAULT_ENDPOINT, Site, endpoint_problems, endpoint_rows
+from runner.registrations.deploy.rows import text
 from runner.registrations.load import parse
 
 SECRETS = Secrets({"env": EnvironmentSecrets({"KEY": 'a"<&>b'})})
@@ -46,6 +48,20 @@ def test_named_values_travel_as_settings(kind, number):
     (setting,) = ElementTree.fromstring(row.secrets["authvalue"])  # noqa: S314  # our own
     assert numbers(row, "authtype") == (number,)
     assert setting.attrib == {"name": "X-Key", "value": 'a"<&>b'}
+
+
+def test_every_choice_of_an_endpoint_is_told_in_words():
+    bus = (
+        "endpoints: { bus: { type: service-bus-queue, queue: events, namespace: contoso.servicebus.windows.net, "
+        "shared_access_key_name: send, shared_access_key: '${env:KEY}' } }\n"
+    )
+    choices = {
+        (column, text(column, value))
+        for row in rows(bus + STEP).values()
+        for column, value in row.columns.items()
+        if isinstance(value, OptionSetValue)
+    }
+    assert [choice for choice in choices if choice[1].isdecimal()] == []
 
 
 @pytest.mark.parametrize(("kind", "contract"), [("queue", 6), ("topic", 5)])

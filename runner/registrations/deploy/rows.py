@@ -56,6 +56,8 @@ _LABELS: Mapping[str, Mapping[int, str]] = {
     "contract": {2: "Queue", 5: "Topic", 6: "Queue (Persistent)", 8: "Webhook"},
     "authtype": {2: "SAS Key", 4: "Webhook Key", 5: "Http Header", 6: "Http Query String"},
     "messageformat": {1: "Binary XML", 2: "Json", 3: "Text XML"},
+    "connectionmode": {1: "Normal", 2: "Federated"},
+    "namespaceformat": {1: "Namespace Name", 2: "Namespace Address"},
     "supporteddeployment": {0: "Server Only", 1: "Outlook Client Only", 2: "Both"},
     "bindingtype": {0: "Global", 1: "Entity", 2: "EntityCollection"},
     "allowedcustomprocessingsteptype": {0: "None", 1: "Async Only", 2: "Sync and Async"},
