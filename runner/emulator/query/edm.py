@@ -5,8 +5,10 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/we
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 from dataverse_client.types import guid
@@ -59,16 +61,31 @@ def column_value(column: Column, value: Any, *, from_text: bool = False) -> Any:
     Raises:
       ValueError: it cannot be one.
     """
+    return value_reader(column, from_text=from_text)(value)
+
+
+def value_reader(column: Column, *, from_text: bool = False) -> Callable[[Any], Any]:
+    """:func:`column_value` of that column, for many values."""
     expected = edm_type(column)
     if expected == "Edm.Boolean":
-        return _boolean(value, from_text)
+        return partial(_boolean, from_text=from_text)
     if expected in ("Edm.DateTimeOffset", "Edm.Date"):
-        return instant(value, date_only=column.date_only)
-    if expected not in ("Edm.Guid", "Edm.String"):
-        return _number(value, from_text, whole=expected in ("Edm.Int32", "Edm.Int64"))
+        return partial(instant, date_only=column.date_only)
+    if expected == "Edm.String":
+        return _text
+    if expected == "Edm.Guid":
+        return _guid
+    return partial(_number, from_text=from_text, whole=expected in ("Edm.Int32", "Edm.Int64"))
+
+
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")  # noqa: TRY004  # a caller's mistake, not a programmer's
-    return guid(value) if expected == "Edm.Guid" else value
+    return value
+
+
+def _guid(value: object) -> str:
+    return guid(_text(value))
 
 
 def instant(value: object, *, date_only: bool) -> date:
@@ -85,7 +102,7 @@ def instant(value: object, *, date_only: bool) -> date:
 _BOOLEAN_WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def _boolean(value: object, from_text: bool) -> bool:
+def _boolean(value: object, *, from_text: bool) -> bool:
     if isinstance(value, bool):
         return value
     if from_text and str(value).lower() in _BOOLEAN_WORDS:
@@ -93,7 +110,7 @@ def _boolean(value: object, from_text: bool) -> bool:
     raise ValueError(f"{value!r} is no boolean")
 
 
-def _number(value: object, from_text: bool, *, whole: bool) -> int | Decimal:
+def _number(value: object, *, from_text: bool, whole: bool) -> int | Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str) if from_text else (int, Decimal)):
         raise ValueError(f"{value!r} is no number")  # noqa: TRY004  # as above
     try:

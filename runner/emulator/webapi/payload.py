@@ -10,14 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue
-from runner.emulator.metadata.model import (
-    AttributeType,
-    Column,
-    OneToManyRelationship,
-    Table,
-)
-from runner.emulator.query.edm import column_value, edm_type
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, guid
+from runner.emulator.metadata.model import OneToManyRelationship, Table
 from runner.emulator.webapi.faults import BadRequest, InvalidPayload
 from runner.emulator.webapi.http import API_PATH
 from runner.emulator.webapi.paths import Segment, parse_path
@@ -37,7 +31,7 @@ class Payload:
     collections: list[tuple[Relationship, list[Any]]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PayloadReader:
     """Reads bodies.
 
@@ -55,22 +49,25 @@ class PayloadReader:
           InvalidPayload: a property does not exist, or its value has the wrong type.
         """
         payload = Payload(Entity(table.logical_name))
+        converters = self.schema.converters(table)
         for name, value in body.items():
-            self._read_property(payload, table, name, value)
+            convert = converters.get(name)
+            if convert is None:
+                self._read_property(payload, table, name, value)
+            else:
+                payload.entity.attributes[name] = convert(value)
         id = payload.entity.attributes.get(table.primary_id_attribute)
         if id is not None:
             payload.entity.id = id
         return payload
 
     def _read_property(self, payload: Payload, table: Table, name: str, value: Any) -> None:
+        """One that is no plain column."""
         if "@" in name:
             if name.endswith("@odata.bind"):
                 self._bind(payload, table, name.removesuffix("@odata.bind"), value)
             return
-        column = table.columns.get(name)
-        if column is not None and not column.is_lookup:
-            payload.entity[name] = to_column(table, column, value)
-        elif name in self.schema.navigation(table).lookups:
+        if name in self.schema.navigation(table).lookups:
             self._read_lookup(payload, table, name, value)
         else:
             self._read_collection(payload, table, name, value)
@@ -159,8 +156,8 @@ class PayloadReader:
         if arguments and id is None:
             return EntityReference(table.logical_name, EMPTY_GUID, key_attributes=self._key(table, arguments))
         try:
-            return EntityReference(table.logical_name, column_value(table.columns[table.primary_id_attribute], id))
-        except ValueError:
+            return EntityReference(table.logical_name, guid(id))
+        except (TypeError, ValueError):
             raise BadRequest(f"'{id}' is no id of {segment.name}: it must be a GUID.") from None
 
     def _key(self, table: Table, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,28 +170,4 @@ class PayloadReader:
             raise BadRequest(f"The key '{name}' is no column of '{table.logical_name}'.")
         if column.is_lookup:
             return column.logical_name, EntityReference(column.targets[0], str(value).lower())
-        return name, to_column(table, column, value)
-
-
-def to_column(table: Table, column: Column, value: Any) -> Any:
-    """A JSON value as the column's. Raises InvalidPayload when its type is another."""
-    if value is None:
-        return None
-    try:
-        return _typed(column, column_value(column, value))
-    except ValueError:
-        raise InvalidPayload.of(
-            table.entity_set_name,
-            f"Cannot convert the literal '{value}' of '{column.logical_name}' to the expected type "
-            f"'{edm_type(column)}'.",
-        ) from None
-
-
-def _typed(column: Column, value: Any) -> Any:
-    if column.type is AttributeType.MONEY:
-        return Money(value)
-    if column.is_choice:
-        return OptionSetValue(value)
-    if column.type is AttributeType.MULTI_SELECT_PICKLIST:
-        return tuple(OptionSetValue(int(part)) for part in value.split(",") if part.strip())
-    return value
+        return name, self.schema.converters(table)[name](value)

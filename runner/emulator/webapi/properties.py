@@ -19,7 +19,6 @@ from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response,
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.paths import Segment
-from runner.emulator.webapi.payload import to_column
 from runner.emulator.webapi.representation import entity_url, plain
 from runner.emulator.webapi.schema import Relationship, far_end
 
@@ -81,7 +80,7 @@ def _write(
     if column.is_lookup or "value" not in body:
         raise BadRequest(f"To set '{column.logical_name}', send {{\"value\": ...}}; for a lookup use its $ref.")
     row = Entity(table.logical_name, exchange.resolve(reference).id)
-    row[column.logical_name] = to_column(table, column, body["value"])
+    row[column.logical_name] = exchange.schema.converters(table)[column.logical_name](body["value"])
     exchange.execute("Update", Target=row)
     return NO_CONTENT
 

@@ -19,6 +19,7 @@ from runner.emulator.metadata.model import (
 )
 from runner.emulator.query.edm import column_named, unknown_property
 from runner.emulator.query.odata_binding import ends_of
+from runner.emulator.webapi.column_values import Converter, converters
 from runner.emulator.webapi.faults import ResourceNotFound
 
 CURRENCY = "transactioncurrencyid"
@@ -79,6 +80,7 @@ class Schema:
     def __init__(self, metadata: Metadata) -> None:
         self.metadata = metadata
         self._navigation: dict[str, Navigation] = {}
+        self._converters: dict[str, Mapping[str, Converter]] = {}
         #: What ``representation.row_writer`` made for this schema.
         self.row_writers: dict[Any, Any] = {}
 
@@ -96,6 +98,13 @@ class Schema:
         found = self._navigation.get(table.logical_name)
         if found is None:
             found = self._navigation[table.logical_name] = Navigation.of(self.metadata, table)
+        return found
+
+    def converters(self, table: Table) -> Mapping[str, Converter]:
+        """What makes JSON values those of the table's columns, by column; lookups have none."""
+        found = self._converters.get(table.logical_name)
+        if found is None:
+            found = self._converters[table.logical_name] = converters(table)
         return found
 
     def selected(self, table: Table, select: tuple[str, ...] | None) -> tuple[Column, ...]:
