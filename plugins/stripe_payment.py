@@ -21,6 +21,8 @@ from runner.plugin import PluginContext
 
 #: How many of the newest intents or sessions are looked through for one that was lost.
 _LOOK_BACK = 300
+#: How many keys Stripe's own failures may spoil before a day has to pass.
+_MOST_KEYS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +108,24 @@ class StripePayments:
         correlated = {"CRM_CorrelationId": self._context.correlation_id, **demand.metadata}
         try:
             made = self._service.create(with_metadata(parameters, correlated), {"idempotency_key": key})
-        except stripe.IdempotencyError:
-            # The key stands for everything but the correlation id, so another call got this far before, and either
-            # its row did not survive or Stripe's answer did not arrive.
+        except (stripe.IdempotencyError, stripe.APIError) as error:
+            if isinstance(error, stripe.APIError) and not _is_replay(error.headers):
+                raise
+            # The key stands for everything but the correlation id. Another call got this far before, and either its
+            # row did not survive or Stripe's answer did not arrive; or Stripe failed, which it repeats for a day.
             return self._find_lost(demand) or self._create_uncorrelated(parameters, key)
         return self._as_it_is_now(made)
 
-    def _create_uncorrelated(self, parameters: dict[str, Any], key: str) -> StripePayment:
-        """Without a correlation id, all calls that come this far agree."""
-        return self._as_it_is_now(self._service.create(parameters, {"idempotency_key": f"{key}:again"}))
+    def _create_uncorrelated(self, parameters: Any, key: str, turn: int = 1) -> StripePayment:
+        """Without a correlation id, all calls that come this far agree: on the first key that no failure spoilt."""
+        # Repeated by the SDK, Stripe's first failure under a key would look like one it repeats.
+        options: Any = {"idempotency_key": f"{key}:{turn}", "max_network_retries": 0}
+        try:
+            return self._as_it_is_now(self._service.create(parameters, options))
+        except stripe.APIError as error:
+            if turn == _MOST_KEYS or not _is_replay(error.headers):
+                raise
+            return self._create_uncorrelated(parameters, key, turn + 1)
 
     def _find_lost(self, demand: Demand) -> StripePayment | None:
         """What an earlier call made for the same demand. Lists begin with the newest, and it is recent."""
@@ -126,8 +137,7 @@ class StripePayments:
 
     def _as_it_is_now(self, made: Any) -> StripePayment:
         """A replayed answer shows the object as it was when it was created."""
-        is_replay = "idempotent-replayed" in {name.lower() for name in made.last_response.headers}
-        return _payment(self._service.retrieve(made.id) if is_replay else made)
+        return _payment(self._service.retrieve(made.id) if _is_replay(made.last_response.headers) else made)
 
     def _idempotency_key(self, parameters: Mapping[str, Any], attempt: str) -> str:
         """At most 255 characters, and nothing personal: texts and amounts are only in the hash.
@@ -161,6 +171,14 @@ class StripePayments:
             if not _payment(now).is_closed:
                 raise
         self._context.trace("Closed {}", payment.id)
+
+
+def _is_replay(headers: Mapping[str, str] | None) -> bool:
+    """Whether Stripe repeats what it answered to the key's first request, be it a failure of its own.
+
+    Source: https://docs.stripe.com/error-low-level#server-errors
+    """
+    return "idempotent-replayed" in {name.lower() for name in headers or ()}
 
 
 def _payment(made: stripe.PaymentIntent | stripe.checkout.Session) -> StripePayment:

@@ -7,7 +7,13 @@ import stripe
 
 from dataverse_client.types import Entity, EntityReference
 from plugins.payment_intents import CreatePaymentIntent, UpdatePaymentIntent
-from runner.plugin import Caller, MessageOperation, Organization, PluginContext
+from runner.plugin import (
+    Caller,
+    InvalidPluginExecutionException,
+    MessageOperation,
+    Organization,
+    PluginContext,
+)
 
 
 class Host:
@@ -82,6 +88,18 @@ def test_a_worker_that_died_before_writing_back_finds_its_intent_again(shop, not
     notify(CreatePaymentIntent(), "Create", payment_id, "c-2")
     assert len(shop.stripe.payment_intents) == 1
     assert shop.intent_of(shop.payment(payment_id))["amount"] == 1999
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_a_failure_that_stripe_repeats_for_its_key_does_not_last(shop, notify, failures) -> None:
+    """Stripe answers a key for a day with what it answered first, were it a failure of its own."""
+    payment_id = shop.create_payment("19.99")
+    for keys in range(1, failures + 1):
+        shop.stripe.fail_next("server_error", times=keys, on="POST /v1/payment_intents")
+        with pytest.raises(InvalidPluginExecutionException, match="Save again in a minute"):
+            notify(CreatePaymentIntent(), "Create", payment_id)
+    notify(CreatePaymentIntent(), "Create", payment_id)
+    assert shop.live_intents() == [shop.intent_of(shop.payment(payment_id))]
 
 
 def test_a_creation_told_late_collects_what_the_row_says_now(shop, notify) -> None:
