@@ -83,9 +83,9 @@ class StripeWebhooks:
             self._changed.notify()
 
     def _put(self, event: dict[str, Any], attempt: int = 0) -> None:
-        pause = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE) if attempt else 0.0
         with self._changed:
-            heapq.heappush(self._waiting, (time.monotonic() + pause, next(self._order), attempt, event))
+            due = time.monotonic() + pause_before(attempt)
+            heapq.heappush(self._waiting, (due, next(self._order), attempt, event))
             self._changed.notify()
 
     def _run(self) -> None:
@@ -114,6 +114,12 @@ class StripeWebhooks:
         wanting = [each["url"] for each in self._simulator.webhook_endpoints if _wants(each, event["type"])]
         taken = [_is_taken(url, delivery.payload, delivery.headers, session) for url in wanting]
         return all(taken)
+
+
+def pause_before(attempt: int) -> float:
+    """Seconds; the first attempt, 0, waits for nothing."""
+    # The exponent is bounded: no float is longer than a night of attempts.
+    return min(_FIRST_PAUSE * 2 ** min(attempt - 1, 32), _LONGEST_PAUSE) if attempt else 0.0
 
 
 def _wants(endpoint: dict[str, Any], event_type: str) -> bool:

@@ -8,7 +8,7 @@ import threading
 import pytest
 import stripe
 
-from runner.service.stripe_webhooks import StripeWebhooks
+from runner.service.stripe_webhooks import StripeWebhooks, pause_before
 from runner.stripe_simulator import StripeSimulator
 
 BOTH = {"payment_intent.created", "payment_intent.succeeded"}
@@ -108,3 +108,12 @@ def test_after_its_end_nothing_is_lost(simulator, ask, pay, serve) -> None:
         sending.stop()
         pay()
     assert "payment_intent.succeeded" in undelivered(simulator)
+
+
+def test_each_further_attempt_waits_twice_as_long_up_to_a_minute() -> None:
+    assert [pause_before(attempt) for attempt in (0, 1, 2, 3, 8)] == [0, 0.5, 1, 2, 60]
+
+
+def test_however_long_an_endpoint_is_away_it_is_tried_again() -> None:
+    """After a night of attempts, twice as long is more than a float can hold."""
+    assert pause_before(5_000) == 60
