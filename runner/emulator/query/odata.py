@@ -9,7 +9,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -174,8 +174,11 @@ def parse_arguments(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Mapp
     return arguments
 
 
-def split_outside(text: str, separator: str) -> Iterator[str]:
+def split_outside(text: str, separator: str) -> list[str]:
     """Split at ``separator``, but not inside quotes, parentheses, brackets or braces."""
+    if separator not in text:
+        return [text]
+    parts: list[str] = []
     depth = start = 0
     for mark in _marks(separator).finditer(text):
         if mark[0] in "([{":
@@ -183,9 +186,9 @@ def split_outside(text: str, separator: str) -> Iterator[str]:
         elif mark[0] in ")]}":
             depth -= 1
         elif mark[0] == separator and depth == 0:
-            yield text[start : mark.start()]
+            parts.append(text[start : mark.start()])
             start = mark.end()
-    yield text[start:]
+    return [*parts, text[start:]]
 
 
 @cache

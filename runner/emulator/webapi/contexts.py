@@ -5,8 +5,6 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from runner.emulator.query.odata import ExpandItem, QueryOptions
 from runner.emulator.webapi.http import Preferences, Response
 
@@ -25,17 +23,9 @@ def _expanded(item: ExpandItem) -> str:
 
 def with_applied(response: Response, preferences: Preferences) -> Response:
     """The response, with what it applied of the preferences that any answer may apply."""
-    if not response.body or response.status >= 400:
+    annotations = preferences.include_annotations
+    if not annotations or not response.body or response.status >= 400:
         return response
-    applied = ",".join((*_applied_by(response), *_annotations(preferences)))
-    return Response(response.status, {**response.headers, _APPLIED: applied}, response.body) if applied else response
-
-
-def _applied_by(response: Response) -> Iterator[str]:
-    if _APPLIED in response.headers:
-        yield response.headers[_APPLIED]
-
-
-def _annotations(preferences: Preferences) -> Iterator[str]:
-    if preferences.include_annotations:
-        yield f'odata.include-annotations="{",".join(preferences.include_annotations)}"'
+    applied = [response.headers[_APPLIED]] if _APPLIED in response.headers else []
+    applied.append(f'odata.include-annotations="{",".join(annotations)}"')
+    return response._replace(headers={**response.headers, _APPLIED: ",".join(applied)})

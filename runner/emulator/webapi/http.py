@@ -22,7 +22,7 @@ MAX_PAGE_SIZE = 5000
 
 #: Clients repeat their headers and queries all day; this many different ones are remembered.
 _KEPT = 256
-_URL = re.compile(rf"((?:https?:)?//[^/?#]*)?({API_PATH.pattern})([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
+_URL = re.compile(rf"((?:(?i:https?):)?//[^/?#]*)?((?i:{API_PATH.pattern}))([^?#]*)(?:\?([^#]*))?")
 _PREFERENCE = re.compile(r'\s*([\w.-]+)\s*(?:=\s*("[^"]*"|[^,;]*))?\s*(?:;[^,]*)?(?:,|$)')
 
 

@@ -30,7 +30,7 @@ class Segment(NamedTuple):
         return name if namespace == "Microsoft.Dynamics.CRM" else None
 
 
-def parse_path(path: str, parameters: Mapping[str, str]) -> tuple[Segment, ...]:
+def parse_path(path: str, parameters: Mapping[str, str]) -> list[Segment]:
     """The segments of a still encoded path. ``parameters`` say what ``@p`` stands for.
 
     Raises:
@@ -40,7 +40,7 @@ def parse_path(path: str, parameters: Mapping[str, str]) -> tuple[Segment, ...]:
     parts = [part for part in split_outside(path.replace("%27", "'"), "/") if part]
     if len(parts) > MAX_SEGMENTS:
         raise BadRequest("The URL has too many segments.")
-    return tuple(_segment(unquote(part), parameters) for part in parts)
+    return [_segment(unquote(part), parameters) for part in parts]
 
 
 def _segment(text: str, parameters: Mapping[str, str]) -> Segment:

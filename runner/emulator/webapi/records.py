@@ -95,22 +95,18 @@ def retrieve(exchange: Exchange, table: Table, reference: EntityReference) -> Re
     expansion = Expansion.of(exchange, table, options.expand)
     needed = None if options.select is None else (*writer.column_names, *expansion.lookup_columns())
     row = exchange.retrieve(reference, needed)
-    if exchange.request.header("if-none-match") == etag(row) and _is_conditional(exchange, options):
+    tag = etag(row)
+    if tag is not None and exchange.request.header("if-none-match") == tag and _is_conditional(exchange, options):
         return Response(304)
     body = writer.write(row)
     expansion.fill([(row, body)])
     context = exchange.context(f"{table.entity_set_name}{selection(options)}/$entity")
-    return json_response({"@odata.context": context, **body}, headers=_etag_header(row))
+    return json_response({"@odata.context": context, **body}, headers={"ETag": tag} if tag else None)
 
 
 def _is_conditional(exchange: Exchange, options: QueryOptions) -> bool:
     """Whether the row's own version says all about the answer."""
     return not options.expand and not exchange.preferences.include_annotations
-
-
-def _etag_header(row: Entity) -> dict[str, str]:
-    tag = etag(row)
-    return {} if tag is None else {"ETag": tag}
 
 
 def update_or_upsert(exchange: Exchange, table: Table, reference: EntityReference) -> Response:

@@ -6,7 +6,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -58,11 +58,11 @@ class RowWriter:
     formatted: bool
     logical_names: bool
     associated: bool
+    #: The logical names of the columns it writes, which a row must therefore be read with.
+    column_names: tuple[str, ...] = field(init=False)
 
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """The logical names of the columns it writes, which a row must therefore be read with."""
-        return tuple(dict.fromkeys(name for name, _ in self.columns))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "column_names", tuple(dict.fromkeys(name for name, _ in self.columns)))
 
     @classmethod
     def of(cls, columns: Iterable[Column], navigation: Navigation, preferences: Preferences) -> RowWriter:
