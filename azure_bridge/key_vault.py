@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 class _Version:
     """A value, and when it stops to count (None: when another is current)."""
 
-    value: str
+    value: str = field(repr=False)
     until: datetime | None = None
 
 

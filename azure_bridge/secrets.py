@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -66,7 +66,7 @@ class SecretReference:
 
     source: str
     name: str
-    default: str | None = None
+    default: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"${{{self.source}:{self.name}}}"
@@ -76,7 +76,7 @@ def references(text: str) -> tuple[SecretReference, ...]:
     """The references in a text, in order.
 
     >>> references("Bearer ${env:TOKEN}")
-    (SecretReference(source='env', name='TOKEN', default=None),)
+    (SecretReference(source='env', name='TOKEN'),)
     """
     return tuple(_reference(match) for match in _REFERENCE.finditer(text))
 
@@ -215,7 +215,7 @@ def _remember(reference: SecretReference, value: str) -> None:
 class LiveSecrets:
     """What ``texts`` stand for, looked up whenever it is asked for, so that a rotated secret needs no restart."""
 
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] = field(repr=False)
     secrets: Secrets
 
     def __bool__(self) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from azure_bridge.redaction import redact
 from azure_bridge.secrets import (
     EnvironmentSecrets,
+    LiveSecrets,
     SecretNotFoundError,
     SecretReference,
     Secrets,
@@ -59,6 +60,11 @@ def test_the_text_of_a_reference_leaves_its_default_out() -> None:
     (reference,) = references("${keyvault:key:-hunter2}")
     assert reference == SecretReference("keyvault", "key", "hunter2")
     assert str(reference) == "${keyvault:key}"
+    assert "hunter2" not in repr(reference)
+
+
+def test_what_looks_secrets_up_does_not_say_them() -> None:
+    assert "whsec_1" not in repr(LiveSecrets(("whsec_1",), from_environment()))
 
 
 def test_a_vault_must_be_named() -> None:
