@@ -180,7 +180,25 @@ def test_only_the_first_related_row_is_joined(service, fetch, tree):
         "link-type='matchfirstrowusingcrossapply'><attribute name='firstname'/>"
         "<filter><condition attribute='firstname' operator='ne' value='Zoe'/></filter></link-entity></entity></fetch>"
     )
-    assert [(row["name"], row["c.firstname"].value) for row in rows] == [("Root", "Amy")]
+    assert [(row["name"], row["FirstName"].value) for row in rows] == [("Root", "Amy")]
+
+
+@pytest.mark.behaviour(
+    "Queries",
+    "Columns of a matchfirstrowusingcrossapply link come under their schema names, without its alias",
+    "fetchxml/join-tables",
+)
+def test_columns_of_the_first_row_have_schema_names(service, fetch, tree):
+    service.create(
+        Entity("contact", None, {"lastname": "X", "parentcustomerid": EntityReference("account", tree["Root"])})
+    )
+    [row] = fetch(
+        "<fetch><entity name='account'><attribute name='name'/>"
+        "<link-entity name='contact' from='parentcustomerid' to='accountid' "
+        "link-type='matchfirstrowusingcrossapply'><attribute name='lastname'/><attribute name='fullname' alias='who'/>"
+        "</link-entity></entity></fetch>"
+    )
+    assert row.keys() == {"name", "accountid", "LastName", "who"}
 
 
 GROUPED = (
@@ -214,3 +232,84 @@ def test_an_aggregate_has_a_limit(fetch, tree):
     with pytest.raises(InvalidArgument, match="AggregateQueryRecordLimit exceeded") as refused:
         fetch(counted.format(" aggregatelimit='4'"))
     assert refused.value.code == 0x8004E023
+
+
+@pytest.mark.behaviour(
+    "Queries", "Fiscal years and periods are shown as such: FY2023, Quarter 1 FY2023", "fetchxml/aggregate-data"
+)
+def test_fiscal_groups_are_shown_with_their_year(service, fetch):
+    for day in ("2022-01-05", "2023-01-05", "2023-03-25"):
+        moment = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        service.create(Entity("account", None, {"name": "A", "overriddencreatedon": moment}))
+    rows = fetch(GROUPED.format("fiscal-period").replace("</entity>", "<order alias='part'/></entity>"))
+    assert [(row["part"].value, row.formatted_values["part"], row["n"].value) for row in rows] == [
+        (1, "Quarter 1 FY2022", 1),
+        (1, "Quarter 1 FY2023", 2),
+    ]
+    years = fetch(GROUPED.format("fiscal-year"))
+    assert {row["part"].value: row.formatted_values["part"] for row in years} == {2022: "FY2022", 2023: "FY2023"}
+
+
+@pytest.mark.behaviour(
+    "Queries",
+    "The sum of whole numbers in a group without any is 0, other aggregates are left out",
+    "fetchxml/aggregate-data",
+)
+def test_nothing_adds_up_to_nought(fetch, tree):
+    attributes = "".join(
+        f"<attribute name='numberofemployees' aggregate='{function}' alias='{function}'/>"
+        for function in ("sum", "avg", "max")
+    )
+    group = "<attribute name='statecode' groupby='true' alias='state'/>"
+    [row] = fetch(f"<fetch aggregate='true'><entity name='account'>{attributes}{group}</entity></fetch>")
+    assert {alias: row[alias].value for alias in row.keys() - {"state"}} == {"sum": 0}
+
+
+class TestLinksWithoutColumns:
+    """``from`` and ``to`` may be left to Dataverse."""
+
+    def rows(self, fetch, table, link):
+        return fetch(f"<fetch><entity name='{table}'><attribute name='{table}id'/>{link}</entity></fetch>")
+
+    @pytest.mark.behaviour(
+        "Queries",
+        "A link-entity without from and to follows a system many-to-many relationship",
+        "fetchxml/reference/link-entity",
+    )
+    def test_a_system_many_to_many_relationship_is_followed(self, service, fetch):
+        team = service.create(Entity("team", None, {"name": "Sales"}))
+        service.associate("systemuser", ADMINISTRATOR_ID, "teammembership_association", [EntityReference("team", team)])
+        link = "<link-entity name='team' alias='t'><attribute name='name'/></link-entity>"
+        rows = self.rows(fetch, "systemuser", link)
+        assert [(row.id, row["t.name"].value) for row in rows] == [(ADMINISTRATOR_ID, "Sales")]
+
+    @pytest.mark.behaviour(
+        "Queries",
+        "A link-entity with from or to alone finds the other by the relationship",
+        "fetchxml/reference/link-entity",
+    )
+    @pytest.mark.parametrize(
+        ("table", "link"),
+        [
+            ("contact", "<link-entity name='account' to='parentcustomerid' alias='a'>{}</link-entity>"),
+            (
+                "contact",
+                "<link-entity name='account' from='accountid' to='parentcustomerid' alias='a'>{}</link-entity>",
+            ),
+        ],
+    )
+    def test_a_lookup_is_followed(self, service, fetch, tree, table, link):
+        service.create(
+            Entity("contact", None, {"lastname": "X", "parentcustomerid": EntityReference("account", tree["Root"])})
+        )
+        rows = self.rows(fetch, table, link.format("<attribute name='name'/>"))
+        assert [row["a.name"].value for row in rows] == ["Root"]
+
+    def test_a_lookup_is_followed_back(self, service, fetch, tree):
+        service.create(
+            Entity("contact", None, {"lastname": "X", "parentcustomerid": EntityReference("account", tree["Root"])})
+        )
+        link = (
+            "<link-entity name='contact' from='parentcustomerid' alias='c'><attribute name='lastname'/></link-entity>"
+        )
+        assert [row.id for row in self.rows(fetch, "account", link)] == [tree["Root"]]

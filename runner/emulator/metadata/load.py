@@ -287,10 +287,10 @@ def make_many_to_many(table: Table, description: Mapping[str, Any]) -> Iterator[
             intersect_entity_name=body["intersect"],
             metadata_id=stable_id("relationships", schema_name),
         )
-        yield relationship, _intersect(relationship, body["entity_set_name"])
+        yield relationship, _intersect(relationship, body)
 
 
-def _intersect(relationship: ManyToManyRelationship, entity_set_name: str) -> Table:
+def _intersect(relationship: ManyToManyRelationship, body: Mapping[str, Any]) -> Table:
     name = relationship.intersect_entity_name
     ends = (relationship.entity1_intersect_attribute, relationship.entity2_intersect_attribute)
     columns = [
@@ -301,13 +301,14 @@ def _intersect(relationship: ManyToManyRelationship, entity_set_name: str) -> Ta
     return Table(
         logical_name=name,
         schema_name=name,
-        entity_set_name=entity_set_name,
+        entity_set_name=body["entity_set_name"],
         primary_id_attribute=f"{name}id",
         primary_name_attribute=None,
         display_name=_words(name),
         columns={column.logical_name: column for column in columns},
         keys=(make_key(name, f"{name}_key", {"schema_name": f"{name}_key", "columns": ends}),),
         ownership=Ownership.NONE,
+        is_custom=body.get("is_custom", False),
         is_intersect=True,
         metadata_id=stable_id(name),
     )

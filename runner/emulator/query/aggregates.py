@@ -13,7 +13,7 @@ from typing import Any
 
 from dataverse_client.types import AliasedValue, Entity, EntityCollection, Money
 from runner.emulator.errors import AttributeNotFound, InvalidArgument
-from runner.emulator.metadata.model import AttributeType, Column
+from runner.emulator.metadata.model import AttributeType, Column, Table
 from runner.emulator.query.conditions import QUARTER, join, where
 from runner.emulator.query.model import Aggregate, GroupBy, Page, Query
 from runner.emulator.query.paging import page_of, write_cookie
@@ -29,13 +29,19 @@ _DATE_PARTS = {
     "week": "(strftime('%j', {0}) - 1 + strftime('%w', {0}, 'start of year')) / 7 + 1",
     "day": "CAST(strftime('%d', {0}) AS INTEGER)",
     "fiscal-year": "CAST(strftime('%Y', {0}) AS INTEGER)",
-    "fiscal-period": QUARTER,
+    # The period of its year: 20233.
+    "fiscal-period": f"CAST(strftime('%Y', {{0}}) AS INTEGER) * 10 + {QUARTER}",
+}
+#: What a person reads of a fiscal date part.
+_FISCAL_NAMES: dict[str, Callable[[int], str]] = {
+    "fiscal-year": lambda year: f"FY{year}",
+    "fiscal-period": lambda period: f"Quarter {period % 10} FY{period // 10}",
 }
 _AGGREGATE_LIMIT_EXCEEDED = 0x8004E023
 _EVERY_GROUP = Page(2**31)
+_WHOLE_NUMBERS = (AttributeType.INTEGER, AttributeType.BIG_INT)
 _NUMBERS = (
-    AttributeType.INTEGER,
-    AttributeType.BIG_INT,
+    *_WHOLE_NUMBERS,
     AttributeType.DECIMAL,
     AttributeType.DOUBLE,
     AttributeType.MONEY,
@@ -44,13 +50,14 @@ _NUMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """One aliased value of an answer: its SQL, and what reads it."""
+    """One aliased value of an answer: its SQL, what reads it, and what shows it where its column's format does not."""
 
     alias: str
     entity_name: str
     attribute: str
     sql: str
     read: Callable[[Any], Any]
+    show: Callable[[Any], str] | None = None
 
 
 def run_aggregates(store: Store, query: Query) -> EntityCollection:
@@ -98,7 +105,11 @@ def _entity(entity_name: str, outputs: Sequence[_Output], row: Sequence[Any]) ->
         for output, stored in zip(outputs, row, strict=True)
         if stored is not None
     }
-    return Entity(entity_name, None, values)
+    entity = Entity(entity_name, None, values)
+    for output, stored in zip(outputs, row, strict=True):
+        if output.show is not None and stored is not None:
+            entity.formatted_values[output.alias] = output.show(stored)
+    return entity
 
 
 def _group_by(groups: int) -> str:
@@ -121,10 +132,15 @@ def _group(scope: Scope, group: GroupBy) -> _Output:
     if group.date_grouping is not None:
         if column.type is not AttributeType.DATE_TIME:
             raise InvalidArgument(f"'{column.logical_name}' of '{table.logical_name}' is no date to group by.")
-        part = _DATE_PARTS[group.date_grouping].format(sql)
-        return _Output(group.alias, table.logical_name, column.logical_name, part, int)
+        return _date_part(group.alias, table, column, group.date_grouping, sql)
     _, _, selected, decode = scope.selected(group.column)
     return _Output(group.alias, table.logical_name, column.logical_name, selected, decode)
+
+
+def _date_part(alias: str, table: Table, column: Column, grouping: str, sql: str) -> _Output:
+    part = _DATE_PARTS[grouping].format(sql)
+    read: Callable[[int], int] = (lambda period: period % 10) if grouping == "fiscal-period" else int
+    return _Output(alias, table.logical_name, column.logical_name, part, read, _FISCAL_NAMES.get(grouping))
 
 
 def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
@@ -143,6 +159,8 @@ def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
         return _Output(aggregate.alias, table.logical_name, column.logical_name, average, _average(column))
     _, _, _, decode = scope.selected(aggregate.column)
     function = f"{aggregate.function.upper()}({counted})"
+    if aggregate.function == "sum" and column.type in _WHOLE_NUMBERS:
+        function = f"COALESCE({function}, 0)"
     return _Output(aggregate.alias, table.logical_name, column.logical_name, function, decode)
 
 
@@ -156,6 +174,6 @@ def _average(column: Column) -> Callable[[str], Any]:
         average = (total / count).scaleb(-places)
         if column.type is AttributeType.MONEY:
             return Money(round(average, MONEY_SCALE))
-        return int(average) if column.type in (AttributeType.INTEGER, AttributeType.BIG_INT) else average
+        return int(average) if column.type in _WHOLE_NUMBERS else average
 
     return read

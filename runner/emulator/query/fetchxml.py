@@ -29,6 +29,7 @@ from runner.emulator.query.fetchxml_elements import (
     refusal,
     required,
 )
+from runner.emulator.query.fetchxml_joins import join
 from runner.emulator.query.fetchxml_paging import read_fetch_cookie
 from runner.emulator.query.fetchxml_sources import FILTER_LINKS, JOINS, SEMI_JOINS, Source, Sources, link_type
 from runner.emulator.query.model import MAX_AGGREGATED, And, ColumnRef, Exists, Filter, Link, Not, Or, Page, Query
@@ -62,6 +63,18 @@ def fetched_entity(xml: str) -> str:
     return required(_parse(xml)[1], "name")
 
 
+def counting(xml: str) -> str:
+    """The same question, asking for the number of rows too, as ``$count=true`` beside it does. Raises InvalidArgument.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/count-rows
+    """
+    from xml.etree.ElementTree import tostring
+
+    fetch = parse_xml(xml, "FetchXML")
+    fetch.set("returntotalrecordcount", "true")
+    return tostring(fetch, encoding="unicode")
+
+
 def _parse(xml: str) -> tuple[Element, Element]:
     fetch = parse_xml(xml, "FetchXML")
     if fetch.tag != "fetch":
@@ -86,6 +99,7 @@ class _Reader:
     def __init__(self, fetch: Element, entity: Element, metadata: Metadata, viewpoint: Viewpoint) -> None:
         self._fetch = fetch
         self._entity = entity
+        self._metadata = metadata
         self._viewpoint = viewpoint
         self._sources = Sources(entity, metadata)
         self._attributes = Attributes(self._sources, flag(fetch, "aggregate"), not flag(fetch, "useraworderby"))
@@ -130,16 +144,17 @@ class _Reader:
     def _link(self, element: Element, kind: Any) -> Link:
         source = self._sources.of(element)
         links, semi_joins = self._links(element)
-        return Link(
+        link = Link(
             source.table.logical_name,
-            required(element, "from"),
-            required(element, "to"),
+            element.get("from", ""),
+            element.get("to", ""),
             source.alias or "",
             kind,
             self._attributes.columns(element),
             self._where(element, semi_joins),
             links,
         )
+        return join(self._metadata, self._sources.parent(element).table, link)
 
     def _exists(self, element: Element) -> Exists:
         for child in ("attribute", "all-attributes", "order"):
@@ -202,8 +217,9 @@ class _Reader:
     def _page(self) -> Page | None:
         size, page = number(self._fetch, "count"), number(self._fetch, "page")
         if self._fetch.get("top") is not None:
-            if page is not None:
-                raise InvalidArgument("The top attribute can't be specified with paging attribute page.")
+            for name in ("page", "returntotalrecordcount"):
+                if self._fetch.get(name, "false") != "false":
+                    raise InvalidArgument(f"The top attribute can't be specified with paging attribute {name}")
             return None
         cookie = self._fetch.get("paging-cookie")
         return Page(size or MAX_PAGE, page or 1, read_fetch_cookie(cookie, page) if cookie else None)

@@ -51,6 +51,7 @@ class Sources:
         self.entity = entity
         self._metadata = metadata
         self._sources = {entity: Source(self._table(entity), None)}
+        self._parents = {child: parent for parent in entity.iter() for child in parent}
         self._named: dict[str, Source] = {}
         for position, link in enumerate(entity.iter("link-entity"), 1):
             self._declare(link, position)
@@ -71,6 +72,13 @@ class Sources:
             self._named.setdefault(table.logical_name, source)
 
     def of(self, element: Element) -> Source:
+        return self._sources[element]
+
+    def parent(self, link: Element) -> Source:
+        """The source a link is joined to, whichever filters stand between."""
+        element = self._parents[link]
+        while element not in self._sources:
+            element = self._parents[element]
         return self._sources[element]
 
     def named(self, name: str, code: int) -> Source:

@@ -59,7 +59,7 @@ class _Plan:
         stored = query.columns and tuple(name for name in query.columns if name not in shown)
         self._reader = Reader(store, table, stored, source, keyed=not query.distinct)
         self._shown = [_AliasedColumn(self._scope, AliasedColumn(ColumnRef(name), name)) for name in shown]
-        self._aliased = [_AliasedColumn(self._scope, aliased) for aliased in _aliased_columns(query)]
+        self._aliased = [_AliasedColumn(self._scope, aliased) for aliased in _aliased_columns(store.metadata, query)]
         self._counted_off = query.distinct or any(_multiplies(store.metadata, link) for link in _all_links(query.links))
         self._keys = [SortKey(sort_sql(self._scope, order), order.descending) for order in query.orders]
         if not query.distinct:
@@ -132,12 +132,21 @@ class _AliasedColumn:
         return AliasedValue(*self._names, self._decode(stored))
 
 
-def _aliased_columns(query: Query) -> Iterator[AliasedColumn]:
-    """Those of the links, as ``alias.column``, and those with a name of their own."""
+def _aliased_columns(metadata: Metadata, query: Query) -> Iterator[AliasedColumn]:
+    """Those of the links, and those with a name of their own."""
     for link in _all_links(query.links):
         for name in link.columns:
-            yield AliasedColumn(ColumnRef(name, link.alias), f"{link.alias}.{name}")
+            yield AliasedColumn(ColumnRef(name, link.alias), _key(metadata, link, name))
     yield from query.aliased
+
+
+def _key(metadata: Metadata, link: Link, name: str) -> str:
+    """``alias.column``, but the schema name in a link to the first row that matches.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/join-tables#related-table-propertyattribute-names-are-inconsistent
+    """
+    column = metadata.tables[link.entity_name].columns.get(name) if link.kind == "first" else None
+    return column.schema_name if column else f"{link.alias}.{name}"
 
 
 def _all_links(links: Iterable[Link]) -> Iterator[Link]:

@@ -69,7 +69,7 @@ class ReadableRecords:
 
     def _format_aliased(self, entity: Entity) -> None:
         for key, value in entity.attributes.items():
-            if isinstance(value, AliasedValue):
+            if isinstance(value, AliasedValue) and key not in entity.formatted_values:
                 formats = self._tables[value.entity_logical_name].formats
                 text = formats.text(value.attribute_logical_name, value.value)
                 if text is not None:

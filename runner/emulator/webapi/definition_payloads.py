@@ -263,6 +263,7 @@ def many_to_many_description(payload: Payload) -> tuple[str, str, Description]:
         "with": _text(payload, "Entity2LogicalName").lower(),
         "intersect": intersect,
         "entity_set_name": f"{intersect}set",
+        "is_custom": True,
     }
     return _text(payload, "Entity1LogicalName").lower(), schema_name, body
 

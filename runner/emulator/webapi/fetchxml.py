@@ -11,7 +11,7 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityCollection, FetchExpression
 from runner.emulator.metadata.model import Table
-from runner.emulator.query.fetchxml import read_fetch
+from runner.emulator.query.fetchxml import counting, read_fetch
 from runner.emulator.query.fetchxml_conditions import Viewpoint
 from runner.emulator.query.fetchxml_paging import paging_annotation
 from runner.emulator.query.model import And, Filter, Query
@@ -31,16 +31,20 @@ def retrieve_multiple(exchange: Exchange, table: Table, xml: str, scope: Filter 
 
     Raises BadRequest when the URL is another table's or says more, or what reading the FetchXML raises.
     """
+    if exchange.parameters.get("$count", "").lower() == "true":
+        xml = counting(xml)
     # Read here for the shape of its rows; what is executed is the text, as a plug-in would see it.
     emulator = exchange.emulator
     viewpoint = Viewpoint(emulator.clock.now(), exchange.user_id, emulator.organization.business_unit_id)
     query = read_fetch(xml, exchange.schema.metadata, viewpoint)
-    check_request(exchange, table, query, "fetchXml")
+    check_request(exchange, table, query, "fetchXml", accepted=("$count",))
     question = FetchExpression(xml) if scope is None else replace(query, where=And((scope, query.where or And())))
     found: EntityCollection = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
     write = _writer(exchange, table, query)
-    body = {"@odata.context": exchange.context(table.entity_set_name), **_annotations(exchange, query, found)}
-    return json_response({**body, "value": [write(row) for row in found]})
+    body: dict[str, Any] = {"@odata.context": exchange.context(table.entity_set_name)}
+    if query.count:
+        body["@odata.count"] = min(found.total_record_count, MAX_COUNT)
+    return json_response({**body, **_annotations(exchange, query, found), "value": [write(row) for row in found]})
 
 
 def _writer(exchange: Exchange, table: Table, query: Query) -> Callable[[Entity], dict[str, Any]]:

@@ -122,6 +122,19 @@ def test_a_total_is_told_when_the_query_and_the_client_ask(crm, accounts):
     assert answer[f"@{ANNOTATIONS}totalrecordcountlimitexceeded"] is False
 
 
+@pytest.mark.behaviour(
+    "Web API", "FetchXML counts rows when $count or returntotalrecordcount asks", "fetchxml/count-rows"
+)
+@pytest.mark.parametrize("asked", [("", "&$count=true"), (" returntotalrecordcount='true'", "")])
+def test_rows_are_counted_either_way(crm, accounts, asked):
+    attribute, option = asked
+    assert crm.get(account(NAME, f"count='2'{attribute}") + option)["@odata.count"] == 5
+
+
+def test_a_count_that_is_not_wanted_is_none(crm, accounts):
+    assert "@odata.count" not in crm.get(account(NAME) + "&$count=false")
+
+
 # --- requests -----------------------------------------------------------------------------------------------------
 
 
