@@ -162,4 +162,7 @@ def _is_committed(remote: RemoteContext, row: Entity | None) -> bool:
     if row is None or message == "Delete":
         return row is None and message == "Delete"
     sent = targets(remote.context.input_parameters) if message in ("Update", "UpdateMultiple") else []
-    return all(row.get(column) == value for target in sent for column, value in target.items())
+    # An empty text is kept as no value.
+    return all(
+        row.get(column) == (None if value == "" else value) for target in sent for column, value in target.items()
+    )

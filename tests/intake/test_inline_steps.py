@@ -217,6 +217,18 @@ def test_an_update_rolled_back_leaves_the_amount_as_it_was(elsewhere, intake) ->
     assert [intent["amount"] for intent in elsewhere.open_intents()] == [1999]
 
 
+def test_a_text_that_was_emptied_shows_as_committed(elsewhere, intake) -> None:
+    """Dataverse keeps an empty text as no value."""
+    row_id = elsewhere.create_payment()
+    before = elsewhere.payment(row_id)
+    sent = Entity("new_payment", row_id, {"new_amount": Money(Decimal("25.00")), "new_name": ""})
+    answer(intake(), told_inside(elsewhere, "Update", sent, before))
+    elsewhere.client.update(sent)
+    elsewhere.work()
+    assert elsewhere.stations()[-1] == "handled"
+    assert [intent["amount"] for intent in elsewhere.open_intents()] == [2500]
+
+
 def test_a_veto_is_a_400_in_the_plugins_own_words(elsewhere, intake) -> None:
     reply = answer(intake(), told_inside(elsewhere, "Create", a_payment(elsewhere, "0.10")))
     assert reply.status == 400
