@@ -140,7 +140,8 @@ def _listed(service: Any, cursor: Cursor, narrowed: dict[str, Any]) -> Iterator[
         if objects:
             asked["starting_after"] = objects[-1]["id"]
             yield objects
-        more = page.has_more
+        # An empty page names no place to go on from: it would be the next one, too.
+        more = page.has_more and bool(objects)
 
 
 def _stripe_page(cursor: Cursor, objects: Sequence[StripeObject], found: Sequence[Difference]) -> Page:

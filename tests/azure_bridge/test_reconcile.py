@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -325,6 +326,14 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(books, monkeypatch) -> None
     assert sorted(missing) == sorted(intents)
     assert rest[-1].cursor.found == sum(len(step.outcomes) for step in [told[0], *rest])
     assert not books.file.exists()
+
+
+def test_an_empty_page_ends_a_list_whatever_it_says_of_more(books, monkeypatch) -> None:
+    client = books.stripe.client()
+    monkeypatch.setattr(client.v1.events, "list", lambda asked: SimpleNamespace(data=[], has_more=True))
+    reconciliation = Reconciliation(books.client, client, books.bridge, clock=books.clock)
+    start = reconciliation.begin(books.clock.now() - timedelta(days=1), undelivered=True)
+    assert list(reconciliation.pages(start)) == []
 
 
 def test_a_run_cannot_go_on_in_a_table_that_is_not_kept_any_more(books) -> None:
