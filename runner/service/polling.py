@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from azure_bridge.queues.contract import QueueUnavailableError
+from azure_bridge.redaction import redact
 from dataverse_client.errors import DataverseError
 from runner.intake.findings import Findings
 from runner.intake.poller import Poller
@@ -39,7 +40,7 @@ class Polling:
             try:
                 self.once(from_beginning=from_beginning)
             except (DataverseError, QueueUnavailableError) as error:
-                _log.warning("Polling: %s", error)
+                _log.warning("Polling: %s", redact(str(error)))
             pause.wait(seconds)
 
 
