@@ -18,6 +18,7 @@ from azure_bridge.redaction import redact
 from runner.emulator.errors import OrganizationServiceFault
 from runner.execution.deadline import StepTimeoutError
 from runner.execution.execution import Execution
+from runner.execution.host import text_of
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
 
@@ -123,7 +124,7 @@ def fault_of(execution: Execution) -> OrganizationServiceFault:
 
 
 def _aborted(error: InvalidPluginExecutionException) -> PluginFault:
-    fault = IsvAborted(redact(error.message) or "ISV code aborted the operation.")
+    fault = IsvAborted(redact(text_of(error.message)) or "ISV code aborted the operation.")
     fault.operation_status, fault.sub_error_code = error.status, error.error_code
     return fault
 
@@ -132,5 +133,5 @@ def _unexpected(error: Exception | None, step: Step) -> PluginFault:
     kind = SandboxWorkerPluginExecuteTimeout if isinstance(error, StepTimeoutError) else IsvUnExpected
     return kind(
         f"An unexpected error occurred from ISV code. Step {step.name!r} ({step.plugin_name}) raised "
-        f"{redact(f'{type(error).__name__}: {error}')}"
+        f"{redact(f'{type(error).__name__}: {text_of(error)}')}"
     )

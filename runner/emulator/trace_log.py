@@ -17,6 +17,7 @@ from runner.emulator.seed import ORGANIZATION_ID
 from runner.emulator.store import Store
 from runner.emulator.values import moment_text
 from runner.execution.execution import Execution
+from runner.execution.host import text_of
 
 #: Bytes of trace text kept per execution; the oldest lines go first.
 MAX_BYTES = 10 * 1024
@@ -123,11 +124,11 @@ def newest_lines(lines: Sequence[str], limit: int = MAX_BYTES) -> str:
 def _exception_details(error: Exception | None) -> str | None:
     if error is None:
         return None
-    return redact("".join(_plugin_frames(error)))
+    return redact(text_of("".join(_plugin_frames(error))))
 
 
 def _plugin_frames(error: Exception) -> Iterable[str]:
-    """The traceback from the plug-in's own frame on: the frames that led to it are the runner's."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
-    yield from traceback.format_list(frames)
-    yield from traceback.format_exception_only(error)
+    """The traceback from the plug-in's own frame on, and what caused it: the frames that led there are the runner's."""
+    told = traceback.TracebackException.from_exception(error)
+    told.stack = traceback.StackSummary.from_list(told.stack[1:])
+    return told.format()

@@ -13,7 +13,7 @@ from typing import Any
 from azure_bridge.redaction import redact
 from dataverse_client.types import Entity
 from runner.execution.deadline import StepTimeoutError, TimeIsUp
-from runner.execution.host import Home, StepHost
+from runner.execution.host import Home, StepHost, text_of
 from runner.execution.step import Step
 from runner.plugin import MessageOperation, PluginContext
 from runner.tracing.model import StepFinished, StepStarted, TraceSink
@@ -121,7 +121,7 @@ def _run_watched(context: PluginContext, host: StepHost, sink: TraceSink) -> Non
             outcome="succeeded" if error is None else "failed",
             duration=host.duration,
             changes=host.changes,
-            error=None if error is None else redact(str(error) or type(error).__name__),
+            error=None if error is None else redact(text_of(error) or type(error).__name__),
             **facts,
         )
     )

@@ -83,11 +83,21 @@ class StepHost(Deadline):
         self.home.on_rollback(action)
 
 
-def formatted(message: str, arguments: tuple[object, ...]) -> str:
+def formatted(message: object, arguments: tuple[object, ...]) -> str:
     """A trace line must never fail a plug-in, so a template that does not fit is written as it came."""
+    template = text_of(message)
     if not arguments:
-        return message
+        return template
     try:
-        return message.format(*arguments)
-    except (IndexError, KeyError, ValueError, AttributeError):
-        return f"{message} {arguments!r}"
+        return text_of(template.format(*arguments))
+    except Exception:
+        return f"{template} {text_of(arguments)}"
+
+
+def text_of(value: object) -> str:
+    """``str(value)``, whatever it is: without halves of surrogate pairs, which nothing could store or send on."""
+    try:
+        text = str(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text if text.isascii() else text.encode(errors="replace").decode()

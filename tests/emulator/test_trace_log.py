@@ -10,6 +10,8 @@ from dataverse_client.types import Entity, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
 from runner.emulator.plugin_faults import IsvAborted
 from runner.emulator.trace_log import MAX_BYTES, TraceSetting, newest_lines
+from runner.emulator.webapi import WebApi
+from runner.emulator.webapi.http import Request
 from runner.plugin import InvalidPluginExecutionException
 
 ACCOUNT = Entity("account", None, {"name": "Contoso"})
@@ -146,6 +148,55 @@ def test_a_template_that_does_not_fit_is_written_as_it_came(service, on, log):
     on("Create", 20)(lambda context: context.trace("{} of {", 1))
     service.create(ACCOUNT)
     assert log()[0]["messageblock"] == "{} of { (1,)"
+
+
+class Unspeakable:
+    def __repr__(self):
+        raise OSError("there are no words")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (("{:>10}", None), "{:>10} (None,)"),
+        (("seen: {}", Unspeakable()), "seen: {} <tuple>"),
+        ((None,), "None"),
+        ((ValueError("no text"),), "no text"),
+        (("half a pair: \ud83d",), "half a pair: ?"),
+        (("half a pair: {}", "\ud83d"), "half a pair: ?"),
+    ],
+)
+def test_whatever_a_plugin_traces_fails_nobody(service, on, log, said, kept):
+    on("Create", 20)(lambda context: context.trace(*said))
+    service.create(ACCOUNT)
+    assert log()[0]["messageblock"] == kept
+
+
+def test_an_exception_is_shown_with_what_caused_it(service, on, log):
+    @on("Create", 20)
+    def look_up(context):
+        try:
+            context.shared_variables["nothing"]
+        except KeyError as error:
+            raise InvalidPluginExecutionException("No.") from error
+
+    with pytest.raises(IsvAborted):
+        service.create(ACCOUNT)
+    details = log()[0]["exceptiondetails"]
+    assert details.index("KeyError: 'nothing'") < details.index("direct cause") < details.index("Exception: No.")
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0, "plugintracelog"), (1, "asyncoperation")])
+def test_a_refusal_of_half_a_character_can_be_told(crm, service, on, mode, told):
+    @on("Create", 40, mode=mode)
+    def refuse_oddly(context):
+        raise InvalidPluginExecutionException("Not \ud83d.")
+
+    answer = WebApi(crm).handle(Request("POST", "/api/data/v9.2/accounts", {}, b'{"name": "Contoso"}'))
+    crm.run_jobs()
+    assert answer.status == (204 if mode else 400)
+    (row,) = service.retrieve_multiple(QueryExpression.of(told))
+    assert "Not ?." in row["message" if mode else "exceptiondetails"]
 
 
 def test_secrets_are_masked(service, on, log):
