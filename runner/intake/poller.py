@@ -50,7 +50,7 @@ class Poller:
         where changes are not tracked.
 
         Raises:
-          DataverseError, QueueUnavailableError: what was found so far is kept.
+          DataverseError, QueueUnavailableError, SeenRowsError: what was found so far is kept.
         """
         link = self._seen.link(table)
         if link is None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 from dataverse_client import exact_json
 from dataverse_client.types import Entity
 from runner.execution.remote_values import decode_entity, encode_entity
+from runner.intake.errors import SeenRowsError
+
+#: How long another poller of the file is waited for.
+PATIENCE_SECONDS = 5.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS place (table_name TEXT PRIMARY KEY, link TEXT NOT NULL) WITHOUT ROWID;
@@ -30,20 +34,39 @@ class SeenRows:
     """A file of one poller. ``with seen.saving():`` keeps all that is done inside, or nothing."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_SCHEMA)
+        """Raises SeenRowsError."""
+        self._path = path
+        with self._named(), ExitStack() as unless_ready:
+            self._connection = sqlite3.connect(
+                path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            unless_ready.callback(self._connection.close)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+            unless_ready.pop_all()
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+        """Raises SeenRowsError: nothing is kept."""
+        with self._named():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
         try:
             yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise SeenRowsError(
+                f"{self._path}, which keeps what polling has seen, cannot be used: {error}. End any other runner poll "
+                "of this directory; a broken file can be removed, and polling then begins anew."
+            ) from error
 
     def link(self, table: str) -> str | None:
         """Where to go on reading; None when the table was never read to its end."""

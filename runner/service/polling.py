@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from azure_bridge.queues.contract import QueueUnavailableError
 from azure_bridge.redaction import redact
 from dataverse_client.errors import DataverseError
+from runner.intake.errors import SeenRowsError
 from runner.intake.findings import Findings
 from runner.intake.poller import Poller
 from runner.intake.seen_rows import SeenRows
@@ -30,7 +31,11 @@ class Polling:
     tables: Sequence[str]
 
     def once(self, *, from_beginning: bool = False) -> dict[str, int]:
-        """Table -> how many notifications were put on the queue. Raises DataverseError, QueueUnavailableError."""
+        """Table -> how many notifications were put on the queue.
+
+        Raises:
+          DataverseError, QueueUnavailableError, SeenRowsError: what was found so far is kept.
+        """
         return {table: self.poller.poll(table, from_beginning=from_beginning) for table in self.tables}
 
     def forever(self, seconds: float, *, from_beginning: bool = False) -> None:
@@ -39,7 +44,7 @@ class Polling:
         while True:
             try:
                 self.once(from_beginning=from_beginning)
-            except (DataverseError, QueueUnavailableError) as error:
+            except (DataverseError, QueueUnavailableError, SeenRowsError) as error:
                 _log.warning("Polling: %s", redact(str(error)))
             pause.wait(seconds)
 
@@ -51,6 +56,7 @@ def polling(service: Service, settings: Settings, tables: Sequence[str] = ()) ->
     Raises:
       SettingsError: there is nothing to poll.
       DataverseError: the environment does not say which organization it is.
+      SeenRowsError: what was seen so far cannot be read.
     """
     chosen = tuple(tables) or service.directory.tables
     if not chosen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from decimal import Decimal
 
@@ -14,6 +14,7 @@ from dataverse_client.errors import InvalidRequestError
 from dataverse_client.types import Money
 from runner.execution.remote_context import RemoteContext
 from runner.intake.directory import StepDirectory
+from runner.intake.errors import SeenRowsError
 from runner.intake.findings import Findings
 from runner.intake.poller import Poller
 from runner.intake.seen_rows import SeenRows
@@ -161,6 +162,19 @@ def test_the_same_finding_made_twice_is_one_message(elsewhere, poller, monkeypat
             poller.poll(TABLE)
     poller.poll(TABLE)
     assert names(elsewhere) == ["Create"]
+
+
+def test_a_file_that_is_none_of_ours_is_named(tmp_path) -> None:
+    (tmp_path / "poll.db").write_text("Not a database, whatever its name says.")
+    with pytest.raises(SeenRowsError, match=r"poll\.db, which keeps what polling has seen"):
+        SeenRows(tmp_path / "poll.db")
+
+
+def test_two_pollers_of_one_file_are_told(seen, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("runner.intake.seen_rows.PATIENCE_SECONDS", 0)
+    other = SeenRows(tmp_path / "poll.db")
+    with closing(other), seen.saving(), pytest.raises(SeenRowsError, match="End any other runner poll"), other.saving():
+        pass
 
 
 def test_without_change_tracking_modifiedon_tells(elsewhere, directory, seen, monkeypatch) -> None:
