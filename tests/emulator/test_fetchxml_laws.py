@@ -231,6 +231,8 @@ def sql(tree):
 @given(rows, sql_trees)
 def test_sql_finds_what_three_valued_logic_finds(emulator, nothing, rows, tree):
     fill(emulator, nothing, rows)
-    selection = read_sql(f"SELECT accountnumber FROM account WHERE {sql(tree)}", emulator.metadata)
+    selection = read_sql(
+        f"SELECT accountnumber FROM account WHERE {sql(tree)}", emulator.metadata, emulator.clock.now()
+    )
     expected = {str(index) for index, row in enumerate(rows) if holds_in_sql(tree, row)}
     assert {row["accountnumber"].value for row in ask(emulator, selection.query)} == expected

@@ -149,6 +149,8 @@ def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
         return _Output(aggregate.alias, table.logical_name, table.primary_id_attribute, "COUNT(*)", int)
     table, column, sql = scope.column(aggregate.column)
     counted = f"DISTINCT {sql}" if aggregate.distinct else sql
+    if aggregate.function == "count" and not aggregate.distinct:
+        counted = "*"
     if aggregate.function in ("count", "countcolumn"):
         return _Output(aggregate.alias, table.logical_name, column.logical_name, f"COUNT({counted})", int)
     if aggregate.function in ("sum", "avg") and column.type not in _NUMBERS:

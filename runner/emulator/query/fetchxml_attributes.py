@@ -99,9 +99,7 @@ class Attributes:
         for attribute, ref in self._all():
             if attribute.get("aggregate"):
                 function: Any = choice(attribute, "aggregate", "", _AGGREGATES, INVALID_AGGREGATE)
-                distinct = flag(attribute, "distinct")
-                counts_rows = function == "count" and not distinct
-                yield Aggregate(function, None if counts_rows else ref, alias_of(attribute), distinct)
+                yield Aggregate(function, ref, alias_of(attribute), flag(attribute, "distinct"))
 
     def orders(self) -> Iterator[Order]:
         """Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/order-rows"""

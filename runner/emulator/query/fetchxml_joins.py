@@ -33,7 +33,8 @@ def join(metadata: Metadata, parent: Table, link: Link) -> Link:
             return Link(table, parents, parent.primary_id_attribute, f"{link.alias}.", link.kind, links=(inner,))
     raise EntityNotFound(
         f"No system many-to-many relationship exists between {parent.logical_name} and {link.entity_name}.  If "
-        "attempting to link through a custom many-to-many relationship ensure that you provide the from and to attributes."
+        "attempting to link through a custom many-to-many relationship ensure that you provide the from and to "
+        "attributes."
     )
 
 

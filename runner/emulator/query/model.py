@@ -165,7 +165,7 @@ class AliasedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """``column`` None counts rows."""
+    """``count`` counts rows, whatever its ``column`` holds; None is the id's."""
 
     function: Literal["count", "countcolumn", "sum", "avg", "min", "max"]
     column: ColumnRef | None

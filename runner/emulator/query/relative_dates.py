@@ -60,6 +60,17 @@ _SHIFTS: Mapping[str, _Shift] = {
     "Months": _shift_months,
     "Years": lambda moment, count: _shift_months(moment, 12 * count),
 }
+
+
+def shifted(moment: datetime, unit: str, count: int) -> datetime:
+    """``moment`` so many Minutes, Hours, Days, Weeks, Months or Years later.
+
+    Raises:
+      ValueError, OverflowError: that leads out of the calendar.
+    """
+    return _SHIFTS[unit](moment, count)
+
+
 _DIRECTIONS = ("Last", "Next", "OlderThan")
 
 #: Names that take a number X, such as LastXDays.

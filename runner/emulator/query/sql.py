@@ -1,15 +1,16 @@
 """A SELECT in Dataverse's SQL -> the query model. No text of it ever reaches a database.
 
-    >>> read_sql("SELECT TOP 5 name FROM account WHERE revenue > 1000", metadata)              # doctest: +SKIP
+    >>> read_sql("SELECT TOP 5 name FROM account WHERE revenue > 1000", metadata, now)         # doctest: +SKIP
     Selection(query=Query(entity_name='account', ...), names=('name',))
 
-Source: https://learn.microsoft.com/power-apps/developer/data-platform/dataverse-sql-query
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/sql
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
 import sqlglot
@@ -48,8 +49,8 @@ class Selection:
     names: tuple[str, ...]
 
 
-def read_sql(text: str, metadata: Metadata) -> Selection:
-    """The question a SELECT asks.
+def read_sql(text: str, metadata: Metadata, now: datetime) -> Selection:
+    """The question a SELECT asks at that moment.
 
     Raises:
       InvalidArgument: (one of its kinds) it cannot be read, names what there is not, or is beyond what Dataverse
@@ -59,17 +60,19 @@ def read_sql(text: str, metadata: Metadata) -> Selection:
         select = _parse(text)
         if sum(1 for _ in select.find_all(exp.Predicate)) > MAX_CONDITIONS:
             raise InvalidArgument("Number of conditions in query exceeded maximum limit.")
-        return _Reader(select, metadata).selection()
+        return _Reader(select, Tables(metadata, now)).selection()
     except RecursionError:
         raise InvalidArgument("The SQL query nests too deep.") from None
 
 
 def _parse(text: str) -> exp.Select:
     try:
-        statements = sqlglot.parse(text, dialect="tsql")
+        parsed = sqlglot.parse(text, dialect="tsql")
     except SqlglotError as error:
         problem = str(error).splitlines()[0] if str(error) else "it is empty"
         raise InvalidArgument(f"The SQL query cannot be read: {problem}") from None
+    # What follows a semicolon may be nothing, or a comment.
+    statements = [each for each in parsed if each is not None and not isinstance(each, exp.Semicolon)] or parsed
     if len(statements) != 1:
         raise unsupported(f"{len(statements)} statements instead of one")
     statement = statements[0]
@@ -92,10 +95,10 @@ class _Item:
 class _Reader:
     """Reads one SELECT, clause by clause."""
 
-    def __init__(self, select: exp.Select, metadata: Metadata) -> None:
+    def __init__(self, select: exp.Select, tables: Tables) -> None:
         allow_only(select, *_CLAUSES)
         self._select = select
-        self._tables = Tables(metadata)
+        self._tables = tables
         self._from()
         self._items: list[_Item] = []
         for node in select.expressions:

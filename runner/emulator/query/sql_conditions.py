@@ -12,6 +12,7 @@ from typing import TypeAlias
 from sqlglot import exp
 
 from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Operator, Or
+from runner.emulator.query.sql_dates import is_date_function, moment_of
 from runner.emulator.query.sql_tables import Tables, allow_only, text_of, unsupported
 
 _COMPARISONS: Mapping[type[exp.Expr], Operator] = {
@@ -64,12 +65,11 @@ def read_condition(node: exp.Expr, tables: Tables, *, negated: bool = False) -> 
     raise unsupported(text_of(node))
 
 
-def _condition(ref: ColumnRef, operator: Operator, values: tuple[str | ColumnRef, ...]) -> Filter:
+def _condition(ref: ColumnRef, operator: Operator, values: tuple[str, ...]) -> Filter:
     condition = Condition(ref, operator, values)
     if operator not in _HOLDING_FOR_NULL:
         return condition
-    compared = (ref, *(value for value in values if isinstance(value, ColumnRef)))
-    return And((*(Condition(column, Operator.NOT_NULL) for column in compared), condition))
+    return And((Condition(ref, Operator.NOT_NULL), condition))
 
 
 def _comparison(node: exp.Expr, tables: Tables, negated: bool) -> Filter:
@@ -78,8 +78,9 @@ def _comparison(node: exp.Expr, tables: Tables, negated: bool) -> Filter:
     if not isinstance(left, exp.Column):
         left, right, operator = right, left, _FLIPPED.get(operator, operator)
     ref = tables.column(left)
-    value = tables.column(right) if isinstance(right, exp.Column) else value_of(right)
-    return _condition(ref, _NEGATIONS[operator] if negated else operator, (value,))
+    if isinstance(right, exp.Column):
+        raise unsupported(f"{text_of(node)}, which compares two columns,")
+    return _condition(ref, _NEGATIONS[operator] if negated else operator, (value_of(right, tables),))
 
 
 _Read: TypeAlias = "tuple[ColumnRef, Operator, tuple[str, ...]]"
@@ -93,19 +94,23 @@ def _null(node: exp.Expr, tables: Tables) -> _Read:
 
 def _like(node: exp.Expr, tables: Tables) -> _Read:
     operator = Operator.NOT_LIKE if node.args.get("negate") else Operator.LIKE
-    return tables.column(node.this), operator, (value_of(node.expression),)
+    return tables.column(node.this), operator, (value_of(node.expression, tables),)
 
 
 def _in(node: exp.Expr, tables: Tables) -> _Read:
     if node.args.get("query"):
         raise unsupported(f"a sub-query: {text_of(node)}")
     allow_only(node, "this", "expressions")
-    return tables.column(node.this), Operator.IN, tuple(value_of(item) for item in node.expressions)
+    return tables.column(node.this), Operator.IN, tuple(value_of(item, tables) for item in node.expressions)
 
 
 def _between(node: exp.Expr, tables: Tables) -> _Read:
     allow_only(node, "this", "low", "high")
-    return tables.column(node.this), Operator.BETWEEN, (value_of(node.args["low"]), value_of(node.args["high"]))
+    return (
+        tables.column(node.this),
+        Operator.BETWEEN,
+        (value_of(node.args["low"], tables), value_of(node.args["high"], tables)),
+    )
 
 
 _READERS: Mapping[type[exp.Expr], Callable[[exp.Expr, Tables], _Read]] = {
@@ -116,8 +121,13 @@ _READERS: Mapping[type[exp.Expr], Callable[[exp.Expr, Tables], _Read]] = {
 }
 
 
-def value_of(node: exp.Expr) -> str:
-    """A literal as text, which each column's type knows how to read. Raises InvalidArgument."""
+def value_of(node: exp.Expr, tables: Tables) -> str:
+    """A literal, or what a date function makes of one, as text that each column's type knows how to read.
+
+    Raises InvalidArgument.
+    """
+    if is_date_function(node):
+        return moment_of(node, tables.now).isoformat()
     if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal) and not node.this.is_string:
         return f"-{node.this.name}"
     if isinstance(node, exp.Null):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from sqlglot import exp
@@ -59,6 +60,8 @@ class Tables:
     """The sources of one SELECT by their names. SQL's names have no case."""
 
     metadata: Metadata
+    #: What GETUTCDATE answers.
+    now: datetime
     sources: dict[str, _Source] = field(default_factory=dict)
     joins: list[Join] = field(default_factory=list)
 
@@ -74,7 +77,7 @@ class Tables:
     def join(self, node: exp.Expr, kind: Literal["inner", "outer"], on: list[exp.Expr]) -> tuple[Join, list[exp.Expr]]:
         """Join a table, by the first of the conditions ``on`` that makes its column equal another's.
 
-        Answers the conditions left over, whose columns may be the new table's, too.
+        Answers the conditions left over, which must be about the new table.
         """
         name, table = self._read(node)
         if name in self.sources:
@@ -86,10 +89,16 @@ class Tables:
                 own, parent = pair
                 join = Join(source, kind, own.name, parent)
                 self.joins.append(join)
-                return join, on[:position] + on[position + 1 :]
+                return join, [self._about(name, each) for each in (*on[:position], *on[position + 1 :])]
         raise unsupported(
             f"the JOIN of {name} without ON ... = ... between a column of it and one of a table before it"
         )
+
+    def _about(self, name: str, condition: exp.Expr) -> exp.Expr:
+        """Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/sql#additional-on-filters"""
+        if any(self.column(column).alias != name for column in condition.find_all(exp.Column)):
+            raise unsupported(f"{text_of(condition)} after the ON of {name}, which filters another table,")
+        return condition
 
     def _pair(self, node: exp.Expr, name: str) -> tuple[ColumnRef, ColumnRef] | None:
         if not isinstance(node, exp.EQ):

@@ -131,9 +131,10 @@ def _answer(
     body["value"] = rows
     if page is not None and found.more_records:
         body["@odata.nextLink"] = SkipToken.of(exchange).next_link(exchange, found.paging_cookie)
-    return json_response(body, headers=_applied(exchange))
+    return json_response(body, headers=applied_page_size(exchange))
 
 
-def _applied(exchange: Exchange) -> dict[str, str]:
+def applied_page_size(exchange: Exchange) -> dict[str, str]:
+    """The header that says which page size was heeded; none when none was asked for."""
     size = exchange.preferences.max_page_size
     return {} if size is None else {"Preference-Applied": f"odata.maxpagesize={size}"}

@@ -13,6 +13,10 @@ from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.http import Preferences
 from runner.emulator.webapi.representation import FORMATTED_VALUE, LOOKUP_LOGICAL_NAME, plain
 
+#: The column behind an alias.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/select-columns#column-aliases
+ATTRIBUTE_NAME = "OData.Community.Display.V1.AttributeName"
+
 
 def check_request(
     exchange: Exchange, table: Table, query: Query, language: str, accepted: Collection[str] = ()
@@ -33,9 +37,12 @@ def aliases_of(row: Entity) -> list[str]:
 def aliased_values(row: Entity, aliases: Iterable[str], preferences: Preferences) -> dict[str, Any]:
     """The aliased values of a row as JSON, with the annotations asked for. One without a value is ``null``."""
     formatted, logical_names = preferences.wants(FORMATTED_VALUE), preferences.wants(LOOKUP_LOGICAL_NAME)
+    named = preferences.wants(ATTRIBUTE_NAME)
     body: dict[str, Any] = {}
     for alias in aliases:
         value = row.get(alias)
+        if named and value is not None and value.attribute_logical_name != alias:
+            body[f"{alias}@{ATTRIBUTE_NAME}"] = value.attribute_logical_name
         if formatted and alias in row.formatted_values:
             body[f"{alias}@{FORMATTED_VALUE}"] = row.formatted_values[alias]
         if logical_names and value is not None and isinstance(value.value, EntityReference):

@@ -10,6 +10,7 @@ from defusedxml import ElementTree
 
 ANNOTATIONS = "Microsoft.Dynamics.CRM."
 FORMATTED = "OData.Community.Display.V1.FormattedValue"
+NAMED = "OData.Community.Display.V1.AttributeName"
 EVERYTHING = 'odata.include-annotations="*"'
 
 
@@ -51,6 +52,7 @@ def test_annotations_come_when_asked_for(crm, accounts):
     assert row[f"r@{FORMATTED}"] == "$1.00"
     assert row[f"c.ownerid@{FORMATTED}"] == "Ada Administrator"
     assert row[f"c.ownerid@{ANNOTATIONS}lookuplogicalname"] == "systemuser"
+    assert (row[f"r@{NAMED}"], row[f"c.ownerid@{NAMED}"]) == ("revenue", "ownerid")
 
 
 def test_a_column_without_a_value_is_left_out_and_a_linked_one_too(crm, accounts):
@@ -68,8 +70,10 @@ def test_groups_are_written_by_alias(crm, accounts):
     answer = crm.get(account(inside, "aggregate='true'"), Prefer=EVERYTHING)
     [group] = answer["value"]
     assert group == {
+        f"state@{NAMED}": "statecode",
         f"state@{FORMATTED}": "Active",
         "state": 0,
+        f"total@{NAMED}": "revenue",
         f"total@{FORMATTED}": "$10.00",
         "total": 10,
     }
