@@ -5,8 +5,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/logging-t
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
@@ -18,6 +17,7 @@ from runner.emulator.store import Store
 from runner.emulator.values import moment_text
 from runner.execution.execution import Execution
 from runner.execution.host import text_of
+from runner.execution.tracebacks import plugin_traceback
 
 #: Bytes of trace text kept per execution; the oldest lines go first.
 MAX_BYTES = 10 * 1024
@@ -49,7 +49,8 @@ class TraceLog:
         self._generation = -1
         self._setting = TraceSetting.OFF
         self._cleaned_next = _AT_ONCE
-        self.waiting: list[Execution] = []
+        #: With the traceback of each as it was then: passing on, an exception collects frames.
+        self.waiting: list[tuple[Execution, str | None]] = []
 
     def setting(self) -> TraceSetting:
         """What the organization row says; read again when it may have changed."""
@@ -62,7 +63,7 @@ class TraceLog:
     def add(self, execution: Execution) -> None:
         setting = self.setting()
         if setting is TraceSetting.ALL or (setting is TraceSetting.EXCEPTION and execution.error is not None):
-            self.waiting.append(execution)
+            self.waiting.append((execution, _exception_details(execution.error)))
 
     def date(self, row: Entity) -> None:
         """A row written later than its step ran is as old as the step."""
@@ -82,15 +83,15 @@ class TraceLog:
     def take(self) -> list[Entity]:
         """The rows not written yet. They are the caller's to write."""
         waiting, self.waiting = self.waiting, []
-        return [_row(execution) for execution in waiting]
+        return [_row(execution, details) for execution, details in waiting]
 
 
-def _row(execution: Execution) -> Entity:
+def _row(execution: Execution, exception_details: str | None) -> Entity:
     context, step = execution.context, execution.step
     columns = {
         "typename": step.plugin_name,
         "messageblock": newest_lines(execution.lines) or None,
-        "exceptiondetails": _exception_details(execution.error),
+        "exceptiondetails": exception_details,
         "messagename": context.message_name,
         "primaryentity": context.primary_entity_name,
         "mode": OptionSetValue(int(context.mode)),
@@ -124,11 +125,4 @@ def newest_lines(lines: Sequence[str], limit: int = MAX_BYTES) -> str:
 def _exception_details(error: Exception | None) -> str | None:
     if error is None:
         return None
-    return redact(text_of("".join(_plugin_frames(error))))
-
-
-def _plugin_frames(error: Exception) -> Iterable[str]:
-    """The traceback from the plug-in's own frame on, and what caused it: the frames that led there are the runner's."""
-    told = traceback.TracebackException.from_exception(error)
-    told.stack = traceback.StackSummary.from_list(told.stack[1:])
-    return told.format()
+    return redact(text_of(plugin_traceback(error)))

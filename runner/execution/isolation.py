@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import pickle
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
@@ -18,15 +19,19 @@ from typing import Any, TypeVar
 
 from dataverse_client.types import OrganizationService
 from runner.execution.deadline import StepTimeoutError
-from runner.execution.host import StepHost, formatted
+from runner.execution.host import StepHost, formatted, text_of
 from runner.execution.service import MessageService
 from runner.execution.step import Step
+from runner.execution.tracebacks import plugin_traceback
 from runner.plugin import Plugin, PluginContext
 
 T = TypeVar("T")
 
 # A forked child would share locks and database connections with threads it does not have.
 _PROCESSES = multiprocessing.get_context("spawn")
+
+#: Seconds a process has to end once its plug-in has.
+_FAREWELL = 5.0
 
 
 class IsolationError(Exception):
@@ -91,7 +96,10 @@ class _Worker:
             raise result
 
     def end(self) -> None:
+        """Let it go home; what the plug-in left running there is not waited for."""
         self.connection.close()
+        self.process.join(_FAREWELL)
+        self.process.kill()
         self.process.join()
 
     def kill(self) -> None:
@@ -140,11 +148,18 @@ def _take_over(context: PluginContext, *collections: dict[str, Any]) -> None:
 def _work(connection: Connection, plugin: Plugin, context: PluginContext) -> None:
     host = _RemoteHost(connection)
     context.attach(host)
-    kind, result = _result_of(partial(_execute, plugin, context))
-    if kind == "done":
-        result = (context.input_parameters, context.output_parameters, context.shared_variables)
-    connection.send((kind, result))
+    connection.send(_result_of(partial(_changes_of, plugin, context)))
     host.undo_what_is_asked()
+
+
+def _changes_of(plugin: Plugin, context: PluginContext) -> tuple[dict[str, Any], ...]:
+    """What the plug-in makes of the three collections it may change."""
+    try:
+        _execute(plugin, context)
+    except Exception as error:
+        error.add_note(f"Raised in a process of its own:\n{plugin_traceback(error)}")
+        raise
+    return context.input_parameters, context.output_parameters, context.shared_variables
 
 
 def _execute(plugin: Plugin, context: PluginContext) -> None:
@@ -162,11 +177,14 @@ class _RemoteHost:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        #: A plug-in may have threads.
+        self._asking = threading.Lock()
         self._undo: list[Callable[[], object]] = []
 
     def _ask(self, kind: str, what: object) -> Any:
-        self._connection.send((kind, what))
-        answer, result = self._connection.recv()
+        with self._asking:
+            self._connection.send((kind, what))
+            answer, result = self._connection.recv()
         if answer == "failed":
             raise result
         return result
@@ -202,9 +220,12 @@ def _result_of(work: Callable[[], object]) -> tuple[str, Any]:
     """What it answered or raised, in a form that the other side can read."""
     try:
         result = work()
-        pickle.dumps(result)
     except Exception as error:
         return "failed", _portable(error)
+    try:
+        pickle.dumps(result)
+    except Exception as error:
+        return "failed", IsolationError(f"It cannot be told to another process: {error}. Use plain values.")
     return "done", result
 
 
@@ -212,5 +233,5 @@ def _portable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     except Exception:
-        return IsolationError(f"{type(error).__name__}: {error}")
+        return IsolationError(f"{type(error).__name__}: {text_of(error)}")
     return error

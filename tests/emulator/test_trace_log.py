@@ -8,6 +8,7 @@ import pytest
 
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
+from runner.emulator.errors import AttributeNotFound
 from runner.emulator.plugin_faults import IsvAborted
 from runner.emulator.trace_log import MAX_BYTES, TraceSetting, newest_lines
 from runner.emulator.webapi import WebApi
@@ -184,6 +185,28 @@ def test_an_exception_is_shown_with_what_caused_it(service, on, log):
         service.create(ACCOUNT)
     details = log()[0]["exceptiondetails"]
     assert details.index("KeyError: 'nothing'") < details.index("direct cause") < details.index("Exception: No.")
+
+
+def test_what_becomes_of_an_exception_later_is_not_its_plugins(service, on, log):
+    @on("Create", 20)
+    def create_what_is_refused(context):
+        context.organization.create(Entity("contact", attributes={"nothing": 1}))
+
+    with pytest.raises(AttributeNotFound):
+        service.create(ACCOUNT)
+    details = log()[0]["exceptiondetails"].splitlines()
+    assert "in create_what_is_refused" in "".join(details[1:5])
+
+
+def test_an_asynchronous_plugin_is_shown_without_its_event_loop(service, on, log):
+    @on("Create", 20)
+    async def refuse_later(context):
+        raise InvalidPluginExecutionException("No.")
+
+    with pytest.raises(IsvAborted):
+        service.create(ACCOUNT)
+    assert "in refuse_later" in log()[0]["exceptiondetails"]
+    assert "asyncio" not in log()[0]["exceptiondetails"]
 
 
 @pytest.mark.parametrize(("mode", "told"), [(0, "plugintracelog"), (1, "asyncoperation")])

@@ -109,3 +109,34 @@ def test_a_plugin_that_cannot_travel_is_named():
 
     with pytest.raises(IsvUnExpected, match=r"Local cannot run in a process of its own"):
         create(Local())
+
+
+@pytest.mark.parametrize("change", ["context.target['name'] = os.environ", "context.shared_variables['k'] = lambda: 7"])
+def test_what_cannot_travel_back_is_told(plugin, change):
+    with pytest.raises(IsvUnExpected, match=r"cannot be told to another process: .*Use plain values\.$"):
+        create(plugin(change))
+
+
+def test_its_threads_may_all_ask(plugin):
+    threads = "import threading; threads = [threading.Thread(target=context.trace, args=('x',)) for _ in range(20)]; "
+    _, lines = create(plugin(threads + "[each.start() for each in threads]; [each.join() for each in threads]"))
+    assert lines == ["x"] * 20
+
+
+def test_a_thread_it_leaves_behind_is_not_waited_for(plugin, monkeypatch):
+    monkeypatch.setattr("runner.execution.isolation._FAREWELL", 0.1)
+    names, _ = create(plugin("import threading; threading.Thread(target=threading.Event().wait).start()"))
+    assert names == ["Contoso"]
+
+
+def test_the_log_shows_where_it_failed(plugin):
+    step = Step(
+        plugin=plugin("raise ValueError('No.')"), message="Create", entity="account", stage=20, isolation="process"
+    )
+    with Emulator([step]) as crm:
+        with pytest.raises(IsvUnExpected):
+            crm.service().create(Entity("account"))
+        (row,) = crm.service().retrieve_multiple(QueryExpression.of("plugintracelog"))
+    assert "isolated_plugins_" in row["exceptiondetails"]
+    assert "in execute" in row["exceptiondetails"]
+    assert "isolation.py" not in row["exceptiondetails"]
