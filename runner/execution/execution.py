@@ -153,14 +153,21 @@ def _wait_for(pending: Awaitable[None], timeout: float) -> None:
         except TimeoutError:
             raise StepTimeoutError(timeout) from None
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    # Not in a handler of the exception this raises: what the plug-in raises would seem to come of it.
+    if not _is_in_event_loop():
         asyncio.run(finish())
         return
     # The caller sits in an event loop of its own, which cannot be entered twice.
     with ThreadPoolExecutor(max_workers=1) as helper:
         helper.submit(asyncio.run, finish()).result()
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _target_columns(context: PluginContext) -> dict[str, Any]:
