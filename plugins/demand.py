@@ -57,12 +57,17 @@ def demand_for(context: PluginContext, table: PaymentTable, row: Entity, setting
         amount=units,
         currency=code.lower(),
         texts=_texts(row, settings, due, code),
-        metadata={
-            table.metadata_key: str(row.id),
-            "CRM_Table": table.logical_name,
-            "CRM_OrganizationId": context.organization_id,
-        },
+        metadata=way_back_to(row, table, context),
     )
+
+
+def way_back_to(row: Entity, table: PaymentTable, context: PluginContext) -> dict[str, str]:
+    """The metadata that leads from what Stripe has to the row it is for."""
+    return {
+        table.metadata_key: str(row.id),
+        "CRM_Table": table.logical_name,
+        "CRM_OrganizationId": context.organization_id,
+    }
 
 
 def _texts(row: Entity, settings: CollectionSettings, due: Decimal, code: str) -> dict[str, str]:

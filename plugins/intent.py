@@ -19,8 +19,10 @@ from plugins.payment_tables import (
     INTENT,
     SESSION,
     STATUS,
+    TO_BE_COLLECTED,
     PaymentStatus,
     PaymentTable,
+    status_of,
 )
 from plugins.stripe_errors import code_of, in_a_clerks_words
 from plugins.stripe_payment import StripePayment, StripePayments
@@ -50,6 +52,8 @@ def ensure_intent(
         payments = StripePayments(context, row, settings)
         found = payments.find()
         if adjust_only and (found is None or not found.is_open):
+            return {}
+        if found is None and status_of(row) not in TO_BE_COLLECTED:
             return {}
         demand = demand_for(context, table, row, settings)
         if found is None or found.is_closed:

@@ -14,6 +14,7 @@ from plugins.payment_tables import (
     INTENT,
     LEDGER,
     SESSION,
+    TO_BE_COLLECTED,
     PaymentStatus,
     PaymentTable,
     amount_of,
@@ -24,9 +25,6 @@ from plugins.rows import row_as_it_will_be
 from runner.plugin import Configuration, Plugin, PluginContext
 
 __all__ = ["CancelPaymentIntent", "CreatePaymentIntent", "UpdatePaymentIntent"]
-
-#: Another status without an intent records a payment made elsewhere, or one given up before it began.
-_TO_BE_COLLECTED = frozenset({None, PaymentStatus.DRAFT, PaymentStatus.PENDING})
 
 
 class CreatePaymentIntent(Plugin):
@@ -39,7 +37,7 @@ class CreatePaymentIntent(Plugin):
 
     def execute(self, context: PluginContext) -> None:
         table, row = table_of(context.primary_entity_name), row_as_it_will_be(context)
-        if row is None or LEDGER in context.target or status_of(row) not in _TO_BE_COLLECTED:
+        if row is None or LEDGER in context.target or status_of(row) not in TO_BE_COLLECTED:
             return
         context.target.update(ensure_intent(context, table, row, self._settings))
 
@@ -84,7 +82,7 @@ def _concerns_stripe(context: PluginContext, table: PaymentTable, row: Entity) -
     if table.amount not in context.target and CURRENCY not in context.target:
         return False
     if not (row.get(INTENT) or row.get(SESSION)):
-        return status_of(row) in _TO_BE_COLLECTED
+        return status_of(row) in TO_BE_COLLECTED
     if not context.is_in_transaction:
         return True
     before = context.pre_image("before")

@@ -48,6 +48,10 @@ class PaymentStatus(IntEnum):
     DISPUTED = 100_000_010
 
 
+#: Another status without an intent records a payment made elsewhere, or one given up before it began.
+TO_BE_COLLECTED = frozenset({None, PaymentStatus.DRAFT, PaymentStatus.PENDING})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentTable:
     """One table. ``noun`` is what a clerk calls a row; ``metadata_key`` leads Stripe's events back to it."""

@@ -14,8 +14,8 @@ import stripe
 
 from dataverse_client.types import Entity
 from plugins.configuration import Collect, CollectionSettings
-from plugins.demand import Demand
-from plugins.payment_tables import INTENT, SESSION
+from plugins.demand import Demand, way_back_to
+from plugins.payment_tables import INTENT, SESSION, table_of
 from plugins.stripe_parameters import creation_parameters, with_metadata
 from runner.plugin import PluginContext
 
@@ -72,16 +72,26 @@ class StripePayments:
     # --- reading -------------------------------------------------------------------------------------------
 
     def find(self) -> StripePayment | None:
-        """What the row names. A session leads: the intent beside it is the session's own."""
+        """What the row names, if it is the row's. A session leads: the intent beside it is the session's own."""
         if session_id := self._row.get(SESSION):
-            return self._read_session(session_id)
+            session = self._sessions.retrieve(session_id)
+            return self._of_session(session) if self._is_ours(session) else None
         if intent_id := self._row.get(INTENT):
-            return _payment(self._intents.retrieve(intent_id))
+            intent = self._intents.retrieve(intent_id)
+            return _payment(intent) if self._is_ours(intent) else None
         return None
 
-    def _read_session(self, session_id: str) -> StripePayment:
+    def _is_ours(self, found: stripe.PaymentIntent | stripe.checkout.Session) -> bool:
+        """Not if its metadata names another row: ours is a copy of that one, or our whole environment of that one's."""
+        told = _metadata(found)
+        way_back = way_back_to(self._row, table_of(self._row.logical_name), self._context)
+        is_ours = all(told.get(key, ours).lower() == ours.lower() for key, ours in way_back.items())
+        if not is_ours:
+            self._context.trace("Left {} alone, which is another row's", found.id)
+        return is_ours
+
+    def _of_session(self, session: stripe.checkout.Session) -> StripePayment:
         """Once complete, a session is done and its intent tells what became of the money."""
-        session = self._sessions.retrieve(session_id)
         if session.status != "complete" or not session.payment_intent:
             return _payment(session)
         intent = _payment(self._intents.retrieve(str(session.payment_intent)))
@@ -131,7 +141,7 @@ class StripePayments:
         """What an earlier call made for the same demand. Lists begin with the newest, and it is recent."""
         for made in islice(self._service.list({"limit": 100}).auto_paging_iter(), _LOOK_BACK):
             payment = _payment(made)
-            if payment.is_open and payment.meets(demand) and demand.metadata.items() <= made.metadata.to_dict().items():
+            if payment.is_open and payment.meets(demand) and demand.metadata.items() <= _metadata(made).items():
                 return payment
         return None
 
@@ -179,6 +189,11 @@ def _is_replay(headers: Mapping[str, str] | None) -> bool:
     Source: https://docs.stripe.com/error-low-level#server-errors
     """
     return "idempotent-replayed" in {name.lower() for name in headers or ()}
+
+
+def _metadata(made: stripe.PaymentIntent | stripe.checkout.Session) -> dict[str, str]:
+    """Of a session Stripe may say that it has none."""
+    return made.metadata.to_dict() if made.metadata else {}
 
 
 def _payment(made: stripe.PaymentIntent | stripe.checkout.Session) -> StripePayment:

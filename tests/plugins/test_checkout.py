@@ -57,6 +57,17 @@ def test_a_changed_amount_is_another_page_and_the_old_one_is_closed(shop, paymen
     assert shop.payment(payment_id)["new_checkouturl"] == new.url
 
 
+@pytest.mark.parametrize("status", ["PENDING", "FAILED"])
+def test_a_copied_row_leaves_the_page_of_the_other_open(shop, payment_id, status) -> None:
+    others = shop.session_of(shop.payment(payment_id))
+    copied = {"new_stripecheckoutsessionid": others.id, "new_paymentstatus": shop.choice(status)}
+    copy_id = shop.create_payment("19.99", **copied)
+    shop.set_amount(copy_id, "25.00")
+    shop.service.delete("new_payment", copy_id)
+    assert sessions(shop)[others.id] == "open"
+    assert [status for id, status in sessions(shop).items() if id != others.id and status != "expired"] == []
+
+
 def test_a_page_that_was_paid_is_not_replaced(shop, payment_id) -> None:
     shop.stripe.pay(shop.payment(payment_id)["new_stripecheckoutsessionid"])
     with pytest.raises(IsvAborted, match="has been paid"):

@@ -150,3 +150,30 @@ def test_neither_client_secret_nor_address_is_kept_or_traced(shop) -> None:
     assert "ann@example.com" not in shop.trace_lines()
     assert "ann@example.com" not in f"{[request.idempotency_key for request in shop.stripe.requests]}"
     assert all(len(request.idempotency_key) <= 255 for request in shop.stripe.requests)
+
+
+def test_a_copied_row_has_an_intent_of_its_own(shop) -> None:
+    """A copy names what the other row named."""
+    payment_id = shop.create_payment("19.99")
+    copied = shop.payment(payment_id)["new_stripepaymentintentid"]
+    copy_id = shop.create_payment("25.00", new_stripepaymentintentid=copied)
+    for row_id, units in ((payment_id, 1999), (copy_id, 2500)):
+        intent = shop.intent_of(shop.payment(row_id))
+        assert (intent["metadata"]["CRM_PaymentId"], intent["amount"]) == (row_id, units)
+
+
+def test_an_intent_of_another_organization_is_left_alone(shop) -> None:
+    """As after a copy of a whole environment, where the ids of the rows are the same."""
+    payment_id = shop.create_payment("19.99")
+    copied = shop.payment(payment_id)["new_stripepaymentintentid"]
+    shop.client.v1.payment_intents.update(copied, {"metadata": {"CRM_OrganizationId": new_guid()}})
+    shop.set_amount(payment_id, "25.00")
+    assert shop.stripe.payment_intents[copied]["amount"] == 1999
+    assert shop.intent_of(shop.payment(payment_id))["amount"] == 2500
+
+
+def test_an_intent_that_names_no_row_is_taken_for_the_one_that_names_it(shop) -> None:
+    made_by_hand = shop.client.v1.payment_intents.create({"amount": 500, "currency": "usd"}).id
+    payment_id = shop.create_payment("19.99", new_stripepaymentintentid=made_by_hand)
+    assert shop.intent_of(shop.payment(payment_id))["id"] == made_by_hand
+    assert shop.intent_of(shop.payment(payment_id))["amount"] == 1999
