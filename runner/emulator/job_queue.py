@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from runner.emulator.jobs import Job
+
+_log = logging.getLogger(__name__)
 
 
 class JobQueue:
@@ -62,7 +65,10 @@ class JobWorker:
 
     def _work(self) -> None:
         while (job := self._queue.wait()) is not None:
-            self._run(job)
+            try:
+                self._run(job)
+            except Exception:
+                _log.exception("Job %s of step %s could not be run.", job.id, job.step.name)
 
     def stop(self) -> None:
         """Finish the job at hand and end."""

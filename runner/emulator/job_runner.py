@@ -24,24 +24,29 @@ def run_job(engine: Engine, job: Job) -> bool:
     if not _begin(engine, job):
         return True
     execution = _attempt(engine, job)
-    retried = is_to_be_retried(job, execution.error)
-    _finish(engine, job, execution, retried=retried)
+    with engine.turn:
+        retried = _is_wanted(engine, job) and _finish(engine, job, execution)
     if retried:
         engine.jobs.put([job.retried()])
     return not retried
 
 
 def _begin(engine: Engine, job: Job) -> bool:
-    """Whether the job still is to be run: somebody may have canceled or deleted it meanwhile."""
+    """Whether the job still is to be run."""
     with engine.turn:
-        try:
-            row = engine.records.retrieve(EntityReference("asyncoperation", job.id), ("statecode",), formatted=False)
-        except ObjectDoesNotExist:
-            return False
-        if row["statecode"] == COMPLETED:
+        if not _is_wanted(engine, job):
             return False
         _write(engine, job, {**IN_PROGRESS, "startedon": engine.clock.now()})
         return True
+
+
+def _is_wanted(engine: Engine, job: Job) -> bool:
+    """Whether nobody has canceled or deleted the job meanwhile, even the job itself."""
+    try:
+        row = engine.records.retrieve(EntityReference("asyncoperation", job.id), ("statecode",), formatted=False)
+    except ObjectDoesNotExist:
+        return False
+    return bool(row["statecode"] != COMPLETED)
 
 
 def _attempt(engine: Engine, job: Job) -> Execution:
@@ -64,13 +69,15 @@ def _attempt(engine: Engine, job: Job) -> Execution:
     return Execution(context, host)
 
 
-def _finish(engine: Engine, job: Job, execution: Execution, *, retried: bool) -> None:
-    with engine.turn:
-        if execution.error is None and job.step.async_auto_delete:
-            with Transaction(engine.store):
-                engine.records.delete(EntityReference("asyncoperation", job.id))
-            return
+def _finish(engine: Engine, job: Job, execution: Execution) -> bool:
+    """Write down how the attempt ended. Answers whether there is to be another."""
+    retried = is_to_be_retried(job, execution.error)
+    if execution.error is None and job.step.async_auto_delete:
+        with Transaction(engine.store):
+            engine.records.delete(EntityReference("asyncoperation", job.id))
+    else:
         _write(engine, job, _outcome(engine, job, execution, retried=retried))
+    return retried
 
 
 def _outcome(engine: Engine, job: Job, execution: Execution, *, retried: bool) -> dict[str, Any]:

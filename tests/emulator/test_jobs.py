@@ -10,6 +10,7 @@ from emulator_samples import account
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
 from runner.emulator.errors import CannotDeleteUnlessCompleted, InvalidOperation
+from runner.emulator.job_queue import JobQueue, JobWorker
 from runner.emulator.job_runner import signed
 from runner.emulator.plugin_faults import IsvAborted
 from runner.emulator.seed import INTEGRATION_USER_ID
@@ -397,6 +398,44 @@ def test_a_job_somebody_canceled_is_not_run(crm, service, later, job_row):
     assert state(job_row()) == (3, 32)
 
 
+def cancel(context):
+    for job in context.organization.retrieve_multiple(QueryExpression.of("asyncoperation")):
+        canceled = {"statecode": OptionSetValue(3), "statuscode": OptionSetValue(32)}
+        context.organization.update(Entity("asyncoperation", job.id, canceled))
+
+
+def test_a_job_canceled_while_it_runs_stays_canceled(crm, service, later, job_row):
+    later("Create")(cancel)
+    service.create(account())
+    assert crm.run_jobs() == 1
+    assert state(job_row()) == (3, 32)
+
+
+def test_a_job_canceled_while_it_runs_is_not_retried(crm, service, later, job_row):
+    @later("Create")
+    def cancel_and_retry(context):
+        cancel(context)
+        retry(context)
+
+    service.create(account())
+    assert crm.run_jobs() == 1
+    assert len(crm.executions) == 1
+    assert state(job_row()) == (3, 32)
+
+
+@pytest.mark.parametrize("auto_delete", [False, True])
+def test_a_job_deleted_while_it_runs_stays_deleted(crm, service, later, auto_delete):
+    @later("Create", async_auto_delete=auto_delete)
+    def cancel_and_delete(context):
+        cancel(context)
+        for job in context.organization.retrieve_multiple(QueryExpression.of("asyncoperation")):
+            context.organization.delete("asyncoperation", job.id)
+
+    service.create(account())
+    assert crm.run_jobs() == 1
+    assert len(service.retrieve_multiple(QueryExpression.of("asyncoperation"))) == 0
+
+
 @pytest.mark.behaviour("Asynchronous jobs", "AsyncAutoDelete deletes the job once it has succeeded", "register-plug-in")
 def test_a_succeeded_job_is_deleted_when_the_step_says_so(crm, service, later):
     later("Create", async_auto_delete=True)(lambda context: None)
@@ -431,6 +470,26 @@ def test_a_worker_runs_jobs_as_they_come():
         crm.start_worker()
         crm.service().create(account())
         assert done.wait(60)
+
+
+def test_a_job_that_cannot_be_run_does_not_keep_the_worker_from_the_next(crm, service, later, caplog):
+    later("Create", name="stamp")(lambda context: None)
+    service.create(account())
+    service.create(account())
+    ran = threading.Event()
+
+    def run(job):
+        if job is first:
+            raise OSError("The disk is full.")
+        ran.set()
+
+    first, second = crm.pending_jobs
+    queue = JobQueue()
+    queue.put([first, second])
+    worker = JobWorker(queue, run)
+    assert ran.wait(60)
+    worker.stop()
+    assert f"Job {first.id} of step stamp could not be run." in caplog.text
 
 
 def test_jobs_asked_for_inside_a_transaction_wait_on(crm, service, later, on):
