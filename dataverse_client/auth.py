@@ -69,13 +69,24 @@ class EntraTokens:
         self._ask: Ask | None = None
         self._given = ""
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
 
     def __repr__(self) -> str:
         return f"EntraTokens({self._resource!r}, {self._sign_in!r})"
 
     def token(self) -> str:
+        # Of many threads whose token has expired one asks, and the others are given what it got.
+        with self._asking:
+            answer = self._answer()
+        if "access_token" not in answer:
+            self._begin_anew()  # by the next time a certificate's file may have been replaced
+            raise self._refused(answer)
+        self._given = str(answer["access_token"])
+        return self._given
+
+    def _answer(self) -> Mapping[str, Any]:
         try:
-            answer = self._ask_now()()
+            return self._ask_now()()
         except requests.exceptions.SSLError as error:
             raise AuthenticationError(
                 f"{self._asked()} shows a certificate that is not to be trusted: {error}. {TRUST_ADVICE}"
@@ -85,11 +96,6 @@ class EntraTokens:
         except ValueError as error:
             # MSAL's way to say that it does not know the tenant, or cannot read the key.
             raise AuthenticationError(f"No token for {self._sign_in}: {error}") from error
-        if "access_token" not in answer:
-            self._begin_anew()  # by the next time a certificate's file may have been replaced
-            raise self._refused(answer)
-        self._given = str(answer["access_token"])
-        return self._given
 
     def invalidate(self, token: str) -> None:
         # Of several threads whose token was refused, the first throws it away, and no other its successor.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -79,6 +81,17 @@ def test_a_client_secret_buys_a_token_for_the_environment(entra, tokens):
 def test_a_token_is_kept_until_it_expires(entra, tokens):
     assert [tokens.token() for _ in range(3)] == ["token-1"] * 3
     assert len(token_requests(entra)) == 1
+
+
+def test_threads_that_need_a_token_together_ask_for_one(entra, tokens):
+    together = threading.Barrier(4, timeout=30)
+
+    def token(_: int) -> str:
+        together.wait()
+        return tokens.token()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(token, range(4))) == {"token-1"}
 
 
 def test_a_refused_token_is_forgotten(entra, tokens):
