@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dataverse_client.types import EntityCollection, OrganizationResponse
+from dataverse_client.types import Entity, EntityCollection, OrganizationResponse
 from runner.emulator.call import Call
-from runner.emulator.errors import NotSupported, OrganizationServiceFault
+from runner.emulator.errors import DuplicateRecord, NotSupported, OrganizationServiceFault
 from runner.emulator.message_parameters import requests_of, rows_of, settings_of
 from runner.emulator.message_targets import existing, new, resolved_for_upsert
 from runner.emulator.message_writes import insert_all, update_row, upserted
@@ -30,7 +30,12 @@ def _insert_all(operation: Operation) -> dict[str, Any]:
 
 
 def update_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    targets = [existing(engine, row) for row in rows_of(parameters)]
+    """Of several rows that are the same one, the first counts and the others are ignored."""
+    firsts: dict[str | None, Entity] = {}
+    for row in rows_of(parameters):
+        target = existing(engine, row)
+        firsts.setdefault(target.id, target)
+    targets = list(firsts.values())
 
     def main(operation: Operation) -> dict[str, Any]:
         for target in operation.targets:
@@ -42,8 +47,13 @@ def update_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> d
 
 
 def upsert_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The rows that are there are updated, the others created: two messages at most, in one transaction."""
+    """The rows that are there are updated, the others created: two messages at most, in one transaction.
+
+    Raises DuplicateRecord when several rows are the same one.
+    """
     rows = [resolved_for_upsert(engine, row) for row in rows_of(parameters)]
+    if len({row.id for row, _ in rows}) < len(rows):
+        raise DuplicateRecord("A record with matching key values already exists: 'Targets' holds one row twice.")
     behalf = call.on_behalf_of("UpsertMultiple", parameters)
     with call.transaction:
         for message, wanted in (("UpdateMultiple", True), ("CreateMultiple", False)):

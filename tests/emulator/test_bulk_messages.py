@@ -114,6 +114,26 @@ def test_one_bad_row_undoes_all_of_an_upsert_multiple(service, send, names):
 
 
 @pytest.mark.behaviour(
+    "Messages", "Of rows of an UpdateMultiple that are the same one, the first counts", "bulk-operations"
+)
+def test_an_update_multiple_updates_each_row_once(service, send, names, on):
+    seen = []
+    on("Update", 20)(lambda context: seen.append(context.target["name"]))
+    id = service.create(account("A"))
+    send("UpdateMultiple", Targets=EntityCollection([account("First", id), account("Second", id.upper())]))
+    assert names() == ["First"]
+    assert seen == ["First"]
+
+
+@pytest.mark.behaviour("Messages", "UpsertMultiple is refused when two of its rows are the same one", "bulk-operations")
+def test_an_upsert_multiple_does_not_take_a_row_twice(service, send, names):
+    id = service.create(account("A"))
+    with pytest.raises(DuplicateRecord):
+        send("UpsertMultiple", Targets=EntityCollection([account("First", id), account("Second", id)]))
+    assert names() == ["A"]
+
+
+@pytest.mark.behaviour(
     "Messages", "A Create step that refuses one row of a CreateMultiple undoes all of it", "bulk-operations"
 )
 @pytest.mark.usefixtures("refusing")
