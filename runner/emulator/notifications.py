@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, ClassVar, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from azure_bridge.queues.contract import (
     MessageTooLargeError,
@@ -50,6 +52,8 @@ _CLAIMS = "http://schemas.microsoft.com/xrm/2011/Claims/"
 #: Notifications are not sent from the sandbox.
 _ISOLATION_NONE = 1
 _SAID_AT_MOST = 500
+#: An answer that is read to its end leaves the connection open for the next notification.
+_READ_AT_MOST = 64 * 1024
 
 SenderFactory: TypeAlias = Callable[[ServiceEndpoint], MessageSender]
 
@@ -101,6 +105,12 @@ class Notification(Plugin):
             raise self.unwritable(f"The notification cannot be written: {error}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    said: str
+
+
 class WebhookNotification(Notification):
     """Posts the context. Anything but 2xx fails the step."""
 
@@ -112,6 +122,8 @@ class WebhookNotification(Notification):
         super().__init__(endpoint, surroundings)
         self._timeout = timeout
         self._session = requests.Session()
+        # A body nobody may be able to read is not asked for.
+        del self._session.headers["Accept-Encoding"]
         # What a proxy of this machine's surroundings would do with its own addresses is anybody's guess.
         self._session.trust_env = not is_loopback(urlsplit(endpoint.url).hostname)
 
@@ -123,30 +135,32 @@ class WebhookNotification(Notification):
         own_headers, query = _authentication(self._endpoint)
         context.trace("POST {}: {} bytes", self._endpoint.address, len(body))
         answer = self._post(body, headers | own_headers, query)
-        if answer.status_code in _TRIED_AGAIN:
-            context.trace("{} answered {}; once more", self._endpoint.address, answer.status_code)
+        if answer.status in _TRIED_AGAIN:
+            context.trace("{} answered {}; once more", self._endpoint.address, answer.status)
             answer = self._post(body, headers | own_headers, query)
-        context.trace("{} answered {}", self._endpoint.address, answer.status_code)
-        if not 200 <= answer.status_code < 300:
-            raise WebhooksNonSuccessHttpResponse.of(self._endpoint.address, answer.status_code, _said(answer))
+        context.trace("{} answered {}", self._endpoint.address, answer.status)
+        if not 200 <= answer.status < 300:
+            raise WebhooksNonSuccessHttpResponse.of(self._endpoint.address, answer.status, answer.said)
 
-    def _post(self, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]) -> requests.Response:
+    def _post(self, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]) -> _Answer:
         """What requests says of a failure may hold the query, and with it the key: only its kind is told."""
-        address = self._endpoint.address
+        address, ends = self._endpoint.address, monotonic() + self._timeout
         try:
-            return self._session.post(
+            with self._session.post(
                 self._endpoint.url,
                 data=body,
                 headers=headers,
                 params=query,
                 timeout=self._timeout,
                 allow_redirects=False,
-            )
+                stream=True,
+            ) as answer:
+                return _Answer(answer.status_code, _said(answer, ends))
         except requests.Timeout:
             raise WebhooksHttpRequestTimedOut.of(address, self._timeout) from None
-        except requests.exceptions.InvalidHeader:
+        except (requests.exceptions.InvalidHeader, UnicodeEncodeError):
             raise WebhooksInvalidHttpHeaders(f"A header in the authvalue of {address} is not one of HTTP.") from None
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise WebhooksPostRequestFailed.of(address, type(error).__name__) from None
 
 
@@ -266,5 +280,17 @@ def _settings(endpoint: ServiceEndpoint, invalid: type[NotificationFailed]) -> d
     return settings
 
 
-def _said(answer: requests.Response) -> str:
-    return redact(answer.content[:_SAID_AT_MOST].decode(errors="replace").strip())
+def _said(answer: requests.Response, ends: float) -> str:
+    """What comes with the status, as far as it can be read until then: it is for people, and decides nothing."""
+    said = b""
+    try:
+        while (
+            len(said) < _READ_AT_MOST
+            and monotonic() < ends
+            and (more := answer.raw.read1(_READ_AT_MOST, decode_content=True))
+        ):
+            said += more
+    except HTTPError:
+        # Broken off, or not encoded as it says.
+        pass
+    return redact(said[:_SAID_AT_MOST].decode(errors="replace").strip())

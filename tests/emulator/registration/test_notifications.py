@@ -240,6 +240,11 @@ def test_an_endpoint_that_is_not_there_cancels_the_operation(web, webhook, names
     assert "hidden" not in refusal.message
 
 
+def test_a_host_that_cannot_be_one_cancels_the_operation(web, webhook):
+    web.register(endpoint=webhook(f"https://{'a' * 70}.example/hook"))
+    assert web.refusal("POST", "accounts", name="A").code == 0x80050205
+
+
 @pytest.mark.behaviour("Notifications", "A webhook that does not answer in time fails with 0x80050202", "use-webhooks")
 def test_an_endpoint_has_only_so_long(crm, service, serving):
     crm.register(Step(plugin=Look(), message="Create", entity="account", stage=40))
@@ -266,9 +271,9 @@ def test_settings_that_cannot_be_read_fail_the_step(web, hooked, receiver, autht
     assert receiver.heard == []
 
 
-def test_a_header_http_does_not_know_fails_the_step(web, hooked):
-    value = '<settings><setting name="X-Key" value="a&#10;b" /></settings>'
-    hooked(endpoint={"authtype": 5, "authvalue": value})
+@pytest.mark.parametrize(("name", "value"), [("X-Key", "a&#10;b"), ("X-Key", "ключ"), ("ключ", "a")])
+def test_a_header_http_does_not_know_fails_the_step(web, hooked, name, value):
+    hooked(endpoint={"authtype": 5, "authvalue": f'<settings><setting name="{name}" value="{value}" /></settings>'})
     assert web.refusal("POST", "accounts", name="A").code == 0x80050203
 
 
