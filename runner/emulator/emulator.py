@@ -33,6 +33,7 @@ from dataverse_client.types import (
 from runner.emulator.call import Bypass
 from runner.emulator.custom_api import CustomApi, custom_apis_from
 from runner.emulator.customizations import Customizations
+from runner.emulator.database_lock import DatabaseLock
 from runner.emulator.engine import Engine
 from runner.emulator.job_queue import JobWorker
 from runner.emulator.job_runner import run_job
@@ -109,8 +110,10 @@ class Emulator:
         service_bus_senders: SenderFactory | None = None,
         lock_timeout: timedelta = LOCK_TIMEOUT,
     ) -> None:
+        """Raises DatabaseInUseError: another emulator, of whatever process, has the ``database``."""
         self.clock: Clock = clock or SystemClock()
         self.organization = organization
+        self._lock = DatabaseLock(database) if database is not None else None
         self._engine = Engine(
             Store(metadata or load_metadata(), database, durable=durable),
             self.clock,
@@ -318,6 +321,8 @@ class Emulator:
         self.stop_worker()
         with self._engine.turn:
             self._engine.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def __enter__(self) -> Emulator:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -230,9 +230,9 @@ def test_a_service_that_cannot_be_reached_is_one_sentence(data: Path, monkeypatc
 # --- draining ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def crm(data: Path) -> Iterator[OrganizationService]:
-    """The embedded Dataverse that keeps its rows in the data directory."""
+@contextmanager
+def crm_in(data: Path) -> Iterator[OrganizationService]:
+    """The embedded Dataverse that keeps its rows in the data directory, which one process at a time may open."""
     with closing(Emulator(database=data / "dataverse.db")) as emulator:
         yield emulator.service()
 
@@ -258,11 +258,13 @@ def intent_of(crm: OrganizationService, row_id: str) -> Any:
     return crm.retrieve("new_payment", row_id, ["new_stripepaymentintentid"]).get("new_stripepaymentintentid")
 
 
-def test_draining_applies_what_waits(embedded: MessageQueue, crm: OrganizationService) -> None:
-    row_id = crm.create(Entity("new_payment", None, {"new_name": "PAY-1"}))
+def test_draining_applies_what_waits(embedded: MessageQueue, data: Path) -> None:
+    with crm_in(data) as crm:
+        row_id = crm.create(Entity("new_payment", None, {"new_name": "PAY-1"}))
     embedded.send([succeeded(row_id)])
     assert run("drain").output == "Queue payment-events: 1 done, 0 put off, 0 dead-lettered.\n"
-    assert intent_of(crm, row_id) == "pi_1"
+    with crm_in(data) as crm:
+        assert intent_of(crm, row_id) == "pi_1"
 
 
 def test_a_message_nobody_can_read_is_set_aside_and_told(embedded: MessageQueue) -> None:

@@ -1,0 +1,66 @@
+"""A file of rows belongs to one emulator at a time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from dataverse_client.types import Entity
+from runner.cli.main import runner
+from runner.emulator.database_lock import DatabaseInUseError
+from runner.emulator.emulator import Emulator
+
+HOLDER = """
+import sys
+from pathlib import Path
+from runner.emulator.emulator import Emulator
+emulator = Emulator(database=Path(sys.argv[1]))
+print("here", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "dataverse.db"
+
+
+@pytest.fixture
+def holder(database):
+    """Another process that has the rows open."""
+    command = [sys.executable, "-c", HOLDER, str(database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"here\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_emulator_is_told_who_has_the_rows(database):
+    with Emulator(database=database), pytest.raises(DatabaseInUseError, match=f"in use by process {os.getpid()}"):
+        Emulator(database=database)
+
+
+def test_whoever_closes_lets_the_next_in(database):
+    with Emulator(database=database) as first:
+        id = first.service().create(Entity("account", None, {"name": "A"}))
+    with Emulator(database=database) as second:
+        assert second.service().retrieve("account", id)["name"] == "A"
+
+
+def test_another_process_keeps_others_out_until_it_is_killed(database, holder):
+    with pytest.raises(DatabaseInUseError, match=f"process {holder.pid}"):
+        Emulator(database=database)
+    holder.kill()
+    holder.wait()
+    Emulator(database=database).close()
+
+
+def test_the_command_says_so_and_exits_with_2(database):
+    arguments = ["emulate", "--no-registrations", "--port", "0", "--data", str(database.parent)]
+    with Emulator(database=database):
+        ended = CliRunner().invoke(runner, arguments)
+    assert (ended.exit_code, f"{database} is in use by process {os.getpid()}" in ended.output) == (2, True)
