@@ -42,7 +42,7 @@ _OPERATORS = {
 
 def encode_query(query: QueryExpression, encode: Encode) -> dict[str, Any]:
     """``encode`` writes the values that conditions compare with."""
-    return {
+    told = {
         "ColumnSet": encode_columns(query.column_set),
         "Criteria": _filter(query.criteria, encode),
         "Distinct": False,
@@ -59,8 +59,8 @@ def encode_query(query: QueryExpression, encode: Encode) -> dict[str, Any]:
         "PageInfo": _paging(query.page_info),
         "NoLock": False,
         "QueryHints": "",
-        "TopCount": query.top_count,
     }
+    return told if query.top_count is None else {**told, "TopCount": query.top_count}
 
 
 def encode_columns(columns: Sequence[str] | None) -> dict[str, Any]:

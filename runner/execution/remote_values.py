@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import singledispatch
+from math import isfinite
 from typing import Any, TypeVar
+from uuid import UUID
 
 from dataverse_client.types import (
     EMPTY_GUID,
@@ -126,9 +128,15 @@ def decode_value(value: Any, where: str = "value") -> Any:
     if isinstance(value, list):
         return _decode_list(value, where)
     if isinstance(value, dict):
-        reader = _READERS.get(str(value.get("__type")))
-        return value if reader is None else reader(value, where)
+        return _decode_object(value, where)
     return value
+
+
+def _decode_object(value: dict[str, Any], where: str) -> Any:
+    if "__type" not in value:
+        return {name: decode_value(member, f"{where}.{name}") for name, member in value.items()}
+    reader = _READERS.get(str(value["__type"]))
+    return value if reader is None else reader(value, where)
 
 
 def _decode_list(values: list[Any], where: str) -> Any:
@@ -261,6 +269,18 @@ def encode_value(value: Any) -> Any:
 @encode_value.register(Decimal)
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+@encode_value.register
+def _(value: float) -> Decimal:
+    if not isfinite(value):
+        raise UnknownValueTypeError(f"{value} has no form in a RemoteExecutionContext.")
+    return Decimal(repr(value))
+
+
+@encode_value.register
+def _(value: UUID) -> str:
+    return str(value)
 
 
 @encode_value.register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,7 @@ values = (
     | rows
     | st.builds(EntityCollection, st.lists(rows, max_size=3), names)
     | st.lists(references, max_size=3)
+    | st.dictionaries(names, column_values | rows, max_size=3)
 )
 
 
@@ -75,8 +77,10 @@ def test_every_value_survives_the_way_there_and_back(value):
         (date(2023, 10, 17), "/Date(1697500800000)/"),
         (b"\x00\xff", "AP8="),
         (["ABC", "DEF"], ["ABC", "DEF"]),
+        (0.1, Decimal("0.1")),
+        (UUID(ROW), ROW),
     ],
-    ids=["money", "choice", "choices", "moment", "day", "bytes", "texts"],
+    ids=["money", "choice", "choices", "moment", "day", "bytes", "texts", "double", "id"],
 )
 def test_values_are_written_as_dataverse_writes_them(value, wire):
     assert encode_value(value) == wire
@@ -157,6 +161,12 @@ def test_a_question_in_fetchxml_is_told():
     assert encode_value(FetchExpression("<fetch/>")) == {"__type": f"FetchExpression:{CONTRACTS}", "Query": "<fetch/>"}
 
 
-def test_a_value_of_no_type_of_dataverse_cannot_be_written():
-    with pytest.raises(UnknownValueTypeError, match="object"):
-        encode_value(object())
+@pytest.mark.parametrize("value", [object(), float("nan"), float("inf")])
+def test_a_value_of_no_type_of_dataverse_cannot_be_written(value):
+    with pytest.raises(UnknownValueTypeError, match="has no form"):
+        encode_value(value)
+
+
+def test_a_query_says_how_many_rows_it_wants_at_most_where_it_does():
+    assert "TopCount" not in encode_value(QueryExpression("account"))
+    assert encode_value(QueryExpression("account", top_count=5))["TopCount"] == 5
