@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeAlias, overload
 
 EMPTY_GUID = "00000000-0000-0000-0000-000000000000"
 
-_GUID = re.compile(r"\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?\Z", re.IGNORECASE)
+_GUID = re.compile(r"\{?([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})\}?\Z")
 
 
 def guid(text: str) -> str:

@@ -114,7 +114,7 @@ def _number(value: object, *, from_text: bool, whole: bool) -> int | Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str) if from_text else (int, Decimal)):
         raise ValueError(f"{value!r} is no number")  # noqa: TRY004  # as above
     try:
-        number = Decimal(value)
+        number = value if isinstance(value, Decimal) else Decimal(value)
     except InvalidOperation:
         raise ValueError(f"{value!r} is no number") from None
     # No column of Dataverse reaches so far; expanding an exponent such as 1e999999999 would exhaust memory.

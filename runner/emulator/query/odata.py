@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote
 
-from dataverse_client.types import guid, is_guid
+from dataverse_client.types import is_guid
 from runner.emulator.query.odata_syntax import (
     Call,
     Comparison,
@@ -167,7 +167,7 @@ def parse_arguments(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Mapp
     A single value without a name is found under ``""``, as in ``accounts(<guid>)``. Raises ODataError.
     """
     if len(text) == _GUID_LENGTH and is_guid(text):
-        return {"": guid(text)}  # as nearly all of them are: one token needs no parser
+        return {"": text.lower()}  # as nearly all of them are: one token needs no parser
     parser = Parser(text, aliases)
     arguments = parser.named_arguments("end") if text.strip() else {}
     parser.expect("end")

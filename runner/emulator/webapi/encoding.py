@@ -17,7 +17,8 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def loads(body: bytes) -> Any:
     """Raises BadRequest when ``body`` is not JSON, or holds text that is not Unicode."""
     try:
-        value = _DECODER.decode(body.decode(json.detect_encoding(body)))
+        # A mark of the byte order is no part of JSON, and many a client sends one nevertheless.
+        value = _DECODER.decode(body.decode().removeprefix("\ufeff"))
         if _SURROGATE.search(body):
             # Half a surrogate pair is legal JSON but no text: nothing could store it or send it on.
             json.dumps(value, ensure_ascii=False, default=str).encode()

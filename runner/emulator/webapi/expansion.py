@@ -56,7 +56,7 @@ class _Collection:
     relationship: Relationship
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Expansion:
     """The navigation properties of a table that a request expands.
 

@@ -86,7 +86,7 @@ class Address(NamedTuple):
         if match is None:
             return None
         origin, api, path, query = match.groups("")
-        return cls(f"{_origin(origin, request.header('host'))}{api.rstrip('/')}", path, query)
+        return cls(_root(origin, api, request.headers.get("host")), path, query)
 
     @property
     def url(self) -> str:
@@ -103,12 +103,12 @@ class Address(NamedTuple):
 
 
 @lru_cache(_KEPT)
-def _origin(origin: str, host: str | None) -> str:
+def _root(origin: str, api: str, host: str | None) -> str:
     try:
         parts = urlsplit(origin)
     except ValueError as error:
         raise BadRequest(f"The URL cannot be read: {error}.") from None
-    return f"{parts.scheme or 'http'}://{parts.netloc or host or 'localhost'}"
+    return f"{parts.scheme or 'http'}://{parts.netloc or host or 'localhost'}{api.rstrip('/')}"
 
 
 @lru_cache(_KEPT)

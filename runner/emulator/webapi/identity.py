@@ -20,7 +20,7 @@ _BYPASS_HEADERS = {
     f"mscrm.{name.lower()}": name
     for name in ("BypassBusinessLogicExecution", "BypassBusinessLogicExecutionStepIds", _OLD_WAY)
 }
-_CALLER_HEADERS = (("callerobjectid", "azureactivedirectoryobjectid"), ("mscrmcallerid", "systemuserid"))
+_CALLER_HEADERS = {"callerobjectid": "azureactivedirectoryobjectid", "mscrmcallerid": "systemuserid"}
 
 
 def caller_of(emulator: Emulator, request: Request, signed_in: str) -> str:
@@ -29,7 +29,9 @@ def caller_of(emulator: Emulator, request: Request, signed_in: str) -> str:
     Raises:
       Forbidden: the header names nobody.
     """
-    for header, column in _CALLER_HEADERS:
+    if request.headers.keys().isdisjoint(_CALLER_HEADERS):
+        return signed_in
+    for header, column in _CALLER_HEADERS.items():
         value = request.header(header)
         if value:
             return _impersonated(emulator, header, column, value)

@@ -30,6 +30,11 @@ class Payload:
     lookups: list[tuple[OneToManyRelationship, dict[str, Any]]] = field(default_factory=list)
     collections: list[tuple[Relationship, list[Any]]] = field(default_factory=list)
 
+    @property
+    def is_nested(self) -> bool:
+        """Whether it holds other rows than its own."""
+        return bool(self.lookups or self.collections)
+
 
 @dataclass(slots=True)
 class PayloadReader:

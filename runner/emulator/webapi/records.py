@@ -5,7 +5,6 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/pe
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
@@ -30,10 +29,17 @@ def create(exchange: Exchange, table: Table) -> Response:
 
 
 def _created(exchange: Exchange, table: Table, payload: Payload) -> Response:
-    nested = payload.lookups or payload.collections
-    with exchange.transaction() if nested else nullcontext():
-        id = _create_with_related(exchange, payload)
+    if payload.is_nested:
+        with exchange.transaction():
+            id = _create_with_related(exchange, payload)
+    else:
+        id = _create_alone(exchange, payload)
     return _written(exchange, table, id, created=True)
+
+
+def _create_alone(exchange: Exchange, payload: Payload) -> str:
+    id: str = exchange.execute("Create", Target=payload.entity)["id"]
+    return id
 
 
 def _create_with_related(exchange: Exchange, payload: Payload) -> str:
@@ -42,7 +48,7 @@ def _create_with_related(exchange: Exchange, payload: Payload) -> str:
         related = exchange.reader().read(exchange.schema.table(relationship.referenced_entity), body)
         reference = EntityReference(relationship.referenced_entity, _create_with_related(exchange, related))
         payload.entity[relationship.referencing_attribute] = reference
-    id: str = exchange.execute("Create", Target=payload.entity)["id"]
+    id = _create_alone(exchange, payload)
     _create_collections(exchange, payload, EntityReference(payload.entity.logical_name, id))
     return id
 
@@ -112,7 +118,7 @@ def _is_conditional(exchange: Exchange, options: QueryOptions) -> bool:
 def update_or_upsert(exchange: Exchange, table: Table, reference: EntityReference) -> Response:
     """PATCH: If-Match makes it an update, If-None-Match: * a create, neither an upsert."""
     payload = exchange.reader().read(table, exchange.request.json_body())
-    if payload.lookups or payload.collections:
+    if payload.is_nested:
         return _deep_upsert(exchange, table, reference, payload)
     target = _addressed(payload.entity, reference)
     if exchange.request.header("if-match") is not None:

@@ -85,7 +85,8 @@ class RowWriter:
             value = values.get(logical_name)
             if annotated and value is not None:
                 self._annotate(row, name, logical_name, value, entity.formatted_values)
-            row[name] = plain(value)
+            convert = _PLAIN.get(type(value))
+            row[name] = value if convert is None else convert(value)
         return row
 
     def _annotate(

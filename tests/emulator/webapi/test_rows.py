@@ -25,6 +25,11 @@ def test_create_keeps_the_id_the_client_chose(crm):
     assert crm.create("accounts", accountid=chosen.upper(), name="Contoso") == chosen
 
 
+def test_a_byte_order_mark_before_a_body_is_let_pass(crm):
+    id = crm.post("accounts", b'\xef\xbb\xbf{"name":"Contoso"}').headers["OData-EntityId"]
+    assert crm.get(id)["name"] == "Contoso"
+
+
 @pytest.mark.behaviour(
     "Web API", "Prefer: return=representation answers the row", "webapi/compose-http-requests-handle-errors"
 )
