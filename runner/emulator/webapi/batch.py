@@ -45,6 +45,7 @@ def answer(api: WebApi, request: Request, address: Address) -> Response:
     if request.method.upper() != "POST":
         raise MethodNotAllowed.of(request.method, "$batch")
     items = read_batch(request.header("content-type") or "", request.body)
+    _refuse_batches(items)
     answers: list[BatchAnswer | ChangeSetAnswer] = []
     status = 200
     for item in items:
@@ -55,6 +56,14 @@ def answer(api: WebApi, request: Request, address: Address) -> Response:
     content_type, body = write_multipart("batchresponse", (item.part() for item in answers))
     overall = 200 if request.preferences.continue_on_error or status < 400 else status
     return Response(overall, {"Content-Type": content_type}, body)
+
+
+def _refuse_batches(items: Sequence[BatchItem]) -> None:
+    """Before anything of the batch is carried out. Raises BadRequest."""
+    for item in items:
+        for each in item.requests if isinstance(item, ChangeSet) else (item,):
+            if each.url.partition("?")[0].rstrip("/").endswith("$batch"):
+                raise BadRequest("A batch cannot hold another batch.")
 
 
 def _status(answered: BatchAnswer | ChangeSetAnswer) -> int:
@@ -97,8 +106,6 @@ def _in_turn(api: WebApi, outer: Request, address: Address, requests: Sequence[B
 
 def _inner(outer: Request, address: Address, item: BatchRequest, references: Mapping[str, str] | None) -> Request:
     url = _absolute(address.root, item.url)
-    if url.partition("?")[0].rstrip("/").endswith("/$batch"):
-        raise BadRequest("A batch cannot hold another batch.")
     inherited = {name: value for name in _INHERITED if (value := outer.header(name)) is not None}
     return Request(item.method, url, {**inherited, **item.headers}, item.body, outer.user_id, references)
 

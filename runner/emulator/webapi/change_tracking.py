@@ -15,6 +15,7 @@ from dataverse_client.types import EntityCollection, EntityReference
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import And, ColumnRef, Condition, Operator, Order, Query
 from runner.emulator.query.odata import QueryOptions
+from runner.emulator.webapi.collection import refuse_unsupported
 from runner.emulator.webapi.exchange import Exchange, json_response, text_response
 from runner.emulator.webapi.faults import BadRequest, ChangeTrackingNotEnabled, ExpiredVersionStamp
 from runner.emulator.webapi.http import Response
@@ -84,6 +85,7 @@ def _check(exchange: Exchange, table: Table) -> None:
     for name in _REFUSED:
         if f"${name}" in exchange.parameters:
             raise BadRequest(f'The "{name}" query parameter isn\'t supported when Change Tracking is enabled.')
+    refuse_unsupported(exchange.parameters)
 
 
 def _version(exchange: Exchange) -> int:

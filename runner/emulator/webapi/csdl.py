@@ -22,11 +22,18 @@ _HEAD = """<?xml version="1.0" encoding="utf-8"?>
 _FOOT = "</Schema>\n</edmx:DataServices>\n</edmx:Edmx>\n"
 
 
-def schema_document(schema: Schema) -> str:
-    """The CSDL of every table: an entity type and an entity set each."""
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
+_CHANGES_TRACKED = (
+    '<Annotation Term="Org.OData.Capabilities.V1.ChangeTracking">'
+    '<Record><PropertyValue Property="Supported" Bool="true" /></Record></Annotation>\n'
+)
+
+
+def schema_document(schema: Schema, *, annotated: bool = False) -> str:
+    """The CSDL of every table: an entity type and an entity set each, ``annotated`` with what the sets can do."""
     tables = list(schema.metadata.tables.values())
     types = "".join(line for table in tables for line in _entity_type(schema, table))
-    return _HEAD + types + "".join(_container(schema, tables)) + _FOOT
+    return _HEAD + types + "".join(_container(schema, tables, annotated)) + _FOOT
 
 
 def _entity_type(schema: Schema, table: Table) -> Iterator[str]:
@@ -51,12 +58,14 @@ def _navigation_properties(navigation: Navigation, table: str) -> Iterator[str]:
         yield f'<NavigationProperty Name={quoteattr(name)} Type="Collection(mscrm.{target})" />\n'
 
 
-def _container(schema: Schema, tables: list[Table]) -> Iterator[str]:
+def _container(schema: Schema, tables: list[Table], annotated: bool) -> Iterator[str]:
     yield '<EntityContainer Name="System">\n'
     for table in tables:
         entity_set = quoteattr(table.entity_set_name)
         yield f'<EntitySet Name={entity_set} EntityType="Microsoft.Dynamics.CRM.{table.logical_name}">\n'
         yield from _bindings(schema, table)
+        if annotated and table.change_tracking_enabled:
+            yield _CHANGES_TRACKED
         yield "</EntitySet>\n"
     yield "</EntityContainer>\n"
 

@@ -133,6 +133,9 @@ def create_customer_column(exchange: Exchange, body: Mapping[str, Any]) -> dict[
 def _update_table(exchange: Exchange, segments: Sequence[Segment]) -> Response:
     table = _found(exchange, segments)
     changes = table_changes(exchange.request.json_body())
+    if table["ChangeTrackingEnabled"] and changes.get("change_tracking") is False:
+        # Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
+        raise BadRequest(f"Change tracking of {table['LogicalName']} is enabled, and cannot be disabled again.")
     with exchange.emulator.customizing() as customizations:
         customizations.update_table(table["LogicalName"], changes)
     return NO_CONTENT

@@ -19,6 +19,8 @@ from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.http import Response
 
 MAX_REQUESTS = 1000
+#: Characters of a URL in a batch.
+MAX_URL = 65_536
 
 _BOUNDARY = re.compile(r'multipart/mixed\s*;.*?\bboundary="?([^"\s;,]{1,200})"?', re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
@@ -62,17 +64,31 @@ def read_batch(content_type: str, body: bytes) -> tuple[BatchItem, ...]:
 def _item(headers: Mapping[str, str], content: bytes) -> BatchItem:
     content_type = headers.get("content-type", "")
     if content_type.lower().startswith("multipart/mixed"):
-        return ChangeSet(tuple(_request(*part) for part in _parts(content_type, content)))
+        return _change_set([_request(*part) for part in _parts(content_type, content)])
     return _request(headers, content)
+
+
+def _change_set(requests: list[BatchRequest]) -> ChangeSet:
+    ids = [request.content_id for request in requests if request.content_id is not None]
+    for id in ids:
+        if ids.count(id) > 1:
+            raise BadRequest(
+                f"The content ID '{id}' was found more than once in the same change set or same batch request. Content "
+                "IDs have to be unique across all operations of a change set for OData V4.0 and have to be unique "
+                "across all operations in the whole batch request for OData V4.01."
+            )
+    return ChangeSet(tuple(requests))
 
 
 def _parts(content_type: str, body: bytes) -> list[tuple[Mapping[str, str], bytes]]:
     match = _BOUNDARY.match(content_type)
     if match is None:
         raise BadRequest(f"A batch needs Content-Type: multipart/mixed; boundary=..., not '{content_type}'.")
-    delimiter = re.compile(rb"(?:\A|\r?\n)--" + re.escape(match[1].encode()) + rb"(?:--)?[ \t]*(?=\r?\n|\Z)")
-    pieces = delimiter.split(body)[1:]
-    if not pieces:
+    line = rb"(?:\A|\r?\n)--" + re.escape(match[1].encode())
+    # What follows the closing delimiter is no part.
+    enclosed = re.split(line + rb"--[ \t]*(?=\r?\n|\Z)", body, maxsplit=1)[0]
+    pieces = re.split(line + rb"[ \t]*(?=\r?\n|\Z)", enclosed)[1:]
+    if not pieces and enclosed == body:
         raise BadRequest(f"The batch body does not contain its boundary '{match[1]}'.")
     return [_headers_and_content(piece) for piece in pieces if piece.strip()]
 
@@ -101,6 +117,8 @@ def _request(headers: Mapping[str, str], content: bytes) -> BatchRequest:
     match = _REQUEST_LINE.match(line.strip())
     if match is None:
         raise BadRequest(f"A part of the batch holds no request: '{line.strip()[:100]}'.")
+    if len(match[2]) > MAX_URL:
+        raise BadRequest("Invalid URI: The Uri string is too long.")
     inner = _headers(rest)
     return BatchRequest(match[1].upper(), match[2], inner, body, headers.get("content-id") or inner.get("content-id"))
 

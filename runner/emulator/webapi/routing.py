@@ -87,7 +87,9 @@ def _answer_of_collection(exchange: Exchange, table: Table, rest: Sequence[Segme
 
 
 def _schema_document(exchange: Exchange) -> Response:
-    return Response(200, {"Content-Type": "application/xml"}, schema_document(exchange.schema).encode())
+    annotated = exchange.parameters.get("annotations", "").lower() == "true"
+    document = schema_document(exchange.schema, annotated=annotated)
+    return Response(200, {"Content-Type": "application/xml"}, document.encode())
 
 
 #: The query languages other than OData, by the parameter that holds the query.

@@ -144,12 +144,20 @@ class TestChangeSets:
         assert response.status == 400
         assert b"Content-ID Reference: '$7' does not exist in the batch context." in response.body
 
+    def test_have_content_ids_of_their_own(self, crm, batch):
+        twice = [request("POST", "accounts", {"name": name}, content_id="1") for name in "AB"]
+        response, _ = batch(change_set(*twice))
+        assert (response.status, names(crm)) == (400, [])
+        assert b"The content ID '1' was found more than once" in response.body
+
     def test_take_no_get(self, batch):
         assert batch(change_set(request("GET", "accounts", content_id="1")))[0].status == 400
 
 
-def test_a_batch_in_a_batch_is_refused(batch):
-    assert batch(request("POST", f"{ROOT}/$batch", {}))[0].status == 400
+@pytest.mark.parametrize("url", [f"{ROOT}/$batch", "$batch"])
+def test_a_batch_in_a_batch_is_refused_before_anything_is_done(crm, batch, url):
+    assert batch(request("POST", "accounts", {"name": "A"}), request("POST", url, {}))[0].status == 400
+    assert names(crm) == []
 
 
 def test_a_batch_that_is_none_is_refused_as_json(crm, error_of):

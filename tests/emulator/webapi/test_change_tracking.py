@@ -122,6 +122,9 @@ class TestRefusals:
         assert status == 400
         assert "isn't supported when Change Tracking is enabled" in message
 
+    def test_options_nobody_knows(self, crm, error_of):
+        assert error_of(crm.send("GET", "accounts?$search=A", **TRACK))[0] == 400
+
     @pytest.mark.parametrize("token", ["x", "1", "1!99/99/2026 00:00:00", "9" * 30 + "!01/01/2026 00:00:00"])
     def test_a_token_of_ones_own_making(self, crm, token):
         assert crm.send("GET", f"accounts?$deltatoken={token}").status == 400
@@ -134,6 +137,18 @@ def test_a_table_that_is_not_tracked_is_refused(error_of):
     with Emulator(metadata=untracked) as emulator:
         response = WebApi(emulator).handle(Request("GET", "/api/data/v9.2/accounts", TRACK))
     assert error_of(response)[:2] == (400, "0x80072491")
+
+
+@pytest.mark.behaviour(
+    "Web API",
+    "$metadata?annotations=true tells whose changes are tracked",
+    "use-change-tracking-synchronize-data-external-systems",
+)
+def test_the_schema_document_tells_whose_changes_are_tracked(crm):
+    annotation = b'<Annotation Term="Org.OData.Capabilities.V1.ChangeTracking">'
+    tracked = crm.get("EntityDefinitions?$select=LogicalName&$filter=ChangeTrackingEnabled eq true")["value"]
+    assert crm.send("GET", "$metadata?annotations=true").body.count(annotation) == len(tracked) > 0
+    assert annotation not in crm.send("GET", "$metadata").body
 
 
 def test_changes_are_found_without_looking_at_every_row(tmp_path):

@@ -40,16 +40,19 @@ def put(crm):
 )
 @pytest.mark.parametrize("table", [ACCOUNT, PAYMENT])
 def test_a_table_is_renamed(crm, put, table):
-    changed = put(table, DisplayName=label("Firm"), DisplayCollectionName=label("Firms"), ChangeTrackingEnabled=False)
+    changed = put(table, DisplayName=label("Firm"), DisplayCollectionName=label("Firms"))
     assert (text_of(changed["DisplayName"]), text_of(changed["DisplayCollectionName"])) == ("Firm", "Firms")
-    assert changed["ChangeTrackingEnabled"] is False
     assert crm.patch(table, {}).status == 405
 
 
-def test_without_change_tracking_there_are_no_changes(crm, put, error_of):
-    put(ACCOUNT, ChangeTrackingEnabled=False)
-    refused = crm.send("GET", "accounts?$select=name", Prefer="odata.track-changes")
-    assert error_of(refused)[:2] == (400, "0x80072491")
+@pytest.mark.behaviour(
+    "Web API",
+    "Change tracking is enabled once and for all",
+    "use-change-tracking-synchronize-data-external-systems",
+)
+def test_change_tracking_is_not_disabled_again(crm, error_of):
+    status, _, message = error_of(crm.send("PUT", ACCOUNT, {**crm.get(ACCOUNT), "ChangeTrackingEnabled": False}))
+    assert (status, "cannot be disabled" in message) == (400, True)
 
 
 @pytest.mark.parametrize(

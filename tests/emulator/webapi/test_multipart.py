@@ -66,13 +66,20 @@ def test_a_body_may_begin_with_an_empty_line():
         ("multipart/mixed; boundary=b", b"no boundary in here"),
         ("multipart/mixed; boundary=b", body(part(""))),
         ("multipart/mixed; boundary=b", body(*[part("GET x HTTP/1.1\r\n")] * 1001)),
+        ("multipart/mixed; boundary=b", body(part(f"GET {'x' * 65_537} HTTP/1.1\r\n"))),
     ],
-    ids=["not multipart", "no boundary named", "no boundary found", "no request", "too many"],
+    ids=["not multipart", "no boundary named", "no boundary found", "no request", "too many", "too long"],
 )
 def test_what_is_no_batch_is_refused(content_type, content):
     with pytest.raises(OrganizationServiceFault) as refused:
         read_batch(content_type, content)
     assert refused.value.http_status == 400
+
+
+@pytest.mark.parametrize("epilogue", ["bye", "--b\r\n\r\nDELETE accounts HTTP/1.1\r\n\r\n--b--"])
+def test_what_follows_the_closing_delimiter_is_no_part(epilogue):
+    content = body(part("GET x HTTP/1.1\r\n")) + b"\r\n" + epilogue.encode()
+    assert [item.method for item in read_batch("multipart/mixed; boundary=b", content)] == ["GET"]
 
 
 @given(st.binary(max_size=80))
