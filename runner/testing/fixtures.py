@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,26 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("runner_registrations", "The registrations file of the fixtures.", default="registrations.yaml")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test of plug-ins that fails is told of the plug-ins that ran, and of no frames but theirs and its own."""
+    crm = getattr(item, "funcargs", {}).get("crm")
+    if crm is None or call.excinfo is None or call.when != "call":
+        return (yield)
+    from runner.testing.crm import Crm
+    from runner.testing.reports import runner_frames_hidden, told
+
+    if not isinstance(crm, Crm):  # a fixture of somebody else's
+        return (yield)
+    with runner_frames_hidden():
+        report = yield
+    if report.failed and crm.executions:
+        report.sections.append(("Plug-ins that ran", told(crm.executions)))
+    return report
 
 
 @pytest.fixture

@@ -189,6 +189,42 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+FAILING = """
+from runner.execution.step import Step
+from runner.plugin import Plugin
+
+
+class Divide(Plugin):
+    def execute(self, context):
+        context.trace("dividing by {}", 0)
+        1 / 0
+
+
+def test_it_divides(crm):
+    crm.register(Step(plugin=Divide(), message="Create", entity="account", stage=20, name="Divide"))
+    crm.create("account", name="Contoso")
+"""
+
+
+def test_a_failure_shows_the_plugin_and_what_it_traced(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(FAILING)
+    pytester.makefile(".yaml", registrations="steps: []")
+    result = pytester.runpytest_inprocess("-q")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*1 / 0*", "*crm.create(*", "*Plug-ins that ran*", "Divide (stage 20, depth 1)", "  dividing by 0"]
+    )
+    result.stdout.no_fnmatch_line("*pipeline.py*")
+    assert "pipeline.py" in "".join(pytester.runpytest_inprocess("-q", "--full-trace").outlines)
+
+
+def test_what_else_is_called_crm_fails_as_ever(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("import pytest\n\n@pytest.fixture\ndef crm(): return 7\n\ndef test_it(crm): assert crm == 8\n")
+    result = pytester.runpytest_inprocess("-q")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*Plug-ins that ran*")
+
+
 def test_a_table_nobody_knows_is_named(crm: Crm) -> None:
     for act in (crm.create, crm.find):
         with pytest.raises(EntityNotFound, match="acount"):
