@@ -13,11 +13,21 @@ from typing import Any, TypeAlias
 
 from runner.emulator.errors import AttributeNotFound, CannotDeleteDueToAssociation, EntityNotFound, InvalidArgument
 from runner.emulator.metadata.customize import customized
-from runner.emulator.metadata.model import Metadata, OptionSet, Table
+from runner.emulator.metadata.model import AttributeType, Metadata, OptionSet, Table
 from runner.emulator.store import Store
 
 #: Where the database keeps a global choice; no table is called so.
 _OPTION_SET = "option set "
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/define-alternate-keys-entity
+MAX_KEYS = 10
+_KEY_TYPES = (
+    AttributeType.STRING,
+    AttributeType.INTEGER,
+    AttributeType.DECIMAL,
+    AttributeType.DATE_TIME,
+    AttributeType.PICKLIST,
+    AttributeType.LOOKUP,
+)
 _NUMBER = re.compile(r"-?\d+\Z")
 
 #: As in a table's YAML file.
@@ -161,7 +171,10 @@ class Customizations:
     # --- more to add ------------------------------------------------------------------------------------------
 
     def create_key(self, table: str, name: str, body: Description) -> None:
-        """Raises InvalidArgument when there is such a key, or one of its columns is not there."""
+        """A key that rows already violate has failed until :meth:`reactivate_key` finds that they do no longer.
+
+        Raises InvalidArgument when there is such a key, or one of its columns is not there or of a type no key has.
+        """
         description = self._description(table)
         held = self.metadata.tables[table]
         if any(key.logical_name == name for key in held.keys):
@@ -169,7 +182,22 @@ class Customizations:
         for column in body["columns"]:
             if column not in held.columns:
                 raise InvalidArgument(f"The key '{name}' names '{column}', which is no attribute of '{table}'.")
-        description.setdefault("keys", {})[name] = body
+            if held.columns[column].type not in _KEY_TYPES:
+                raise InvalidArgument(
+                    f"The key '{name}' names '{column}', which is {held.columns[column].type}. A key is made of "
+                    f"{', '.join(_KEY_TYPES)}."
+                )
+        if len(held.keys) >= MAX_KEYS:
+            raise InvalidArgument(f"The entity '{table}' has {MAX_KEYS} keys already.")
+        has_failed = self._store.holds_twice(table, body["columns"])
+        description.setdefault("keys", {})[name] = {**body, "has_failed": has_failed}
+        self._keep(table, description)
+
+    def reactivate_key(self, table: str, name: str) -> None:
+        """Try anew to make a key that has failed. Raises EntityNotFound, or InvalidArgument: it is not one's own."""
+        description = self._description(table)
+        body = self._own(description, "keys", name)
+        body["has_failed"] = self._store.holds_twice(table, body["columns"])
         self._keep(table, description)
 
     def create_many_to_many(self, table: str, schema_name: str, body: Description) -> None:

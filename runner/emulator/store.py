@@ -6,7 +6,7 @@ Source (row versions): https://learn.microsoft.com/power-apps/developer/data-pla
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -107,7 +107,14 @@ class Store:
         self.execute(f'CREATE INDEX IF NOT EXISTS "{table}.versionnumber" ON "{table}" (versionnumber)')
 
     def drop_key(self, table: str, key: str) -> None:
-        self.execute(f'DROP INDEX "{table}.{key}"')
+        self.execute(f'DROP INDEX IF EXISTS "{table}.{key}"')
+
+    def holds_twice(self, table: str, columns: Sequence[str]) -> bool:
+        """Whether two rows have the same values in all of the columns."""
+        names = [f'"{column}"' for column in columns]
+        filled = " AND ".join(f"{name} IS NOT NULL" for name in names)
+        grouped = f'SELECT 1 FROM "{table}" WHERE {filled} GROUP BY {", ".join(names)}'  # noqa: S608 - names of metadata
+        return self.execute(f"{grouped} HAVING COUNT(*) > 1 LIMIT 1").fetchone() is not None
 
     def _make_table(self, table: Table) -> None:
         name = table.logical_name
@@ -234,6 +241,8 @@ def _definition(table: Table, column: Column, column_codec: Codec) -> str:
 def _indexes(table: Table) -> Iterator[str]:
     name = table.logical_name
     for key in table.keys:
+        if key.has_failed:
+            continue
         columns = ", ".join(f'"{column}"' for column in key.columns)
         yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{name}.{key.logical_name}" ON "{name}" ({columns})'
     for column in table.columns.values():

@@ -245,6 +245,7 @@ def make_key(table: str, name: str, body: Mapping[str, Any]) -> AlternateKey:
         schema_name=body["schema_name"],
         columns=tuple(body["columns"]),
         metadata_id=stable_id(table, "keys", name),
+        has_failed=body.get("has_failed", False),
     )
 
 

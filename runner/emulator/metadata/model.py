@@ -122,6 +122,8 @@ class AlternateKey:
     schema_name: str
     columns: tuple[str, ...]
     metadata_id: str = EMPTY_GUID
+    #: Rows had the same values when it was made: it identifies none, and refuses none.
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

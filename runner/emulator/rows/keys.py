@@ -39,7 +39,7 @@ def id_by_key(store: Store, table: TableRecords, attributes: Mapping[str, Any]) 
 
 def _key_of(table: Table, attributes: Mapping[str, Any]) -> AlternateKey:
     for key in table.keys:
-        if set(key.columns) == attributes.keys():
+        if not key.has_failed and set(key.columns) == attributes.keys():
             return key
     raise EntityKeyNotDefined.of(table.logical_name, attributes)
 

@@ -244,7 +244,7 @@ def _key_document(table: Table, key: AlternateKey) -> Document:
         "EntityLogicalName": table.logical_name,
         "DisplayName": label(key.schema_name),
         "KeyAttributes": list(key.columns),
-        "EntityKeyIndexStatus": "Active",
+        "EntityKeyIndexStatus": "Failed" if key.has_failed else "Active",
         "IsManaged": False,
     }
     return Document(values)

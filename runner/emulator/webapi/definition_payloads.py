@@ -46,8 +46,10 @@ def table_description(payload: Any) -> Description:
     if ownership not in (Ownership.USER.value, Ownership.ORGANIZATION.value):
         raise BadRequest(f"OwnershipType must be UserOwned or OrganizationOwned, not '{ownership}'.")
     collection_name = label_text(payload.get("DisplayCollectionName"))
+    tracked = payload.get("ChangeTrackingEnabled")
     return {
         **({"collection_display_name": collection_name} if collection_name else {}),
+        **({"change_tracking": tracked} if isinstance(tracked, bool) else {}),
         "logical_name": logical_name,
         "schema_name": schema_name,
         "entity_set_name": str(payload.get("EntitySetName") or plural(logical_name)).lower(),

@@ -27,7 +27,7 @@ from runner.emulator.webapi.definition_payloads import (
 from runner.emulator.webapi.definitions import ROOTS, single
 from runner.emulator.webapi.documents import Document, walk
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
-from runner.emulator.webapi.faults import BadRequest
+from runner.emulator.webapi.faults import BadRequest, ReferencedComponent
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.paths import Segment, parse_path
 
@@ -142,7 +142,11 @@ def _update_table(exchange: Exchange, segments: Sequence[Segment]) -> Response:
 
 
 def _delete_table(exchange: Exchange, segments: Sequence[Segment]) -> Response:
-    name = _found(exchange, segments)["LogicalName"]
+    table = _found(exchange, segments)
+    name = table["LogicalName"]
+    dependents = sum(step.entity == name for step in exchange.emulator.steps)
+    if dependents:
+        raise ReferencedComponent.of("Entity", table["MetadataId"], dependents)
     with exchange.emulator.customizing() as customizations:
         customizations.delete_table(name)
     return NO_CONTENT
@@ -167,9 +171,30 @@ def _update_column(exchange: Exchange, segments: Sequence[Segment]) -> Response:
 
 def _delete_column(exchange: Exchange, segments: Sequence[Segment]) -> Response:
     column = _found(exchange, segments)
+    dependents = _steps_naming(exchange, column["EntityLogicalName"], column["LogicalName"])
+    if dependents:
+        raise ReferencedComponent.of("Attribute", column["MetadataId"], dependents)
     with exchange.emulator.customizing() as customizations:
         customizations.delete_column(column["EntityLogicalName"], column["LogicalName"])
     return NO_CONTENT
+
+
+def _steps_naming(exchange: Exchange, table: str, column: str) -> int:
+    """How many steps and images of the table name the column."""
+    steps = [step for step in exchange.emulator.steps if step.entity == table]
+    images = [image for step in steps for image in step.images]
+    return sum(column in step.filtering_attributes for step in steps) + sum(
+        column in (image.columns or ()) for image in images
+    )
+
+
+def reactivate_key(exchange: Exchange, body: Mapping[str, Any]) -> None:
+    """``ReactivateEntityKey``: try anew to make a key that has failed.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/reactivateentitykey
+    """
+    with exchange.emulator.customizing() as customizations:
+        customizations.reactivate_key(str(body.get("EntityLogicalName")), str(body.get("EntityKeyLogicalName")))
 
 
 def _create_key(exchange: Exchange, segments: Sequence[Segment]) -> Response:

@@ -88,6 +88,23 @@ class NotImplementedHere(BadRequest):
     http_status = 501
 
 
+class ReferencedComponent(OrganizationServiceFault):
+    """Steps or their images name the table or column that would be deleted.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
+    """
+
+    code = 0x8004F01F
+    http_status = 400
+
+    @classmethod
+    def of(cls, kind: str, id: str, dependents: int) -> ReferencedComponent:
+        return cls(
+            f"The {kind}({id}) component cannot be deleted because it is referenced by {dependents} other components. "
+            "For a list of referenced components, use the RetrieveDependenciesForDeleteRequest."
+        )
+
+
 class ChangeTrackingNotEnabled(OrganizationServiceFault):
     """The table does not keep track of its changes."""
 

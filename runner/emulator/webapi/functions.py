@@ -14,7 +14,7 @@ from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import Aggregate, Query
 from runner.emulator.webapi import custom_apis
 from runner.emulator.webapi.bulk_delete import bulk_delete
-from runner.emulator.webapi.definition_writes import create_customer_column, create_tables
+from runner.emulator.webapi.definition_writes import create_customer_column, create_tables, reactivate_key
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest, InvalidPayload, ResourceNotFound
 from runner.emulator.webapi.http import Response
@@ -103,6 +103,7 @@ _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, An
 _ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | None]] = {
     "BulkDelete": bulk_delete,
     "CreateCustomerRelationships": create_customer_column,
+    "ReactivateEntityKey": reactivate_key,
     "CreateEntities": create_tables,
     **ELIGIBILITY,
     **OPTION_ACTIONS,

@@ -7,6 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from runner.execution.step import Image, Step
+from runner.plugin import Plugin
+
 CRM = "Microsoft.Dynamics.CRM."
 WIDGET = "EntityDefinitions(LogicalName='new_widget')"
 
@@ -92,15 +95,104 @@ def test_a_column_is_changed_and_deleted(crm):
     assert crm.post("new_widgets", {"new_title": "x"}).status == 400
 
 
+KEY = {"SchemaName": "new_WidgetKey", "DisplayName": label("Key"), "KeyAttributes": ["new_name"]}
+
+
 @pytest.mark.usefixtures("widget")
 def test_a_key_makes_upserts_possible(crm):
-    key = {"SchemaName": "new_WidgetKey", "DisplayName": label("Key"), "KeyAttributes": ["new_name"]}
-    response = crm.post(f"{WIDGET}/Keys", key)
+    response = crm.post(f"{WIDGET}/Keys", KEY)
     for _ in range(2):
         assert crm.patch("new_widgets(new_name='A')", {}).status == 204
     assert len(crm.get("new_widgets")["value"]) == 1
     assert crm.delete(response.headers["OData-EntityId"]).status == 204
     assert crm.get(f"{WIDGET}/Keys")["value"] == []
+
+
+@pytest.mark.usefixtures("widget")
+class TestKeysOfRowsThatAreAlike:
+    @pytest.fixture
+    def rows(self, crm):
+        return [crm.create("new_widgets", new_name=name) for name in ("A", "a", None, None)]
+
+    def statuses(self, crm):
+        return [key["EntityKeyIndexStatus"] for key in crm.get(f"{WIDGET}/Keys?$select=EntityKeyIndexStatus")["value"]]
+
+    @pytest.mark.behaviour(
+        "Web API", "An alternate key that rows violate is made, and has failed", "define-alternate-keys-entity"
+    )
+    def test_fail_and_count_for_nothing(self, crm, error_of, rows):
+        assert crm.post(f"{WIDGET}/Keys", KEY).status == 204
+        assert self.statuses(crm) == ["Failed"]
+        assert error_of(crm.send("GET", "new_widgets(new_name='A')"))[:2] == (400, "0x80060890")
+        assert crm.post("new_widgets", {"new_name": "A"}).status == 204
+
+    @pytest.mark.behaviour(
+        "Web API", "ReactivateEntityKey tries anew to make a key that failed", "define-alternate-keys-entity"
+    )
+    def test_are_reactivated_once_the_rows_differ(self, crm, error_of, rows):
+        crm.post(f"{WIDGET}/Keys", KEY)
+        names = {"EntityLogicalName": "new_widget", "EntityKeyLogicalName": "new_widgetkey"}
+        assert crm.post("ReactivateEntityKey", names).status == 204
+        assert self.statuses(crm) == ["Failed"]
+        crm.patch(f"new_widgets({rows[1]})", {"new_name": "B"})
+        assert crm.post("ReactivateEntityKey", names).status == 204
+        assert self.statuses(crm) == ["Active"]
+        assert error_of(crm.post("new_widgets", {"new_name": "A"}))[:2] == (412, "0x80060892")
+
+    def test_can_be_deleted(self, crm, rows):
+        key = crm.post(f"{WIDGET}/Keys", KEY).headers["OData-EntityId"]
+        assert crm.delete(key).status == 204
+        assert self.statuses(crm) == []
+
+    @pytest.mark.parametrize("kind", ["Boolean", "Memo", "Money"])
+    def test_are_not_made_of_columns_of_every_type(self, crm, error_of, kind):
+        crm.post(f"{WIDGET}/Attributes", attribute(kind, "new_Part"))
+        status, _, message = error_of(crm.post(f"{WIDGET}/Keys", {**KEY, "KeyAttributes": ["new_part"]}))
+        assert (status, kind in message) == (400, True)
+
+    def test_there_are_ten_at_most(self, crm):
+        for number in range(10):
+            assert crm.post(f"{WIDGET}/Keys", {**KEY, "SchemaName": f"new_Key{number}"}).status == 204
+        assert crm.post(f"{WIDGET}/Keys", KEY).status == 400
+
+
+class TestWhatStepsName:
+    @pytest.fixture
+    def column(self, crm, widget):
+        crm.post(f"{WIDGET}/Attributes", attribute("String", "new_Title", MaxLength=5))
+        return f"{WIDGET}/Attributes(LogicalName='new_title')"
+
+    @pytest.mark.behaviour(
+        "Web API",
+        "A table or column that a step or image names cannot be deleted, 0x8004f01f",
+        "reference/web-service-error-codes",
+    )
+    @pytest.mark.parametrize(
+        "named",
+        [{"filtering_attributes": frozenset({"new_title"})}, {"images": (Image("old", "pre", ("new_title",)),)}],
+    )
+    def test_cannot_be_deleted(self, crm, emulator, error_of, widget, column, named):
+        emulator.register(Step(plugin=Nothing(), message="Update", entity="new_widget", stage=40, **named))
+        for path in (column, widget):
+            status, code, message = error_of(crm.delete(path))
+            assert (status, code, "referenced by 1 other components" in message) == (400, "0x8004f01f", True)
+
+    def test_other_columns_can(self, crm, emulator, column):
+        emulator.register(Step(plugin=Nothing(), message="Update", entity="new_widget", stage=40))
+        assert crm.delete(column).status == 204
+
+
+class Nothing(Plugin):
+    def execute(self, context):
+        pass
+
+
+def test_a_table_made_without_change_tracking_may_get_it(crm, error_of):
+    crm.post("EntityDefinitions", {**table(), "ChangeTrackingEnabled": False})
+    track = {"Prefer": "odata.track-changes"}
+    assert error_of(crm.send("GET", "new_widgets?$select=new_name", **track))[:2] == (400, "0x80072491")
+    assert crm.send("PUT", WIDGET, {**crm.get(WIDGET), "ChangeTrackingEnabled": True}).status == 204
+    assert "@odata.deltaLink" in crm.get("new_widgets?$select=new_name", **track)
 
 
 LOOKUP = {
