@@ -40,16 +40,18 @@ def client_of(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
-    """The whole body, ``limit`` bytes at most. Raises BodyTooLong, as soon as it is known, or Disconnected.
+def announces_body(headers: Mapping[str, str]) -> bool:
+    """Whether a request of HTTP/1.1 has a body. Other servers, such as the Functions host, announce none.
 
-    A request that announces none has none. Source: https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    Source: https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     """
-    announced = headers.get("content-length")
-    if announced is None:
-        if "transfer-encoding" not in headers:
-            return b""
-    elif announced.isdigit() and int(announced) > limit:
+    return "content-length" in headers or "transfer-encoding" in headers
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """The whole body, ``limit`` bytes at most. Raises BodyTooLong, as soon as it is known, or Disconnected."""
+    announced = headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > limit:
         raise BodyTooLong
     chunks: list[bytes] = []
     size, more = 0, True

@@ -18,7 +18,7 @@ from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.webapi import Request, Response, WebApi
 from runner.emulator.webapi.exchange import json_response
 from runner.emulator.webapi.faults import error_body
-from runner.web.asgi import BodyTooLong, Disconnected, client_of, headers_of, read_body, respond
+from runner.web.asgi import BodyTooLong, Disconnected, announces_body, client_of, headers_of, read_body, respond
 from runner.web.dataverse.authentication import Doorkeeper, Unauthorized
 from runner.web.dataverse.cross_origin import preflight, shared
 from runner.web.dataverse.service_protection import ServiceProtection, TooManyRequests
@@ -91,7 +91,7 @@ class DataverseApp:
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Response:
         user_id = self._doorkeeper.admit(client_of(scope), headers)
-        body = await read_body(receive, headers, self._max_body)
+        body = await read_body(receive, headers, self._max_body) if announces_body(headers) else b""
         request = Request(scope["method"], _url(scope, headers), headers, body, user_id)
         if self._protection is None:
             return await self._handle(request)
