@@ -39,15 +39,19 @@ class Watch:
         self._metadata = metadata
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def noted() -> Any:
+        async def kept() -> Any:
             message = await receive()
             body.append(message.get("body", b""))
-            if message["type"] == "http.request" and not message.get("more_body"):
-                self._note(scope, b"".join(body).decode())
             return message
 
+        async def noted(message: Any) -> None:
+            # Before the answer, so that nobody who has it finds its request unnoted.
+            if message["type"] == "http.response.start":
+                self._note(scope, b"".join(body).decode())
+            await send(message)
+
         body: list[bytes] = []
-        await self._app(scope, noted if scope["type"] == "http" else receive, send)
+        await (self._app(scope, kept, noted) if scope["type"] == "http" else self._app(scope, receive, send))
 
     def _note(self, scope: Mapping[str, Any], body: str) -> None:
         if {b"callerobjectid", b"mscrmcallerid"} & {name.lower() for name, _ in scope["headers"]}:
