@@ -210,6 +210,18 @@ def _decode_aliased(value: dict[str, Any], where: str) -> AliasedValue:
     )
 
 
+def _decode_columns(value: dict[str, Any], where: str) -> Any:
+    """Columns by name, None for all. What is to be computed of columns has no other form than this one."""
+    columns = value.get("Columns") or []
+    if value.get("AttributeExpressions"):
+        return value
+    if not isinstance(columns, list):
+        raise InvalidRemoteContextError(f"{where}.Columns is not a list.")
+    if value.get("AllColumns"):
+        return None
+    return tuple(_plain_text(column, f"{where}.Columns[{index}]") for index, column in enumerate(columns))
+
+
 _READERS: Mapping[str, Callable[[dict[str, Any], str], Any]] = {
     f"{name}:{_NAMESPACE}": reader
     for name, reader in (
@@ -219,6 +231,7 @@ _READERS: Mapping[str, Callable[[dict[str, Any], str], Any]] = {
         ("Money", _decode_money),
         ("OptionSetValue", lambda value, where: OptionSetValue(_integer(value.get("Value"), f"{where}.Value"))),
         ("AliasedValue", _decode_aliased),
+        ("ColumnSet", _decode_columns),
         ("Relationship", lambda value, where: _text(value, "SchemaName", where)),
     )
 }
@@ -359,7 +372,9 @@ def _typed(name: str, members: dict[str, Any]) -> dict[str, Any]:
     return {"__type": f"{name}:{_NAMESPACE}", **members}
 
 
-def encode_column_set(columns: Sequence[str] | None) -> dict[str, Any]:
+def encode_column_set(columns: Sequence[str] | dict[str, Any] | None) -> dict[str, Any]:
+    if isinstance(columns, dict):
+        return columns
     return _typed("ColumnSet", encode_columns(columns))
 
 

@@ -276,6 +276,22 @@ def test_the_relationship_of_an_association_is_an_object_on_the_wire():
     assert read == {"Relationship": "new_a_b", "RelatedEntities": [EntityReference("account", ROW)]}
 
 
+COMPUTED = {
+    "__type": "ColumnSet:http://schemas.microsoft.com/xrm/2011/Contracts",
+    "AllColumns": False,
+    "AttributeExpressions": [{"AttributeName": "revenue"}],
+    "Columns": [],
+}
+
+
+@pytest.mark.parametrize("columns", [None, (), ("name", "revenue"), COMPUTED])
+def test_the_columns_of_a_retrieval_are_told_and_told_again(columns):
+    told = RemoteContext.of(a_context(operation(message_name="Retrieve", input_parameters={"ColumnSet": columns})))
+    read = RemoteContext.decode(told.encode()).context
+    assert read.input_parameters == {"ColumnSet": columns}
+    assert RemoteContext.of(read).encode() == told.encode()
+
+
 def test_rows_related_to_target_travel_with_it():
     target = Entity("account", ROW)
     target.related_entities["contact_customer_accounts"] = EntityCollection([Entity("contact", USER)], "contact")

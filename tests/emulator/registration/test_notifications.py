@@ -126,8 +126,7 @@ def test_a_query_can_be_told(service, hooked, receiver):
 def test_a_retrieval_names_its_columns(service, hooked, receiver):
     hooked("Retrieve")
     service.retrieve("account", service.create(ACCOUNT), ["name"])
-    columns = RemoteContext.decode(receiver.heard[0].body).context.input_parameters["ColumnSet"]
-    assert (columns["AllColumns"], columns["Columns"]) == (False, ["name"])
+    assert RemoteContext.decode(receiver.heard[0].body).context.input_parameters["ColumnSet"] == ("name",)
 
 
 def test_a_query_over_the_web_api_can_be_told(web, hooked, receiver):
