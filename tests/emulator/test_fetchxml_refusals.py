@@ -33,6 +33,7 @@ def filtered(condition, kind="and"):
         ("<fetch/>", 0x80041123, "one entity"),
         ("<fetch><entity/></fetch>", 0x80041123, "'name'"),
         ("<fetch><entity name='nothing'/></fetch>", 0x80041102, "nothing"),
+        ("<fetch top='5001'><entity name='account'/></fetch>", 0x80041108, "5000"),
         ("<fetch top='many'><entity name='account'/></fetch>", 0x80041108, "top"),
         ("<fetch top='1' page='2'><entity name='account'/></fetch>", 0x80040203, "top"),
         (

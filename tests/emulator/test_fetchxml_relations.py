@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
-from dataverse_client.types import Entity, EntityReference
+from dataverse_client.types import Entity, EntityReference, Money, QueryExpression
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.seed import ADMINISTRATOR_ID, INTEGRATION_USER_ID, ROOT_BUSINESS_UNIT_ID
 
@@ -263,6 +264,30 @@ def test_nothing_adds_up_to_nought(fetch, tree):
     group = "<attribute name='statecode' groupby='true' alias='state'/>"
     [row] = fetch(f"<fetch aggregate='true'><entity name='account'>{attributes}{group}</entity></fetch>")
     assert {alias: row[alias].value for alias in row.keys() - {"state"}} == {"sum": 0}
+
+
+@pytest.mark.behaviour("Queries", "Amounts are aggregated in the base currency", "common")
+def test_amounts_of_several_currencies_are_added_in_the_base_currency(service, fetch):
+    yen = next(
+        row
+        for row in service.retrieve_multiple(QueryExpression("transactioncurrency"))
+        if row["isocurrencycode"] == "JPY"
+    )
+    dollars = Entity("account", None, {"name": "A", "revenue": Money(Decimal(100))})
+    service.create(dollars)
+    currency = EntityReference("transactioncurrency", yen.id)
+    service.create(
+        Entity("account", None, {"name": "B", "revenue": Money(Decimal(3000)), "transactioncurrencyid": currency})
+    )
+    attributes = "".join(
+        f"<attribute name='revenue' aggregate='{function}' alias='{function}'/>"
+        for function in ("sum", "avg", "min", "max", "countcolumn")
+    )
+    [row] = fetch(f"<fetch aggregate='true'><entity name='account'>{attributes}</entity></fetch>")
+    amounts = {alias: row[alias].value.value for alias in ("sum", "avg", "min", "max")}
+    in_dollars = Decimal(3000) / yen["exchangerate"]
+    assert amounts == {"sum": 100 + in_dollars, "avg": (100 + in_dollars) / 2, "min": in_dollars, "max": 100}
+    assert (row["countcolumn"].value, row.formatted_values["sum"]) == (2, "$120.00")
 
 
 class TestLinksWithoutColumns:

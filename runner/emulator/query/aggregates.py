@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ from dataverse_client.types import AliasedValue, Entity, EntityCollection, Money
 from runner.emulator.errors import AttributeNotFound, InvalidArgument
 from runner.emulator.metadata.model import AttributeType, Column, Table
 from runner.emulator.query.conditions import QUARTER, join, where
-from runner.emulator.query.model import Aggregate, GroupBy, Page, Query
+from runner.emulator.query.model import Aggregate, ColumnRef, GroupBy, Page, Query
 from runner.emulator.query.paging import page_of, write_cookie
 from runner.emulator.query.scope import Scope
 from runner.emulator.store import Store
@@ -147,7 +147,9 @@ def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
     if aggregate.column is None:
         table = scope.tables[None][0]
         return _Output(aggregate.alias, table.logical_name, table.primary_id_attribute, "COUNT(*)", int)
-    table, column, sql = scope.column(aggregate.column)
+    table, column, _ = scope.column(aggregate.column)
+    of = aggregate.column if aggregate.function.startswith("count") else _comparable(aggregate.column, table, column)
+    sql = scope.column(of)[2]
     counted = f"DISTINCT {sql}" if aggregate.distinct else sql
     if aggregate.function == "count" and not aggregate.distinct:
         counted = "*"
@@ -164,6 +166,12 @@ def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
     if aggregate.function == "sum" and column.type in _WHOLE_NUMBERS:
         function = f"COALESCE({function}, 0)"
     return _Output(aggregate.alias, table.logical_name, column.logical_name, function, decode)
+
+
+def _comparable(ref: ColumnRef, table: Table, column: Column) -> ColumnRef:
+    """The column itself; of an amount its value in the base currency, as rows may be of several."""
+    base = table.columns.get(f"{column.logical_name}_base")
+    return replace(ref, name=base.logical_name) if base is not None and base.base_of == column.logical_name else ref
 
 
 def _average(column: Column) -> Callable[[str], Any]:

@@ -21,6 +21,7 @@ from runner.emulator.query.fetchxml_elements import (
     INVALID_FILTER_TYPE,
     INVALID_LINK_TYPE,
     INVALID_NODE,
+    INVALID_VALUE,
     check_children,
     choice,
     flag,
@@ -32,7 +33,19 @@ from runner.emulator.query.fetchxml_elements import (
 from runner.emulator.query.fetchxml_joins import join
 from runner.emulator.query.fetchxml_paging import read_fetch_cookie
 from runner.emulator.query.fetchxml_sources import FILTER_LINKS, JOINS, SEMI_JOINS, Source, Sources, link_type
-from runner.emulator.query.model import MAX_AGGREGATED, And, ColumnRef, Exists, Filter, Link, Not, Or, Page, Query
+from runner.emulator.query.model import (
+    MAX_AGGREGATED,
+    MAX_TOP,
+    And,
+    ColumnRef,
+    Exists,
+    Filter,
+    Link,
+    Not,
+    Or,
+    Page,
+    Query,
+)
 from runner.emulator.query.paging import MAX_PAGE
 
 if TYPE_CHECKING:
@@ -220,6 +233,8 @@ class _Reader:
             for name in ("page", "returntotalrecordcount"):
                 if self._fetch.get(name, "false") != "false":
                     raise InvalidArgument(f"The top attribute can't be specified with paging attribute {name}")
+            if (number(self._fetch, "top") or 0) > MAX_TOP:
+                raise refusal(INVALID_VALUE, f"'top' of fetch can't exceed {MAX_TOP}.")
             return None
         cookie = self._fetch.get("paging-cookie")
         return Page(size or MAX_PAGE, page or 1, read_fetch_cookie(cookie, page) if cookie else None)

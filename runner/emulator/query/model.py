@@ -17,7 +17,10 @@ from dataverse_client.types import (
     OrderType,
     QueryExpression,
 )
+from runner.emulator.errors import InvalidArgument
 
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/fetch
+MAX_TOP = 5000
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/aggregate-data#limitations
 MAX_AGGREGATED = 50_000
 
@@ -214,8 +217,13 @@ class Query:
 
 
 def from_query_expression(expression: QueryExpression) -> Query:
-    """The same question in this model."""
+    """The same question in this model. A page or a size of 0 is none said, as in .NET.
+
+    Raises InvalidArgument: more rows are asked for than a query answers.
+    """
     paging = expression.page_info
+    if expression.top_count is not None and expression.top_count > MAX_TOP:
+        raise InvalidArgument(f"The TopCount must be a number between 0 and {MAX_TOP}, not {expression.top_count}.")
     return Query(
         expression.entity_name,
         expression.column_set,
@@ -225,7 +233,7 @@ def from_query_expression(expression: QueryExpression) -> Query:
             for order in expression.orders
         ),
         top=expression.top_count,
-        page=Page(paging.count, paging.page_number, paging.paging_cookie) if paging else None,
+        page=Page(paging.count or MAX_TOP, paging.page_number or 1, paging.paging_cookie) if paging else None,
         count=paging is not None and paging.return_total_record_count,
     )
 

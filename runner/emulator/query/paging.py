@@ -101,7 +101,7 @@ def page_of(query: Query) -> Page:
     """The page meant: the first thousands when none is, and the one after its cookie when there is one."""
     if query.top is not None:
         if query.page is not None:
-            raise InvalidArgument("The top attribute can't be specified with paging attribute page.")
+            raise InvalidArgument(f"The Top.Count = {query.top} can't be specified with pagingInfo")
         return Page(min(_positive(query.top, "top"), MAX_PAGE))
     page = query.page or Page(MAX_PAGE)
     number = read_cookie(page.cookie)[0] + 1 if page.cookie is not None else _positive(page.number, "page")

@@ -214,3 +214,20 @@ def test_an_average_of_nothing_is_nothing(crm):
 def test_an_aggregate_that_makes_no_sense_is_refused(crm, query):
     with pytest.raises(InvalidArgument):
         crm.records.retrieve_multiple(Query("new_payment", **query))
+
+
+def test_rows_are_limited_or_paged_not_both(many):
+    question = QueryExpression("new_sample", ("new_part",), top_count=2, page_info=PagingInfo(3))
+    with pytest.raises(InvalidArgument, match=r"The Top.Count = 2 can't be specified with pagingInfo"):
+        many.records.retrieve_multiple(question)
+
+
+def test_more_rows_than_a_query_answers_are_not_asked_for(many):
+    with pytest.raises(InvalidArgument, match="between 0 and 5000"):
+        many.records.retrieve_multiple(QueryExpression("new_sample", top_count=5001))
+
+
+def test_a_page_of_no_size_is_of_the_usual_one(many):
+    question = QueryExpression("new_sample", ("new_part",), page_info=PagingInfo(0, 0, return_total_record_count=True))
+    answer = many.records.retrieve_multiple(question)
+    assert (len(answer), answer.total_record_count) == (ROWS, ROWS)
