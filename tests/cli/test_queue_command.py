@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.queues import open_queue
 from azure_bridge.queues.contract import MessageQueue, QueueMessage
 from azure_bridge.receiver import message_for
-from dataverse_client.types import Entity, new_guid
+from dataverse_client.types import Entity, EntityReference, Money, new_guid
 from runner.cli.main import runner
 from runner.emulator.emulator import Emulator
 from runner.plugin import OrganizationService
@@ -265,6 +266,18 @@ def test_draining_applies_what_waits(embedded: MessageQueue, data: Path) -> None
     assert run("drain").output == "Queue payment-events: 1 done, 0 put off, 0 dead-lettered.\n"
     with crm_in(data) as crm:
         assert intent_of(crm, row_id) == "pi_1"
+
+
+def test_draining_runs_the_plugins_of_the_embedded_rows(embedded: MessageQueue, data: Path) -> None:
+    with crm_in(data) as crm:
+        order_id = crm.create(Entity("salesorder", None, {"name": "SO-1"}))
+        order = EntityReference("salesorder", order_id)
+        row_id = crm.create(Entity("new_payment", None, {"new_name": "PAY-1", "new_salesorderid": order}))
+    embedded.send([succeeded(row_id)])
+    assert run("drain").output == "Queue payment-events: 1 done, 0 put off, 0 dead-lettered.\n"
+    with crm_in(data) as crm:
+        paid = crm.retrieve("salesorder", order_id, ["new_amountreceived"])["new_amountreceived"]
+    assert paid == Money(Decimal("129.00"))
 
 
 def test_a_message_nobody_can_read_is_set_aside_and_told(embedded: MessageQueue) -> None:
