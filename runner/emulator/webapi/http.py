@@ -26,6 +26,7 @@ _URL = re.compile(rf"((?:(?i:https?):)?//[^/?#]*)?((?i:{API_PATH.pattern}))([^?#
 _PREFERENCE = re.compile(r'\s*([\w.-]+)\s*(?:=\s*("[^"]*"|[^,;]*))?\s*(?:;[^,]*)?(?:,|$)')
 
 
+# Not frozen, like whatever else is made for each request: that would cost several times what filling it does.
 @dataclass(slots=True)
 class Request:
     """``url`` is absolute, or a path whose host the Host header gives. Header names may have any case.
