@@ -7,6 +7,7 @@ import pytest
 from runner.emulator.errors import InvalidArgument, OrganizationServiceFault
 
 ACCOUNT = "<fetch><entity name='account'>{}</entity></fetch>"
+CONTACT = "<fetch><entity name='contact'>{}</entity></fetch>"
 AGGREGATE = "<fetch aggregate='true'><entity name='account'>{}</entity></fetch>"
 LINK = "<link-entity name='account' from='accountid' to='parentaccountid' {}/>"
 
@@ -57,6 +58,8 @@ def filtered(condition, kind="and"):
         (ACCOUNT.format(filtered(condition("name", "today"))), 0x80041120, "name"),
         (ACCOUNT.format(filtered(condition("createdon", "last-x-days", value="-1"))), 0x80041108, "-1"),
         (ACCOUNT.format(filtered(condition("createdon", "on", value="soon"))), 0x80041108, "soon"),
+        (CONTACT.format(filtered(condition("birthdate", "last-x-hours", value="1"))), 0x80041120, "birthdate"),
+        (CONTACT.format(filtered(condition("birthdate", "olderthan-x-minutes", value="1"))), 0x80041120, "birthdate"),
         (ACCOUNT.format(filtered(condition("revenue", "eq", value="much"))), 0x80040203, "revenue"),
         (ACCOUNT.format(filtered(condition("revenue", "eq", value="1e999999999"))), 0x80040203, "revenue"),
         (ACCOUNT.format(filtered(condition("name", "eq", value="x", entityname="y"))), 0x8004110A, "'y'"),

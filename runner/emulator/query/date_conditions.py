@@ -19,6 +19,14 @@ FISCAL: Mapping[str, int] = {
 }
 
 
+def counts_hours(name: str) -> bool:
+    """Whether it speaks of times of a day, which columns that hold dates alone have none of.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/operators#last-x-hours
+    """
+    return name.endswith(("XHours", "XMinutes"))
+
+
 def within(ref: ColumnRef, column: Column, span: Span) -> Filter:
     """The column lies in the span; a column without a value lies in none."""
     start, end = span

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runner.emulator.metadata.model import AttributeType, Column
-from runner.emulator.query.date_conditions import FISCAL, in_fiscal, on_spans, within
+from runner.emulator.query.date_conditions import FISCAL, counts_hours, in_fiscal, on_spans, within
 from runner.emulator.query.fetchxml_elements import BAD_CONDITION, INVALID_OPERATOR, INVALID_VALUE, refusal, required
 from runner.emulator.query.model import ColumnRef, Condition, Filter, Operator
 from runner.emulator.query.odata_binding import LANGUAGE
@@ -114,6 +114,8 @@ def _on_dates(element: Element, name: str, ref: ColumnRef, column: Column, now: 
         raise refusal(
             INVALID_OPERATOR, f"The condition operator '{name}' needs a date; '{ref.name}' is {column.type.value}."
         )
+    if column.date_only and counts_hours(_COUNTED.get(name, "")):
+        raise refusal(INVALID_OPERATOR, f"The condition operator '{name}' needs a time; '{ref.name}' is a date only.")
     if name in _FISCAL:
         return _fiscal(element, name, ref, column)
     return within(ref, column, _span(element, name, ref, now))

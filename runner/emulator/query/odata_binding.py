@@ -23,7 +23,7 @@ from runner.emulator.metadata.model import (
     Table,
 )
 from runner.emulator.query import odata_syntax as syntax
-from runner.emulator.query.date_conditions import FISCAL, in_fiscal, on_spans, within
+from runner.emulator.query.date_conditions import FISCAL, counts_hours, in_fiscal, on_spans, within
 from runner.emulator.query.edm import TEXT_TYPES, column_named, column_value, edm_type, instant, unknown_property
 from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Not, Operator, Or, Order
 from runner.emulator.query.odata import OrderItem
@@ -229,7 +229,7 @@ class Binder:
         return self._date_condition(call, ref, column)
 
     def _date_condition(self, call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Filter:
-        if column.type is not AttributeType.DATE_TIME:
+        if column.type is not AttributeType.DATE_TIME or (column.date_only and counts_hours(call.name)):
             raise ODataError(f"{call.name} is unknown, or does not fit '{column.logical_name}', {edm_type(column)}.")
         if call.name in FIXED_SPANS:
             return within(ref, column, FIXED_SPANS[call.name](self._now))

@@ -94,6 +94,16 @@ def test_a_query_function_is_not_negated(crm, error_of):
     assert message == "Not operator along with the Custom Named Condition operators is not allowed"
 
 
+@pytest.mark.behaviour(
+    "Queries", "Operators of hours and minutes do not take columns of dates alone", "fetchxml/reference/operators"
+)
+@pytest.mark.parametrize("function", ["LastXHours", "NextXHours", "OlderThanXHours", "OlderThanXMinutes"])
+def test_a_date_alone_has_no_hours(crm, error_of, function):
+    call = f"Microsoft.Dynamics.CRM.{function}(PropertyName='birthdate',PropertyValue=1)"
+    status, _, message = error_of(crm.send("GET", f"contacts?$filter={call}"))
+    assert (status, "birthdate" in message) == (400, True)
+
+
 @pytest.mark.behaviour("Queries", "An amount brings its currency along", "webapi/query/select-columns")
 @pytest.mark.usefixtures("accounts")
 def test_an_amount_brings_its_currency_along(crm):
