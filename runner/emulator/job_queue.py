@@ -47,6 +47,11 @@ class JobQueue:
             self._waiting = deque(jobs)
             self._changed.notify_all()
 
+    def open(self) -> None:
+        """Let somebody wait again."""
+        with self._changed:
+            self._closed = False
+
     def close(self) -> None:
         """Let whoever waits go home. Jobs not run yet stay in their table."""
         with self._changed:
@@ -60,6 +65,7 @@ class JobWorker:
     def __init__(self, queue: JobQueue, run: Callable[[Job], object]) -> None:
         self._queue = queue
         self._run = run
+        queue.open()
         self._thread = threading.Thread(target=self._work, name="asynchronous-service", daemon=True)
         self._thread.start()
 

@@ -457,7 +457,8 @@ def test_a_snapshot_holds_rows_and_jobs(crm, service, later, names):
     assert ran == ["Before", "After", "Before"]
 
 
-def test_a_worker_runs_jobs_as_they_come():
+@pytest.mark.parametrize("stopped_before", [False, True])
+def test_a_worker_runs_jobs_as_they_come(stopped_before):
     done = threading.Event()
 
     class Tell(Plugin):
@@ -467,9 +468,12 @@ def test_a_worker_runs_jobs_as_they_come():
 
     step = Step(plugin=Tell({"done": done}), message="Create", entity="account", stage=40, mode=1)
     with Emulator([step]) as crm:
+        if stopped_before:
+            crm.start_worker()
+            crm.stop_worker()
         crm.start_worker()
         crm.service().create(account())
-        assert done.wait(60)
+        assert done.wait(20)
 
 
 def test_a_job_that_cannot_be_run_does_not_keep_the_worker_from_the_next(crm, service, later, caplog):
