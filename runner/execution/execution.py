@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from inspect import isawaitable
@@ -147,19 +147,33 @@ _GRACE = 1.0
 
 def _wait_for(pending: Awaitable[None], timeout: float) -> None:
     async def finish() -> None:
-        try:
-            async with asyncio.timeout(timeout):
-                await pending
-        except TimeoutError:
-            raise StepTimeoutError(timeout) from None
+        task = asyncio.ensure_future(pending)
+        if not (await asyncio.wait({task}, timeout=timeout))[0]:
+            raise StepTimeoutError(timeout)
+        await task
 
     # Not in a handler of the exception this raises: what the plug-in raises would seem to come of it.
     if not _is_in_event_loop():
-        asyncio.run(finish())
+        _run_in_a_loop(finish())
         return
     # The caller sits in an event loop of its own, which cannot be entered twice.
     with ThreadPoolExecutor(max_workers=1) as helper:
-        helper.submit(asyncio.run, finish()).result()
+        helper.submit(_run_in_a_loop, finish()).result()
+
+
+def _run_in_a_loop(work: Coroutine[Any, Any, None]) -> None:
+    """What asyncio.run does, except that nobody waits longer than a moment for a task that will not be canceled."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=_GRACE / 2))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 def _is_in_event_loop() -> bool:

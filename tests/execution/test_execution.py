@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
@@ -149,6 +150,15 @@ def test_a_coroutine_that_never_lets_go_is_ended_too():
     async def work(context):
         while True:
             pass
+
+    assert isinstance(run(work, timeout=0.01).error, StepTimeoutError)
+
+
+def test_a_coroutine_that_will_not_be_canceled_is_left_behind():
+    async def work(context):
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
 
     assert isinstance(run(work, timeout=0.01).error, StepTimeoutError)
 
