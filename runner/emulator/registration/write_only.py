@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dataverse_client.types import Entity
-from runner.emulator.errors import IncorrectAttributeValueType
+from runner.emulator.errors import IncorrectAttributeValueType, StringLengthTooLong
 from runner.emulator.store import Store
 
 #: Column -> the one that tells whether it is set.
@@ -36,10 +36,18 @@ class WriteOnlyColumns:
         columns = _COLUMNS.get(target.logical_name, {})
         taken = {name: target.attributes.pop(name) for name in columns if name in target}
         for name, value in taken.items():
-            if value is not None and not isinstance(value, str):
-                raise IncorrectAttributeValueType.of(target.logical_name, name, value, "text (str)")
+            self._check(target.logical_name, name, value)
             target[columns[name]] = bool(value)
         return taken
+
+    def _check(self, table: str, name: str, value: object) -> None:
+        if value is None:
+            return
+        if not isinstance(value, str):
+            raise IncorrectAttributeValueType.of(table, name, value, "text (str)")
+        limit = self._store.metadata.tables[table].columns[name].max_length
+        if limit is not None and len(value) > limit:
+            raise StringLengthTooLong.of(table, name, limit)
 
     def keep(self, row: str, values: Mapping[str, str | None]) -> None:
         for name, value in values.items():

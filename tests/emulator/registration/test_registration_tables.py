@@ -363,6 +363,7 @@ def test_navigation_properties_are_spelled_in_lower_case(web, stamp_type):
         ({"url": "ftp://example.com/hook"}, 0x80040203),
         ({"url": "/hook"}, 0x80040203),
         ({"url": "https://example.com:99999/"}, 0x80040203),
+        ({"authvalue": "k" * 2049}, 0x80044331),
         ({"authtype": 2}, 0x80040203),
         ({"authtype": 1}, 0x80050209),
         ({"contract": 7}, 0x80040315),
