@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from dataverse_client import exact_json
-from dataverse_client.types import Entity
+from dataverse_client.types import Entity, EntityCollection
 from runner.emulator.jobs import Job
+from runner.emulator.metadata.model import Table
 from runner.emulator.store import Store
 from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import InvalidRemoteContextError, UnknownValueTypeError
 from runner.execution.remote_values import decode_entity, decode_pairs, encode_entity, encode_pairs
 from runner.execution.step import Step
-from runner.plugin import INERT_HOST
+from runner.plugin import INERT_HOST, PluginContext
 
 _log = logging.getLogger(__name__)
 
@@ -62,9 +64,13 @@ def unfinished_jobs(store: Store, steps: Iterable[Step], running: Iterable[Job])
             _log.warning("Job %s waits for step %s, which is not registered.", id, step_id)
             continue
         try:
-            yield _resumed(id, by_id[step_id], retries or 0, data)
+            job = _resumed(id, by_id[step_id], retries or 0, data)
         except InvalidRemoteContextError as error:
             _log.warning("Job %s cannot be run: %s", id, error)
+        else:
+            for row in _rows_told(job.context):
+                _tell_days(row, store.metadata.tables)
+            yield job
 
 
 def _resumed(id: str, step: Step, retries: int, data: str) -> Job:
@@ -78,3 +84,24 @@ def _resumed(id: str, step: Step, retries: int, data: str) -> Job:
 
 def _read(collection: Any, key: str) -> tuple[dict[str, Entity], ...]:
     return tuple(decode_pairs(images, key, decode_entity) for images in collection or ())
+
+
+def _rows_told(context: PluginContext) -> Iterator[Entity]:
+    images = (*context.pre_entity_images_collection, *context.post_entity_images_collection)
+    parameters = (context.input_parameters, context.output_parameters)
+    for told in (*parameters, context.pre_entity_images, context.post_entity_images, *images):
+        for value in told.values():
+            if isinstance(value, Entity):
+                yield value
+            elif isinstance(value, EntityCollection):
+                yield from value
+    if context.parent_context is not None:
+        yield from _rows_told(context.parent_context)
+
+
+def _tell_days(row: Entity, tables: Mapping[str, Table]) -> None:
+    """The wire does not tell a day from its midnight; the row's table does."""
+    columns = tables[row.logical_name].columns if row.logical_name in tables else {}
+    for name, value in row.items():
+        if name in columns and columns[name].date_only and isinstance(value, datetime):
+            row[name] = value.date()

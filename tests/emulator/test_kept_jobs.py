@@ -25,8 +25,8 @@ from runner.plugin import InvalidPluginExecutionException, OperationStatus
 def opened(tmp_path, clock):
     """An emulator on one file, with one asynchronous step that does ``work``."""
 
-    def on(work, message="Update", **more):
-        step = Step(plugin=Do(work), message=message, entity="account", stage=40, mode=1, name="Later", **more)
+    def on(work, message="Update", entity="account", **more):
+        step = Step(plugin=Do(work), message=message, entity=entity, stage=40, mode=1, name="Later", **more)
         return Emulator([step], database=tmp_path / "crm.db", clock=clock)
 
     return on
@@ -119,6 +119,19 @@ def test_the_images_of_many_rows_are_kept(opened):
     (context,) = seen
     assert [each["after"]["name"] for each in context.post_entity_images_collection] == ["A", "B"]
     assert context.post_entity_images_collection[0]["after"]["primarycontactid"].id == contact
+
+
+def test_a_day_is_still_a_day(opened):
+    birthday, images = date(2000, 1, 2), (Image("after", "post", ("birthdate",)),)
+    with opened(never, "Create", "contact", images=images) as crm:
+        crm.service().create(Entity("contact", None, {"lastname": "L", "birthdate": birthday}))
+    seen = []
+    with opened(seen.append, "Create", "contact", images=images) as crm:
+        crm.run_jobs()
+    (context,) = seen
+    told = (context.target, context.post_image("after"), context.parent_context.target)
+    assert [type(row["birthdate"]) for row in told] == [date] * 3
+    assert context.target["birthdate"] == birthday
 
 
 def test_what_cannot_be_kept_still_runs(opened, caplog):
