@@ -298,6 +298,7 @@ _CODECS: dict[AttributeType, Callable[[str, Column], Codec]] = {
     AttributeType.DOUBLE: _double,
     AttributeType.MONEY: _money,
     AttributeType.BOOLEAN: _boolean,
+    AttributeType.MANAGED_PROPERTY: _boolean,
     AttributeType.DATE_TIME: _date_time,
     AttributeType.PICKLIST: _choice,
     AttributeType.STATE: _choice,

@@ -177,6 +177,7 @@ def make_column(table: str, name: str, body: Mapping[str, Any]) -> Column:
         targets=tuple(body.get("targets", ())),
         is_valid_for_create=body.get("create", True),
         is_valid_for_update=body.get("update", True),
+        managed_property=body.get("managed_property", ""),
         indexed=body.get("indexed", False),
         is_custom=body.get("is_custom", name.startswith("new_")),
     )

@@ -24,6 +24,7 @@ class AttributeType(StrEnum):
     DOUBLE = "Double"
     MONEY = "Money"
     BOOLEAN = "Boolean"
+    MANAGED_PROPERTY = "ManagedProperty"
     DATE_TIME = "DateTime"
     PICKLIST = "Picklist"
     #: ``AttributeType`` Virtual on the wire, ``AttributeTypeName`` MultiSelectPicklistType.
@@ -103,6 +104,8 @@ class Column:
     base_of: str | None = None
     is_valid_for_create: bool = True
     is_valid_for_update: bool = True
+    #: What the ``BooleanManagedProperty`` of a column of that type is named by.
+    managed_property: str = ""
     #: Queries filter or sort on it often: the store keeps an index.
     indexed: bool = False
     is_custom: bool = False

@@ -5,7 +5,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/we
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -22,6 +22,7 @@ _EDM_TYPES = {
     **dict.fromkeys(LOOKUP_TYPES, "Edm.Guid"),
     **dict.fromkeys(TEXT_TYPES, "Edm.String"),
     AttributeType.BOOLEAN: "Edm.Boolean",
+    AttributeType.MANAGED_PROPERTY: "Edm.Boolean",
     AttributeType.DATE_TIME: "Edm.DateTimeOffset",
     AttributeType.BIG_INT: "Edm.Int64",
     AttributeType.DECIMAL: "Edm.Decimal",
@@ -51,6 +52,12 @@ def column_named(table: Table, name: str) -> Column | None:
     is_lookup = name.startswith("_") and name.endswith("_value")
     column = table.columns.get(name[1:-6] if is_lookup else name)
     return column if column is not None and column.is_lookup == is_lookup else None
+
+
+def managed_property(table: Table, path: Sequence[str]) -> Column | None:
+    """The column whose value the path is, such as ``iscustomizable/Value``; None if it is no such path."""
+    column = table.columns.get(path[0]) if len(path) == 2 and path[1] == "Value" else None
+    return column if column is not None and column.type is AttributeType.MANAGED_PROPERTY else None
 
 
 def column_value(column: Column, value: Any, *, from_text: bool = False) -> Any:

@@ -24,7 +24,15 @@ from runner.emulator.metadata.model import (
 )
 from runner.emulator.query import odata_syntax as syntax
 from runner.emulator.query.date_conditions import FISCAL, counts_hours, in_fiscal, on_spans, within
-from runner.emulator.query.edm import TEXT_TYPES, column_named, column_value, edm_type, instant, unknown_property
+from runner.emulator.query.edm import (
+    TEXT_TYPES,
+    column_named,
+    column_value,
+    edm_type,
+    instant,
+    managed_property,
+    unknown_property,
+)
 from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Not, Operator, Or, Order
 from runner.emulator.query.odata import OrderItem
 from runner.emulator.query.odata_syntax import ODataError
@@ -249,8 +257,11 @@ class Binder:
         self, prop: syntax.Property, scopes: Mapping[str, _Node], *, null_test: bool = False
     ) -> tuple[ColumnRef, Column]:
         node, path = _start(prop, scopes)
-        for name in path[:-1]:
-            node = self._reach(node, name)
+        while len(path) > 1:
+            managed = managed_property(node.table, path)
+            if managed is not None:
+                return ColumnRef(managed.logical_name, node.alias), managed
+            node, path = self._reach(node, path[0]), path[1:]
         column = column_named(node.table, path[-1])
         if column is None and null_test:
             column = self._lookup_of(node.table, path[-1])

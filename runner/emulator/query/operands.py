@@ -120,6 +120,7 @@ _OPERANDS: dict[AttributeType, Callable[[Column, Any], int | float | str]] = {
     AttributeType.DOUBLE: _double,
     AttributeType.MONEY: _money,
     AttributeType.BOOLEAN: _boolean,
+    AttributeType.MANAGED_PROPERTY: _boolean,
     AttributeType.DATE_TIME: _date_time,
     AttributeType.PICKLIST: _whole,
     AttributeType.STATE: _whole,

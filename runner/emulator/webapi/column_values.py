@@ -24,7 +24,7 @@ def converters(table: Table) -> Mapping[str, Converter]:
 
 
 def _converter(table: Table, column: Column) -> Converter:
-    read, wrap = value_reader(column), _wrapper(column)
+    read, wrap = _reader(column), _wrapper(column)
 
     def convert(value: Any) -> Any:
         if value is None:
@@ -40,6 +40,13 @@ def _converter(table: Table, column: Column) -> Converter:
             ) from None
 
     return convert
+
+
+def _reader(column: Column) -> Converter:
+    read = value_reader(column)
+    if column.type is not AttributeType.MANAGED_PROPERTY:
+        return read
+    return lambda value: read(value["Value"] if isinstance(value, dict) and "Value" in value else value)
 
 
 def _wrapper(column: Column) -> Converter | None:

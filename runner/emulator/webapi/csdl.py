@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.sax.saxutils import quoteattr
 
-from runner.emulator.metadata.model import Table
+from runner.emulator.metadata.model import AttributeType, Column, Table
 from runner.emulator.query.edm import edm_type, property_name
 from runner.emulator.webapi.schema import Navigation, Schema, far_end
 
@@ -18,6 +18,11 @@ _HEAD = """<?xml version="1.0" encoding="utf-8"?>
 <edmx:DataServices>
 <Schema Namespace="Microsoft.Dynamics.CRM" Alias="mscrm" xmlns="http://docs.oasis-open.org/odata/ns/edm">
 <EntityType Name="crmbaseentity" Abstract="true" />
+<ComplexType Name="BooleanManagedProperty">
+<Property Name="Value" Type="Edm.Boolean" />
+<Property Name="CanBeChanged" Type="Edm.Boolean" />
+<Property Name="ManagedPropertyLogicalName" Type="Edm.String" />
+</ComplexType>
 """
 _FOOT = "</Schema>\n</edmx:DataServices>\n</edmx:Edmx>\n"
 
@@ -40,9 +45,13 @@ def _entity_type(schema: Schema, table: Table) -> Iterator[str]:
     yield f'<EntityType Name={quoteattr(table.logical_name)} BaseType="mscrm.crmbaseentity">\n'
     yield f"<Key><PropertyRef Name={quoteattr(table.primary_id_attribute)} /></Key>\n"
     for column in table.columns.values():
-        yield f'<Property Name={quoteattr(property_name(column))} Type="{edm_type(column)}" />\n'
+        yield f'<Property Name={quoteattr(property_name(column))} Type="{_property_type(column)}" />\n'
     yield from _navigation_properties(schema.navigation(table), table.logical_name)
     yield "</EntityType>\n"
+
+
+def _property_type(column: Column) -> str:
+    return "mscrm.BooleanManagedProperty" if column.type is AttributeType.MANAGED_PROPERTY else edm_type(column)
 
 
 def _navigation_properties(navigation: Navigation, table: str) -> Iterator[str]:

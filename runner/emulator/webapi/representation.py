@@ -5,13 +5,13 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 from dataverse_client.types import AliasedValue, Entity, EntityReference, Money, OptionSetValue
-from runner.emulator.metadata.model import Column, Table
+from runner.emulator.metadata.model import AttributeType, Column, Table
 from runner.emulator.query.edm import property_name
 from runner.emulator.webapi.http import Preferences
 from runner.emulator.webapi.schema import Navigation, Schema
@@ -58,6 +58,8 @@ class RowWriter:
     formatted: bool
     logical_names: bool
     associated: bool
+    #: Managed properties among the columns: logical name -> what they are named by.
+    managed: Mapping[str, str]
     #: The logical names of the columns it writes, which a row must therefore be read with.
     column_names: tuple[str, ...] = field(init=False)
 
@@ -65,13 +67,18 @@ class RowWriter:
         object.__setattr__(self, "column_names", tuple(dict.fromkeys(name for name, _ in self.columns)))
 
     @classmethod
-    def of(cls, columns: Iterable[Column], navigation: Navigation, preferences: Preferences) -> RowWriter:
+    def of(cls, columns: Collection[Column], navigation: Navigation, preferences: Preferences) -> RowWriter:
         return cls(
             tuple((column.logical_name, property_name(column)) for column in columns),
             navigation,
             preferences.wants(FORMATTED_VALUE),
             preferences.wants(LOOKUP_LOGICAL_NAME),
             preferences.wants(ASSOCIATED_NAVIGATION_PROPERTY),
+            {
+                column.logical_name: column.managed_property
+                for column in columns
+                if column.type is AttributeType.MANAGED_PROPERTY
+            },
         )
 
     def write(self, entity: Entity) -> dict[str, Any]:
@@ -87,6 +94,8 @@ class RowWriter:
                 self._annotate(row, name, logical_name, value, entity.formatted_values)
             convert = _PLAIN.get(type(value))
             row[name] = value if convert is None else convert(value)
+        for name in self.managed:
+            row[name] = _managed(row[name], self.managed[name])
         return row
 
     def _annotate(
@@ -102,6 +111,14 @@ class RowWriter:
                 row[f"{name}@{LOOKUP_LOGICAL_NAME}"] = value.logical_name
         if self.formatted and text is not None:
             row[f"{name}@{FORMATTED_VALUE}"] = text
+
+
+def _managed(value: bool | None, name: str) -> dict[str, Any]:
+    """``BooleanManagedProperty``. No solution here locks anything.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/booleanmanagedproperty
+    """
+    return {"Value": bool(value), "CanBeChanged": True, "ManagedPropertyLogicalName": name}
 
 
 def row_writer(schema: Schema, table: Table, select: tuple[str, ...] | None, preferences: Preferences) -> RowWriter:

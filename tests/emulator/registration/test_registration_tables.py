@@ -142,6 +142,28 @@ def test_a_step_can_be_disabled_and_enabled(web, stamp):
     assert stamp() == STAMPED
 
 
+@pytest.mark.behaviour(
+    "Registration",
+    "A managed property is an object, and filtered by its Value: iscustomizable/Value eq true",
+    "reference/entities/sdkmessageprocessingstep",
+)
+def test_custom_steps_are_listed_as_microsoft_lists_them(web):
+    custom = "$filter=customizationlevel eq 1 and iscustomizable/Value eq true and ishidden/Value eq false"
+    (step,) = web.get(f"sdkmessageprocessingsteps?$select=name,iscustomizable&{custom}")["value"]
+    assert step["name"] == "Stamp"
+    assert step["iscustomizable"] == {
+        "Value": True,
+        "CanBeChanged": True,
+        "ManagedPropertyLogicalName": "iscustomizableanddeletable",
+    }
+
+
+def test_a_managed_property_is_written_as_it_is_read(web):
+    web.patch(f"sdkmessageprocessingsteps({STAMP.id})", iscustomizable={"Value": False})
+    assert not web.get(f"sdkmessageprocessingsteps({STAMP.id})?$select=iscustomizable")["iscustomizable"]["Value"]
+    assert not web.get("sdkmessageprocessingsteps?$filter=iscustomizable/Value eq true")["value"]
+
+
 @pytest.mark.behaviour("Registration", "A deleted step runs no more", "reference/entities/sdkmessageprocessingstep")
 def test_a_deleted_step_runs_no_more(web, stamp):
     web.delete(f"sdkmessageprocessingsteps({STAMP.id})")
