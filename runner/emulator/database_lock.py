@@ -30,7 +30,7 @@ else:
 
 
 class DatabaseInUseError(Exception):
-    """Somebody else has the rows. The message says who, and what to do."""
+    """Somebody else has the rows, or keeps us from asking who. The message says who, and what to do."""
 
     exit_code = 2
 
@@ -42,7 +42,12 @@ class DatabaseLock:
         """Raises DatabaseInUseError."""
         # The file stays: whoever removed it could take away the lock of somebody who came in between.
         path = database.with_name(f"{database.name}.lock")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DatabaseInUseError(
+                f"{path} cannot be opened: {error.strerror}. Run as the user it belongs to, or use another directory."
+            ) from error
         try:
             _lock(descriptor)
         except OSError as error:
