@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from azure_bridge.processor import PaymentProcessor
+from azure_bridge.tables import BridgeConfiguration
 from runner.connection import connect
 from runner.registrations.load import load
+from runner.registrations.model import Registrations
 from runner.service.wiring import opened
 from runner.settings import Settings
 from runner.tracing.recorder import Silence
@@ -24,12 +26,15 @@ def payment_processor(settings: Settings, registrations: Path | None) -> Iterato
       DatabaseInUseError, AccountFileError: another process has the embedded rows.
     """
     settings = replace(settings, runner_registrations=registrations or settings.runner_registrations)
-    configured = load(settings.runner_registrations)
-    bridge = configured.to_bridge_configuration(settings.secrets(), livemode=settings.stripe_live)
     if settings.dataverse_url is not None:
+        bridge = _bridge(settings, load(settings.runner_registrations))
         with connect(settings) as client:
             yield PaymentProcessor(client, bridge)
         return
     # The embedded Dataverse has nobody else to run the steps that the changes set in motion.
     with opened(settings, Silence()) as service:
-        yield PaymentProcessor(service.around.client, bridge)
+        yield PaymentProcessor(service.around.client, _bridge(settings, service.registrations))
+
+
+def _bridge(settings: Settings, registrations: Registrations) -> BridgeConfiguration:
+    return registrations.to_bridge_configuration(settings.secrets(), livemode=settings.stripe_live)

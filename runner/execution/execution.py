@@ -102,7 +102,9 @@ def _run(context: PluginContext, host: StepHost) -> None:
         host.error = StepTimeoutError(step.timeout)
     except (SystemExit, asyncio.CancelledError) as error:
         # Neither is an Exception: it would pass whoever answers for the step, and end the thread that runs it.
-        host.error = RuntimeError(f"It raised {type(error).__name__}, which is not for a plug-in to raise: {error}")
+        host.error = RuntimeError(
+            f"It raised {type(error).__name__}, which is not for a plug-in to raise: {text_of(error)}"
+        )
     except Exception as error:
         host.error = error
     host.duration = perf_counter() - started

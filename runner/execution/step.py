@@ -13,14 +13,14 @@ from uuid import NAMESPACE_URL, uuid5
 
 from dataverse_client.types import EntityReference, guid, is_guid
 from runner.plugin import Plugin
-from runner.registrations.messages import IMAGES, WITHOUT_TABLE
+from runner.registrations.messages import IMAGES, WITHOUT_STEPS, WITHOUT_TABLE
 
 #: Seconds a message operation may take before Dataverse gives up on its plug-ins.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/analyze-performance
 DEFAULT_TIMEOUT = 120.0
 
-#: They only carry other requests, or come down to them.
-_NEVER_RUN = frozenset({"executemultiple", "executetransaction", "executeasync", "upsert", "upsertmultiple"})
+#: In code one may listen to WhoAmI, which is the plainest way to see a pipeline run.
+_NEVER_RUN = frozenset(map(str.lower, WITHOUT_STEPS - {"WhoAmI"}))
 _WITHOUT_TABLE = frozenset(map(str.lower, WITHOUT_TABLE))
 _WITH_IMAGES = frozenset(map(str.lower, IMAGES))
 

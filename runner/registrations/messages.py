@@ -36,8 +36,10 @@ FILTERED = frozenset({"Update", "UpdateMultiple", "OnExternalUpdated"})
 #: Messages that belong to no table: their steps are registered without one.
 WITHOUT_TABLE = frozenset({"Associate", "Disassociate"})
 
-#: Requests that only carry others, or change nothing: the platform runs no custom step on them.
-WITHOUT_STEPS = frozenset({"ExecuteMultiple", "ExecuteTransaction", "ExecuteAsync", "WhoAmI"})
+#: Requests that only carry others, come down to others, or change nothing: no custom step runs on them.
+WITHOUT_STEPS = frozenset(
+    {"ExecuteMultiple", "ExecuteTransaction", "ExecuteAsync", "Upsert", "UpsertMultiple", "WhoAmI"}
+)
 
 MESSAGES = frozenset(
     {
@@ -96,8 +98,6 @@ MESSAGES = frozenset(
         "SetBusinessEquipment",
         "UnlockInvoicePricing",
         "UnlockSalesOrderPricing",
-        "Upsert",
-        "UpsertMultiple",
         "Win",
     }
 )

@@ -104,6 +104,11 @@ WRONG_STEPS = {
         "Dataverse runs no custom step on ExecuteMultiple.",
         0x80044187,
     ),
+    "a request that comes down to others runs no step": (
+        {"message": "Upsert"},
+        "Dataverse runs no custom step on Upsert. Register the messages it carries or causes instead",
+        0x80044187,
+    ),
     "Associate has no table": (
         {"message": "Associate"},
         "r.yaml:5:13: steps[0].entity: Associate belongs to no table, and this step names account.",

@@ -178,4 +178,4 @@ def allows_steps(message: str) -> bool:
 
 
 _ON_SOME_TABLES = frozenset(name.lower() for name in (*_WITH_OWNER, *_WITH_STATE))
-_NEVER = frozenset(name.lower() for name in (*WITHOUT_STEPS, *_WITHOUT_CUSTOM_STEPS))
+_NEVER = frozenset(map(str.lower, WITHOUT_STEPS))

@@ -28,6 +28,7 @@ from runner.emulator.webapi.definition_defaults import (
     TABLE_DEFAULTS,
 )
 from runner.emulator.webapi.documents import Document
+from runner.emulator.webapi.representation import managed_property
 
 NAMESPACE = "Microsoft.Dynamics.CRM."
 ENGLISH = 1033
@@ -46,10 +47,6 @@ def label(text: str) -> dict[str, Any]:
     """``text`` as a Label with one language."""
     localized = {"Label": text, "LanguageCode": ENGLISH, "IsManaged": False, "HasChanged": None}
     return {"LocalizedLabels": [localized], "UserLocalizedLabel": localized}
-
-
-def _managed(value: Any, name: str) -> dict[str, Any]:
-    return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": name}
 
 
 def table_document(metadata: Metadata, table: Table) -> Document:
@@ -93,10 +90,10 @@ def _table_values(table: Table) -> dict[str, Any]:
         "IsValidForAdvancedFind": True,
         "IsOptimisticConcurrencyEnabled": True,
         "ChangeTrackingEnabled": table.change_tracking_enabled,
-        "CanChangeTrackingBeEnabled": _managed(True, "canchangetrackingbeenabled"),
-        "IsCustomizable": _managed(True, "iscustomizable"),
-        "IsRenameable": _managed(True, "isrenameable"),
-        "CanCreateAttributes": _managed(True, "cancreateattributes"),
+        "CanChangeTrackingBeEnabled": managed_property(True, "canchangetrackingbeenabled"),
+        "IsCustomizable": managed_property(True, "iscustomizable"),
+        "IsRenameable": managed_property(True, "isrenameable"),
+        "CanCreateAttributes": managed_property(True, "cancreateattributes"),
         "HasActivities": False,
         "HasNotes": False,
         "DataProviderId": None,
@@ -104,7 +101,7 @@ def _table_values(table: Table) -> dict[str, Any]:
         "IntroducedVersion": "1.0.0.0",
         "HasChanged": None,
         **TABLE_DEFAULTS,
-        **{name: _managed(value, managed) for name, (value, managed) in MANAGED_TABLE_DEFAULTS.items()},
+        **{name: managed_property(value, managed) for name, (value, managed) in MANAGED_TABLE_DEFAULTS.items()},
     }
 
 
@@ -162,7 +159,7 @@ def _attribute_values(table: Table, column: Column) -> dict[str, Any]:
         "AttributeTypeName": {"Value": f"{column.type.value}Type"},
         "DisplayName": label(column.display_name),
         "Description": label(column.display_name),
-        "RequiredLevel": _managed(required, "canmodifyrequirementlevelsettings"),
+        "RequiredLevel": managed_property(required, "canmodifyrequirementlevelsettings"),
         "AttributeOf": None,
         "IsPrimaryId": column.logical_name == table.primary_id_attribute,
         "IsPrimaryName": column.logical_name == table.primary_name_attribute,
@@ -174,11 +171,11 @@ def _attribute_values(table: Table, column: Column) -> dict[str, Any]:
         "IsLogical": False,
         "IsManaged": not column.is_custom,
         "IsSecured": False,
-        "IsCustomizable": _managed(True, "iscustomizable"),
+        "IsCustomizable": managed_property(True, "iscustomizable"),
         "SourceType": 0,
         "HasChanged": None,
         **COLUMN_DEFAULTS,
-        **{name: _managed(value, managed) for name, (value, managed) in MANAGED_COLUMN_DEFAULTS.items()},
+        **{name: managed_property(value, managed) for name, (value, managed) in MANAGED_COLUMN_DEFAULTS.items()},
         **dict(_type_values(column)),
     }
 

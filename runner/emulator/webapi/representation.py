@@ -95,7 +95,7 @@ class RowWriter:
             convert = _PLAIN.get(type(value))
             row[name] = value if convert is None else convert(value)
         for name in self.managed:
-            row[name] = _managed(row[name], self.managed[name])
+            row[name] = managed_property(bool(row[name]), self.managed[name])
         return row
 
     def _annotate(
@@ -113,12 +113,12 @@ class RowWriter:
             row[f"{name}@{FORMATTED_VALUE}"] = text
 
 
-def _managed(value: bool | None, name: str) -> dict[str, Any]:
-    """``BooleanManagedProperty``. No solution here locks anything.
+def managed_property(value: Any, name: str) -> dict[str, Any]:
+    """A value that a solution may lock, such as ``BooleanManagedProperty``. No solution here locks anything.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/booleanmanagedproperty
     """
-    return {"Value": bool(value), "CanBeChanged": True, "ManagedPropertyLogicalName": name}
+    return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": name}
 
 
 def row_writer(schema: Schema, table: Table, select: tuple[str, ...] | None, preferences: Preferences) -> RowWriter:
