@@ -73,7 +73,7 @@ class InvalidPluginExecutionException(Exception):
         status: OperationStatus = OperationStatus.FAILED,
         error_code: int = 0,
     ) -> None:
-        # Whoever passes on another exception, or none, means its words.
+        # Plug-ins pass on other exceptions, or None: what counts is their text.
         self.message = "" if message is None else str(message)
         super().__init__(self.message)
         self.status = status
@@ -87,15 +87,16 @@ class TracingService(Protocol):
 
 
 class ExecutionHost(TracingService, Protocol):
-    """What runs a plug-in gives it: traces, CRM access, services and the hook for undoing."""
+    """What a :class:`PluginContext` hands its calls to: implemented by whatever runs the plug-in."""
 
     def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
-        """CRM as that user (None is SYSTEM), for calls made by the step that has ``context``."""
+        """CRM as the user with this id (None: as SYSTEM), for calls made by the step that ``context`` belongs to."""
 
     def service(self, kind: type[T]) -> T:
-        """Raises LookupError when the host has no such service."""
+        """The service of this type. Raises LookupError when there is none."""
 
-    def on_rollback(self, action: Callable[[], object]) -> None: ...
+    def on_rollback(self, action: Callable[[], object]) -> None:
+        """Run ``action`` if the transaction is rolled back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +128,9 @@ class Caller:
 
 @dataclass(slots=True)
 class MessageOperation:
-    """One message on its way through the pipeline: what all its steps have in common.
+    """One message on its way through the pipeline: the facts that all its steps share.
 
-    A :class:`PluginContext` differs from it in what belongs to one step: stage, images, user, parent.
+    A :class:`PluginContext` adds what belongs to one step: stage, images, user, parent.
     """
 
     organization: Organization
@@ -150,11 +151,11 @@ class MessageOperation:
 
 
 class _InertHost:
-    """Stands where a plug-in would have its host, in a context that only tells what happened."""
+    """The host of a parent context, which can be read and cannot act."""
 
     def _refuse(self, *_: object) -> NoReturn:
         raise InvalidPluginExecutionException(
-            "A parent context tells what happened; it does nothing. Use the step's own context."
+            "A parent context can only be read. Call this on the context that execute() was given."
         )
 
     trace = organization_service = service = on_rollback = _refuse
@@ -164,7 +165,9 @@ INERT_HOST: ExecutionHost = _InertHost()
 
 
 class PluginContext:
-    """Everything a step is told, and what it can do. Only the three parameter collections can be changed.
+    """What a step knows about the operation it runs for, and what it can do.
+
+    A plug-in may change ``input_parameters``, ``output_parameters`` and ``shared_variables``; the rest is read-only.
 
     Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.ipluginexecutioncontext7
     """
@@ -233,11 +236,11 @@ class PluginContext:
         self.isolation_mode = isolation_mode
 
     def attach(self, host: ExecutionHost) -> None:
-        """Let another host do what the context's methods do."""
+        """Replace the host: from now on the context's methods call this one."""
         self._host = host
 
     def __getstate__(self) -> dict[str, Any]:
-        """What it says can travel to another process; the host that does things for it cannot."""
+        """Everything but the host, which cannot be sent to another process."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "_host"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -249,52 +252,52 @@ class PluginContext:
 
     @property
     def message_name(self) -> str:
-        """What happens: ``Create``, ``Update``, ``Delete``, ... or a custom API's unique name."""
+        """The message: ``Create``, ``Update``, ``Delete``, ... or a custom API's unique name."""
         return self._operation.message_name
 
     @property
     def primary_entity_name(self) -> str:
-        """Logical name of the table it happens to; ``none`` where there is none."""
+        """Logical name of the message's table; ``none`` for a message without one."""
         return self._operation.primary_entity_name
 
     @property
     def primary_entity_id(self) -> str:
-        """The row it happens to; the empty GUID where there is none."""
+        """Id of the message's row; the empty GUID for a message without one."""
         return self._operation.primary_entity_id
 
     @property
     def secondary_entity_name(self) -> str:
-        """The other table, of a message about two; else ``none``."""
+        """The second table of a message that concerns two; otherwise ``none``."""
         return self._operation.secondary_entity_name
 
     @property
     def depth(self) -> int:
-        """1 for a call from outside, one more for each call a plug-in makes."""
+        """1 for a call from outside; a call made by a plug-in is one deeper than the plug-in."""
         return self._operation.depth
 
     @property
     def correlation_id(self) -> str:
-        """The same for everything one call from outside sets in motion."""
+        """Shared by every operation that follows from the same call from outside."""
         return self._operation.correlation_id
 
     @property
     def input_parameters(self) -> dict[str, Any]:
-        """What the request carries, by name: ``Target``, ``Query``, ... Changed before stage 30, the change counts."""
+        """The request's parameters by name: ``Target``, ``Query``, ... Changes made before stage 30 take effect."""
         return self._input_parameters
 
     @property
     def output_parameters(self) -> dict[str, Any]:
-        """What the request is answered with, by name. A custom API's plug-in puts its response here."""
+        """The response's properties by name. A custom API's plug-in puts its results here."""
         return self._output_parameters
 
     @property
     def operation_id(self) -> str:
-        """This operation's own id; for an asynchronous step its system job's."""
+        """Id of this operation; in an asynchronous step, the id of its system job."""
         return self._operation.operation_id
 
     @property
     def request_id(self) -> str | None:
-        """The request the operation is part of; None where Dataverse does not tell."""
+        """The request the operation is part of; None where Dataverse does not say."""
         return self._operation.request_id
 
     @property
@@ -304,12 +307,12 @@ class PluginContext:
 
     @property
     def is_executing_offline(self) -> bool:
-        """In Outlook's offline client. Nothing here runs there."""
+        """Whether the plug-in runs in Outlook's offline client. Always False unless Dataverse says otherwise."""
         return self._operation.is_executing_offline
 
     @property
     def is_offline_playback(self) -> bool:
-        """While what was done in that client is synchronized."""
+        """Whether changes made in Outlook's offline client are being synchronized."""
         return self._operation.is_offline_playback
 
     # --- where, and on whose behalf ------------------------------------------------------------------------
@@ -326,12 +329,12 @@ class PluginContext:
 
     @property
     def environment_id(self) -> str:
-        """The Power Platform environment; empty where it is not told."""
+        """Id of the Power Platform environment; empty when unknown."""
         return self._operation.organization.environment_id
 
     @property
     def tenant_id(self) -> str:
-        """The Microsoft Entra tenant; the empty GUID where it is not told."""
+        """Id of the Microsoft Entra tenant; the empty GUID when unknown."""
         return self._operation.organization.tenant_id
 
     @property
@@ -341,22 +344,22 @@ class PluginContext:
 
     @property
     def initiating_user_id(self) -> str:
-        """Who made the call, a ``systemuserid``, whomever the step impersonates."""
+        """``systemuserid`` of the user who made the call, whichever user the step runs as."""
         return self._operation.caller.initiating_user_id
 
     @property
     def authenticated_user_id(self) -> str:
-        """Who signed in, when that one calls on behalf of another."""
+        """The user who signed in, when the call is made on behalf of another user."""
         return self._operation.caller.authenticated_user_id
 
     @property
     def user_azure_active_directory_object_id(self) -> str:
-        """The Microsoft Entra object id of the step's user."""
+        """Microsoft Entra object id of the user the step runs as."""
         return self._operation.caller.user_azure_active_directory_object_id
 
     @property
     def initiating_user_azure_active_directory_object_id(self) -> str:
-        """The Microsoft Entra object id of who made the call."""
+        """Microsoft Entra object id of the user who made the call."""
         return self._operation.caller.initiating_user_azure_active_directory_object_id
 
     @property
@@ -366,7 +369,7 @@ class PluginContext:
 
     @property
     def initiating_user_agent(self) -> str:
-        """What the calling program says it is."""
+        """The User-Agent of the program that made the call."""
         return self._operation.caller.initiating_user_agent
 
     @property
@@ -388,7 +391,7 @@ class PluginContext:
 
     @property
     def target(self) -> Entity:
-        """The row the request carries. Changed at stage 10 or 20, the change is what gets written.
+        """The row in the request. Changes made to it at stage 10 or 20 are written to the database.
 
         Raises:
           InvalidPluginExecutionException: the message has no Target row (Delete carries a reference only).
@@ -402,11 +405,19 @@ class PluginContext:
         return target
 
     def pre_image(self, alias: str) -> Entity:
-        """The row as it was before the operation. Raises InvalidPluginExecutionException if not registered."""
+        """The row before the operation.
+
+        Raises:
+          InvalidPluginExecutionException: the step registers no pre-image under this alias.
+        """
         return self._image(self.pre_entity_images, "pre-image", alias)
 
     def post_image(self, alias: str) -> Entity:
-        """The row as it is after the operation. Raises InvalidPluginExecutionException if not registered."""
+        """The row after the operation.
+
+        Raises:
+          InvalidPluginExecutionException: the step registers no post-image under this alias.
+        """
         return self._image(self.post_entity_images, "post-image", alias)
 
     def _image(self, images: Mapping[str, Entity], kind: str, alias: str) -> Entity:
@@ -421,15 +432,15 @@ class PluginContext:
 
     @property
     def organization(self) -> OrganizationService:
-        """CRM as the step's user, inside the step's transaction."""
+        """CRM as the user the step runs as, inside the step's transaction."""
         return self._host.organization_service(self, self.user_id)
 
     def organization_as(self, user_id: str | None) -> OrganizationService:
-        """CRM as another user; None is SYSTEM."""
+        """CRM as the user with this ``systemuserid``, or as SYSTEM when None."""
         return self._host.organization_service(self, user_id)
 
     def service(self, kind: type[T]) -> T:
-        """What the host provides, by its type: ``context.service(StripeClient)``.
+        """A service the host provides, by type: ``context.service(StripeClient)``.
 
         Raises:
           LookupError: the host provides no such service.
@@ -441,7 +452,10 @@ class PluginContext:
         self._host.trace(message, *arguments)
 
     def on_rollback(self, action: Callable[[], object]) -> None:
-        """Undo something done outside CRM if the transaction does not survive. Last registered runs first."""
+        """Call ``action`` if the transaction is rolled back, to undo what was done outside CRM.
+
+        Actions run in reverse order of registration.
+        """
         self._host.on_rollback(action)
 
 
@@ -457,8 +471,8 @@ class _SealedMeta(ABCMeta):
 class Plugin(ABC, metaclass=_SealedMeta):
     """Base class of plug-ins: override :meth:`execute`, as a plain method or as ``async def``.
 
-    One instance serves every execution of its step, also at the same time, as in Dataverse. So keep nothing
-    on ``self`` after ``__init__``: an attempt raises AttributeError.
+    As in Dataverse, one instance serves all executions of its step, also concurrent ones. Attributes can
+    therefore be set in ``__init__`` only; later attempts raise AttributeError.
 
     ``__init__`` may take no argument, the configuration, or the configuration and the secure configuration.
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/write-plug-in

@@ -1,0 +1,1 @@
+"""Tables, columns and relationships: their model, and the YAML files they are loaded from."""
