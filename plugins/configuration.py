@@ -1,4 +1,4 @@
-"""What ``configuration:`` of a step may say about collecting money, checked when the step is loaded."""
+"""The settings a step's ``configuration:`` may hold, checked when the step is loaded."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_settings(configuration: Mapping[str, Any]) -> CollectionSettings:
 
     Raises:
       ConfigurationError: an unknown key or value, or ``collect: checkout`` without a ``success_url``.
-      TemplateConfigurationError: a text is no template.
+      TemplateConfigurationError: a text is not a valid template.
     """
     for key in configuration:
         if key not in _READERS:

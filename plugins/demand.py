@@ -1,4 +1,4 @@
-"""What Stripe is to collect for a row: the amount in minor units, the currency, the texts, the way back to CRM."""
+"""What Stripe has to collect for a row: the amount in minor units, the currency, the texts, and the metadata."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from plugins.templates import TextTemplate
 from runner.plugin import InvalidPluginExecutionException, PluginContext
 
 _LONGEST_DESCRIPTION = 1000
-#: Stripe puts the account's own prefix before it, so what is visible may be shorter.
+#: Together with the account's prefix. Stripe puts the prefix first, so less of the suffix may be visible.
 _LONGEST_SUFFIX = 22
 _NOT_IN_SUFFIX = re.compile(r"""[<>\\'"*]|[^ -~]""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """``amount`` is in minor units, ``currency`` lower case as Stripe writes it."""
+    """What to charge for one row. ``amount`` is in minor units, ``currency`` in lower case as Stripe writes it."""
 
     amount: int
     currency: str
-    #: description, receipt_email, statement_descriptor_suffix: those that are not empty.
+    #: description, receipt_email and statement_descriptor_suffix, without those that are empty.
     texts: Mapping[str, str]
-    #: How the bridge finds the row; the correlation id, which differs from call to call, is added on sending.
+    #: See :func:`row_metadata`. The correlation id differs from call to call and is added when the request is sent.
     metadata: Mapping[str, str]
 
 
 def demand_for(context: PluginContext, table: PaymentTable, row: Entity, settings: CollectionSettings) -> Demand | None:
-    """What to collect for ``row``; None when there is nothing: no amount yet, or linked Payments collect it all.
+    """What to collect for ``row``. None when it has no amount yet, or when linked Payments collect all of it.
 
     Raises:
-      InvalidPluginExecutionException: the amount cannot be charged; the message says why and what would do.
+      InvalidPluginExecutionException: the amount cannot be charged; the message says why, and which amounts can.
     """
     amount = amount_of(row, table)
     claimed = collected_by_payments(context, row) if table is SALES_ORDER else Decimal(0)
@@ -57,12 +57,12 @@ def demand_for(context: PluginContext, table: PaymentTable, row: Entity, setting
         amount=units,
         currency=code.lower(),
         texts=_texts(row, settings, due, code),
-        metadata=way_back_to(row, table, context),
+        metadata=row_metadata(row, table, context),
     )
 
 
-def way_back_to(row: Entity, table: PaymentTable, context: PluginContext) -> dict[str, str]:
-    """The metadata that leads from what Stripe has to the row it is for."""
+def row_metadata(row: Entity, table: PaymentTable, context: PluginContext) -> dict[str, str]:
+    """The metadata by which the bridge finds the row that an intent or a session belongs to."""
     return {
         table.metadata_key: str(row.id),
         "CRM_Table": table.logical_name,
@@ -96,7 +96,7 @@ def _base_currency(context: PluginContext) -> EntityReference:
 
 
 def _suffix(text: str) -> str:
-    """What a bank statement can show of it; Stripe refuses one without a letter.
+    """``text`` without what a bank statement cannot show; empty when no letter remains, which Stripe would refuse.
 
     Source: https://docs.stripe.com/get-started/account/statement-descriptors
     """

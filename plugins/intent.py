@@ -1,6 +1,6 @@
-"""The one rule of collecting: read what the row says and what Stripe has, and make Stripe match.
+"""Makes Stripe match a row: reads the row and what Stripe has for it, and changes whatever differs.
 
-It depends on no history, so a late, repeated or re-ordered notification ends where the first one did.
+Only the present state counts, so notifications that arrive late, twice or out of order lead to the same result.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from plugins.payment_tables import (
     PaymentTable,
     status_of,
 )
-from plugins.stripe_errors import code_of, in_a_clerks_words
+from plugins.stripe_errors import code_of, stripe_errors_as_refusals
 from plugins.stripe_payment import StripePayment, StripePayments
 from runner.plugin import InvalidPluginExecutionException, PluginContext
 
@@ -40,15 +40,15 @@ _STATES = {
 def ensure_intent(
     context: PluginContext, table: PaymentTable, row: Entity, settings: CollectionSettings, *, adjust_only: bool = False
 ) -> Columns:
-    """Make Stripe collect what ``row`` demands. Returns the columns of the row that have to change.
+    """Make Stripe collect the amount of ``row``. Returns the columns of the row that have to change.
 
-    ``adjust_only`` changes or closes what is open and starts nothing new.
+    With ``adjust_only`` an open intent or session is changed or closed, and no new one is created.
 
     Raises:
-      InvalidPluginExecutionException: the amount cannot be charged, or is no longer open to change, or Stripe
-        refused; the message is meant for a clerk.
+      InvalidPluginExecutionException: the amount cannot be charged, or can no longer be changed, or Stripe refused
+        the request. The message is written for the user who saves the row.
     """
-    with in_a_clerks_words(context):
+    with stripe_errors_as_refusals(context):
         payments = StripePayments(context, row, settings)
         found = payments.find()
         if adjust_only and (found is None or not found.is_open):
@@ -69,16 +69,16 @@ def ensure_intent(
 
 
 def cancel_intent(context: PluginContext, table: PaymentTable, row: Entity) -> None:
-    """See that nobody can pay for ``row`` any more. A row Stripe has nothing for needs nothing.
+    """Make sure that nobody can pay for ``row`` any more. Does nothing when the row has no intent or session.
 
     Raises:
-      InvalidPluginExecutionException: it is paid, or about to be.
+      InvalidPluginExecutionException: it is paid, or its payment is being processed.
     """
     if not (row.get(INTENT) or row.get(SESSION)):
         return
-    with in_a_clerks_words(context):
+    with stripe_errors_as_refusals(context):
         payments = StripePayments(context, row, CollectionSettings())
-        found = _known(context, payments)
+        found = _find_if_known(context, payments)
         if found is None or found.is_closed:
             return
         if not (found.is_open or found.is_held):
@@ -89,8 +89,8 @@ def cancel_intent(context: PluginContext, table: PaymentTable, row: Entity) -> N
         payments.close(found)
 
 
-def _known(context: PluginContext, payments: StripePayments) -> StripePayment | None:
-    """What this key's account does not know, nobody can pay through it: that must not keep a row from going."""
+def _find_if_known(context: PluginContext, payments: StripePayments) -> StripePayment | None:
+    """None also for an id that this Stripe account does not know: it must not keep the row from being deleted."""
     try:
         return payments.find()
     except stripe.InvalidRequestError as error:
@@ -103,7 +103,7 @@ def _known(context: PluginContext, payments: StripePayments) -> StripePayment | 
 def _converge(
     payments: StripePayments, row: Entity, settings: CollectionSettings, demand: Demand | None, found: StripePayment
 ) -> Columns:
-    """Make what is open ask for what is demanded. What a Checkout Session asks for cannot be changed."""
+    """Bring what is open in line with ``demand``. An intent is changed; a Checkout Session has to be replaced."""
     if demand and found.kind is settings.collect is Collect.INTENT:
         payments.change(found, demand)
         return {}

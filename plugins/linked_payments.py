@@ -1,4 +1,4 @@
-"""The Payments that are linked to a Sales Order and collect its money, or part of it."""
+"""The Payments that are linked to a Sales Order and collect its amount, or part of it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from runner.plugin import PluginContext
 
 
 def payments_of(context: PluginContext, order: Entity) -> list[Entity]:
+    """The Payments linked to ``order``, with the columns that its totals are computed from."""
     columns = (PAYMENT.amount, CURRENCY, STATUS, RECEIVED, REFUNDED)
     query = QueryExpression.of(PAYMENT.logical_name, *columns, where={SALES_ORDER_LOOKUP: order.id})
     return list(context.organization.retrieve_multiple(query))
 
 
 def collects(payment: Entity) -> bool:
-    """Everything but a canceled Payment: a failed one can still be paid, and a refunded one is settled."""
+    """Whether a Payment collects its amount: all do but canceled ones. A failed one can still be paid."""
     return status_of(payment) is not PaymentStatus.CANCELED
 
 
 def collected_by_payments(context: PluginContext, order: Entity) -> Decimal:
-    """What the order's Payments collect, so that the order's own intent must not."""
+    """The sum that the order's Payments collect, and that the order's own intent must therefore leave out."""
     amounts = (amount_of(payment, PAYMENT) for payment in payments_of(context, order) if collects(payment))
     return sum((amount for amount in amounts if amount is not None), Decimal(0))

@@ -1,7 +1,7 @@
-"""Keeps a Sales Order's payment columns right when it is paid by several: its own intent, and Payments linked to it.
+"""Adds up a Sales Order's payment columns: what its own intent collected, and what linked Payments collected.
 
-The bridge writes what the order's own intent brought into columns of its own (``new_own...``). What people read,
-paid so far, refunded and status, is computed from those and the Payments, always from scratch: it cannot drift.
+The bridge writes the result of the order's own intent to separate columns (``new_own...``). The columns people read
+(received, refunded, status) are always computed anew from those and from the Payments, so they cannot drift.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["UpdateOrderPayments"]
 
 _OWN = (OWN_STATUS, OWN_RECEIVED, OWN_REFUNDED)
 
-#: While money is outstanding the order shows the part that most needs a person; later in this list, more so.
+#: An order that is not yet paid in full shows the most urgent status of its parts: the one last in this list.
 _BY_URGENCY = (
     PaymentStatus.CANCELED,
     PaymentStatus.DRAFT,
@@ -58,7 +58,7 @@ _BY_URGENCY = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one collector, the order's own intent or a linked Payment, has brought."""
+    """What one part of an order, its own intent or a linked Payment, has collected."""
 
     status: PaymentStatus
     received: Decimal = Decimal(0)
@@ -66,11 +66,13 @@ class Part:
 
 
 class UpdateOrderPayments(Plugin):
-    """On a Payment (PostOperation): brings its order, and the one it left, up to date.
+    """Keeps the payment columns of Sales Orders up to date.
 
-    On a Sales Order (PreOperation): does so when the bridge writes what the order's own intent brought.
+    On a Payment (PostOperation) it updates the order the Payment belongs to, and the one it belonged to before. On a
+    Sales Order (PreOperation) it adds up the columns when the bridge writes the result of the order's own intent.
 
-    Its configuration is that of the order's own intent, which it keeps from collecting what Payments collect.
+    It takes the same configuration as the plug-ins of the order's own intent, because it adjusts that intent when a
+    Payment takes over part of the amount.
     """
 
     def __init__(self, configuration: Configuration | None = None) -> None:
@@ -80,13 +82,13 @@ class UpdateOrderPayments(Plugin):
 
     def execute(self, context: PluginContext) -> None:
         if context.primary_entity_name == SALES_ORDER.logical_name:
-            _complete_order(context)
+            _add_up_target(context)
         else:
-            _tell_orders(context, self._settings)
+            _update_orders(context, self._settings)
 
 
 def roll_up(total: Decimal | None, parts: Sequence[Part]) -> Part | None:
-    """What all parts together are to an order of that total; None without any part.
+    """The sums of all ``parts``, and the status they give an order with that ``total``; None without parts.
 
     >>> roll_up(Decimal(100), [Part(PaymentStatus.COMPLETED, Decimal(40)), Part(PaymentStatus.PENDING)])
     Part(status=<PaymentStatus.PENDING: 100000001>, received=Decimal('40'), refunded=Decimal('0'))
@@ -106,14 +108,14 @@ def _status(total: Decimal | None, received: Decimal, refunded: Decimal, parts: 
         return PaymentStatus.REFUNDED if refunded >= received else PaymentStatus.PARTIALLY_REFUNDED
     if received and received >= (total or 0):
         return PaymentStatus.COMPLETED
-    # What is paid is paid, but not all of the order is.
+    # All parts are paid, but together they do not cover the order.
     return PaymentStatus.PENDING if most_urgent is PaymentStatus.COMPLETED else most_urgent
 
 
 # --- on a Sales Order --------------------------------------------------------------------------------------
 
 
-def _complete_order(context: PluginContext) -> None:
+def _add_up_target(context: PluginContext) -> None:
     if not any(column in context.target for column in _OWN):
         return
     order = row_as_it_will_be(context)
@@ -124,7 +126,7 @@ def _complete_order(context: PluginContext) -> None:
 # --- on a Payment ------------------------------------------------------------------------------------------
 
 
-def _tell_orders(context: PluginContext, settings: CollectionSettings) -> None:
+def _update_orders(context: PluginContext, settings: CollectionSettings) -> None:
     before = None if context.message_name == "Create" else context.pre_image("before")
     after = None if context.message_name == "Delete" else _merged(before, context.target)
     orders = {order_id for row in (before, after) if row and (order_id := _order_id(row))}
@@ -150,7 +152,7 @@ def _order_id(payment: Entity) -> str | None:
 
 
 def _claim(payment: Entity | None, order: Entity) -> Decimal | None:
-    """What the Payment collects of the order's money; None for nothing."""
+    """What ``payment`` collects of the order's amount; None when it collects nothing."""
     if payment is None or _order_id(payment) != order.id or not collects(payment):
         return None
     return amount_of(payment, PAYMENT)
@@ -171,28 +173,28 @@ def _require_one_currency(order: Entity, payment: Entity | None) -> None:
 
 
 def _rolled_up(order: Entity, payments: Sequence[Entity]) -> dict[str, Any]:
-    """The order's columns that have to change; the order itself does not."""
+    """The columns to change on ``order``, which is left as it is."""
     parts = [_part(payment, STATUS, RECEIVED, REFUNDED) for payment in payments]
     if order.get(INTENT) or order.get(SESSION) or status_of(order, OWN_STATUS):
-        parts.append(_part(order, *_OWN, unsaid=PaymentStatus.PENDING))
+        parts.append(_part(order, *_OWN, default=PaymentStatus.PENDING))
     whole = roll_up(amount_of(order, SALES_ORDER), parts)
     if whole is None:
-        # The last Payment has left.
+        # The last Payment was unlinked, and there is no intent of the order's own.
         whole = Part(PaymentStatus.DRAFT)
     columns: dict[str, Money | OptionSetValue] = {
         STATUS: OptionSetValue(whole.status),
         RECEIVED: Money(whole.received),
         REFUNDED: Money(whole.refunded),
     }
-    return {column: value for column, value in columns.items() if not _says(order, column, value)}
+    return {column: value for column, value in columns.items() if not _has(order, column, value)}
 
 
-def _says(order: Entity, column: str, value: Money | OptionSetValue) -> bool:
-    """Nothing received is not written as 0 where there is no value yet."""
+def _has(order: Entity, column: str, value: Money | OptionSetValue) -> bool:
+    """Whether the column has this value already. An empty amount counts as 0, so that 0 is not written over it."""
     return order.get(column) == value or (order.get(column) is None and value == Money(Decimal(0)))
 
 
-def _part(row: Entity, status: str, received: str, refunded: str, unsaid: PaymentStatus = PaymentStatus.DRAFT) -> Part:
+def _part(row: Entity, status: str, received: str, refunded: str, default: PaymentStatus = PaymentStatus.DRAFT) -> Part:
     return Part(
-        status_of(row, status) or unsaid, money(row, received) or Decimal(0), money(row, refunded) or Decimal(0)
+        status_of(row, status) or default, money(row, received) or Decimal(0), money(row, refunded) or Decimal(0)
     )

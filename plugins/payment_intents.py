@@ -1,7 +1,7 @@
-"""Keeps a Stripe PaymentIntent for every Payment and Sales Order, from the moment the row appears.
+"""The plug-ins that create, change and cancel the Stripe PaymentIntent of a Payment or Sales Order.
 
-All three run at PreOperation: what they learn from Stripe is written with the row, in the same transaction, and what
-they started at Stripe is undone if that transaction fails. Update and Delete steps need a pre-image ``before``.
+All three run at PreOperation: the columns they set are written together with the row, and what they created or changed
+at Stripe is undone if the transaction fails. Update and Delete steps need a pre-image named ``before``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["CancelPaymentIntent", "CreatePaymentIntent", "UpdatePaymentIntent"]
 
 
 class CreatePaymentIntent(Plugin):
-    """Create: makes the intent, or the Checkout Session, and writes its id and status Pending on the row."""
+    """On Create: creates the intent or Checkout Session, and sets its id and the status Pending on the row."""
 
     def __init__(self, configuration: Configuration | None = None) -> None:
         """Raises ConfigurationError, TemplateConfigurationError."""
@@ -43,7 +43,7 @@ class CreatePaymentIntent(Plugin):
 
 
 class UpdatePaymentIntent(Plugin):
-    """Update: follows the amount and the currency, and cancels when a clerk cancels."""
+    """On Update: changes the intent when amount or currency change, and cancels it when the status becomes Canceled."""
 
     def __init__(self, configuration: Configuration | None = None) -> None:
         """Raises ConfigurationError, TemplateConfigurationError."""
@@ -61,7 +61,7 @@ class UpdatePaymentIntent(Plugin):
 
 
 class CancelPaymentIntent(Plugin):
-    """Delete, or an Update that cancels: sees that nobody can pay for the row any more."""
+    """On Delete, or an Update to Canceled: cancels the intent, so that nobody can pay for the row any more."""
 
     def execute(self, context: PluginContext) -> None:
         table = table_of(context.primary_entity_name)
@@ -74,11 +74,12 @@ class CancelPaymentIntent(Plugin):
 
 
 def is_canceled_by(target: Entity) -> bool:
+    """Whether the request sets the payment status to Canceled."""
     return status_of(target) is PaymentStatus.CANCELED
 
 
 def _concerns_stripe(context: PluginContext, table: PaymentTable, row: Entity) -> bool:
-    """Whether amount or currency are spoken of and are not what Stripe was told already."""
+    """Whether the request changes the amount or the currency that Stripe collects."""
     if table.amount not in context.target and CURRENCY not in context.target:
         return False
     if not (row.get(INTENT) or row.get(SESSION)):

@@ -1,4 +1,4 @@
-"""The tables whose money Stripe collects, and their columns: the only place that knows CRM's names.
+"""The tables Stripe collects money for, and their columns: the only module here that knows CRM's names.
 
 To collect for a table of your own, give it the payment columns and add it to ``TABLES``.
 """
@@ -24,11 +24,11 @@ REFUNDED = "new_amountrefunded"
 RECEIPT_EMAIL = "new_receiptemail"
 CURRENCY = "transactioncurrencyid"
 SALES_ORDER_LOOKUP = "new_salesorderid"
-#: On an order: what the order's own intent brought, as the bridge writes it. The columns above count its Payments too.
+#: On an order: the result of the order's own intent, written by the bridge. The columns above include its Payments.
 OWN_STATUS = "new_ownpaymentstatus"
 OWN_RECEIVED = "new_ownamountreceived"
 OWN_REFUNDED = "new_ownamountrefunded"
-#: Written by the bridge with every change it makes, and by nobody else.
+#: Only the bridge writes this column, and it does so with every change.
 LEDGER = "new_stripeledger"
 
 
@@ -48,13 +48,16 @@ class PaymentStatus(IntEnum):
     DISPUTED = 100_000_010
 
 
-#: Another status without an intent records a payment made elsewhere, or one given up before it began.
+#: A row with any other status and no intent was paid outside Stripe, or canceled before anything was created.
 TO_BE_COLLECTED = frozenset({None, PaymentStatus.DRAFT, PaymentStatus.PENDING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentTable:
-    """One table. ``noun`` is what a clerk calls a row; ``metadata_key`` leads Stripe's events back to it."""
+    """One table. ``noun`` is the word for a row in messages to users.
+
+    ``metadata_key`` is the key under which an intent's metadata holds the row's id.
+    """
 
     logical_name: str
     noun: str
@@ -67,7 +70,7 @@ class PaymentTable:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What has to be known of a row to collect for it."""
+        """The columns the plug-ins read to collect for a row."""
         return (self.amount, CURRENCY, STATUS, INTENT, SESSION, CHECKOUT_URL, FAILURE_CODE, FAILURE_MESSAGE, LEDGER)
 
 
@@ -79,7 +82,11 @@ TABLES: Mapping[str, PaymentTable] = {table.logical_name: table for table in (PA
 
 
 def table_of(logical_name: str) -> PaymentTable:
-    """Raises InvalidPluginExecutionException: a step is registered for a table nobody described."""
+    """The table with this logical name.
+
+    Raises:
+      InvalidPluginExecutionException: it is not in ``TABLES``; a step is registered for the wrong table.
+    """
     try:
         return TABLES[logical_name]
     except KeyError:
@@ -90,16 +97,18 @@ def table_of(logical_name: str) -> PaymentTable:
 
 
 def amount_of(row: Entity, table: PaymentTable) -> Decimal | None:
+    """The amount to collect for ``row``, in the row's currency."""
     return money(row, table.amount)
 
 
 def money(row: Entity, column: str) -> Decimal | None:
+    """The amount in a money column; None when the column is empty or absent."""
     value = row.get(column)
     return value.value if isinstance(value, Money) else value
 
 
 def status_of(row: Entity, column: str = STATUS) -> PaymentStatus | None:
-    """None as well for a number that is no Payment status: somebody else's option."""
+    """The row's payment status; None when it is empty, or an option that the plug-ins do not know."""
     value = row.get(column)
     known = isinstance(value, OptionSetValue) and value.value in _NUMBERS
     return PaymentStatus(value.value) if known else None

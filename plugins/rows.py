@@ -1,4 +1,4 @@
-"""The rows a step speaks of: as the operation will leave them, or as CRM has them."""
+"""The row a step runs for: as the operation will leave it, or as CRM has it now."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from runner.plugin import PluginContext
 
 
 def row_as_it_will_be(context: PluginContext) -> Entity | None:
-    """The row the operation leads to. Away from the transaction the notification may be old: the row itself is read.
+    """The row as it will be after the operation; None when it has been deleted in the meantime.
 
-    None: it has been deleted meanwhile.
+    Outside the transaction the context may be out of date, so the row is read from CRM instead.
     """
     table = table_of(context.primary_entity_name)
     if not context.is_in_transaction:

@@ -1,6 +1,6 @@
-"""Stripe's errors in the words of the person at the form. The request id goes to the trace, for the administrator.
+"""Turns Stripe's errors into messages for the user who saves the row; the request id goes to the trace.
 
-Nothing of a request's content is traced: its parameters can hold an e-mail address, its answer a client secret.
+The content of requests is never traced: parameters can hold an e-mail address, answers a client secret.
 
 Source: https://docs.stripe.com/error-low-level
 """
@@ -30,13 +30,13 @@ _WORDS: Mapping[str, str] = {
         "or to test mode. Ask your administrator to check STRIPE_SECRET_KEY."
     ),
 }
-#: Stripe was busy with the same object: nothing was done, and doing it again later helps.
+#: Stripe was busy with the same object. Nothing was done, and a later attempt can succeed.
 _TRANSIENT_CODES = frozenset({"idempotency_key_in_use", "lock_timeout", "rate_limit"})
 
 
 @contextmanager
-def in_a_clerks_words(context: PluginContext) -> Iterator[None]:
-    """Turns what Stripe raises inside the block into a refusal of the operation.
+def stripe_errors_as_refusals(context: PluginContext) -> Iterator[None]:
+    """Inside the block a ``StripeError`` refuses the operation, with a message for the user.
 
     Raises:
       InvalidPluginExecutionException: with status RETRY when the same call can succeed later.
@@ -52,14 +52,14 @@ def in_a_clerks_words(context: PluginContext) -> Iterator[None]:
 
 
 def _facts(error: stripe.StripeError, code: str | None) -> str:
-    """For the administrator. Where Stripe never answered there is no more than the kind of error."""
+    """What the administrator needs. When Stripe never answered, only the class of the error is known."""
     status = f"HTTP {error.http_status}" if error.http_status else None
     request = f"request {error.request_id}" if error.request_id else None
     return ", ".join(fact for fact in (type(error).__name__, code, status, request) if fact)
 
 
 def code_of(error: stripe.StripeError) -> str | None:
-    """The error's code, which the SDK keeps in one of two places."""
+    """The error's code, which the SDK keeps in either of two places."""
     return error.code or getattr(error.error, "code", None)
 
 

@@ -12,14 +12,14 @@ _LONGEST_PRODUCT_NAME = 250
 
 
 def creation_parameters(demand: Demand, row_id: str, settings: CollectionSettings) -> dict[str, Any]:
-    """Everything but the correlation id, which :func:`with_metadata` adds."""
+    """The parameters of ``create``, without the correlation id, which :func:`with_metadata` adds."""
     if settings.collect is Collect.CHECKOUT:
         return _session_parameters(demand, row_id, settings)
     return _intent_parameters(demand, settings)
 
 
 def with_metadata(parameters: Mapping[str, Any], metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters with other metadata, also where Checkout hands it to its intent."""
+    """``parameters`` with this metadata, which a Checkout Session also passes on to its intent."""
     marked = {**parameters, "metadata": dict(metadata)}
     if "payment_intent_data" in parameters:
         marked["payment_intent_data"] = {**parameters["payment_intent_data"], "metadata": dict(metadata)}

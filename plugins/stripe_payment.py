@@ -1,4 +1,4 @@
-"""What Stripe has for one row, a PaymentIntent or a Checkout Session, and every call that reads or changes it."""
+"""The PaymentIntent or Checkout Session of one row, and every Stripe call that reads or changes it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import stripe
 
 from dataverse_client.types import Entity
 from plugins.configuration import Collect, CollectionSettings
-from plugins.demand import Demand, way_back_to
+from plugins.demand import Demand, row_metadata
 from plugins.payment_tables import INTENT, SESSION, table_of
 from plugins.stripe_parameters import creation_parameters, with_metadata
 from runner.plugin import PluginContext
 
-#: How many of the newest intents or sessions are looked through for one that was lost.
+#: How many of the newest intents or sessions are searched for one whose id was lost.
 _LOOK_BACK = 300
-#: How many keys Stripe's own failures may spoil before a day has to pass.
+#: How many idempotency keys are tried. Stripe repeats a failure of its own for a day under the key it happened with.
 _MOST_KEYS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripePayment:
-    """``status`` is Stripe's word. An open Checkout Session is one nobody has paid on yet.
+    """A PaymentIntent or a Checkout Session. ``status`` is Stripe's own; a session is ``open`` until it is paid.
 
     Source: https://docs.stripe.com/payments/paymentintents/lifecycle
     """
@@ -41,24 +41,26 @@ class StripePayment:
 
     @property
     def is_open(self) -> bool:
-        """Nothing was paid: it can be changed or closed."""
+        """Nothing has been paid, so it can be changed or closed."""
         return self.status in {"open", "requires_payment_method", "requires_confirmation", "requires_action"}
 
     @property
     def is_held(self) -> bool:
-        """Authorized, not captured: it can be closed, no longer changed."""
+        """Authorized but not captured, so it can be closed but no longer changed."""
         return self.status == "requires_capture"
 
     @property
     def is_closed(self) -> bool:
+        """Nobody can pay it any more."""
         return self.status in {"canceled", "expired"}
 
     def meets(self, demand: Demand) -> bool:
+        """Whether it collects the amount and currency demanded."""
         return (self.amount, self.currency) == (demand.amount, demand.currency)
 
 
 class StripePayments:
-    """Stripe's side of one row during one execution."""
+    """The Stripe calls for one row, made during one execution of a step."""
 
     def __init__(self, context: PluginContext, row: Entity, settings: CollectionSettings) -> None:
         self._context = context
@@ -72,7 +74,10 @@ class StripePayments:
     # --- reading -------------------------------------------------------------------------------------------
 
     def find(self) -> StripePayment | None:
-        """What the row names, if it is the row's. A session leads: the intent beside it is the session's own."""
+        """The session or intent whose id the row holds; None when there is none, or when it belongs to another row.
+
+        The session comes first: when the row holds both ids, the intent was created by the session.
+        """
         if session_id := self._row.get(SESSION):
             session = self._sessions.retrieve(session_id)
             return self._of_session(session) if self._is_ours(session) else None
@@ -82,28 +87,28 @@ class StripePayments:
         return None
 
     def _is_ours(self, found: stripe.PaymentIntent | stripe.checkout.Session) -> bool:
-        """Not if its metadata names another row: ours is a copy of that one, or our whole environment of that one's."""
-        told = _metadata(found)
-        way_back = way_back_to(self._row, table_of(self._row.logical_name), self._context)
-        is_ours = all(told.get(key, ours).lower() == ours.lower() for key, ours in way_back.items())
+        """False when the metadata names another row: this row, or the whole environment, was then copied from there."""
+        named = _metadata(found)
+        expected = row_metadata(self._row, table_of(self._row.logical_name), self._context)
+        is_ours = all(named.get(key, ours).lower() == ours.lower() for key, ours in expected.items())
         if not is_ours:
             self._context.trace("Left {} alone, which is another row's", found.id)
         return is_ours
 
     def _of_session(self, session: stripe.checkout.Session) -> StripePayment:
-        """Once complete, a session is done and its intent tells what became of the money."""
+        """The session; once it is complete, its intent, which has the status of the payment."""
         if session.status != "complete" or not session.payment_intent:
             return _payment(session)
         intent = _payment(self._intents.retrieve(str(session.payment_intent)))
-        # The bank refused after the customer had left the page: nobody can pay there any more.
+        # The bank refused after the customer had completed the page, which cannot be paid on a second time.
         return replace(_payment(session), status="expired") if intent.is_open else intent
 
     # --- creating ------------------------------------------------------------------------------------------
 
     def create(self, demand: Demand, replacing: StripePayment | None = None) -> StripePayment:
-        """A new intent or session; closed again if the transaction does not survive.
+        """A new intent or session, which is closed again if the transaction is rolled back.
 
-        The same row and demand get the same one, however often asked: until it is closed, as a rollback does.
+        Repeated calls for the same row and demand return the same one until it is closed.
         """
         parameters = creation_parameters(demand, str(self._row.id), self._settings)
         key = self._idempotency_key(parameters, replacing.id if replacing else "")
@@ -121,14 +126,14 @@ class StripePayments:
         except (stripe.IdempotencyError, stripe.APIError) as error:
             if isinstance(error, stripe.APIError) and not _is_replay(error.headers):
                 raise
-            # The key stands for everything but the correlation id. Another call got this far before, and either its
-            # row did not survive or Stripe's answer did not arrive; or Stripe failed, which it repeats for a day.
+            # An earlier call used the same key, which covers everything but the correlation id: either its row was
+            # rolled back, or Stripe's answer was lost, or Stripe itself failed and now repeats that for a day.
             return self._find_lost(demand) or self._create_uncorrelated(parameters, key)
         return self._as_it_is_now(made)
 
     def _create_uncorrelated(self, parameters: Any, key: str, turn: int = 1) -> StripePayment:
-        """Without a correlation id, all calls that come this far agree: on the first key that no failure spoilt."""
-        # Repeated by the SDK, Stripe's first failure under a key would look like one it repeats.
+        """Create without a correlation id: all callers then send the same request under the first key that works."""
+        # A retry by the SDK would make Stripe's first failure under a key look like a replayed one.
         options: Any = {"idempotency_key": f"{key}:{turn}", "max_network_retries": 0}
         try:
             return self._as_it_is_now(self._service.create(parameters, options))
@@ -138,7 +143,7 @@ class StripePayments:
             return self._create_uncorrelated(parameters, key, turn + 1)
 
     def _find_lost(self, demand: Demand) -> StripePayment | None:
-        """What an earlier call made for the same demand. Lists begin with the newest, and it is recent."""
+        """The one that an earlier call created for the same demand; it is among the newest, which come first."""
         for made in islice(self._service.list({"limit": 100}).auto_paging_iter(), _LOOK_BACK):
             payment = _payment(made)
             if payment.is_open and payment.meets(demand) and demand.metadata.items() <= _metadata(made).items():
@@ -146,11 +151,11 @@ class StripePayments:
         return None
 
     def _as_it_is_now(self, made: Any) -> StripePayment:
-        """A replayed answer shows the object as it was when it was created."""
+        """``made``, read again if the answer was replayed: a replay shows the object as it was at its creation."""
         return _payment(self._service.retrieve(made.id) if _is_replay(made.last_response.headers) else made)
 
     def _idempotency_key(self, parameters: Mapping[str, Any], attempt: str) -> str:
-        """At most 255 characters, and nothing personal: texts and amounts are only in the hash.
+        """At most 255 characters and no personal data: texts and amounts are part of the hash only.
 
         Source: https://docs.stripe.com/api/idempotent_requests
         """
@@ -162,7 +167,7 @@ class StripePayments:
     # --- changing and closing ------------------------------------------------------------------------------
 
     def change(self, payment: StripePayment, demand: Demand) -> None:
-        """Set an open intent's amount, currency and texts; set back if the transaction does not survive."""
+        """Set an open intent's amount, currency and texts. Amount and currency are set back on a rollback."""
         self._update_intent(payment.id, {"amount": demand.amount, "currency": demand.currency, **demand.texts})
         before = {"amount": payment.amount, "currency": payment.currency}
         self._context.on_rollback(partial(self._update_intent, payment.id, before))
@@ -172,7 +177,7 @@ class StripePayments:
         self._intents.update(intent_id, parameters)
 
     def close(self, payment: StripePayment) -> None:
-        """Cancel the intent, or expire the session, so that nobody can pay it. Closed already is well too."""
+        """Cancel the intent or expire the session, so that nobody can pay it; no error if it is closed already."""
         is_session = payment.kind is Collect.CHECKOUT
         try:
             (self._sessions.expire if is_session else self._intents.cancel)(payment.id)
@@ -184,7 +189,7 @@ class StripePayments:
 
 
 def _is_replay(headers: Mapping[str, str] | None) -> bool:
-    """Whether Stripe repeats what it answered to the key's first request, be it a failure of its own.
+    """Whether Stripe repeated its answer to the first request with this key, which may have been a failure.
 
     Source: https://docs.stripe.com/error-low-level#server-errors
     """
@@ -192,7 +197,7 @@ def _is_replay(headers: Mapping[str, str] | None) -> bool:
 
 
 def _metadata(made: stripe.PaymentIntent | stripe.checkout.Session) -> dict[str, str]:
-    """Of a session Stripe may say that it has none."""
+    """The object's metadata; Stripe may answer null for a session."""
     return made.metadata.to_dict() if made.metadata else {}
 
 

@@ -1,7 +1,7 @@
-"""Texts for Stripe made from a row: ``"Invoice {{ row.new_name }}, {{ amount }} {{ currency }}"``.
+"""Texts for Stripe, filled in from a row: ``"Invoice {{ row.new_name }}, {{ amount }} {{ currency }}"``.
 
-Templates are Jinja2, sandboxed, compiled once per step. A column without a value is empty text, so that
-``{{ row.ordernumber or row.name }}`` works; a name that does not exist is refused when the step is loaded.
+Templates are sandboxed Jinja2, compiled once per step. A column without a value is an empty text, so that
+``{{ row.ordernumber or row.name }}`` works; an unknown name is refused when the step is loaded.
 
 Source: https://jinja.palletsprojects.com/en/stable/sandbox/
 """
@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue
 from runner.plugin import InvalidPluginExecutionException
 
-#: What a template can speak of.
+#: The names a template can use.
 NAMES = frozenset({"row", "amount", "currency"})
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
@@ -28,7 +28,7 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
 
 
 class TemplateConfigurationError(ValueError):
-    """A template that can never be filled: correct it in the step's configuration."""
+    """The template is invalid: correct it in the step's configuration."""
 
 
 class TextTemplate:
@@ -37,7 +37,11 @@ class TextTemplate:
     __slots__ = ("_name", "_template")
 
     def __init__(self, name: str, source: str) -> None:
-        """Raises TemplateConfigurationError: it is no template, or speaks of names there are not."""
+        """Compile the template.
+
+        Raises:
+          TemplateConfigurationError: the syntax is wrong, or it uses an unknown name.
+        """
         self._name = name
         try:
             self._template, unknown = _compiled(source)
@@ -50,10 +54,10 @@ class TextTemplate:
             )
 
     def fill(self, row: Entity, amount: Decimal, currency: str) -> str:
-        """The text for a row, without blanks around it.
+        """The text for a row, stripped of surrounding white space.
 
         Raises:
-          InvalidPluginExecutionException: the row's values do not fit, such as arithmetic on a text.
+          InvalidPluginExecutionException: it cannot be filled from this row, for instance by arithmetic on a text.
         """
         try:
             return self._template.render(row=_Columns(row.attributes), amount=amount, currency=currency).strip()
@@ -66,14 +70,14 @@ class TextTemplate:
 
 @cache
 def _compiled(source: str) -> tuple[Template, frozenset[str]]:
-    """The template, and the names it speaks of that there are not. Many steps share few texts."""
+    """The template and the unknown names in it. Cached, because many steps share the same few texts."""
     parsed = _ENVIRONMENT.parse(source)
     unknown = frozenset(meta.find_undeclared_variables(parsed)) - NAMES
     return _ENVIRONMENT.from_string(parsed), unknown
 
 
 class _Columns:
-    """A row's columns as a template reads them: plain values, and None for a column that has none."""
+    """A row's columns as plain values for a template; None for a column without a value."""
 
     __slots__ = ("_columns",)
 
