@@ -7,12 +7,11 @@ The same columns in the same table, in memory, one process; both sides take turn
 
 from __future__ import annotations
 
-import sys
 from decimal import Decimal
 from statistics import median
 
 from bare_sqlite import BareTable
-from rounds import interleaved, ratio
+from rounds import interleaved, number_asked, ratio
 
 from azure_bridge.clock import SystemClock
 from dataverse_client.types import Entity, EntityReference, Money
@@ -22,7 +21,7 @@ from runner.emulator.seed import ADMINISTRATOR_ID, currency_id
 from runner.emulator.store import Store
 
 ROUNDS = 15
-ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+ROWS = 2000
 
 store = Store(load_metadata())
 records = Records(store, SystemClock())
@@ -45,6 +44,7 @@ def update(id: str) -> None:
 
 
 def main() -> None:
+    rows = number_asked(__doc__, "rows per round", ROWS)
     row = create()
     bare = BareTable(store, row)
     bare_create = bare.creating()
@@ -56,7 +56,7 @@ def main() -> None:
         "bare update": bare.updating(bare_row, *changed),
         "update": lambda: update(row),
     }
-    times = interleaved(contenders, ROUNDS, ROWS)
+    times = interleaved(contenders, ROUNDS, rows)
     for name in ("create", "update"):
         ours, floor = median(times[name]), median(times[f"bare {name}"])
         print(f"{name}: {ours:.1f} us, bare sqlite3 {floor:.1f} us, {ratio(times, name, f'bare {name}'):.2f}x")

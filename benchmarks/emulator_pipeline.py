@@ -9,13 +9,12 @@ that counts them, as the emulator does.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from decimal import Decimal
 from statistics import median
 
 from bare_sqlite import BareTable
-from rounds import interleaved, ratio
+from rounds import interleaved, number_asked, ratio
 
 from dataverse_client.types import Entity, EntityReference, Money
 from runner.emulator.emulator import Emulator
@@ -25,7 +24,7 @@ from runner.execution.step import Image, Step
 from runner.plugin import Plugin, PluginContext
 
 ROUNDS = 15
-ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+ROWS = 1000
 
 FLOOR, COUNTED = "bare sqlite3, random ids", "bare sqlite3, counted ids"
 TARGETS = {
@@ -84,6 +83,7 @@ def bare_table() -> BareTable:
 
 
 def main() -> None:
+    rows = number_asked(__doc__, "rows per round", ROWS)
     three, bare = (10, 20, 40), bare_table()
     two_columns = Image("after", "post", ("new_name", "new_amount"))
     contenders = {
@@ -97,7 +97,7 @@ def main() -> None:
         "3 steps, post-image of all columns": creating(steps(three, Image("after", "post"))),
         "updates its row, 3 deep": creating(nested()),
     }
-    times = interleaved(contenders, ROUNDS, ROWS)
+    times = interleaved(contenders, ROUNDS, rows)
     print(f"{'Create':36} {'us':>7}  {'random':>7}  {'counted':>7}  target")
     for name, measured in times.items():
         against = f"{ratio(times, name, FLOOR):6.2f}x  {ratio(times, name, COUNTED):6.2f}x"

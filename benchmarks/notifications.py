@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from rounds import number_asked
 from serving_world import World
 from told_and_killed import check, tell_and_kill
 
@@ -25,7 +26,7 @@ KILLS = 3
 
 
 def main() -> None:
-    payments = int(sys.argv[1]) if len(sys.argv) > 1 else PAYMENTS
+    payments = number_asked(__doc__, "payments", PAYMENTS)
     began = time.perf_counter()
 
     def say(text: str) -> None:

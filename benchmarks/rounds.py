@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping
 from statistics import median
 from time import process_time
 
 Action = Callable[[], object]
+
+
+def number_asked(description: str | None, what: str, default: int) -> int:
+    """The one number a benchmark's command line takes; ``--help`` shows the benchmark's own docstring."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, usage="%(prog)s [number]"
+    )
+    parser.add_argument("number", type=int, nargs="?", default=default, help=f"{what} (%(default)s)")
+    number: int = parser.parse_args().number
+    return number
 
 
 def interleaved(
