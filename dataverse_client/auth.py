@@ -1,4 +1,4 @@
-"""Bearer tokens for a Dataverse environment, from Microsoft Entra through MSAL.
+"""Bearer tokens for a Dataverse environment, obtained from Microsoft Entra through MSAL.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/authenticate-oauth
 """
@@ -14,9 +14,9 @@ import requests
 from dataverse_client.errors import AuthenticationError, DataverseError, DataverseUnavailableError
 from dataverse_client.retry import trouble
 from dataverse_client.sessions import TRUST_ADVICE, session_to
-from dataverse_client.sign_in import Ask, SignIn
+from dataverse_client.sign_in import AcquireToken, SignIn
 
-#: What Entra answers when the same question may succeed a moment later.
+#: Errors of Entra after which the same request may succeed a moment later.
 _TRANSIENT = frozenset({"temporarily_unavailable", "server_error"})
 
 
@@ -28,30 +28,30 @@ class TokenProvider(Protocol):
 
         Raises:
           AuthenticationError: the credential was refused.
-          DataverseUnavailableError: nobody could be asked.
+          DataverseUnavailableError: the token endpoint did not answer.
         """
         ...
 
     def invalidate(self, token: str) -> None:
-        """Forgets ``token``, which Dataverse has refused. A newer one is kept."""
+        """Forgets ``token``, which Dataverse has refused. If a newer one was issued since, that one is kept."""
         ...
 
 
 class NoAuthentication:
-    """For an emulator, which asks for no token."""
+    """Sends no token: for an emulator."""
 
     def token(self) -> str:
         return ""
 
     def invalidate(self, token: str) -> None:
-        """There is nothing to forget."""
+        """Does nothing: there is no token to forget."""
 
 
 class EntraTokens:
-    """Tokens for the environment at ``url``; MSAL keeps them in memory and renews them in time.
+    """Tokens for the environment at ``url``; MSAL caches them in memory and renews them before they expire.
 
-    ``timeout`` is in seconds, for each request for a token. ``session`` is the requests session those go through;
-    without one, one that ignores proxy and certificate variables unless ``trust_env``.
+    ``timeout`` is in seconds and applies to each request for a token. ``session`` is the requests session to send
+    those through; without one, a session is made that ignores proxy and certificate variables unless ``trust_env``.
     """
 
     def __init__(
@@ -65,9 +65,11 @@ class EntraTokens:
     ) -> None:
         self._resource = url.rstrip("/")
         self._sign_in = sign_in
-        self._http = _HttpClient(session or session_to(sign_in.place, trust_env=trust_env), timeout, sign_in.passing)
-        self._ask: Ask | None = None
-        self._given = ""
+        self._http = _HttpClient(
+            session or session_to(sign_in.issuer, trust_env=trust_env), timeout, sign_in.transient_statuses
+        )
+        self._acquire: AcquireToken | None = None
+        self._last_token = ""
         self._lock = threading.Lock()
         self._asking = threading.Lock()
 
@@ -75,46 +77,46 @@ class EntraTokens:
         return f"EntraTokens({self._resource!r}, {self._sign_in!r})"
 
     def token(self) -> str:
-        # Of many threads whose token has expired one asks, and the others are given what it got.
+        # When a token has expired, one thread asks for the next one; the others wait and find it in MSAL's cache.
         with self._asking:
             answer = self._answer()
         if "access_token" not in answer:
-            self._begin_anew()  # by the next time a certificate's file may have been replaced
+            self._forget_tokens()  # so that the next attempt reads the certificate's file again
             raise self._refused(answer)
-        self._given = str(answer["access_token"])
-        return self._given
+        self._last_token = str(answer["access_token"])
+        return self._last_token
 
     def _answer(self) -> Mapping[str, Any]:
         try:
-            return self._ask_now()()
+            return self._acquire_token()()
         except requests.exceptions.SSLError as error:
             raise AuthenticationError(
-                f"{self._asked()} shows a certificate that is not to be trusted: {error}. {TRUST_ADVICE}"
+                f"{self._endpoint()} shows a certificate that is not to be trusted: {error}. {TRUST_ADVICE}"
             ) from error
         except requests.RequestException as error:
-            raise DataverseUnavailableError(f"{self._asked()} did not answer: {trouble(error)}") from error
+            raise DataverseUnavailableError(f"{self._endpoint()} did not answer: {trouble(error)}") from error
         except ValueError as error:
-            # MSAL's way to say that it does not know the tenant, or cannot read the key.
+            # MSAL raises it for an unknown tenant and for a key it cannot read.
             raise AuthenticationError(f"No token for {self._sign_in}: {error}") from error
 
     def invalidate(self, token: str) -> None:
-        # Of several threads whose token was refused, the first throws it away, and no other its successor.
-        if token == self._given:
-            self._begin_anew()
+        # Several threads may report the same token: only the first drops it, and none drops its successor.
+        if token == self._last_token:
+            self._forget_tokens()
 
-    def _begin_anew(self) -> None:
-        # MSAL can drop single tokens only after asking Entra for its aliases; a new application asks for less.
+    def _forget_tokens(self) -> None:
+        # MSAL cannot drop a single token without first asking Entra for its aliases, so the whole cache goes.
         with self._lock:
-            self._ask, self._given = None, ""
+            self._acquire, self._last_token = None, ""
 
-    def _ask_now(self) -> Ask:
+    def _acquire_token(self) -> AcquireToken:
         with self._lock:
-            if self._ask is None:
-                self._ask = self._sign_in.opened(self._resource, self._http)
-            return self._ask
+            if self._acquire is None:
+                self._acquire = self._sign_in.token_acquirer(self._resource, self._http)
+            return self._acquire
 
-    def _asked(self) -> str:
-        return f"{self._sign_in.place}, asked for a token for {self._sign_in},"
+    def _endpoint(self) -> str:
+        return f"{self._sign_in.issuer}, asked for a token for {self._sign_in},"
 
     def _refused(self, answer: Mapping[str, Any]) -> DataverseError:
         reason = str(answer.get("error", "unknown_error"))
@@ -127,12 +129,12 @@ class EntraTokens:
 
 
 class _HttpClient:
-    """The two calls MSAL makes, through a session and with a timeout that are ours."""
+    """The HTTP client that MSAL is given: our session, with our timeout."""
 
-    def __init__(self, session: requests.Session, timeout: float, passing: frozenset[int]) -> None:
+    def __init__(self, session: requests.Session, timeout: float, transient_statuses: frozenset[int]) -> None:
         self._session = session
         self._timeout = timeout
-        self._passing = passing
+        self._transient_statuses = transient_statuses
 
     def post(self, url: str, **options: Any) -> requests.Response:
         return self._reached(self._session.post(url, timeout=self._timeout, **options))
@@ -144,7 +146,11 @@ class _HttpClient:
         self._session.close()
 
     def _reached(self, response: requests.Response) -> requests.Response:
-        """Raises requests.HTTPError where the other side is overloaded or down, which MSAL takes for a refusal."""
-        if response.status_code in self._passing or response.status_code == 429 or response.status_code >= 500:
+        """Raises requests.HTTPError when the server is overloaded or down; MSAL would report a refused credential."""
+        if (
+            response.status_code in self._transient_statuses
+            or response.status_code == 429
+            or response.status_code >= 500
+        ):
             response.raise_for_status()
         return response

@@ -1,4 +1,4 @@
-"""Change tracking: all rows once, and from then on what is new, changed or deleted.
+"""Change tracking: first all rows of a table, afterwards only those that were created, changed or deleted.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
 """
@@ -15,15 +15,16 @@ from dataverse_client.query import below, next_link, query_string, select
 from dataverse_client.types import Entity, guid
 from dataverse_client.webapi import decode_entity
 
-#: The code of the error a table answers whose changes are not tracked.
+#: The error code for a table without change tracking.
 CHANGE_TRACKING_DISABLED = 0x80072491
 
 
 @dataclass(frozen=True, slots=True)
 class ChangesPage:
-    """``next_link`` leads to the next page; the last page has a ``delta_link`` instead, for the next time.
+    """One page of changes. ``next_link`` leads to the next page; the last page has a ``delta_link`` for the next time.
 
-    A row is told of once, as it is now, however often it changed. ``deleted`` are ids, also of rows never seen.
+    A row is listed once, with its present values, however often it changed. ``deleted`` holds ids, including those
+    of rows that were created and deleted in the meantime.
     """
 
     rows: tuple[Entity, ...]
@@ -33,13 +34,21 @@ class ChangesPage:
 
 
 def changes_request(table: TableMetadata, columns: Sequence[str] | None, link: str | None, root: str) -> Request:
-    """Raises UnexpectedResponseError: ``link`` leads away from ``root``."""
+    """The request for the page ``link`` names, or for the first one.
+
+    Raises:
+      UnexpectedResponseError: ``link`` is not below ``root``.
+    """
     path = table.entity_set_name + query_string(select(columns, table)) if link is None else below(root, link)
     return Request("GET", path, prefer("odata.track-changes"))
 
 
 def read_changes(content: Mapping[str, Any], table: TableMetadata, link: str | None) -> ChangesPage:
-    """The page an answer's body holds, which ``link`` led to. Raises UnexpectedResponseError: it leads to itself."""
+    """The page in an answer's body, which ``link`` was requested for.
+
+    Raises:
+      UnexpectedResponseError: its link to the next page leads back to itself.
+    """
     values = content.get("value", ())
     return ChangesPage(
         rows=tuple(decode_entity(value, table) for value in values if not _is_deletion(value)),

@@ -1,4 +1,4 @@
-"""The rows of a Dataverse environment, from Python.
+"""The client: reads and writes the rows of a Dataverse environment.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/overview
 """
@@ -55,7 +55,7 @@ from dataverse_client.webapi import decode_entity
 
 @dataclass(frozen=True, slots=True)
 class UpsertResult:
-    """The row an upsert ended at, and whether it had to be created."""
+    """The row that was changed or created by an upsert, and which of the two it was."""
 
     reference: EntityReference
     created: bool
@@ -63,7 +63,7 @@ class UpsertResult:
 
 @dataclass(frozen=True, slots=True)
 class WhoAmI:
-    """Who the environment takes us for."""
+    """The user that requests are made as, with its business unit and organization."""
 
     user_id: str
     business_unit_id: str
@@ -73,10 +73,12 @@ class WhoAmI:
 class DataverseClient:
     """An ``OrganizationService`` over the Web API of the environment at ``url``. Threads may share it.
 
-    Requests are repeated as ``retry`` says, where repeating is safe. ``session`` is a requests session to use
-    instead of a pooled one of our own; ``trust_env`` lets the latter read proxy and certificate variables.
+    Failed requests are repeated according to ``retry`` where that is safe. ``session`` is a requests session to use
+    instead of the pooled one that is made by default; ``trust_env`` lets that one read proxy and certificate
+    variables. ``options`` apply to every request.
 
-    Every method raises a :class:`~dataverse_client.errors.DataverseError`, :meth:`batch` excepted.
+    Every method raises a :class:`~dataverse_client.errors.DataverseError` when it fails, except :meth:`batch`, whose
+    results hold the errors.
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class DataverseClient:
         self.session.close()
 
     def mount(self, prefix: str, adapter: BaseAdapter) -> None:
-        """Lets ``adapter`` answer requests to URLs that start with ``prefix``: an embedded Dataverse, say."""
+        """Sends requests for URLs that start with ``prefix`` to ``adapter``, such as an embedded Dataverse."""
         self.session.mount(prefix, adapter)
 
     def with_options(self, options: RequestOptions) -> DataverseClient:
@@ -121,14 +123,14 @@ class DataverseClient:
         return twin
 
     def create(self, entity: Entity) -> str:
-        """Makes a row and returns its id, which is ``entity.id`` when that is set."""
+        """Creates a row and returns its id, which is ``entity.id`` when that is set."""
         created = self._executor.perform(Create(entity)).id
         if created is None:
             raise UnexpectedResponseError(f"Dataverse created a {entity.logical_name} without saying its id")
         return created
 
     def create_multiple(self, entities: Sequence[Entity]) -> list[str]:
-        """Makes rows of one table, all of them or none, and returns their ids in order.
+        """Creates rows of one table, all of them or none, and returns their ids in order.
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/bulk-operations
         """
@@ -153,9 +155,9 @@ class DataverseClient:
         return found
 
     def update(self, entity: Entity, *, if_match: str | None = None) -> None:
-        """Changes an existing row, known by id or alternate key; never creates one.
+        """Changes an existing row, identified by id or alternate key; never creates one.
 
-        With ``if_match``, a ``row_version``, ConcurrencyConflictError when the row has another by now.
+        ``if_match`` is the ``row_version`` the row must still have; otherwise ConcurrencyConflictError is raised.
         """
         self._executor.perform(Update(entity, if_match))
 
@@ -170,7 +172,7 @@ class DataverseClient:
         self._executor.perform(Delete(logical_name, id, if_match))
 
     def retrieve_multiple(self, query: QueryExpression) -> EntityCollection:
-        """One page of rows. Its ``paging_cookie``, put into the query's ``page_info``, asks for the next."""
+        """One page of rows. For the next page, put its ``paging_cookie`` into the query's ``page_info``."""
         return self._page(query, self._executor.correlation_id())
 
     def query(self, query: QueryExpression) -> Iterator[Entity]:
@@ -203,7 +205,9 @@ class DataverseClient:
     def changes(
         self, logical_name: str, columns: Sequence[str] | None = None, *, link: str | None = None
     ) -> ChangesPage:
-        """One page of what is new, changed or deleted; without a ``link`` of an earlier page, of all rows.
+        """One page of the rows that were created, changed or deleted since ``link``, taken from an earlier page.
+
+        Without a ``link`` all rows are returned, page by page.
 
         Raises:
           ChangesExpiredError: the link is too old.
@@ -214,11 +218,11 @@ class DataverseClient:
         return read_changes(loads(self._executor.send(request).or_error()), table, link)
 
     def batch(self, operations: Sequence[Operation], *, atomic: bool = False) -> list[BatchResult]:
-        """Does many operations in one request for each thousand; the results are in their order.
+        """Carries out many operations with one request per thousand, and returns their results in the same order.
 
-        They are independent: each has its own result or error, and the rest go on. When the request as a whole
-        fails, every operation in it has that error. ``atomic`` makes them one change set instead, of at most a
-        thousand: all or none, with one error for all of them.
+        The operations are independent: one that fails has its error in its result, and the others go on. When a
+        request fails as a whole, all its operations have that error. With ``atomic`` they form one change set of at
+        most a thousand instead: all succeed, or all have the same error.
 
         Raises:
           InvalidRequestError: ``atomic`` with too many operations, or with a Retrieve.
@@ -226,11 +230,11 @@ class DataverseClient:
         return self._executor.batch(operations, atomic=atomic)
 
     def associate(self, logical_name: str, id: str, relationship: str, related: Sequence[EntityReference]) -> None:
-        """Links a row to others through the relationship of that schema name: all of them or none."""
+        """Links a row to others through the relationship with this schema name: to all of them or none."""
         self._link(Associate, EntityReference(logical_name, id), relationship, related)
 
     def disassociate(self, logical_name: str, id: str, relationship: str, related: Sequence[EntityReference]) -> None:
-        """Ends such links: all of them or none."""
+        """Removes the links between a row and others: all of them or none."""
         self._link(Disassociate, EntityReference(logical_name, id), relationship, related)
 
     def _link(
@@ -255,15 +259,15 @@ class DataverseClient:
         return WhoAmI(*(str(answer[name]).lower() for name in ("UserId", "BusinessUnitId", "OrganizationId")))
 
     def function(self, name: str, parameters: Mapping[str, Any] | None = None) -> JsonObject:
-        """The answer of an unbound function, as JSON with Decimals."""
+        """Calls an unbound function. Returns its answer as JSON with Decimals."""
         return self._call(messages.function_request(name, parameters or {}, self.metadata.table))
 
     def action(self, name: str, parameters: Mapping[str, Any] | None = None) -> JsonObject:
-        """The answer of an unbound action or custom API, as JSON with Decimals; empty when it gives none."""
+        """Calls an unbound action or custom API. Returns its answer as JSON with Decimals, empty if there is none."""
         return self._call(messages.action_request(name, parameters or {}, self.metadata.table))
 
     def define(self, path: str, definition: Mapping[str, Any]) -> None:
-        """Makes a table, column, relationship or key: its metadata, posted to ``EntityDefinitions`` or the like.
+        """Creates a table, column, relationship or key by posting its metadata to ``path`` (``EntityDefinitions``).
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
         """
@@ -276,5 +280,5 @@ class DataverseClient:
         return JsonObject({name: value for name, value in content.items() if not name.startswith("@odata.")})
 
     def execute(self, request: OrganizationRequest) -> OrganizationResponse:
-        """Any message: those on rows under the SDK's parameter names, others as unbound functions or actions."""
+        """Runs any message, with the parameter names of the .NET SDK."""
         return OrganizationResponse(request.message_name, execute(self, request))

@@ -1,4 +1,4 @@
-"""What can go wrong between us and a Dataverse environment: one class for each thing a caller can do about it.
+"""Errors of the client: one class for each way a caller can react.
 
     DataverseError
       DataverseUnavailableError    try again later (is_transient)
@@ -9,7 +9,7 @@
       ConcurrencyConflictError     somebody changed the row: read it again
       DuplicateRecordError         a row with this id or key exists
       ChangesExpiredError          the delta link is too old: read all rows again
-      PluginRefusedError           a plug-in stopped the operation; the message is its own
+      PluginRefusedError           a plug-in refused the operation; the message is the plug-in's
       InvalidRequestError          the request can never succeed as it is
       UnexpectedResponseError      what answered does not behave like Dataverse
 
@@ -84,7 +84,7 @@ class ThrottledError(DataverseError):
 
 
 class AuthenticationError(DataverseError):
-    """No token could be had, or Dataverse did not accept it."""
+    """No token could be obtained, or Dataverse did not accept it."""
 
 
 class AccessDeniedError(DataverseError):
@@ -104,11 +104,11 @@ class DuplicateRecordError(DataverseError):
 
 
 class ChangesExpiredError(DataverseError):
-    """What changed since that delta link is no longer known: read all rows, and begin anew."""
+    """Dataverse no longer knows what changed since that delta link: read all rows again."""
 
 
 class PluginRefusedError(DataverseError):
-    """A plug-in stopped the operation; ``message`` is what it said."""
+    """A plug-in refused the operation; ``message`` is the plug-in's."""
 
 
 class InvalidRequestError(DataverseError):
@@ -162,7 +162,7 @@ _REQUEST_ID_HEADERS = ("x-ms-service-request-id", "req_id", "x-ms-request-id", "
 
 @dataclass(frozen=True, slots=True)
 class _ErrorBody:
-    """The ``error`` member of an answer, or as much of it as there was."""
+    """The ``error`` member of an answer, as far as it was there."""
 
     message: str = ""
     code: int | None = None
@@ -179,7 +179,7 @@ def error_from(
     retry_after: float | None = None,
     is_repeat: bool = False,
 ) -> DataverseError:
-    """The error an answer with a status of 300 or more stands for.
+    """The error for an answer with a status of 300 or more.
 
     ``request`` is the method and path the answer belongs to; ``headers`` have lower-case names.
     """

@@ -13,14 +13,14 @@ from dataverse_client.exchange import Answer
 
 
 class JsonObject(dict[str, Any]):
-    """What an answer carries. To ask it for a member that is missing raises UnexpectedResponseError."""
+    """The JSON object in an answer. Reading a missing member raises UnexpectedResponseError."""
 
     def __missing__(self, name: str) -> Any:
         raise UnexpectedResponseError(f"The answer has no {name}, only {', '.join(self) or 'nothing'}")
 
 
 def loads(answer: Answer) -> JsonObject:
-    """The JSON object an answer carries, with ``Decimal`` for every number that has a fraction or an exponent.
+    """The JSON object in an answer, with ``Decimal`` for every number that has a fraction or an exponent.
 
     Raises:
       UnexpectedResponseError: the body is not a JSON object.
@@ -38,7 +38,7 @@ def dumps(content: Any) -> bytes:
     """JSON as UTF-8. A Decimal is written with exactly its own digits, and must be finite.
 
     Raises:
-      InvalidRequestError: JSON cannot say it: an integer of more than 64 bits, text that is not Unicode.
+      InvalidRequestError: it has no JSON form: an integer of more than 64 bits, text that is not Unicode.
     """
     try:
         return orjson.dumps(content, default=_exact)

@@ -1,4 +1,4 @@
-"""A request to the Web API and the answer to it, before and after anybody sends them.
+"""A request to the Web API and its answer, as plain values: :mod:`~dataverse_client.transport` sends them.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors
 """
@@ -10,18 +10,21 @@ from dataclasses import dataclass, field
 
 from dataverse_client.errors import DataverseError, InvalidRequestError, error_from
 
-#: Wanted on writes too: without annotations an error does not say what a plug-in's OperationStatus was.
+#: Needed on writes too: without annotations an error does not include a plug-in's OperationStatus.
 _ANNOTATIONS = 'odata.include-annotations="*"'
 
 
 def prefer(*preferences: str) -> dict[str, str]:
-    """The Prefer header with these preferences beside the ones every request has."""
+    """The Prefer header with these preferences and the one that every request has."""
     return {"Prefer": ",".join((_ANNOTATIONS, *preferences))}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``path`` is relative to the API root, percent-encoded. ``repeatable``: doing it twice is doing it once."""
+    """An HTTP request. ``path`` is relative to the API root and percent-encoded.
+
+    ``repeatable`` says that sending it twice has the same effect as sending it once.
+    """
 
     method: str
     path: str
@@ -40,9 +43,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``headers`` have lower-case names. ``is_repeat``: an earlier attempt may have taken effect already.
+    """An HTTP response. ``headers`` have lower-case names; ``retry_after`` is in seconds, None without such a header.
 
-    ``retry_after`` is in seconds, None when the server named no time.
+    ``is_repeat`` says that an earlier attempt of the request may already have taken effect.
     """
 
     request: Request
@@ -53,13 +56,14 @@ class Answer:
     is_repeat: bool = False
 
     def or_error(self) -> Answer:
-        """Itself, when the request succeeded; raises the DataverseError it stands for otherwise."""
+        """The answer itself if its status is 2xx; otherwise raises :meth:`error`."""
         error = self.error()
         if error is not None:
             raise error
         return self
 
     def error(self) -> DataverseError | None:
+        """The error the answer stands for; None if its status is 2xx."""
         if 200 <= self.status < 300:
             return None
         return error_from(

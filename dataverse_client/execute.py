@@ -1,4 +1,4 @@
-"""Organization requests by message name, under the parameter names the SDK gives them.
+"""Runs an OrganizationRequest: a message about rows through the client's methods, any other as a function or action.
 
 Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.messages
 """
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def execute(client: DataverseClient, request: OrganizationRequest) -> Mapping[str, Any]:
     """The results of ``request``.
 
-    A message that is not about rows is called as an unbound function when its name reads like one, else as an
-    action; ``client.function`` and ``client.action`` leave no doubt.
+    A message that is not about rows is called as an unbound function if its name looks like one (``Retrieve...``),
+    otherwise as an action. Where that guess is wrong, call ``client.function`` or ``client.action`` instead.
 
     Raises:
       InvalidRequestError: a parameter the message needs is missing.
@@ -33,7 +33,7 @@ def execute(client: DataverseClient, request: OrganizationRequest) -> Mapping[st
 
 
 class _Parameters(dict[str, Any]):
-    """A message's parameters; a missing one is the caller's mistake, and told by name."""
+    """A message's parameters; reading a missing one raises an InvalidRequestError that names it."""
 
     def __init__(self, request: OrganizationRequest) -> None:
         super().__init__(request.parameters)

@@ -1,4 +1,4 @@
-"""Sends operations on rows, alone or many at a time, and says what became of each."""
+"""Sends operations on rows, singly or in batches, and returns the result of each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Executor:
         self.options = options
 
     def correlation_id(self) -> str:
-        """What the requests of one call have in common: the caller's own, or a new one."""
+        """The correlation id for the requests of one call: the caller's own, or a new one."""
         return self.options.correlation_id or new_guid()
 
     def send(self, request: Request, correlation_id: str | None = None) -> Answer:
@@ -42,7 +42,7 @@ class Executor:
         return answer
 
     def perform(self, operation: Operation) -> BatchResult:
-        """The result of one operation. Raises the error that it would hold."""
+        """The result of one operation. Raises its error if it failed."""
         request = to_request(operation, self.metadata.table, self.transport.root)
         result = to_result(operation, self.send(request), self.metadata.table)
         if result.error is not None:

@@ -1,4 +1,4 @@
-"""Functions and actions: what the Web API offers beside operations on rows.
+"""Requests for functions, actions and metadata: everything in the Web API beside operations on rows.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/use-web-api-functions
 """
@@ -15,17 +15,17 @@ from dataverse_client.query import query_string
 from dataverse_client.types import Entity, EntityCollection, EntityReference, is_guid
 from dataverse_client.webapi import checked_guid, encode_entity, encode_id, encode_value, quoted, row_path
 
-#: Names that tell a function (it only reads, and is a GET) from an action.
+#: Names with these prefixes are functions, which only read and are called by GET; all others are actions.
 _FUNCTION_PREFIXES = ("Retrieve", "WhoAmI", "Get", "IsValid", "InitializeFrom")
 
 
 def is_function(name: str) -> bool:
-    """By Dataverse's naming, which custom APIs need not follow."""
+    """Whether a message is a function, judged by Dataverse's naming, which custom APIs need not follow."""
     return name.startswith(_FUNCTION_PREFIXES)
 
 
 def function_request(name: str, parameters: Mapping[str, Any], tables: Tables) -> Request:
-    """``Name(A=@p1)?@p1=...``: parameters travel as aliases, so that any value fits."""
+    """``Name(A=@p1)?@p1=...``: parameters are sent as aliases, which can hold any value."""
     aliases = {f"@p{number}": key for number, key in enumerate(parameters, 1)}
     arguments = ",".join(f"{key}={alias}" for alias, key in aliases.items())
     values = ((alias, _alias_value(parameters[key], f"{name}.{key}", tables)) for alias, key in aliases.items())
@@ -33,13 +33,13 @@ def function_request(name: str, parameters: Mapping[str, Any], tables: Tables) -
 
 
 def action_request(name: str, parameters: Mapping[str, Any], tables: Tables) -> Request:
-    """A POST with the parameters as its body; never repeated by itself, since nobody knows what it does."""
+    """A POST with the parameters as its body. It is not repeatable, because its effect is unknown."""
     body = {key: _parameter(value, f"{name}.{key}", tables) for key, value in parameters.items()}
     return Request("POST", name, {"Content-Type": "application/json"}, dumps(body), repeatable=False)
 
 
 def definition_request(path: str, definition: Mapping[str, Any]) -> Request:
-    """A POST of metadata as it is; never repeated by itself, since making a table takes longer than some wait."""
+    """A POST of metadata, unchanged. It is not repeatable: creating a table can take longer than the read timeout."""
     return Request("POST", path, {"Content-Type": "application/json"}, dumps(definition), repeatable=False)
 
 
@@ -56,7 +56,7 @@ def _alias_value(value: Any, where: str, tables: Tables) -> str:
     encoded = _parameter(value, where, tables)
     if not isinstance(encoded, str):
         return dumps(encoded).decode()
-    # Ids and moments are primitive values of their own, which OData writes without quotes.
+    # OData writes ids and times without quotes.
     is_text = isinstance(value, str) and not is_guid(value)
     return quoted(encoded, where) if is_text else encoded
 
@@ -75,7 +75,7 @@ def _parameter(value: Any, where: str, tables: Tables) -> Any:
 
 
 def _typed_entity(entity: Entity, tables: Tables) -> dict[str, Any]:
-    """A row inside a parameter, where its type and its id must be said."""
+    """A row inside a parameter, where its type and its id have to be given."""
     return {**_typed(entity.logical_name), **encode_id(entity, tables), **encode_entity(entity, tables)}
 
 

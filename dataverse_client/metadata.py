@@ -1,4 +1,4 @@
-"""What the client must know of a table to speak of its rows: asked for once, then remembered.
+"""Metadata of tables and relationships, as far as requests depend on it: fetched once, then cached.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query-metadata-web-api
 """
@@ -69,7 +69,7 @@ class TableMetadata:
 
 @dataclass(frozen=True, slots=True)
 class RelationshipSide:
-    """How a relationship looks from one table: ``is_collection`` when it leads to many rows."""
+    """A relationship as one table sees it. ``is_collection`` says that it leads to many rows."""
 
     navigation_property: str
     is_collection: bool
@@ -77,7 +77,7 @@ class RelationshipSide:
 
 @dataclass(frozen=True, slots=True)
 class RelationshipMetadata:
-    """A relationship's sides by table. A table that refers to itself shows the side with many rows."""
+    """A relationship's sides, by table. Of a relationship within one table, only the side with many rows is kept."""
 
     schema_name: str
     sides: Mapping[str, RelationshipSide]
@@ -93,7 +93,7 @@ Tables: TypeAlias = Callable[[str], TableMetadata]
 
 
 class MetadataCache:
-    """Table and relationship metadata by name. Threads may share it; each name is asked for once."""
+    """Table and relationship metadata by name. Threads may share it; each name is fetched once."""
 
     def __init__(self, send: Callable[[Request], Answer]) -> None:
         self._send = send
@@ -102,7 +102,7 @@ class MetadataCache:
         self._lock = threading.Lock()
 
     def table(self, logical_name: str) -> TableMetadata:
-        """Raises InvalidRequestError when the environment has no such table."""
+        """The table with this logical name. Raises InvalidRequestError when the environment has no such table."""
         known = self._tables.get(logical_name)
         if known is not None:
             return known
@@ -112,14 +112,14 @@ class MetadataCache:
             return self._tables[logical_name]
 
     def relationship(self, schema_name: str) -> RelationshipMetadata:
-        """Raises InvalidRequestError when the environment has no such relationship."""
+        """The relationship with this schema name. Raises InvalidRequestError when the environment has none."""
         with self._lock:
             if schema_name not in self._relationships:
                 self._relationships[schema_name] = self._fetch_relationship(schema_name)
             return self._relationships[schema_name]
 
     def clear(self) -> None:
-        """Asks again from now on: a solution was imported, a column was added."""
+        """Empties the cache: call it when a solution was imported or a column added."""
         with self._lock:
             self._tables.clear()
             self._relationships.clear()
@@ -129,7 +129,7 @@ class MetadataCache:
         try:
             answer = self._send(Request("GET", path + _COLUMNS)).or_error()
         except NotFoundError as error:
-            # Not NotFoundError: it would read as a missing row, which may yet appear.
+            # Not NotFoundError, which callers take for a missing row.
             raise InvalidRequestError(
                 f"Dataverse has no table {logical_name!r}; tables are named by logical name",
                 status=error.status,

@@ -1,4 +1,4 @@
-"""What can be done to a row, each a piece of data: sent alone, in a batch or in a change set alike.
+"""Operations on rows as values, so that the same operation can be sent alone, in a batch or in a change set.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/perform-operations-web-api
 """
@@ -21,14 +21,14 @@ from dataverse_client.webapi import checked_guid, decode_entity, encode_entity, 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A new row. Its ``entity.id``, when set, becomes the row's id, and makes repeating the request safe."""
+    """Creates a row. ``entity.id``, when set, becomes the row's id and makes it safe to repeat the request."""
 
     entity: Entity
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Changes to a row that exists. ``if_match`` is the ``row_version`` it must still have; None: any."""
+    """Changes an existing row. ``if_match`` is the ``row_version`` it must still have; None accepts any."""
 
     entity: Entity
     if_match: str | None = None
@@ -36,14 +36,14 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """Changes to the row with this id or alternate key, which is created when it does not exist."""
+    """Changes the row with this id or alternate key, or creates it when it does not exist."""
 
     entity: Entity
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """The end of a row. ``if_match`` is the ``row_version`` it must still have; None: any."""
+    """Deletes a row. ``if_match`` is the ``row_version`` it must still have; None accepts any."""
 
     logical_name: str
     id: str
@@ -52,7 +52,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Retrieve:
-    """A question for one row, by id or alternate key. ``columns`` None means every column."""
+    """Reads one row, by id or alternate key. ``columns`` None means every column."""
 
     row: EntityReference
     columns: tuple[str, ...] | None = None
@@ -60,7 +60,7 @@ class Retrieve:
 
 @dataclass(frozen=True, slots=True)
 class Associate:
-    """A link from ``row`` through a navigation property; ``is_collection`` when it leads to many rows."""
+    """Links ``row`` to ``related`` through a navigation property; ``is_collection`` when that leads to many rows."""
 
     row: EntityReference
     navigation_property: str
@@ -70,7 +70,7 @@ class Associate:
 
 @dataclass(frozen=True, slots=True)
 class Disassociate:
-    """The end of such a link."""
+    """Removes the link from ``row`` to ``related``."""
 
     row: EntityReference
     navigation_property: str
@@ -83,7 +83,7 @@ Operation: TypeAlias = "Create | Update | Upsert | Delete | Retrieve | Associate
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of one operation: the row's id, or the error. ``created`` is an Upsert's, ``entity`` a Retrieve's."""
+    """The result of one operation: the row's id, or the error. ``created`` is an Upsert's, ``entity`` a Retrieve's."""
 
     id: str | None
     error: DataverseError | None = None
@@ -92,14 +92,15 @@ class BatchResult:
 
     @property
     def succeeded(self) -> bool:
+        """Whether there is no error."""
         return self.error is None
 
 
 def to_request(operation: Operation, tables: Tables, root: str) -> Request:
-    """The HTTP request that does ``operation``; ``root`` is the API's, for the links in its body.
+    """The HTTP request for ``operation``. ``root`` is the URL of the API, needed for links in the body.
 
     Raises:
-      InvalidRequestError: it cannot be written as one.
+      InvalidRequestError: a value or an id cannot be written.
     """
     match operation:
         case Create(entity):
@@ -107,7 +108,7 @@ def to_request(operation: Operation, tables: Tables, root: str) -> Request:
         case Update(entity, if_match):
             return _patch(entity, tables, {"If-Match": _etag(if_match)})
         case Upsert(entity):
-            # Only a representation tells created (201) from updated (200); its least form is the id.
+            # Dataverse tells created (201) from updated (200) only if asked for a representation; the id is enough.
             least = query_string(select((), tables(entity.logical_name)))
             return _patch(entity, tables, prefer("return=representation"), least)
         case Delete(logical_name, id, if_match):
@@ -121,7 +122,7 @@ def to_request(operation: Operation, tables: Tables, root: str) -> Request:
 
 
 def to_result(operation: Operation, answer: Answer, tables: Tables) -> BatchResult:
-    """What ``answer`` says about ``operation``. Raises UnexpectedResponseError when it cannot be read."""
+    """The result of ``operation`` that ``answer`` holds. Raises UnexpectedResponseError when it cannot be read."""
     error = answer.error()
     if error is not None and not _done_by_an_earlier_attempt(operation, error):
         return BatchResult(subject_id(operation), error)
@@ -149,7 +150,7 @@ def _create(entity: Entity, tables: Tables) -> Request:
 
 
 def _patch(entity: Entity, tables: Tables, headers: Mapping[str, str], options: str = "") -> Request:
-    # Dataverse takes a key's columns from the URL, and refuses them in the body.
+    # The columns of an alternate key are in the URL; Dataverse refuses them in the body as well.
     body = encode_entity(entity, tables, without=() if entity.id else entity.key_attributes)
     return Request("PATCH", row_path(_reference(entity), tables) + options, {**_JSON, **headers}, dumps(body))
 
@@ -174,14 +175,14 @@ def _reference(entity: Entity) -> EntityReference:
 
 
 def _etag(if_match: str | None) -> str:
-    """``*`` asks only that the row exist, so that an update never creates one."""
+    """The If-Match header. ``*`` only requires that the row exists, so that an update never creates one."""
     if if_match is None:
         return "*"
     return f'W/"{if_match}"' if if_match.isdecimal() else if_match
 
 
 def _done_by_an_earlier_attempt(operation: Operation, error: DataverseError) -> bool:
-    """Whether the error only says that what was asked for is so already, since an attempt without an answer."""
+    """Whether the error only means that an earlier attempt, whose answer was lost, had already succeeded."""
     if not error.is_repeat:
         return False
     if isinstance(operation, Create):
@@ -190,7 +191,7 @@ def _done_by_an_earlier_attempt(operation: Operation, error: DataverseError) -> 
 
 
 def subject_id(operation: Operation) -> str | None:
-    """The id of the row an operation is about, when it is known beforehand."""
+    """The id of the operation's row, if it is known before the request."""
     match operation:
         case Create(entity) | Update(entity) | Upsert(entity):
             return entity.id and entity.id.lower()

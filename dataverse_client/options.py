@@ -1,4 +1,4 @@
-"""What a caller may ask of Dataverse beside the operation itself.
+"""Optional parameters of a request: bypassed plug-ins, tag, impersonated user, correlation id.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/optional-parameters
 """
@@ -14,7 +14,7 @@ from dataverse_client.exchange import Request
 
 
 class BypassBusinessLogic(StrEnum):
-    """Which custom plug-ins and workflows not to run.
+    """Which custom plug-ins and workflows are not run.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/bypass-custom-business-logic
     """
@@ -25,12 +25,12 @@ class BypassBusinessLogic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOptions:
-    """Applied to every request of a client, and to every part of its batches.
+    """Options for every request of a client, and for every part of its batches.
 
-    ``bypass`` and ``bypass_steps`` (ids of steps, three unless the environment allows more) need the privilege
-    prvBypassCustomBusinessLogic. ``tag`` becomes the shared variable of that name. ``caller_object_id`` (an Entra
-    object id) or ``caller_id`` (a systemuserid) is who the request is made for. ``correlation_id`` is sent as it
-    is; without one each call of the client gets its own.
+    ``bypass`` and ``bypass_steps`` (ids of steps, at most three unless the environment allows more) need the privilege
+    prvBypassCustomBusinessLogic. Plug-ins find ``tag`` in the shared variable of that name. ``caller_object_id`` (an
+    Entra object id) or ``caller_id`` (a systemuserid) names the user to impersonate. Without a ``correlation_id``
+    each call of the client gets a new one.
     """
 
     bypass: frozenset[BypassBusinessLogic] = frozenset()
@@ -41,6 +41,7 @@ class RequestOptions:
     correlation_id: str | None = None
 
     def apply(self, request: Request) -> Request:
+        """``request`` with these options in its headers and its query string."""
         headers = dict(self._headers())
         path = self._tagged(request.path)
         if not headers and path == request.path:

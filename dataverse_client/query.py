@@ -47,7 +47,7 @@ def query_request(query: QueryExpression, table: TableMetadata, root: str) -> Re
 
     Raises:
       InvalidRequestError: a condition has no OData form, or a page beyond the first is asked for by number.
-      UnexpectedResponseError: the nextLink leads away from ``root``, where our token must not follow.
+      UnexpectedResponseError: the nextLink is not below ``root``; our token must not be sent elsewhere.
     """
     page = query.page_info or PagingInfo(count=MAX_PAGE)
     if page.paging_cookie is not None:
@@ -66,10 +66,10 @@ def _is_topped(query: QueryExpression) -> bool:
 
 
 def below(root: str, link: str) -> str:
-    """What follows ``root`` in ``link``, whether or not that spells out the default port.
+    """The part of ``link`` after ``root``; a default port may be spelled out in either.
 
     Raises:
-      UnexpectedResponseError: the link leads elsewhere, where our token must not follow.
+      UnexpectedResponseError: ``link`` is not below ``root``; our token must not be sent elsewhere.
     """
     try:
         parts = urlsplit(link)
@@ -83,10 +83,10 @@ def below(root: str, link: str) -> str:
 
 
 def next_link(content: Mapping[str, Any], asked: str | None) -> str | None:
-    """The link to the page after the one that ``asked`` led to; None on the last.
+    """The link to the next page; None on the last. ``asked`` is the link that led to this page.
 
     Raises:
-      UnexpectedResponseError: it leads to the same page, which would never end.
+      UnexpectedResponseError: the two are the same, so reading on would never end.
     """
     link = content.get("@odata.nextLink")
     if link is not None and link == asked:

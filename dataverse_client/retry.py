@@ -13,9 +13,9 @@ from email.utils import parsedate_to_datetime
 import requests
 from urllib3.exceptions import NewConnectionError
 
-#: Nobody knows whether Dataverse did what was asked before the gateway gave up.
+#: The gateway gave up waiting: Dataverse may or may not have carried out the request.
 GATEWAY_STATUSES = frozenset({502, 503, 504})
-#: Seconds. A number beyond this is a mistake, and may be more than a timedelta can hold.
+#: Seconds. A server that asks for more is mistaken, and the number might not even fit a timedelta.
 _LONGEST_WAIT = 86_400.0
 
 
@@ -24,8 +24,8 @@ class RetrySettings:
     """How often and how patiently a request is repeated. All times are in seconds.
 
     The wait after attempt n is drawn evenly from 0 to ``base_delay * 2**(n-1)``, at most ``max_delay``; a
-    Retry-After is waited for in full. No attempt starts once ``deadline`` would have passed.
-    ``back_off=False`` repeats at once, whatever the server asks for: for tests.
+    Retry-After is waited for in full. No attempt is started after ``deadline``.
+    ``back_off=False`` is for tests: it repeats at once, whatever the server asks for.
     """
 
     attempts: int = 5
@@ -39,15 +39,16 @@ class RetrySettings:
         if not self.back_off:
             return 0.0
         if retry_after is not None:
-            # Everybody who was turned away was told the same moment, so even this wait is spread a little.
+            # All clients that were turned away are told the same moment, so a little jitter is added here too.
             return retry_after + uniform(0.0, self.base_delay)
         return uniform(0.0, min(self.max_delay, self.base_delay * 2 ** (attempt - 1)))
 
 
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that ``retry-after`` (lower-case name; seconds or an HTTP date) asks to wait, None when it does not.
+    """The wait in seconds that the ``retry-after`` header asks for, at most a day; None without one.
 
-    What asks for more than a day is taken for a day.
+    ``headers`` have lower-case names; the value is a number of seconds or an HTTP date.
+
     Source: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """
     text = headers.get("retry-after", "").strip()
@@ -62,12 +63,12 @@ def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def never_sent(error: requests.RequestException) -> bool:
-    """Whether no connection came about, so that Dataverse cannot have seen the request."""
+    """Whether no connection was made, so that Dataverse cannot have received the request."""
     return isinstance(error, requests.ConnectTimeout) or isinstance(_reason(error), NewConnectionError)
 
 
 def trouble(error: requests.RequestException) -> str:
-    """What went wrong on the way, in the network's own words. Never the URL: its query can hold anybody's name."""
+    """A short description of a network error, without the URL: its query may hold personal data."""
     status = "" if error.response is None else f" {error.response.status_code}"
     reason = _reason(error)
     said = f": {str(reason).rpartition(': ')[2]}" if reason else ""

@@ -1,4 +1,4 @@
-"""HTTP sessions that read the proxies and the certificate authorities of the environment once, not for every request.
+"""Requests sessions that read proxies and certificate authorities from the environment once, not per request.
 
 Source: https://requests.readthedocs.io/en/latest/user/advanced/#proxies
 """
@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import requests
 
-#: What helps when a server's certificate is not trusted.
+#: Added to errors about a server's certificate that is not trusted.
 TRUST_ADVICE = "If it is one of your own, name the file of its authority in REQUESTS_CA_BUNDLE."
 
 
 def session_to(url: str, *, trust_env: bool = False) -> requests.Session:
     """A session for requests to the host of ``url``.
 
-    With ``trust_env`` it honours ``HTTPS_PROXY``, ``NO_PROXY`` and ``REQUESTS_CA_BUNDLE``; never a .netrc file, which
-    would put a password in the place of our tokens. This machine is not reached by way of a proxy.
+    With ``trust_env`` it honours ``HTTPS_PROXY``, ``NO_PROXY`` and ``REQUESTS_CA_BUNDLE``, but never a .netrc file,
+    whose password would replace our tokens. Addresses of this machine are always reached without a proxy.
     """
     session = requests.Session()
     session.trust_env = False
@@ -31,7 +31,7 @@ def session_to(url: str, *, trust_env: bool = False) -> requests.Session:
 
 
 def _is_near(host: str) -> bool:
-    """Loopback and link-local: the machine itself, and the identity endpoints Azure gives it."""
+    """Whether the host is this machine (loopback), or one of Azure's identity endpoints (link-local)."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The ways to sign in to Microsoft Entra without a person: as an application, or as the machine's own identity.
+"""The ways to sign in to Microsoft Entra without a person: as an application, or with a managed identity.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/build-web-applications-server-server-s2s-authentication
 """
@@ -16,34 +16,38 @@ PUBLIC_CLOUD = "https://login.microsoftonline.com"
 
 _PFX = frozenset({".pfx", ".p12"})
 
-Ask = Callable[[], Mapping[str, Any]]
+#: Returns MSAL's answer: a mapping with ``access_token``, or with ``error`` and ``error_description``.
+AcquireToken = Callable[[], Mapping[str, Any]]
 
 
 class SignIn(Protocol):
-    """A way to sign in; as text, what a person calls it. ``passing`` statuses are no refusal: ask again."""
+    """A way to sign in. ``str()`` of it is used in error messages.
 
-    passing: ClassVar[frozenset[int]]
+    ``transient_statuses`` are HTTP statuses of the issuer that mean "try again", beside 429 and 5xx.
+    """
+
+    transient_statuses: ClassVar[frozenset[int]]
 
     @property
-    def place(self) -> str:
-        """The address of who gives the tokens."""
+    def issuer(self) -> str:
+        """The URL that issues the tokens."""
         ...
 
-    def opened(self, resource: str, http: Any) -> Ask:
-        """What asks for a token to ``resource``, through ``http``, and keeps it in a cache of its own.
+    def token_acquirer(self, resource: str, http: Any) -> AcquireToken:
+        """A function that returns a token for ``resource``: from its own cache, or requested through ``http``.
 
         Raises:
           AuthenticationError: the credential cannot be read.
-          ValueError: MSAL's way to say that it does not know the tenant, or cannot read the key.
+          ValueError: raised by MSAL for an unknown tenant, or a key it cannot read.
         """
         ...
 
 
 class Credential(Protocol):
-    """What proves an application's identity; as text, what a person calls it."""
+    """What proves an application's identity. ``str()`` of it is used in error messages."""
 
     def for_msal(self) -> Any:
-        """As MSAL takes it. Raises AuthenticationError."""
+        """The credential in the form MSAL takes. Raises AuthenticationError when it cannot be read."""
         ...
 
 
@@ -92,7 +96,7 @@ class ClientCertificate:
         return {"private_key": pem, "public_certificate": pem, **passphrase}
 
     def _check(self, pem: bytes) -> None:
-        """What is wrong with it MSAL would say as a TypeError or an error of PyJWT's, and late."""
+        """Raises AuthenticationError for an unusable file, which MSAL would report late, as a TypeError."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
         from cryptography.x509 import load_pem_x509_certificate
@@ -112,7 +116,7 @@ class ClientCertificate:
 
 @dataclass(frozen=True, slots=True)
 class FederatedToken:
-    """A token of another issuer that Entra trusts, in a file which that issuer keeps fresh: workload identity.
+    """Workload identity: a token of another issuer that Entra trusts, in a file that issuer keeps up to date.
 
     Source: https://learn.microsoft.com/entra/workload-id/workload-identity-federation
     """
@@ -123,7 +127,7 @@ class FederatedToken:
         return f"the federated token in {self.path}"
 
     def for_msal(self) -> Mapping[str, Any]:
-        # MSAL calls it for every token request: what was read an hour ago has expired.
+        # Passed as a function, because MSAL then reads the file for every request: assertions expire.
         return {"client_assertion": self._read}
 
     def _read(self) -> str:
@@ -138,7 +142,7 @@ class FederatedToken:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An app registration, by the client credentials flow. ``authority`` is another host in a sovereign cloud.
+    """An app registration that signs in by the client credentials flow. A sovereign cloud has its own ``authority``.
 
     Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
     """
@@ -148,25 +152,25 @@ class Application:
     credential: Credential
     authority: str = PUBLIC_CLOUD
 
-    passing: ClassVar[frozenset[int]] = frozenset()
+    transient_statuses: ClassVar[frozenset[int]] = frozenset()
 
     def __str__(self) -> str:
         return f"application {self.client_id} with {self.credential}"
 
     @property
-    def place(self) -> str:
+    def issuer(self) -> str:
         host = self.authority if "://" in self.authority else f"https://{self.authority}"
         return f"{host.rstrip('/')}/{self.tenant_id}"
 
-    def opened(self, resource: str, http: Any) -> Ask:
+    def token_acquirer(self, resource: str, http: Any) -> AcquireToken:
         import msal  # type: ignore[import-untyped]  # 0.3 seconds, which an emulator's user need not spend
 
         application = msal.ConfidentialClientApplication(
             self.client_id,
             client_credential=self.credential.for_msal(),
-            authority=self.place,
-            # Who names another authority vouches for it; MSAL would ask the public cloud whether it exists.
-            instance_discovery=None if self.place.startswith(PUBLIC_CLOUD) else False,
+            authority=self.issuer,
+            # For another authority MSAL would ask the public cloud whether it exists; it was named on purpose.
+            instance_discovery=None if self.issuer.startswith(PUBLIC_CLOUD) else False,
             http_client=http,
         )
         return lambda: application.acquire_token_for_client(scopes=[f"{resource}/.default"])
@@ -174,19 +178,19 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class ManagedIdentity:
-    """The identity Azure gives the machine, app or container; ``client_id`` names a user-assigned one.
+    """The identity Azure gives a machine, app or container; ``client_id`` names a user-assigned one.
 
-    MSAL finds out where it runs by the variables that place sets: App Service, Functions and Container Apps have
-    ``IDENTITY_ENDPOINT`` and ``IDENTITY_HEADER``, a virtual machine is asked at 169.254.169.254.
+    MSAL recognises its host by environment variables: App Service, Functions and Container Apps set
+    ``IDENTITY_ENDPOINT`` and ``IDENTITY_HEADER``; on a virtual machine it asks 169.254.169.254.
 
     Source: https://learn.microsoft.com/entra/msal/python/advanced/managed-identity
     """
 
     client_id: str | None = None
 
-    #: While a virtual machine's endpoint is being updated.
+    #: Answers of a virtual machine's endpoint while it is being updated.
     #: Source: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling
-    passing: ClassVar[frozenset[int]] = frozenset({404, 410})
+    transient_statuses: ClassVar[frozenset[int]] = frozenset({404, 410})
 
     def __str__(self) -> str:
         return (
@@ -194,10 +198,10 @@ class ManagedIdentity:
         )
 
     @property
-    def place(self) -> str:
+    def issuer(self) -> str:
         return "http://169.254.169.254"
 
-    def opened(self, resource: str, http: Any) -> Ask:
+    def token_acquirer(self, resource: str, http: Any) -> AcquireToken:
         import msal
 
         identity = (

@@ -1,4 +1,4 @@
-"""One HTTP request to the Web API, sent until it is answered or it is no use to go on.
+"""Sends one HTTP request to the Web API, and repeats it while that is safe and may help.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/api-limits
 """
@@ -41,7 +41,7 @@ _STANDARD_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. Dataverse itself gives an operation two minutes; to stop listening sooner is not to know its end."""
+    """Timeouts in seconds. Dataverse gives an operation two minutes; whoever stops waiting sooner misses its result."""
 
     connect: float = 10.0
     read: float = 130.0
@@ -51,8 +51,8 @@ class Transport:
     """Sends requests to the environment at ``url`` through one pooled session. Threads may share it.
 
     ``session`` is a requests session whose adapters, proxies and certificates are used; without one, a session is
-    made that ignores proxy and certificate variables unless ``trust_env``. ``sleep`` and ``monotonic`` work in
-    seconds, ``now`` is aware, ``uniform`` draws the jitter.
+    made that ignores proxy and certificate variables unless ``trust_env``. The last four parameters are for tests:
+    ``sleep`` and ``monotonic`` work in seconds, ``now`` returns an aware datetime, ``uniform`` draws the jitter.
     """
 
     def __init__(
@@ -83,9 +83,10 @@ class Transport:
         """The final answer to ``request``, whatever its status.
 
         Raises:
-          DataverseUnavailableError: nobody answered, or not within the deadline.
-          AuthenticationError: there is no token to send.
-          UnexpectedResponseError: the server's certificate is not to be trusted.
+          DataverseUnavailableError: there was no answer within the deadline.
+          AuthenticationError: no token could be obtained.
+          InvalidRequestError: requests refused the URL or a header.
+          UnexpectedResponseError: the server's certificate is not trusted.
         """
         call = _Call(request, correlation_id, self._monotonic() + self._retry.deadline)
         while True:
@@ -98,7 +99,7 @@ class Transport:
             self._sleep(wait)
 
     def _wait(self, call: _Call, outcome: _Outcome) -> float | None:
-        """Seconds until the next attempt; None when there shall be none."""
+        """Seconds until the next attempt; None when there is to be none."""
         harmless = call.request.repeatable or not outcome.may_have_taken_effect
         if not outcome.is_transient or not harmless or call.attempts >= self._retry.attempts:
             return None
@@ -118,11 +119,11 @@ class Transport:
                 request=str(call.request),
             ) from error
         except requests.RequestException as error:
-            if isinstance(error, ValueError):  # requests' own way to refuse a URL or a header
+            if isinstance(error, ValueError):  # requests raises these for an invalid URL or header
                 raise InvalidRequestError(str(error), request=str(call.request)) from error
             return _Outcome(self._unanswered(call, error), not never_sent(error))
         except DataverseUnavailableError as error:
-            return _Outcome(error, False)  # no token was to be had, so nothing was sent
+            return _Outcome(error, False)  # no token could be obtained, so nothing was sent
         return _Outcome(answer, answer.status in GATEWAY_STATUSES)
 
     def _exchange(self, call: _Call) -> Answer:
@@ -148,14 +149,14 @@ class Transport:
 
     def _send(self, prepared: requests.PreparedRequest, end: float) -> requests.Response:
         patience = max(0.001, min(self._timeouts.read, end - self._monotonic()))
-        # To look at the environment for every request costs as much as the rest of sending it.
+        # Reading the environment for every request would cost as much as the rest of sending it.
         environment: dict[str, Any] = {}
         if self.session.trust_env:
             environment.update(self.session.merge_environment_settings(prepared.url, {}, None, None, None))
         return self.session.send(
             prepared,
             timeout=(min(self._timeouts.connect, patience), patience),
-            allow_redirects=False,  # a redirect would carry the token to a place nobody configured
+            allow_redirects=False,  # a redirect would send the token to a host that nobody configured
             **environment,
         )
 
@@ -171,7 +172,7 @@ class Transport:
 
 @dataclass(slots=True)
 class _Call:
-    """How far one request has come. ``end`` is when, on the monotonic clock, nothing more is begun."""
+    """The state of one request across its attempts. ``end`` is its deadline on the monotonic clock."""
 
     request: Request
     correlation_id: str
@@ -184,7 +185,7 @@ class _Call:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What one attempt came to: an answer, or the error that there was none."""
+    """The result of one attempt: an answer, or the error that there was none."""
 
     result: Answer | DataverseUnavailableError
     may_have_taken_effect: bool
@@ -206,7 +207,7 @@ class _Outcome:
 
 
 class _Bearer(requests.auth.AuthBase):
-    """The token as requests' own kind of credential, so that a .netrc file cannot put another in its place."""
+    """The token as a requests credential, because requests lets a .netrc file overwrite a plain header."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -233,7 +234,7 @@ def _pooled_session(url: str, trust_env: bool) -> requests.Session:
     session = session_to(url, trust_env=trust_env)
     session.mount("https://", HTTPAdapter(pool_maxsize=32))
     session.mount("http://", HTTPAdapter(pool_maxsize=32))
-    # The affinity cookie would tie all our traffic to one web server, and its limits to us.
+    # With the affinity cookie all our requests would go to one web server, and share its limits.
     # Source: https://learn.microsoft.com/power-apps/developer/data-platform/send-parallel-requests#server-affinity
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return session

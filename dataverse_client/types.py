@@ -25,7 +25,7 @@ _GUID = re.compile(r"\{?([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F
 
 
 def guid(text: str) -> str:
-    """The one spelling ids have here: lower case, hyphens, no braces.
+    """``text`` as ids are written everywhere in this project: lower case, hyphens, no braces.
 
     Raises:
       ValueError: ``text`` is not a GUID.
@@ -36,11 +36,12 @@ def guid(text: str) -> str:
     return match[1].lower()
 
 
-#: How a frozen value is filled by an initializer of its own.
+#: Sets a field of a frozen dataclass from its own ``__init__``.
 _put = object.__setattr__
 
 
 def is_guid(text: str) -> bool:
+    """Whether :func:`guid` accepts ``text``."""
     return _GUID.match(text) is not None
 
 
@@ -105,8 +106,8 @@ class Entity:
     """A row, or the part of one that a request carries.
 
     Reads like a mapping of logical column names: ``entity["new_amount"]``, ``entity.get("new_name")``,
-    ``"new_name" in entity``. A column that is present with ``None`` is one to be cleared; a column that is
-    absent is one nobody spoke of.
+    ``"new_name" in entity``. A column that is present with the value ``None`` is to be cleared; a column that is
+    absent stays as it is.
     """
 
     __slots__ = (
@@ -190,7 +191,7 @@ class Entity:
         self.attributes.update(columns)
 
     def copy(self) -> Entity:
-        """A row of its own; values are shared, being immutable."""
+        """An independent copy; the values themselves are shared, because they are immutable."""
         twin = Entity.__new__(Entity)
         twin.logical_name = self.logical_name
         twin.id = self.id
@@ -202,7 +203,7 @@ class Entity:
         return twin
 
     def to_entity_reference(self) -> EntityReference:
-        """Raises ValueError when the row has neither an id nor key attributes."""
+        """A reference to this row. Raises ValueError when the row has neither an id nor key attributes."""
         if self.id is None and not self.key_attributes:
             raise ValueError(f"This {self.logical_name} has no id yet, so nothing can refer to it")
         return EntityReference(
@@ -215,7 +216,7 @@ class Entity:
 
 @dataclass(slots=True)
 class EntityCollection:
-    """Rows a query or a request holds, with what is needed to ask for the next page."""
+    """The rows of a query's page or of a request, with what is needed to ask for the next page."""
 
     entities: list[Entity] = field(default_factory=list)
     entity_name: str | None = None
@@ -259,17 +260,23 @@ class ConditionOperator(StrEnum):
 
 
 class LogicalOperator(StrEnum):
+    """How the parts of a filter are combined."""
+
     AND = "and"
     OR = "or"
 
 
 class OrderType(StrEnum):
+    """The direction rows are sorted in."""
+
     ASCENDING = "asc"
     DESCENDING = "desc"
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionExpression:
+    """A comparison of one column with ``values``: as many as the operator takes."""
+
     attribute_name: str
     operator: ConditionOperator
     values: tuple[Any, ...] = ()
@@ -277,7 +284,7 @@ class ConditionExpression:
 
 @dataclass(frozen=True, slots=True)
 class FilterExpression:
-    """Conditions and filters joined by one logical operator. An empty filter holds for every row."""
+    """Conditions and nested filters combined by one logical operator. An empty filter matches every row."""
 
     operator: LogicalOperator = LogicalOperator.AND
     conditions: tuple[ConditionExpression, ...] = ()
@@ -286,15 +293,17 @@ class FilterExpression:
 
 @dataclass(frozen=True, slots=True)
 class OrderExpression:
+    """A column to sort by."""
+
     attribute_name: str
     order_type: OrderType = OrderType.ASCENDING
 
 
 @dataclass(frozen=True, slots=True)
 class PagingInfo:
-    """Which page of how many rows. ``paging_cookie`` is what the previous page's collection carried.
+    """Which page to return, and how many rows on it. ``paging_cookie`` is that of the previous page's collection.
 
-    With ``return_total_record_count`` the collection says how many rows there are in all, up to 5,000.
+    With ``return_total_record_count`` the collection gives the number of rows on all pages, up to 5,000.
     """
 
     count: int = 5000
@@ -305,7 +314,7 @@ class PagingInfo:
 
 @dataclass(frozen=True, slots=True)
 class QueryExpression:
-    """A question to one table. ``column_set`` None means every column.
+    """A query on one table. ``column_set`` None means every column.
 
     >>> QueryExpression.of("new_payment", "new_amount", where={"new_name": "Invoice 7"})
     ... # doctest: +ELLIPSIS
@@ -321,7 +330,7 @@ class QueryExpression:
 
     @classmethod
     def of(cls, entity_name: str, *columns: str, where: Mapping[str, Any] | None = None) -> QueryExpression:
-        """The common question: these columns of the rows whose columns equal these values (None: are empty)."""
+        """A query for these columns of the rows that match ``where``: column by column, a value, or None for empty."""
         conditions = tuple(
             ConditionExpression(column, ConditionOperator.NULL)
             if value is None
@@ -333,7 +342,7 @@ class QueryExpression:
 
 @dataclass(frozen=True, slots=True)
 class FetchExpression:
-    """A question in FetchXML, for the ``Query`` of RetrieveMultiple.
+    """A query in FetchXML, for the ``Query`` parameter of RetrieveMultiple.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/overview
     """
@@ -351,12 +360,14 @@ class OrganizationRequest:
 
 @dataclass(frozen=True, slots=True)
 class OrganizationResponse:
+    """The results of a message, by name."""
+
     message_name: str
     results: Mapping[str, Any] = field(default_factory=dict)
 
 
 class OrganizationService(Protocol):
-    """What IOrganizationService offers. A plug-in is given one; ``DataverseClient`` is another.
+    """``IOrganizationService``: what ``context.organization`` offers a plug-in, and ``DataverseClient`` any program.
 
     Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iorganizationservice
     """

@@ -1,4 +1,4 @@
-"""Rows and their columns as the Web API writes them, both ways.
+"""Converts rows between :class:`~dataverse_client.types.Entity` and the Web API's JSON.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-types-operations
 """
@@ -123,9 +123,10 @@ def _navigation(table: TableMetadata, column: str, value: Any) -> str:
 
 
 def encode_value(value: Any, where: str) -> Any:
-    """``value`` as JSON knows it, Decimals left for :func:`dataverse_client.exact_json.dumps`.
+    """``value`` as JSON; a Decimal stays one, for :func:`dataverse_client.exact_json.dumps`.
 
-    ``where`` names the column in the InvalidRequestError for a value that has no JSON form.
+    Raises:
+      InvalidRequestError: the value has no JSON form. The message names the column by ``where``.
     """
     match value:
         case None | str() | bool() | int():
@@ -206,7 +207,7 @@ def quoted(text: str, where: str) -> str:
 
 
 def checked_guid(text: str, where: str) -> str:
-    """``text`` in our one spelling of ids. Raises InvalidRequestError naming ``where`` when it is not a GUID."""
+    """``text`` as a lower-case GUID. Raises InvalidRequestError naming ``where`` when it is not a GUID."""
     try:
         return guid(text)
     except ValueError as error:

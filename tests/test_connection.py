@@ -49,7 +49,7 @@ def test_a_sovereign_cloud_is_asked_at_its_own_authority() -> None:
         azure_authority_host="login.microsoftonline.us",
         **APP,
     )
-    assert sign_in(settings).place == "https://login.microsoftonline.us/tenant"
+    assert sign_in(settings).issuer == "https://login.microsoftonline.us/tenant"
 
 
 def test_without_an_address_there_is_nobody_to_connect_to() -> None:

@@ -313,7 +313,9 @@ def test_a_federated_token_that_is_not_there_yet_is_named(entra, federated):
 
 @pytest.mark.parametrize("host", ["https://login.microsoftonline.us/", "login.microsoftonline.us"])
 def test_a_sovereign_cloud_has_its_own_authority(host):
-    assert Application(TENANT, CLIENT, ClientSecret(SECRET), host).place == f"https://login.microsoftonline.us/{TENANT}"
+    assert (
+        Application(TENANT, CLIENT, ClientSecret(SECRET), host).issuer == f"https://login.microsoftonline.us/{TENANT}"
+    )
 
 
 @pytest.mark.parametrize(
