@@ -23,7 +23,7 @@ def execute(client: DataverseClient, request: OrganizationRequest) -> Mapping[st
     otherwise as an action. Where that guess is wrong, call ``client.function`` or ``client.action`` instead.
 
     Raises:
-      InvalidRequestError: a parameter the message needs is missing.
+      InvalidRequestError: a parameter the message needs is missing, or asks for what the Web API does not do.
     """
     results = _on_rows(client, request.message_name, _Parameters(request))
     if results is not None:
@@ -56,6 +56,8 @@ def _on_rows(client: DataverseClient, message: str, given: Mapping[str, Any]) ->
             client.delete(given["Target"].logical_name, given["Target"].id)
         case "Retrieve":
             target = given["Target"]
+            if given.get("RelatedEntitiesQuery"):
+                raise InvalidRequestError("Retrieve brings no related rows here: ask for them with retrieve_multiple")
             return {"Entity": client.retrieve(target.logical_name, target.id, given.get("ColumnSet"))}
         case "RetrieveMultiple":
             return {"EntityCollection": client.retrieve_multiple(given["Query"])}

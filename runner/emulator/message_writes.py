@@ -9,7 +9,7 @@ from runner.emulator.errors import InvalidArgument
 from runner.emulator.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
 from runner.emulator.registration.step_rows import CHECKED
-from runner.emulator.related_rows import create_related
+from runner.emulator.related_rows import create_related, update_related
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine
@@ -55,6 +55,8 @@ def update_row(engine: Engine, operation: Operation, target: Entity) -> None:
     with engine.steps.writing(target):
         engine.records.update(target, operation.call.user_id, row_version=expected_version(operation, target))
     _sign_on_behalf(engine, operation, target, "modifiedonbehalfby")
+    if target.related_entities:
+        update_related(engine, operation.call.on_behalf_of(operation.message, operation.parameters), target)
 
 
 def _sign_on_behalf(engine: Engine, operation: Operation, target: Entity, *columns: str) -> None:

@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dataverse_client.types import (
-    Entity,
-    EntityCollection,
-    EntityReference,
-    FetchExpression,
-    OptionSetValue,
-    QueryExpression,
-)
+from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.bulk_messages import (
     create_multiple,
     delete_multiple,
@@ -26,16 +19,13 @@ from runner.emulator.bulk_messages import (
     upsert_multiple,
 )
 from runner.emulator.call import Call
-from runner.emulator.errors import InvalidArgument, NotSupported
 from runner.emulator.message_parameters import choice, parameter
-from runner.emulator.message_targets import existing, new, primary_id, refuse_unfinished, resolved, resolved_for_upsert
+from runner.emulator.message_targets import existing, new, refuse_unfinished, resolved, resolved_for_upsert
 from runner.emulator.message_writes import expected_version, insert, is_plain, update_row, upserted
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
-from runner.emulator.query.fetchxml import fetched_entity, read_fetch
-from runner.emulator.query.fetchxml_conditions import Viewpoint
-from runner.emulator.query.fetchxml_paging import write_fetch_cookie
 from runner.emulator.query.model import Query
+from runner.emulator.retrieval import asked_table, columns_of, found, question_of, related_rows
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine
@@ -98,28 +88,27 @@ def upsert(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
 
 def retrieve(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "Target", EntityReference))
-    if parameters.get("RelatedEntitiesQuery"):
-        raise NotSupported("RelatedEntitiesQuery is not emulated. Ask for the related rows with RetrieveMultiple.")
 
     def main(operation: Operation) -> dict[str, Any]:
-        columns = operation.parameters.get("ColumnSet")
-        return {"BusinessEntity": engine.records.retrieve(operation.targets[0], columns)}
+        target, related = operation.targets[0], operation.parameters.get("RelatedEntitiesQuery")
+        row = engine.records.retrieve(target, columns_of(operation.parameters))
+        if related is not None:
+            row.related_entities = related_rows(engine, call, target, related)
+        return {"BusinessEntity": row}
 
     name = reference.logical_name
     return engine.pipe(Operation("Retrieve", name, call, parameters, main, [reference], reads=True))
 
 
 def retrieve_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    question: Any = parameters.get("Query")
-    if not isinstance(question, QueryExpression | FetchExpression | Query):
-        given = type(question).__name__
-        raise InvalidArgument(f"Parameter 'Query' is {given}; it takes a QueryExpression or FetchExpression.")
-    entity = fetched_entity(question.query) if isinstance(question, FetchExpression) else question.entity_name
+    question = question_of("Query", parameters.get("Query"))
+    entity = asked_table(question)
     if isinstance(question, Query) and engine.steps.plans("RetrieveMultiple", entity) is not None:
         parameters["Query"] = to_query_expression(question) or question
 
     def main(operation: Operation) -> dict[str, Any]:
-        return {"BusinessEntityCollection": _found(engine, call, operation.parameters["Query"])}
+        asked = question_of("Query", operation.parameters.get("Query"))
+        return {"BusinessEntityCollection": found(engine, call, asked)}
 
     return engine.pipe(Operation("RetrieveMultiple", entity, call, parameters, main, reads=True))
 
@@ -199,18 +188,6 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         ("WhoAmI", who_am_i),
     )
 }
-
-
-def _found(engine: Engine, call: Call, question: Any) -> EntityCollection:
-    """The rows asked for; their cookie is of the language they were asked for in."""
-    if not isinstance(question, FetchExpression):
-        return engine.records.retrieve_multiple(question)
-    viewpoint = Viewpoint(engine.clock.now(), call.user_id, call.caller.business_unit_id)
-    query = read_fetch(question.query, engine.store.metadata, viewpoint)
-    found = engine.records.retrieve_multiple(query)
-    if found.paging_cookie is not None:
-        found.paging_cookie = write_fetch_cookie(found.paging_cookie, primary_id(engine, query.entity_name))
-    return found
 
 
 def _update_by(engine: Engine, operation: Operation, columns: dict[str, Any]) -> dict[str, Any]:

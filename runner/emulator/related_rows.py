@@ -1,13 +1,14 @@
-"""Rows that come with a row: created after it, linked to it, in the same transaction.
+"""Rows that come with a row: created after it and linked to it, or updated after it, in the same transaction.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-create
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-update-delete
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dataverse_client.types import Entity, EntityReference, new_guid
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, new_guid
 from runner.emulator.rows.associations import association
 
 if TYPE_CHECKING:
@@ -27,6 +28,19 @@ def create_related(engine: Engine, call: Call, target: Entity) -> None:
             related = row.copy()
             related.id = related.id or new_guid()
             _create(engine, call, parent, relationship, related)
+
+
+def update_related(engine: Engine, call: Call, target: Entity) -> None:
+    """Update the rows in ``target.related_entities``, with their steps, and theirs in turn.
+
+    Raises:
+      OrganizationServiceFault: a relationship is not there, a row does not say which it is, or one is refused.
+    """
+    parent = EntityReference(target.logical_name, target.id or EMPTY_GUID)
+    for relationship, rows in target.related_entities.items():
+        for row in rows:
+            association(engine.store.metadata, relationship, parent, EntityReference(row.logical_name))
+            engine.perform(call, "Update", {"Target": row})
 
 
 def _create(engine: Engine, call: Call, parent: EntityReference, relationship: str, related: Entity) -> None:

@@ -353,6 +353,13 @@ def test_a_message_without_its_parameter_is_refused_by_name(client):
         client.execute(OrganizationRequest("Create"))
 
 
+def test_related_rows_are_not_left_out_unsaid(client):
+    related = {"new_payment_SalesOrderId_salesorder": QueryExpression.of("new_payment")}
+    request = {"Target": EntityReference("salesorder", PAYMENT), "RelatedEntitiesQuery": related}
+    with pytest.raises(InvalidRequestError, match="ask for them with retrieve_multiple"):
+        client.execute(OrganizationRequest("Retrieve", request))
+
+
 def test_options_travel_with_every_request(web, client, sent):
     web.delete(ROW, status=204)
     options = RequestOptions(

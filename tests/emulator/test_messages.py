@@ -193,6 +193,40 @@ def test_related_rows_may_be_linked_many_to_many(service):
 
 
 @pytest.mark.behaviour(
+    "Messages",
+    "Update updates the RelatedEntities of Target too, after it, each with its own Update steps",
+    "org-service/entity-operations-update-delete",
+)
+@pytest.mark.parametrize("message", ["Update", "UpdateMultiple", "Upsert"])
+def test_related_rows_are_updated_with_their_row(service, send, on, message):
+    seen = []
+    on("Update", 40)(lambda context: seen.append("account"))
+    on("Update", 40, entity="contact")(lambda context: seen.append("contact"))
+    nancy = service.create(Entity("contact", None, {"lastname": "Nancy"}))
+    id = service.create(account(primarycontactid=EntityReference("contact", nancy)))
+    changed = with_related(account("Fabrikam", id), ACCOUNTS_CONTACT, Entity("contact", nancy, {"lastname": "Sven"}))
+    send(message, **({"Targets": EntityCollection([changed])} if "Multiple" in message else {"Target": changed}))
+    assert service.retrieve("contact", nancy)["lastname"] == "Sven"
+    assert seen == ["contact", "account"]
+
+
+@pytest.mark.parametrize(
+    ("relationship", "related", "said"),
+    [
+        ("account_parent_account", account("Daughter"), "its id is missing"),
+        ("account_parent_account", Entity("contact", new_guid()), "No relationship"),
+        ("no_such_relationship", account(id=new_guid()), "No relationship 'no_such_relationship'"),
+    ],
+    ids=["no id", "no relation of its table", "no relationship"],
+)
+def test_a_related_row_that_cannot_be_updated_undoes_the_whole(service, names, relationship, related, said):
+    id = service.create(account())
+    with pytest.raises(InvalidArgument, match=said):
+        service.update(with_related(account("Fabrikam", id), relationship, related))
+    assert names() == ["Contoso"]
+
+
+@pytest.mark.behaviour(
     "Transactions", "One bad row of RelatedEntities undoes the whole Create", "org-service/entity-operations-create"
 )
 def test_a_related_row_that_cannot_be_undoes_the_whole(service, names):
@@ -309,12 +343,6 @@ def test_set_state_runs_the_steps_of_its_own_message(service, send, on, message)
 def test_a_query_is_no_text(send):
     with pytest.raises(InvalidArgument, match="'Query' is str; it takes a QueryExpression or FetchExpression"):
         send("RetrieveMultiple", Query="select name from account")
-
-
-def test_what_a_retrieve_could_not_bring_is_refused(service, send):
-    target = EntityReference("account", service.create(account()))
-    with pytest.raises(NotSupported, match="RelatedEntitiesQuery is not emulated"):
-        send("Retrieve", Target=target, ColumnSet=None, RelatedEntitiesQuery={"account_primary_contact": None})
 
 
 def test_a_misspelled_concurrency_behavior_overwrites_nothing(service, send, names):
