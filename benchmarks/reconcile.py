@@ -24,7 +24,7 @@ from typing import Any
 
 from azure_bridge.clock import ManualClock
 from azure_bridge.reconcile import Reconciliation
-from azure_bridge.reconcile_run import run
+from azure_bridge.reconcile.run import run
 from azure_bridge.tables import BridgeConfiguration, PaymentStatus, PaymentTable
 from dataverse_client.types import Entity, EntityCollection, Money, OptionSetValue, QueryExpression
 

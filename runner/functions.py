@@ -22,9 +22,9 @@ import azure.functions as func
 from azure_bridge.functions import http_response, not_ready, service_bus_connection
 from azure_bridge.hosted_messages import HOLD, HostedMessages
 from azure_bridge.once import Once
-from azure_bridge.reconcile_cursor import CursorUnreadableError
-from azure_bridge.reconcile_fix import Outcome
-from azure_bridge.reconcile_run import Progress
+from azure_bridge.reconcile.cursor import CursorUnreadableError
+from azure_bridge.reconcile.fix import Outcome
+from azure_bridge.reconcile.run import Progress
 from azure_bridge.redaction import redact
 from runner.service.reconciling import Request, reconciling
 from runner.service.wiring import Service, opened

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from azure_bridge.reconcile import EVENTS, INTENTS, ROWS
-from azure_bridge.reconcile_cursor import Cursor
-from azure_bridge.reconcile_fix import Outcome
-from azure_bridge.reconcile_run import Progress as RunProgress
+from azure_bridge.reconcile.cursor import Cursor
+from azure_bridge.reconcile.fix import Outcome
+from azure_bridge.reconcile.run import Progress as RunProgress
 from azure_bridge.redaction import redact
 
 _LINE = "{:<19} {:<50} {:<30} {}"

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from azure_bridge.processor import PaymentProcessor
 from azure_bridge.reconcile import Reconciliation
-from azure_bridge.reconcile_cursor import Cursor, load
-from azure_bridge.reconcile_fix import Fixer
-from azure_bridge.reconcile_run import Progress, run
+from azure_bridge.reconcile.cursor import Cursor, load
+from azure_bridge.reconcile.fix import Fixer
+from azure_bridge.reconcile.run import Progress, run
 from azure_bridge.tables import BridgeConfiguration
 from runner.service.wiring import Service, made_directory
 from runner.settings import Settings, SettingsError

@@ -11,10 +11,10 @@ import pytest
 
 from azure_bridge.processor import PaymentProcessor
 from azure_bridge.reconcile import GRACE, Reconciliation
-from azure_bridge.reconcile_cursor import Cursor, CursorUnreadableError, load, save
-from azure_bridge.reconcile_differences import Kind
-from azure_bridge.reconcile_fix import Fixer
-from azure_bridge.reconcile_run import run
+from azure_bridge.reconcile.cursor import Cursor, CursorUnreadableError, load, save
+from azure_bridge.reconcile.differences import Kind
+from azure_bridge.reconcile.fix import Fixer
+from azure_bridge.reconcile.run import run
 from azure_bridge.secrets import Secrets
 from dataverse_client.types import Entity, Money, OptionSetValue
 from runner.registrations.load import load as load_registrations
@@ -260,7 +260,7 @@ def test_a_row_that_lost_its_intent_is_offered_to_its_plug_in_again(books) -> No
 
 
 def test_rows_that_are_put_right_meanwhile_hide_no_others(books, monkeypatch) -> None:
-    monkeypatch.setattr("azure_bridge.reconcile_rows.PAGE", 2)
+    monkeypatch.setattr("azure_bridge.reconcile.rows.PAGE", 2)
     rows = [books.payment()[0] for _ in range(5)]
     for row_id in rows:
         books.crm.update("new_payment", row_id, new_stripepaymentintentid=None, new_paymentstatus=PENDING)
@@ -308,7 +308,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(books, monkeypatch) -> None
     intents = [books.payment()[1] for _ in range(7)]
     for intent_id in intents:
         books.stripe.pay(intent_id)
-    monkeypatch.setattr("azure_bridge.reconcile._PAGE", 3)
+    monkeypatch.setattr("azure_bridge.reconcile.reconciliation._PAGE", 3)
     books.clock.advance(LATER)
     reconciliation = books.reconciliation()
     steps = run(reconciliation, reconciliation.begin(books.clock.now() - timedelta(days=1)), books.file)

@@ -67,7 +67,7 @@ def test_an_interrupted_run_goes_on(lost, tmp_path, monkeypatch) -> None:
         raise ConnectionError("the function timed out")
 
     with monkeypatch.context() as broken:
-        broken.setattr("azure_bridge.reconcile_fix.Fixer.fix", cut_off)
+        broken.setattr("azure_bridge.reconcile.fix.Fixer.fix", cut_off)
         with pytest.raises(ConnectionError):
             here.host.tick()
     assert (tmp_path / CURSOR_FILE).exists()

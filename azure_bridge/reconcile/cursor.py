@@ -1,4 +1,4 @@
-"""How far a reconciliation has come, in a file that survives whatever stops it."""
+"""How far a reconciliation has come, kept in a file so that an interrupted run can be continued."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from azure_bridge.errors import BridgeError
 
 
 class CursorUnreadableError(BridgeError):
-    """The file is none of ours, or was written by another version: start anew."""
+    """The file is not a cursor, or was written by another version: start a new run."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """What is compared, and where the next page begins. ``after`` is the last Stripe id or ``modifiedon`` seen."""
+    """What a run compares, and where its next page begins: ``after`` is the last Stripe id or ``modifiedon`` seen."""
 
     since: datetime
     until: datetime
@@ -33,11 +33,12 @@ class Cursor:
 
     @property
     def left(self) -> int:
+        """How many differences were found and not fixed."""
         return self.found - self.fixed
 
 
 def save(file: Path, cursor: Cursor) -> None:
-    """All of it or nothing, whatever happens meanwhile. Raises OSError."""
+    """Write the cursor to ``file``, atomically. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(".new")
     with new.open("wb") as stream:
@@ -48,10 +49,10 @@ def save(file: Path, cursor: Cursor) -> None:
 
 
 def load(file: Path) -> Cursor | None:
-    """The cursor, or None: no run was interrupted.
+    """The cursor in ``file``; None when there is no file, because no run was interrupted.
 
     Raises:
-      CursorUnreadableError: the file is there, and is no cursor.
+      CursorUnreadableError: the file does not hold a cursor.
     """
     try:
         values = orjson.loads(file.read_bytes())

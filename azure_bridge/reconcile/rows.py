@@ -1,4 +1,4 @@
-"""CRM's rows that wait for money, beside the intents they name."""
+"""Compares CRM's rows that wait for money with the intents whose ids they hold."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from azure_bridge.crm_rows import CrmClient, PaymentRow
 from azure_bridge.payment_status import status_shown
-from azure_bridge.reconcile_differences import Difference, Kind, OfferRow
-from azure_bridge.reconcile_intents import IntentComparison
+from azure_bridge.reconcile.differences import Difference, Kind, OfferRow
+from azure_bridge.reconcile.intents import IntentComparison
 from azure_bridge.stripe_events import StripeObject
 from azure_bridge.tables import PaymentStatus, PaymentTable
 from dataverse_client.types import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PAGE = 100
 MODIFIED = "modifiedon"
 
-#: No event is due for a row in another status.
+#: A row with any other status waits for no event.
 _WAITING = frozenset(
     {
         PaymentStatus.DRAFT,
@@ -42,12 +42,12 @@ _WAITING = frozenset(
         PaymentStatus.FAILED,
     }
 )
-#: Another status without an intent records a payment made elsewhere, or one given up before it began.
+#: A row with any other status and no intent was paid outside Stripe, or canceled before anything was created.
 _TO_BE_COLLECTED = frozenset({PaymentStatus.DRAFT, PaymentStatus.PENDING})
 
 
 class RowComparison:
-    """Finds rows whose intent is missing, or older than the intents that were compared. Changes nothing."""
+    """Finds rows without an intent, and compares rows whose intent is older than the period of the run. Read-only."""
 
     def __init__(self, client: CrmClient, stripe_client: stripe.StripeClient, intents: IntentComparison) -> None:
         self._client = client
@@ -55,7 +55,7 @@ class RowComparison:
         self._intents = intents
 
     def pages(self, table: PaymentTable, since: datetime, until: datetime) -> Iterator[Sequence[Entity]]:
-        """Rows of ``table`` that wait for money and were changed in that time, the longest ago first.
+        """Rows of ``table`` that wait for money and were modified in that period, oldest change first.
 
         Raises:
           DataverseError: a query failed.
@@ -86,12 +86,13 @@ class RowComparison:
         )
 
     def compare(self, table: PaymentTable, entity: Entity, since: datetime, until: datetime) -> list[Difference]:
-        """What differs for this row. Intents made after ``since`` have been compared; only their absence is told.
+        """The differences of one row.
 
-        What changed after ``until`` is still on its way.
+        Intents created after ``since`` were compared in the pass before, so for those only a missing one is reported;
+        intents that changed after ``until`` are skipped.
 
         Raises:
-          DataverseError, StripeError: one of the two could not be asked.
+          DataverseError, StripeError: one of the two could not be read.
         """
         columns = table.columns
         if intent_id := entity.get(columns.intent_id):

@@ -1,4 +1,4 @@
-"""What can differ between Stripe and CRM, and what would put it right."""
+"""What can differ between Stripe and CRM, and how each difference can be repaired."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from dataverse_client.types import Entity
 
 
 class Kind(StrEnum):
-    """The kinds of difference. ``docs/reconcile.md`` tells each in a user's words."""
+    """The kinds of difference, which ``docs/reconcile.md`` explains to users."""
 
-    #: Stripe has an event that the row has not taken in.
+    #: Stripe has an event that was not applied to the row.
     EVENT_MISSING = "event-missing"
     STATUS = "different-status"
     AMOUNT = "different-amount"
     #: The intent's metadata names a row that does not exist.
     ORPHANED_INTENT = "orphaned-intent"
-    #: The intent's metadata names a row that stands for another intent.
+    #: The intent's metadata names a row that has another intent.
     SECOND_INTENT = "second-intent"
-    #: The row waits for money, and there is no intent anybody could pay.
+    #: The row waits for money, and has no intent that could be paid.
     ROW_WITHOUT_INTENT = "row-without-intent"
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyEvents:
-    """Give these events to the processor."""
+    """Pass these events to the processor."""
 
     events: tuple[PaymentEvent, ...]
 
 
-#: In Stripe's words.
+#: Values of Stripe's ``cancellation_reason``.
 CancellationReason: TypeAlias = Literal["abandoned", "duplicate"]
 
 
 @dataclass(frozen=True, slots=True)
 class CancelIntent:
-    """Cancel the intent, on which nothing was paid."""
+    """Cancel the intent, which has not been paid."""
 
     intent_id: str
     reason: CancellationReason
@@ -46,7 +46,7 @@ class CancelIntent:
 
 @dataclass(frozen=True, slots=True)
 class ChangeIntent:
-    """Let the open intent ask for ``amount`` minor units of ``currency``."""
+    """Set the open intent to ``amount`` minor units of ``currency``."""
 
     intent_id: str
     amount: int
@@ -55,7 +55,7 @@ class ChangeIntent:
 
 @dataclass(frozen=True, slots=True)
 class OfferRow:
-    """Write the amount the row has once more: its plug-in then starts the intent. ``row`` carries that alone."""
+    """Write the row's amount again, so that its plug-in creates the intent. ``row`` holds that column only."""
 
     row: Entity
     #: The row's version as it was read.
@@ -67,7 +67,7 @@ Remedy: TypeAlias = ApplyEvents | CancelIntent | ChangeIntent | OfferRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing to put right. ``remedy`` None: only a person can, and ``detail`` says what is to be done."""
+    """One difference. Without a ``remedy`` only a person can repair it, and ``detail`` says how."""
 
     kind: Kind
     detail: str

@@ -1,4 +1,4 @@
-"""One run of a reconciliation: compare a page, put it right, remember how far it came, and so on."""
+"""One run of a reconciliation: compare a page, repair it, save the cursor, and continue with the next."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from azure_bridge.reconcile import Page, Reconciliation
-from azure_bridge.reconcile_cursor import Cursor, save
-from azure_bridge.reconcile_fix import Fixer, Outcome
+from azure_bridge.reconcile.cursor import Cursor, save
+from azure_bridge.reconcile.fix import Fixer, Outcome
+from azure_bridge.reconcile.reconciliation import Page, Reconciliation
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A page that was dealt with. ``cursor`` counts what this run, and those it goes on from, found and fixed."""
+    """A page that was compared and repaired. ``cursor`` counts what was found and fixed, in continued runs as well."""
 
     page: Page
     outcomes: Sequence[Outcome]
@@ -21,12 +21,12 @@ class Progress:
 
 
 def run(reconciliation: Reconciliation, start: Cursor, file: Path, fixer: Fixer | None = None) -> Iterator[Progress]:
-    """Every page from ``start`` on; with a ``fixer``, put right before the next is read.
+    """Every page from ``start`` on; with a ``fixer``, each is repaired before the next is read.
 
-    ``file`` keeps the cursor until the run is through, so that one that was stopped can go on.
+    ``file`` holds the cursor until the run is complete, so that an interrupted run can be continued.
 
     Raises:
-      DataverseError, StripeError, OSError: the run stops; its file says where.
+      DataverseError, StripeError, OSError: the run stopped; continue from the cursor in ``file``.
     """
     cursor = start
     save(file, cursor)
@@ -34,7 +34,7 @@ def run(reconciliation: Reconciliation, start: Cursor, file: Path, fixer: Fixer 
         outcomes = fixer.fix(page.differences) if fixer else [Outcome(each, "") for each in page.differences]
         fixed = sum(outcome.left is None for outcome in outcomes)
         cursor = replace(page.cursor, found=cursor.found + len(outcomes), fixed=cursor.fixed + fixed)
-        # Told first: a page that is told twice is better than one that is never told.
+        # Yielded before it is saved: after a crash a page is better reported twice than never.
         yield Progress(page, outcomes, cursor)
         save(file, cursor)
     file.unlink()

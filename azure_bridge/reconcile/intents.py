@@ -1,4 +1,4 @@
-"""Stripe's intents beside the rows they are for."""
+"""Compares Stripe's intents with the rows they belong to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from azure_bridge.crm_rows import CrmClient, PaymentRow, find_rows
 from azure_bridge.minor_units import AmountError, Rounding, from_minor_units, to_minor_units
 from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.payment_status import Standing, changes, standing, status_shown
-from azure_bridge.reconcile_differences import (
+from azure_bridge.reconcile.differences import (
     ApplyEvents,
     CancelIntent,
     CancellationReason,
@@ -22,8 +22,7 @@ from azure_bridge.reconcile_differences import (
     Kind,
     Remedy,
 )
-from azure_bridge.stripe_events import StripeObject
-from azure_bridge.stripe_now import (
+from azure_bridge.reconcile.stripe_now import (
     AGREEING,
     charge_of,
     dispute_event,
@@ -33,6 +32,7 @@ from azure_bridge.stripe_now import (
     last_change,
     refund_event,
 )
+from azure_bridge.stripe_events import StripeObject
 from azure_bridge.tables import BridgeConfiguration
 from dataverse_client.types import Entity, EntityReference, Money, QueryExpression
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class IntentComparison:
-    """Finds what differs between intents, as Stripe has them now, and their rows. Changes nothing.
+    """Finds differences between intents, as Stripe has them now, and their rows. Read-only.
 
     Every method raises ``DataverseError`` and ``StripeError``.
     """
@@ -56,7 +56,7 @@ class IntentComparison:
         self._currencies: dict[str, str] | None = None
 
     def compare(self, intents: Sequence[StripeObject], until: datetime) -> list[Difference]:
-        """What differs for these, with one query for each table. What changed after ``until`` is still on its way."""
+        """The differences of these intents, found with one query per table. Any changed after ``until`` is skipped."""
         due = self._due(intents, until)
         events = [event for _, event in due]
         rows = find_rows(self._client, events, self._configuration.tables, to_compare=True)
@@ -64,16 +64,16 @@ class IntentComparison:
         return list(chain.from_iterable(found))
 
     def compare_with(self, row: PaymentRow, intent: StripeObject, until: datetime) -> list[Difference]:
-        """What differs between a row and the intent it names. The row was read with what has to be compared."""
+        """The differences between a row, read with its ``compared_columns``, and the intent whose id it holds."""
         found = (self._differences(each, event, row) for each, event in self._due([intent], until))
         return list(chain.from_iterable(found))
 
     def _due(self, intents: Sequence[StripeObject], until: datetime) -> list[tuple[StripeObject, PaymentEvent]]:
-        """Those of our organization that have not just changed, each with the event that tells its status."""
+        """The intents of our organization that did not change after ``until``, each with its status as an event."""
         tables, now = self._configuration.tables, self._clock.now()
         settled = (intent for intent in intents if last_change(intent) <= until.timestamp())
-        told = ((intent, intent_event(intent, tables, now)) for intent in settled)
-        return [(intent, event) for intent, event in told if not self._configuration.is_foreign(event.organization_id)]
+        pairs = ((intent, intent_event(intent, tables, now)) for intent in settled)
+        return [(intent, event) for intent, event in pairs if not self._configuration.is_foreign(event.organization_id)]
 
     def _differences(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow | None) -> Iterator[Difference]:
         if row is None:
@@ -83,7 +83,7 @@ class IntentComparison:
         else:
             yield from self._own(intent, event, row)
 
-    # --- intents that are nobody's -------------------------------------------------------------------------
+    # --- intents without a row -----------------------------------------------------------------------------
 
     def _orphan(self, intent: StripeObject, event: PaymentEvent) -> Iterator[Difference]:
         if event.row_id is None or is_canceled(intent):
@@ -117,7 +117,7 @@ class IntentComparison:
         return CancelIntent(intent["id"], reason) if self._may_change(intent, event) else None
 
     def _may_change(self, intent: StripeObject, event: PaymentEvent) -> bool:
-        """Stripe's side is changed only where the metadata names our organization; naming none is not enough."""
+        """Whether we may change it at Stripe: it is open, and its metadata names our organization."""
         ours = self._configuration.organization_id
         return is_open(intent) and ours is not None and event.organization_id == ours.lower()
 
@@ -125,27 +125,28 @@ class IntentComparison:
 
     def _own(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
         try:
-            yield from self._what_became_of_it(intent, event, row)
-            yield from self._what_it_asks(intent, event, row)
+            yield from self._compare_outcome(intent, event, row)
+            yield from self._compare_demand(intent, event, row)
         except AmountError as error:
             yield _about(row, event, Kind.AMOUNT, str(error))
 
-    def _what_became_of_it(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+    def _compare_outcome(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+        """Status, received and refunded: what the row should show of the intent."""
         shown, columns = status_shown(row.entity, row.table), row.table.columns
         agrees = shown in AGREEING[event.event_type]
         events = [] if agrees and _money(row, columns.amount_received) == _received(intent) else [event]
         events += self._money_back(intent, row)
         changed = _fold(row, events)
-        told = [name for name in (columns.status, columns.amount_received, columns.amount_refunded) if name in changed]
-        if told:
-            kind = Kind.STATUS if columns.status in told else Kind.AMOUNT
-            yield _about(row, event, kind, _told(row, intent, told, changed), ApplyEvents(tuple(events)))
+        wrong = [name for name in (columns.status, columns.amount_received, columns.amount_refunded) if name in changed]
+        if wrong:
+            kind = Kind.STATUS if columns.status in wrong else Kind.AMOUNT
+            yield _about(row, event, kind, _describe(row, intent, wrong, changed), ApplyEvents(tuple(events)))
         elif not agrees and _can_show(row, event):
             detail = f"it is {intent['status']}, and the row says {shown}, which no event undoes: correct the row"
             yield _about(row, event, Kind.STATUS, detail)
 
     def _money_back(self, intent: StripeObject, row: PaymentRow) -> list[PaymentEvent]:
-        """Refunds where the sums differ, and disputes: both are rare enough to ask for one by one."""
+        """Refunds, if their sum differs, and disputes, as events. Both are rare enough to be read per intent."""
         charge, events = charge_of(intent), []
         if charge is None or not charge.get("captured"):
             return []
@@ -159,7 +160,8 @@ class IntentComparison:
             events += [dispute_event(dispute.to_dict(), intent, tables, now) for dispute in disputes]
         return [event for event in events if _shows(row, event)]
 
-    def _what_it_asks(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+    def _compare_demand(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+        """Amount and currency: what the intent should ask for."""
         wanted = None if is_canceled(intent) else self._wanted(row)
         if wanted is None or wanted == (intent["amount"], intent["currency"]):
             return
@@ -171,7 +173,7 @@ class IntentComparison:
             yield _about(row, event, Kind.AMOUNT, f"{asks}: it is {intent['status']}, so correct the row, or refund")
 
     def _wanted(self, row: PaymentRow) -> tuple[int, str] | None:
-        """Minor units and currency of what the row collects; None where it does not say."""
+        """The row's amount in minor units, and its currency; None when the row lacks either."""
         amount, currency = row.entity.get(row.table.amount or ""), row.entity.get(row.table.currency)
         if not isinstance(amount, Money) or not isinstance(currency, EntityReference):
             return None
@@ -179,7 +181,7 @@ class IntentComparison:
         return (to_minor_units(amount.value, code, rounding=Rounding.HALF_UP), code) if code else None
 
     def _codes(self) -> Mapping[str, str]:
-        """Currency row -> lower-case ISO code."""
+        """The lower-case ISO code of each currency, by the currency's id."""
         if self._currencies is None:
             query = QueryExpression("transactioncurrency", ("isocurrencycode",))
             currencies = self._client.retrieve_multiple(query)
@@ -199,7 +201,7 @@ def _about(row: PaymentRow, event: PaymentEvent, kind: Kind, detail: str, remedy
 
 
 def _fold(row: PaymentRow, events: Sequence[PaymentEvent]) -> dict[str, Any]:
-    """The columns all the events together would change."""
+    """The columns that the events together would change."""
     entity: Entity = row.entity.copy()
     changed: dict[str, Any] = {}
     for event in events:
@@ -210,7 +212,7 @@ def _fold(row: PaymentRow, events: Sequence[PaymentEvent]) -> dict[str, Any]:
 
 
 def _shows(row: PaymentRow, event: PaymentEvent) -> bool:
-    """Whether the event changes what people see."""
+    """Whether the event changes the status or the refunded amount."""
     columns = row.table.columns
     return bool({columns.status, columns.amount_refunded} & (changes(row.entity, event, row.table) or {}).keys())
 
@@ -229,12 +231,12 @@ def _received(intent: StripeObject) -> Decimal:
 
 
 def _returned(charge: StripeObject, intent: StripeObject) -> Decimal:
-    """What went back of the money that came in. Stripe counts what was never captured among the refunds."""
+    """The amount refunded of what was captured. Stripe counts the amount never captured among the refunds."""
     never_captured = charge["amount"] - charge.get("amount_captured", charge["amount"])
     return from_minor_units(max(0, charge.get("amount_refunded", 0) - never_captured), intent["currency"])
 
 
-def _told(row: PaymentRow, intent: StripeObject, columns: Sequence[str], changed: Mapping[str, Any]) -> str:
+def _describe(row: PaymentRow, intent: StripeObject, columns: Sequence[str], changed: Mapping[str, Any]) -> str:
     after = PaymentRow(row.table, row.entity.copy())
     after.entity.update(changed)
     if row.table.columns.status in columns:

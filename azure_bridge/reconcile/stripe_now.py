@@ -1,7 +1,7 @@
-"""What Stripe has of an intent now, told as the events that would say it. Pure.
+"""Expresses the present state of Stripe's objects as payment events. Pure.
 
-Events are kept for thirty days, objects for ever. Told as events, objects take the same road into a row: the status
-machine joins them with whatever the row knows already.
+Stripe keeps events for thirty days but objects for ever. Expressed as events, objects can be applied to a row by the
+same status machine, which joins them with what the row already knows.
 Source: https://docs.stripe.com/api/events
 """
 
@@ -15,14 +15,15 @@ from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.stripe_events import StripeObject, payment_event
 from azure_bridge.tables import PaymentStatus, PaymentTable
 
-_TOLD_BY = {
+_EVENT_TYPES = {
     "succeeded": "payment_intent.succeeded",
     "canceled": "payment_intent.canceled",
     "requires_capture": "payment_intent.amount_capturable_updated",
     "processing": "payment_intent.processing",
     "requires_action": "payment_intent.requires_action",
 }
-#: Which statuses a row may show while its intent says so. An error on an intent is forgotten with its next update.
+#: The statuses a row may show for each of these events. An intent loses its error with its next update, so a row may
+#: still show Failed.
 AGREEING: Mapping[str, frozenset[PaymentStatus]] = {
     "payment_intent.succeeded": frozenset(
         {
@@ -43,56 +44,57 @@ _OPEN = frozenset({"requires_payment_method", "requires_confirmation", "requires
 
 
 def is_open(intent: StripeObject) -> bool:
-    """Whether nothing was paid on it, so that it can be changed or canceled."""
+    """Whether nothing has been paid on it, so that it can be changed or canceled."""
     return intent.get("status") in _OPEN
 
 
 def is_canceled(intent: StripeObject) -> bool:
+    """Whether it can no longer be paid."""
     return intent.get("status") == "canceled"
 
 
 def charge_of(intent: StripeObject) -> StripeObject | None:
-    """The latest charge, where it was asked for with ``expand``."""
+    """The latest charge, if the intent was read with it expanded."""
     charge = intent.get("latest_charge")
     return charge if isinstance(charge, dict) else None
 
 
 def last_change(intent: StripeObject) -> int:
-    """The latest second at which the intent is known to have changed."""
+    """When the intent last changed, as far as known, in Unix seconds."""
     charge = charge_of(intent) or {}
     return max(int(intent["created"]), intent.get("canceled_at") or 0, charge.get("created") or 0)
 
 
 def intent_event(intent: StripeObject, tables: Sequence[PaymentTable], now: datetime) -> PaymentEvent:
-    """The intent's status as an event: of the second it was paid or canceled, or of ``now`` while it is open."""
+    """The intent's status as an event, dated when it was paid or canceled, or ``now`` while it is neither."""
     status = str(intent.get("status"))
     unfinished = "payment_failed" if intent.get("last_payment_error") else "created"
-    event_type = _TOLD_BY.get(status, f"payment_intent.{unfinished}")
+    event_type = _EVENT_TYPES.get(status, f"payment_intent.{unfinished}")
     is_final = status in ("succeeded", "canceled")
-    return _told(event_type, intent, tables, last_change(intent) if is_final else int(now.timestamp()))
+    return _event(event_type, intent, tables, last_change(intent) if is_final else int(now.timestamp()))
 
 
 def refund_event(
     refund: StripeObject, intent: StripeObject, tables: Sequence[PaymentTable], now: datetime
 ) -> PaymentEvent:
-    """The refund as it is ``now``; its intent's metadata leads to the row."""
-    return _told("refund.updated", _of(intent, refund), tables, int(now.timestamp()))
+    """The refund as it is ``now``, with its intent's metadata, by which its row is found."""
+    return _event("refund.updated", _of(intent, refund), tables, int(now.timestamp()))
 
 
 def dispute_event(
     dispute: StripeObject, intent: StripeObject, tables: Sequence[PaymentTable], now: datetime
 ) -> PaymentEvent:
-    """The dispute as it is ``now``."""
-    return _told("charge.dispute.updated", _of(intent, dispute), tables, int(now.timestamp()))
+    """The dispute as it is ``now``, with its intent's metadata, by which its row is found."""
+    return _event("charge.dispute.updated", _of(intent, dispute), tables, int(now.timestamp()))
 
 
 def _of(intent: StripeObject, found: StripeObject) -> StripeObject:
     return {**found, "metadata": intent.get("metadata")}
 
 
-def _told(event_type: str, about: StripeObject, tables: Sequence[PaymentTable], second: int) -> PaymentEvent:
+def _event(event_type: str, about: StripeObject, tables: Sequence[PaymentTable], second: int) -> PaymentEvent:
     snapshot: dict[str, Any] = {
-        # The same state of the same object is the same event, whoever tells it.
+        # The same state of the same object gets the same event id in every run.
         "id": f"reconcile_{about['id']}_{second}",
         "type": event_type,
         "created": second,
@@ -100,5 +102,5 @@ def _told(event_type: str, about: StripeObject, tables: Sequence[PaymentTable], 
         "data": {"object": about},
     }
     event = payment_event(snapshot, tables)
-    assert event is not None  # noqa: S101  # intents, refunds and disputes all tell of payments
+    assert event is not None  # noqa: S101  # intents, refunds and disputes can all be read as events
     return event

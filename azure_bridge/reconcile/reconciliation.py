@@ -1,10 +1,10 @@
-"""Stripe and CRM compared, a page at a time: memory is bounded by a page, however many payments there are.
+"""Compares Stripe and CRM page by page, so that memory does not grow with the number of payments.
 
-Three walks, one after the other: Stripe's events, Stripe's intents, and CRM's rows that wait for money. Each page comes
-with a :class:`~azure_bridge.reconcile_cursor.Cursor` from which another run can go on.
+There are three passes: over Stripe's events, over Stripe's intents, and over CRM's rows that wait for money. Each page
+comes with a :class:`~azure_bridge.reconcile.cursor.Cursor` from which another run can continue.
 
 What is younger than :data:`GRACE` is left out: its webhook, its queue message or its row's transaction may still be
-under way.
+in progress.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from typing import TYPE_CHECKING, Any
 
 from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.crm_rows import CrmClient
-from azure_bridge.reconcile_cursor import Cursor, CursorUnreadableError
-from azure_bridge.reconcile_differences import Difference
-from azure_bridge.reconcile_events import EventComparison
-from azure_bridge.reconcile_intents import IntentComparison
-from azure_bridge.reconcile_rows import MODIFIED, RowComparison
+from azure_bridge.reconcile.cursor import Cursor, CursorUnreadableError
+from azure_bridge.reconcile.differences import Difference
+from azure_bridge.reconcile.events import EventComparison
+from azure_bridge.reconcile.intents import IntentComparison
+from azure_bridge.reconcile.rows import MODIFIED, RowComparison
 from azure_bridge.stripe_events import StripeObject
 from azure_bridge.tables import BridgeConfiguration
 
 if TYPE_CHECKING:
     import stripe
 
-#: Longer than Dataverse lets a transaction run, and than a healthy queue makes an event wait.
+#: Longer than a transaction may take in Dataverse, and longer than an event waits in a healthy queue.
 GRACE = timedelta(minutes=5)
 
 EVENTS, INTENTS, ROWS = "events", "intents", "rows:"
 _PAGE = 100
-#: The most event types Stripe's list can be narrowed to.
+#: Stripe's list of events can be filtered by at most this many types.
 _MOST_TYPES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What one page showed. ``cursor`` begins the next; ``done`` is how much of the walk is behind it, 0 to 1."""
+    """The result of one page. ``cursor`` is where the next begins; ``done`` is the share of the pass so far, 0 to 1."""
 
     cursor: Cursor
     differences: Sequence[Difference]
@@ -65,9 +65,9 @@ class Reconciliation:
         self._rows = RowComparison(client, stripe_client, self._intents)
 
     def begin(self, since: datetime, *, undelivered: bool = False) -> Cursor:
-        """The beginning of a run over what happened after ``since``.
+        """The cursor to start a run with, over everything that happened after ``since``.
 
-        ``undelivered``: only events that Stripe could not deliver, which is quickly done.
+        With ``undelivered`` only events that Stripe could not deliver are compared, which is quick.
         """
         return Cursor(
             since=since,
@@ -78,11 +78,11 @@ class Reconciliation:
         )
 
     def pages(self, cursor: Cursor) -> Iterator[Page]:
-        """The pages from ``cursor`` on. The next one is read when it is asked for: after this one was put right.
+        """The pages from ``cursor`` on. A page is read when it is asked for, after the one before has been repaired.
 
         Raises:
-          CursorUnreadableError: it is in the midst of a table that is not kept any more.
-          DataverseError, StripeError: go on later, from the last page's cursor.
+          CursorUnreadableError: it points into a table that is no longer configured.
+          DataverseError, StripeError: continue later, from the last page's cursor.
         """
         stages = self._stages(cursor)
         if cursor.stage not in stages:
@@ -123,12 +123,12 @@ class Reconciliation:
             found = [each for row in rows for each in self._rows.compare(table, row, cursor.since, cursor.until)]
             reached: datetime = rows[-1][MODIFIED] if rows else cursor.until
             done = (reached - cursor.since) / _span(cursor)
-            # Rows of the same second are looked at again: that is cheaper than missing one.
+            # Rows of the same second are compared again, so that none is missed.
             yield _page(cursor, reached.isoformat(), found, len(rows), done)
 
 
 def _listed(service: Any, cursor: Cursor, narrowed: dict[str, Any]) -> Iterator[Sequence[StripeObject]]:
-    """Pages of what was created within the cursor's time, the newest first, from the cursor on."""
+    """Pages of the objects created in the cursor's period, newest first, starting at the cursor."""
     within = {"gte": int(cursor.since.timestamp()), "lte": int(cursor.until.timestamp())}
     asked: dict[str, Any] = {"created": within, "limit": _PAGE, **narrowed}
     if cursor.after:
@@ -140,7 +140,7 @@ def _listed(service: Any, cursor: Cursor, narrowed: dict[str, Any]) -> Iterator[
         if objects:
             asked["starting_after"] = objects[-1]["id"]
             yield objects
-        # An empty page names no place to go on from: it would be the next one, too.
+        # After an empty page there is no id to continue from, so the same page would come again.
         more = page.has_more and bool(objects)
 
 

@@ -1,4 +1,4 @@
-"""Stripe's events beside the rows that should have taken them in."""
+"""Compares Stripe's events with the rows they should have been applied to."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from azure_bridge.crm_rows import CrmClient, PaymentRow, find_rows
 from azure_bridge.minor_units import AmountError
 from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.payment_status import Standing, changes, standing
-from azure_bridge.reconcile_differences import ApplyEvents, Difference, Kind
+from azure_bridge.reconcile.differences import ApplyEvents, Difference, Kind
 from azure_bridge.sales_orders import SalesOrders
 from azure_bridge.stripe_events import check_snapshot, payment_event
 from azure_bridge.tables import BridgeConfiguration
 
 
 class EventComparison:
-    """Finds events that never reached their rows. Changes nothing."""
+    """Finds events that were not applied to their rows. Read-only."""
 
     def __init__(self, client: CrmClient, configuration: BridgeConfiguration) -> None:
         self._client = client
@@ -24,11 +24,11 @@ class EventComparison:
         self._orders = SalesOrders(client, configuration)
 
     def compare(self, snapshots: Sequence[Mapping[str, Any]]) -> list[Difference]:
-        """What is missing of these, with one query for each table.
+        """A difference for each of these events that was not applied, found with one query per table.
 
         Raises:
           DataverseError: a query failed.
-          EventUnreadableError: Stripe lists what is no snapshot event.
+          EventUnreadableError: Stripe listed something that is not a snapshot event.
         """
         events = [(event, snapshot) for snapshot in snapshots if (event := self._ours(snapshot))]
         rows = find_rows(self._client, [event for event, _ in events], self._configuration.tables)
@@ -48,7 +48,7 @@ class EventComparison:
         return None if event is None or self._configuration.is_foreign(event.organization_id) else event
 
     def _missing(self, event: PaymentEvent, row: PaymentRow | None) -> str:
-        """What is missing because of it; nothing when it is another intent's, or nobody's."""
+        """What the event should have changed and did not; empty when it was applied or concerns no row of ours."""
         if row is None:
             table = self._orders.table_for(event)
             return f"and no {table.logical_name} was made for it" if table else ""

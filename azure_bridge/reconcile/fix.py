@@ -1,4 +1,4 @@
-"""Putting differences right: through the processor, at Stripe, or by the row's own plug-in."""
+"""Repairs differences: through the processor, at Stripe, or by having the row's own plug-in run again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from azure_bridge.crm_rows import CrmClient
 from azure_bridge.payment_event import encode
 from azure_bridge.processor import PaymentProcessor
 from azure_bridge.queues.contract import QueueMessage, ReceivedMessage
-from azure_bridge.reconcile_differences import ApplyEvents, CancelIntent, ChangeIntent, Difference, OfferRow
+from azure_bridge.reconcile.differences import ApplyEvents, CancelIntent, ChangeIntent, Difference, OfferRow
 from azure_bridge.settlement import DeadLetter, RetryLater
 from azure_bridge.tables import BridgeConfiguration
 from dataverse_client.operations import Update
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a difference. ``left`` says why it is still there, empty where nothing was tried; None: gone."""
+    """The result for one difference. ``left`` says why it remains, empty if nothing was tried; None: repaired."""
 
     difference: Difference
     left: str | None
 
 
 class Fixer:
-    """Converges what differs. A difference that was fixed meanwhile, by whomever, is fixed again without harm."""
+    """Repairs differences. Repairing one that somebody else has repaired in the meantime does no harm."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Fixer:
         *,
         cancel_orphans: bool = False,
     ) -> None:
-        """``cancel_orphans`` lets it cancel open intents that no row stands for."""
+        """``cancel_orphans`` allows it to cancel open intents that belong to no row."""
         self._client = client
         self._intents = stripe_client.v1.payment_intents
         self._processor = processor
@@ -51,10 +51,10 @@ class Fixer:
         self._cancel_orphans = cancel_orphans
 
     def fix(self, differences: Sequence[Difference]) -> list[Outcome]:
-        """One outcome for each, in order.
+        """One outcome for each difference, in order.
 
         Raises:
-          StripeError: Stripe could not be asked; what it refused is an outcome.
+          StripeError: Stripe could not be reached. What it refused is an outcome instead.
           DataverseError: CRM could not be read.
         """
         unapplied = self._apply(differences)
@@ -64,7 +64,7 @@ class Fixer:
         ]
 
     def _apply(self, differences: Sequence[Difference]) -> dict[int, str]:
-        """All events in one go. Returns why some could not be applied, by the number of their difference."""
+        """Apply all events in one batch. Returns why some could not be applied, by the index of their difference."""
         messages = [
             self._message(f"{number}:{event.event_id}", encode(event))
             for number, difference in enumerate(differences)
@@ -80,7 +80,7 @@ class Fixer:
         return left
 
     def _message(self, message_id: str, body: bytes) -> ReceivedMessage:
-        """What the processor would have got from a queue."""
+        """The message as the processor would have received it from a queue."""
         now = self._clock.now()
         return ReceivedMessage(QueueMessage(body, message_id), "", 0, now, now, delivery_count=1)
 
@@ -121,7 +121,7 @@ class Fixer:
         (result,) = self._client.batch([Update(remedy.row, if_match=remedy.if_match)])
         if result.error is not None:
             return str(result.error)
-        # A step far from Dataverse answers later; the next run sees whether it did.
+        # A step that runs outside Dataverse takes effect later; the next run sees whether it did.
         return None if self._has_intent(remedy) else "its plug-in was asked for one, and has not answered yet"
 
     def _has_intent(self, remedy: OfferRow) -> bool:
