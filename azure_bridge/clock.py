@@ -27,3 +27,9 @@ class ManualClock:
 
     def advance(self, by: timedelta) -> None:
         self._now += by
+
+    def move_to(self, moment: datetime) -> None:
+        """Raises ValueError: the moment has no time zone."""
+        if moment.tzinfo is None:
+            raise ValueError(f"{moment} has no time zone. Say datetime(..., tzinfo=UTC).")
+        self._now = moment.astimezone(UTC)

@@ -63,9 +63,11 @@ class EntityNotFound(InvalidArgument):
     code = 0x80041102
 
     @classmethod
-    def named(cls, table: str) -> EntityNotFound:
+    def named(cls, table: str, known: Iterable[str] = ()) -> EntityNotFound:
+        """``known`` are the tables there are: the message names the one that may be meant."""
         return cls(
             f"The entity with a name = '{table}' with namemapping = 'Logical' was not found in the MetadataCache."
+            f"{_meant(table, known)}"
         )
 
 
@@ -77,10 +79,9 @@ class AttributeNotFound(InvalidArgument):
     @classmethod
     def named(cls, table: str, column: str, known: Iterable[str] = ()) -> AttributeNotFound:
         """``known`` are the columns there are: the message names the one that may be meant."""
-        meant = nearest(column, known)
-        hint = f" Did you mean '{meant}'?" if meant else ""
         return cls(
-            f"'{table}' entity doesn't contain attribute with Name = '{column}' and NameMapping = 'Logical'.{hint}"
+            f"'{table}' entity doesn't contain attribute with Name = '{column}' and NameMapping = 'Logical'."
+            f"{_meant(column, known)}"
         )
 
 
@@ -94,6 +95,11 @@ class IncorrectAttributeValueType(InvalidArgument):
         given = type(value).__name__
         advice = _advice(value)
         return cls(f"Incorrect attribute value type {given} for '{column}' of '{table}': it takes {expected}.{advice}")
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    meant = nearest(name, known)
+    return f" Did you mean '{meant}'?" if meant else ""
 
 
 def _advice(value: object) -> str:

@@ -124,5 +124,5 @@ def resolved_for_upsert(engine: Engine, row: Entity) -> tuple[Entity, bool]:
 def primary_id(engine: Engine, logical_name: str) -> str:
     table = engine.store.metadata.tables.get(logical_name)
     if table is None:
-        raise EntityNotFound.named(logical_name)
+        raise EntityNotFound.named(logical_name, engine.store.metadata.tables)
     return table.primary_id_attribute

@@ -32,6 +32,10 @@ class Execution:
         self.context = context
         self._host = host
 
+    def __repr__(self) -> str:
+        ended = "" if self.error is None else f", {type(self.error).__name__}"
+        return f"<{self.step.name!r} at stage {int(self.context.stage)}, depth {self.context.depth}{ended}>"
+
     @property
     def step(self) -> Step:
         return self._host.step

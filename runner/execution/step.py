@@ -5,7 +5,8 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
@@ -52,7 +53,7 @@ class Image:
 
     alias: str
     kind: Literal["pre", "post", "both"] = "pre"
-    columns: tuple[str, ...] | None = None
+    columns: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", _column_names(self.columns) or None)
@@ -76,8 +77,8 @@ class Step:
     entity: str | None = None
     mode: int = Mode.SYNCHRONOUS
     rank: int = 1
-    filtering_attributes: frozenset[str] = frozenset()
-    images: tuple[Image, ...] = ()
+    filtering_attributes: AbstractSet[str] = frozenset()
+    images: Sequence[Image] = ()
     run_as: str | None = None
     name: str = ""
     id: str = ""

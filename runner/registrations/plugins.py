@@ -92,9 +92,16 @@ def _import(module_name: str) -> ModuleType:
             hint = f"Install {error.name}, or correct the import."
             raise PluginLoadError(f"Module {module_name} needs {error.name}, which is not there.", hint) from error
         hint = f"Run from the directory that holds {module_name.replace('.', '/')}.py, or correct the name."
-        raise PluginLoadError(f"There is no module {module_name}.", hint) from error
+        raise PluginLoadError(f"There is no module {module_name}{_where_looked(module_name)}.", hint) from error
     except Exception as error:
         raise PluginLoadError(f"Module {module_name} cannot be imported: {_said(error)}.") from error
+
+
+def _where_looked(module_name: str) -> str:
+    """Which package of that name Python has, when there is one: it may be another than the one meant."""
+    package, dot, _ = module_name.partition(".")
+    places = getattr(sys.modules.get(package), "__path__", ())
+    return f" in {next(iter(places))}" if dot and places else ""
 
 
 def _put_working_directory_first() -> None:
@@ -121,6 +128,8 @@ def _constructor_arguments(cls: type[Plugin]) -> int:
 
 def _said(error: Exception) -> str:
     """An error in one line, with the line of code it came from."""
+    if isinstance(error, SyntaxError) and error.filename:  # which says itself where it is
+        return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}:{error.lineno})"
     frame = inspect.getinnerframes(error.__traceback__)[-1] if error.__traceback__ else None
     where = f" ({Path(frame.filename).name}:{frame.lineno})" if frame else ""
     return f"{type(error).__name__}: {error}{where}".replace("\n", " ")

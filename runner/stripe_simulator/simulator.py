@@ -105,15 +105,16 @@ class StripeSimulator:
         twice: bool = False,
         shuffle: int | None = None,
         late: timedelta = timedelta(0),
+        secret: str | None = None,
     ) -> list[Delivery]:
         """``events`` (all of them unless given) as signed requests.
 
         ``shuffle`` is the seed of another order. ``late``: attempted that long after now, with a signature of that
-        moment, as Stripe signs each attempt anew.
+        moment, as Stripe signs each attempt anew. ``secret``: signed with another one than ``webhook_secret``.
         """
         timestamp = int((self.clock.now() + late).timestamp())
         chosen = self.events if events is None else events
-        made = [webhooks.deliver(event, self.webhook_secret, timestamp) for event in chosen]
+        made = [webhooks.deliver(event, secret or self.webhook_secret, timestamp) for event in chosen]
         made = webhooks.twice(made) if twice else made
         return made if shuffle is None else webhooks.shuffled(made, shuffle)
 
@@ -211,7 +212,13 @@ class StripeSimulator:
             return copied(disputes.close_dispute(self._account, dispute, status))
 
     def fail_next(self, fault: Fault | str, *, times: int = 1, on: str = "") -> None:
-        """The next ``times`` requests meet ``fault``; ``on`` is how their path, or method and path, must begin."""
+        """The next ``times`` requests meet ``fault``; ``on`` is how their path, or method and path, must begin.
+
+        Raises ValueError: there is no such fault.
+        """
+        known = list(Fault)
+        if fault not in known:
+            raise ValueError(f"There is no fault {fault!r}. Known: {', '.join(known)}.")
         self._api.faults.add(Fault(fault), times, on)
 
     def during_next(self, action: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from azure_bridge.processor import DrainSummary
 from azure_bridge.queues.contract import MessageQueue, PeekedMessage
+from azure_bridge.receiver import Reception
 from runner.simulation.environment import EmbeddedEnvironment
 from runner.stripe_simulator import StripeSimulator
 
@@ -28,18 +29,28 @@ class Bridge:
         return self.queue.peek(dead_letters=True)
 
     def receive(
-        self, events: Sequence[Mapping[str, Any]] | None = None, *, twice: bool = False, shuffle: int | None = None
-    ) -> None:
+        self,
+        events: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        twice: bool = False,
+        shuffle: int | None = None,
+        secret: str | None = None,
+    ) -> list[Reception]:
         """Post events to the receiver: those that happened since the last call, unless told which.
 
-        ``shuffle`` is the seed of another order.
+        ``shuffle`` is the seed of another order; ``secret`` signs them with another one than Stripe's. Returns what
+        became of each: ``Accepted`` for the queue, or ``Ignored``.
+
+        Raises:
+          SignatureRefusedError: they were signed with another secret.
         """
+        happened = self._stripe.events
+        chosen = happened[self._delivered :] if events is None else [dict(event) for event in events]
+        deliveries = self._stripe.deliveries(chosen, twice=twice, shuffle=shuffle, secret=secret)
+        receptions = [self._environment.deliver(each.payload, each.signature) for each in deliveries]
         if events is None:
-            happened = self._stripe.events
-            events, self._delivered = happened[self._delivered :], len(happened)
-        chosen = [dict(event) for event in events]
-        for delivery in self._stripe.deliveries(chosen, twice=twice, shuffle=shuffle):
-            self._environment.deliver(delivery.payload, delivery.signature)
+            self._delivered = len(happened)
+        return receptions
 
     def drain(self) -> DrainSummary:
         """Apply what the queue has to give now."""

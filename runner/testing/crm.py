@@ -66,7 +66,7 @@ class Crm:
     def _row(self, table: str, columns: Mapping[str, Any] | None, more: Mapping[str, Any]) -> Entity:
         described = self.emulator.metadata.tables.get(table)
         if described is None:
-            raise EntityNotFound.named(table)
+            raise EntityNotFound.named(table, self.emulator.metadata.tables)
         return build_row(described, {**(columns or {}), **more}, self._resolve)
 
     # --- steps and jobs ------------------------------------------------------------------------------------

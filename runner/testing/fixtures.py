@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,9 +76,14 @@ def stripe_simulator(clock: ManualClock) -> StripeSimulator:
 
 @pytest.fixture
 def embedded_environment(
-    registrations: Path, clock: ManualClock, stripe_simulator: StripeSimulator, back_off: bool, tmp_path: Path
+    registrations: Path,
+    clock: ManualClock,
+    stripe_simulator: StripeSimulator,
+    back_off: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[EmbeddedEnvironment]:
-    """CRM, client, queue and bridge, wired as in production."""
+    """CRM, client, queue and bridge, wired as in production. Plug-ins are looked for beside ``registrations`` first."""
     import os
 
     import stripe
@@ -89,16 +95,18 @@ def embedded_environment(
 
     secrets = Secrets.from_environment(os.environ)
     registered = _registered(registrations)
-    environment = EmbeddedEnvironment(
-        steps_from(registered, secrets),
-        _bridge_configuration(registered, secrets),
-        directory=tmp_path,
-        webhook_secret=stripe_simulator.webhook_secret,
-        services={stripe.StripeClient: stripe_simulator.client(max_network_retries=2)},
-        custom_apis=custom_apis_from(registered, secrets),
-        clock=clock,
-        back_off=back_off,
-    )
+    monkeypatch.syspath_prepend(str(Path(registrations).resolve().parent))
+    with _told_in_words():
+        environment = EmbeddedEnvironment(
+            steps_from(registered, secrets),
+            _bridge_configuration(registered, secrets),
+            directory=tmp_path,
+            webhook_secret=stripe_simulator.webhook_secret,
+            services={stripe.StripeClient: stripe_simulator.client(max_network_retries=2)},
+            custom_apis=custom_apis_from(registered, secrets),
+            clock=clock,
+            back_off=back_off,
+        )
     yield environment
     environment.close()
 
@@ -124,16 +132,30 @@ def bridge(registrations: Path, embedded_environment: EmbeddedEnvironment, strip
 
 
 def _registered(file: Path) -> Registrations:
-    """What the file says. A test whose file cannot be used fails with what is wrong with it, and nothing else."""
+    """What the file says."""
+    try:
+        with _told_in_words():
+            return _load(Path(file), Path(file).stat().st_mtime_ns)
+    except OSError as error:
+        advice = "Set runner_registrations in the pytest settings, or override the fixture registrations."
+        told = f"{file} cannot be read: {error.strerror}. {advice}"
+        raise pytest.fail.Exception(told, pytrace=False) from None
+
+
+@contextmanager
+def _told_in_words() -> Iterator[None]:
+    """A test whose registrations cannot be used fails with what is wrong with them, and nothing else."""
+    from azure_bridge.secrets import SecretError, SecretNotFoundError
+    from runner.execution.step import StepError
+    from runner.registrations.plugins import PluginLoadError
     from runner.registrations.problems import RegistrationError
 
     try:
-        return _load(file, file.stat().st_mtime_ns)
-    except OSError as error:
-        advice = "Set runner_registrations in the pytest settings, or override the fixture registrations."
-        pytest.fail(f"{file} cannot be read: {error.strerror}. {advice}", pytrace=False)
-    except RegistrationError as error:
-        pytest.fail(str(error), pytrace=False)
+        yield
+    except (PluginLoadError, RegistrationError, SecretError, StepError) as error:
+        advice = " Tests do not read .env: set it in an autouse fixture, with monkeypatch.setenv."
+        told = f"{error}{advice if isinstance(error, SecretNotFoundError) else ''}"
+        raise pytest.fail.Exception(told, pytrace=False) from None
 
 
 def _bridge_configuration(registered: Registrations, secrets: Secrets) -> BridgeConfiguration:

@@ -11,7 +11,7 @@ from runner.execution.execution import Execution
 from runner.execution.host import text_of
 
 #: ``pytest --full-trace`` shows their frames all the same.
-_PACKAGES = ("runner.emulator", "runner.execution", "runner.simulation", "runner.testing")
+_PACKAGES = ("runner.", "azure_bridge.", "dataverse_client.")
 
 
 @contextmanager

@@ -157,3 +157,8 @@ def test_asynchronous_calls_are_answered_too(simulator):
         return await intents.retrieve_async(intent.id)
 
     assert asyncio.run(pay()).status == "requires_payment_method"
+
+
+def test_a_fault_nobody_knows_is_told_with_those_there_are(simulator):
+    with pytest.raises(ValueError, match=r"no fault 'timeout'. Known: connection_reset_before, .*, unavailable"):
+        simulator.fail_next("timeout")

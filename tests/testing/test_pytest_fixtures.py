@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from azure_bridge.clock import ManualClock
-from runner.emulator.errors import EntityNotFound, OrganizationServiceFault
+from azure_bridge.errors import SignatureRefusedError
+from azure_bridge.receiver import Ignored
+from runner.emulator.errors import AttributeNotFound, EntityNotFound, OrganizationServiceFault
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
-from runner.stripe_simulator import StripeSimulator
-from runner.testing import Bridge, Crm
+from runner.testing import Bridge, Crm, ManualClock, StripeSimulator
 
 pytest_plugins = ["pytester"]
 
@@ -55,6 +57,15 @@ def test_events_are_delivered_once_unless_asked_for_again(
     stripe_simulator.pay(crm.retrieve("new_payment", payment)["new_stripepaymentintentid"])
     assert bridge.deliver().completed == 1
     assert bridge.deliver().completed == 0
+
+
+def test_what_somebody_else_signed_is_refused_and_still_to_come(
+    crm: Crm, stripe_simulator: StripeSimulator, bridge: Bridge
+) -> None:
+    crm.create("new_payment", PAYMENT)
+    with pytest.raises(SignatureRefusedError):
+        bridge.receive(secret="whsec_of_somebody_else")
+    assert [type(each) for each in bridge.receive()] == [Ignored]  # payment_intent.created
 
 
 def test_a_step_of_ones_own_refuses(crm: Crm) -> None:
@@ -189,6 +200,68 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+@pytest.mark.parametrize(
+    ("registrations", "said"),
+    [
+        (STAMPING.replace("of_a", "of_no"), "There is no module stamp_of_no_project. Run from*"),
+        (STAMPING.replace("of_a", "with_a_slip_of_a"), "Module stamp_with_* cannot be imported: SyntaxError: *py:1)."),
+        (STAMPING.replace("account", "acount"), "Step 'Stamp': there is no table 'acount' here*"),
+        (STAMPING.replace("20 }", '20, configuration: "${env:NOT_SET}" }'), "*has no value.*monkeypatch.setenv*"),
+    ],
+    ids=["module", "syntax", "table", "secret"],
+)
+def test_plugins_that_cannot_be_had_are_told_once_and_without_a_traceback(
+    pytester: pytest.Pytester, registrations: str, said: str
+) -> None:
+    pytester.makepyfile(
+        stamp_of_a_project=STAMP, stamp_with_a_slip_of_a_project="def (", test_it="def test_it(crm): ..."
+    )
+    pytester.makefile(".yaml", registrations=registrations)
+    result = pytester.runpytest_inprocess("-q")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(said)
+    result.stdout.no_fnmatch_line("*During handling*")
+    result.stdout.no_fnmatch_line("*fixtures.py*")
+
+
+IN_A_DIRECTORY = """
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def registrations():
+    return Path(__file__).with_name("registrations.yaml")
+
+
+def test_a_new_account_is_stamped(crm):
+    assert crm.retrieve("account", crm.create("account", name="Contoso"))["telephone1"] == "2"
+
+
+@pytest.mark.parametrize("registrations", [str(Path(__file__).with_name("nothing.yaml"))])
+def test_another_file_for_one_test(crm):
+    assert crm.emulator.steps == ()
+"""
+
+
+def test_plugins_are_found_beside_their_registrations_wherever_pytest_is_started(pytester: pytest.Pytester) -> None:
+    below = pytester.mkdir("below")
+    (below / "stamp_in_a_directory.py").write_text(STAMP.replace('"1"', '"2"'))
+    (below / "registrations.yaml").write_text(STAMPING.replace("of_a_project", "in_a_directory"))
+    (below / "nothing.yaml").write_text("steps: []")
+    (below / "test_below.py").write_text(IN_A_DIRECTORY)
+    result = pytester.runpytest_inprocess("-q", "below")
+    result.assert_outcomes(passed=2)
+
+
+def test_a_run_without_the_fixtures_does_not_wait_for_what_they_need() -> None:
+    heavy = "{'stripe', 'requests', 'pydantic', 'yaml', 'runner.emulator'} & set(sys.modules)"
+    script = f"import sys, runner.testing.fixtures; sys.exit(str(sorted({heavy})) if {heavy} else 0)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 FAILING = """
 from runner.execution.step import Step
 from runner.plugin import Plugin
@@ -225,7 +298,27 @@ def test_what_else_is_called_crm_fails_as_ever(pytester: pytest.Pytester) -> Non
     result.stdout.no_fnmatch_line("*Plug-ins that ran*")
 
 
-def test_a_table_nobody_knows_is_named(crm: Crm) -> None:
+def test_the_clock_goes_to_a_date_of_some_time_zone(clock: ManualClock) -> None:
+    clock.move_to(datetime(2026, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=1))))
+    assert clock.now() == datetime(2026, 12, 31, 22, 59, tzinfo=UTC)
+    with pytest.raises(ValueError, match="no time zone"):
+        clock.move_to(datetime(2026, 12, 31))  # noqa: DTZ001 - that is what is refused
+
+
+def test_a_table_nobody_knows_is_named_and_the_one_that_was_meant(crm: Crm) -> None:
     for act in (crm.create, crm.find):
-        with pytest.raises(EntityNotFound, match="acount"):
+        with pytest.raises(EntityNotFound, match=r"'acount'.*Did you mean 'account'"):
             act("acount", name="Contoso")
+
+
+def test_a_column_nobody_knows_is_all_that_is_told(crm: Crm) -> None:
+    account = crm.create("account", name="Contoso")
+    with pytest.raises(AttributeNotFound, match="Did you mean 'name'") as raised:
+        crm.retrieve("account", account, "naem")
+    assert raised.value.__context__ is None
+
+
+def test_an_execution_says_what_it_was(crm: Crm) -> None:
+    crm.register(Step(plugin=CountRuns(), message="Create", entity="account", stage=40, name="Count"))
+    crm.create("account", name="Contoso")
+    assert repr(crm.executions) == "(<'Count' at stage 40, depth 1>,)"

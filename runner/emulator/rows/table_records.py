@@ -136,7 +136,8 @@ class TableRecords:
         try:
             return system.writes[shape]
         except KeyError:
-            return _kept(system.writes, shape, partial(self._insert, system.columns))
+            """Made below."""
+        return _kept(system.writes, shape, partial(self._insert, system.columns))
 
     def update(self, attributes: Mapping[str, Any], system: SystemColumns) -> Write:
         """Its last parameters are the row version and the id. Raises AttributeNotFound."""
@@ -220,7 +221,7 @@ class Tables(dict[str, TableRecords]):
     def __missing__(self, logical_name: str) -> TableRecords:
         table = self._store.metadata.tables.get(logical_name)
         if table is None:
-            raise EntityNotFound.named(logical_name)
+            raise EntityNotFound.named(logical_name, self._store.metadata.tables)
         made = self[logical_name] = TableRecords(self._store, table, self._facts, self._ids)
         return made
 
@@ -234,7 +235,8 @@ def _kept(kept: dict[K, T], key: K, make: Callable[[K], T]) -> T:
     try:
         return kept[key]
     except KeyError:
-        if len(kept) >= _SHAPES_KEPT:
-            kept.clear()
-        made = kept[key] = make(key)
-        return made
+        """Made below, so that what refuses to be made is told without this error."""
+    if len(kept) >= _SHAPES_KEPT:
+        kept.clear()
+    made = kept[key] = make(key)
+    return made
