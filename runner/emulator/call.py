@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dataverse_client.types import guid
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.transaction import Transaction
 from runner.execution.service import MessageService
@@ -51,10 +52,11 @@ class Bypass:
         """What the optional parameters of a request ask to skip; None when they ask for nothing.
 
         Raises:
-          InvalidArgument: BypassBusinessLogicExecution names something else than CustomSync and CustomAsync.
+          InvalidArgument: BypassBusinessLogicExecution names something else than CustomSync and CustomAsync, or
+            BypassBusinessLogicExecutionStepIds something else than ids.
         """
-        modes = _words(parameters.get("BypassBusinessLogicExecution"))
-        step_ids = _words(parameters.get("BypassBusinessLogicExecutionStepIds"))
+        modes = _words(parameters, "BypassBusinessLogicExecution")
+        step_ids = frozenset(map(_step_id, _words(parameters, "BypassBusinessLogicExecutionStepIds")))
         old_way = parameters.get("BypassCustomPluginExecution") is True
         if not modes <= _MODES:
             raise InvalidArgument(
@@ -72,8 +74,18 @@ class Bypass:
         return by_mode or step.id in self.step_ids
 
 
-def _words(text: str | None) -> frozenset[str]:
-    return frozenset(word.strip().lower() for word in (text or "").split(",") if word.strip())
+def _words(parameters: Mapping[str, Any], name: str) -> frozenset[str]:
+    text = parameters.get(name) or ""
+    if not isinstance(text, str):
+        raise InvalidArgument(f"{name} takes words separated by commas (str), not {type(text).__name__}.")
+    return frozenset(word.strip().lower() for word in text.split(",") if word.strip())
+
+
+def _step_id(text: str) -> str:
+    try:
+        return guid(text)
+    except ValueError:
+        raise InvalidArgument(f"BypassBusinessLogicExecutionStepIds takes ids of steps, not '{text}'.") from None
 
 
 class Call:

@@ -56,6 +56,10 @@ class InvalidArgument(OrganizationServiceFault):
     code = 0x80040203
     http_status = 400
 
+    @classmethod
+    def wrong_target(cls, table: str, column: str, targets: Iterable[str], given: str) -> InvalidArgument:
+        return cls(f"'{column}' of '{table}' refers to {' or '.join(targets)}, not to '{given}'.")
+
 
 class EntityNotFound(InvalidArgument):
     """The environment has no such table."""

@@ -26,7 +26,7 @@ _GUID_LENGTH = len(EMPTY_GUID)
 
 def new(engine: Engine, row: Entity) -> Entity:
     """A copy of the row as it is before stage 20 of its Create."""
-    _refuse_closed("Create", row.logical_name)
+    _refuse_closed(engine, "Create", row.logical_name)
     target = row.copy()
     _resolve_lookups(engine, target)
     engine.records.add_defaults(target)
@@ -35,7 +35,7 @@ def new(engine: Engine, row: Entity) -> Entity:
 
 def existing(engine: Engine, row: Entity) -> Entity:
     """A copy of the row that says by its id which one it is."""
-    _refuse_closed("Update", row.logical_name)
+    _refuse_closed(engine, "Update", row.logical_name)
     target = row.copy()
     _resolve_lookups(engine, target)
     id_column = primary_id(engine, target.logical_name)
@@ -49,17 +49,27 @@ def existing(engine: Engine, row: Entity) -> Entity:
     return target
 
 
-def _refuse_closed(message: str, table: str) -> None:
+def _refuse_closed(engine: Engine, message: str, table: str) -> None:
     """Raises MethodNotSupported: only the platform writes the table."""
-    if table in _CLOSED:
+    if table in _CLOSED or _is_link(engine, table):
         raise MethodNotSupported.of(message, table)
 
 
-def refuse_unfinished(engine: Engine, job: EntityReference) -> None:
-    """Raises CannotDeleteUnlessCompleted: a system job can be deleted once it is over."""
-    if engine.records.retrieve(job, ("statecode",), formatted=False)["statecode"] != COMPLETED:
+def _is_link(engine: Engine, table: str) -> bool:
+    """Rows of intersect tables come and go by association."""
+    known = engine.store.metadata.tables.get(table)
+    return known is not None and known.is_intersect
+
+
+def refuse_delete(engine: Engine, row: EntityReference) -> None:
+    """Raises MethodNotSupported for a link, and CannotDeleteUnlessCompleted for a system job that is not over."""
+    if _is_link(engine, row.logical_name):
+        raise MethodNotSupported.of("Delete", row.logical_name)
+    if row.logical_name != "asyncoperation":
+        return
+    if engine.records.retrieve(row, ("statecode",), formatted=False)["statecode"] != COMPLETED:
         raise CannotDeleteUnlessCompleted(
-            f"The system job {job.id} is not completed. Cancel it: statecode 3, statuscode 32."
+            f"The system job {row.id} is not completed. Cancel it: statecode 3, statuscode 32."
         )
 
 

@@ -20,7 +20,7 @@ from runner.emulator.bulk_messages import (
 )
 from runner.emulator.call import Call
 from runner.emulator.message_parameters import choice, parameter
-from runner.emulator.message_targets import existing, new, refuse_unfinished, resolved, resolved_for_upsert
+from runner.emulator.message_targets import existing, new, refuse_delete, resolved, resolved_for_upsert
 from runner.emulator.message_writes import expected_version, insert, is_plain, update_row, upserted
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
@@ -60,8 +60,7 @@ def _update(operation: Operation) -> dict[str, Any]:
 
 def delete(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "Target", EntityReference))
-    if reference.logical_name == "asyncoperation":
-        refuse_unfinished(engine, reference)
+    refuse_delete(engine, reference)
 
     def delete_too(dependent: EntityReference) -> None:
         engine.perform(call.on_behalf_of("Delete", parameters), "Delete", {"Target": dependent})

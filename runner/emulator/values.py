@@ -77,11 +77,19 @@ def _text(table: str, column: Column) -> Codec:
     def encode(value: Any) -> str | None:
         if not isinstance(value, str):
             raise IncorrectAttributeValueType.of(table, name, value, "text (str)")
-        if len(value) > limit:
+        if len(value) > limit or (not value.isascii() and _utf16_length(value) > limit):
             raise StringLengthTooLong.of(table, name, limit)
         return value or None  # Dataverse keeps no empty text
 
     return Codec(name, "TEXT COLLATE NOCASE", encode, str)
+
+
+def _utf16_length(text: str) -> int:
+    """Dataverse counts as .NET and SQL Server do: what lies beyond the first 65,536 characters counts twice.
+
+    Source: https://learn.microsoft.com/sql/t-sql/data-types/nchar-and-nvarchar-transact-sql
+    """
+    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def _identifier(table: str, column: Column) -> Codec:
@@ -170,7 +178,10 @@ def _double(table: str, column: Column) -> Codec:
     def encode(value: Any) -> float:
         if type(value) is bool or not isinstance(value, Decimal | int | float):
             raise IncorrectAttributeValueType.of(table, name, value, "a Decimal")
-        number = float(value) + 0.0  # SQLite keeps no negative zero
+        try:
+            number = float(value) + 0.0  # SQLite keeps no negative zero
+        except OverflowError:
+            raise ValueOutOfRange.of(table, name, value) from None
         if not (low is None or low <= number) or not (high is None or number <= high):
             raise ValueOutOfRange.of(table, name, value)
         return number
@@ -199,9 +210,13 @@ def _date_time(table: str, column: Column) -> Codec:
     def encode(value: Any) -> str:
         if not isinstance(value, datetime) or value.tzinfo is None:
             raise IncorrectAttributeValueType.of(table, name, value, "an aware datetime")
-        if value.year < _FIRST_YEAR:
+        try:
+            moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+        except OverflowError:
+            raise ValueOutOfRange.of(table, name, value) from None
+        if moment.year < _FIRST_YEAR:
             raise ValueOutOfRange.of(table, name, value)
-        return moment_text(value)
+        return moment_text(moment)
 
     return Codec(name, "TEXT", encode, datetime.fromisoformat)
 
@@ -274,9 +289,7 @@ def _lookup(table: str, column: Column) -> Codec:
         if not isinstance(value, EntityReference):
             raise IncorrectAttributeValueType.of(table, name, value, "an EntityReference")
         if value.logical_name not in targets:
-            raise InvalidArgument(
-                f"'{name}' of '{table}' refers to {' or '.join(targets)}, not to '{value.logical_name}'."
-            )
+            raise InvalidArgument.wrong_target(table, name, targets, value.logical_name)
         return value.id
 
     if len(targets) == 1:

@@ -470,6 +470,19 @@ def test_what_only_the_platform_writes(service, table):
             write(Entity(table, new_guid(), {}))
 
 
+@pytest.mark.behaviour(
+    "Messages",
+    "Rows of intersect tables come and go by Associate and Disassociate: Create, Update and Delete answer 0x80040800",
+    "common",
+)
+def test_links_are_not_rows_to_write(service):
+    for write in (service.create, service.update):
+        with pytest.raises(MethodNotSupported, match="teammembership"):
+            write(Entity("teammembership", new_guid(), {}))
+    with pytest.raises(MethodNotSupported, match="'Delete'.*'teammembership'"):  # noqa: RUF043
+        service.delete("teammembership", new_guid())
+
+
 def test_a_condition_may_be_the_enumerations_number(service, send):
     id = service.create(account())
     stale = Entity("account", id, {"name": "New"}, row_version="1")

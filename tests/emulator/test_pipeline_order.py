@@ -9,7 +9,7 @@ from emulator_samples import account
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, OrganizationRequest, QueryExpression
 from runner.emulator.call import Bypass
-from runner.emulator.errors import ObjectDoesNotExist
+from runner.emulator.errors import InvalidArgument, ObjectDoesNotExist
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted
 from runner.execution.step import Image
 
@@ -461,6 +461,29 @@ def test_bypassing_one_step_by_its_id(crm, ran):
     request = OrganizationRequest("Create", {"Target": account()})
     crm.execute(request, bypass=Bypass(step_ids=frozenset({id})))
     assert labels == ["other"]
+
+
+def test_ids_of_steps_may_be_spelled_in_any_way(crm, ran):
+    labels = ran("Create", 20, "bypassed", id="2222222a-2222-2222-2222-222222222222")
+    spelled = {"BypassBusinessLogicExecutionStepIds": " {2222222A-2222-2222-2222-222222222222} ,"}
+    crm.execute(OrganizationRequest("Create", {"Target": account(), **spelled}))
+    assert labels == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"BypassBusinessLogicExecution": "Sync"},
+        {"BypassBusinessLogicExecution": True},
+        {"BypassBusinessLogicExecutionStepIds": "not an id"},
+        {"BypassBusinessLogicExecutionStepIds": ["22222222-2222-2222-2222-222222222222"]},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_bypassed_is_refused(crm, wrong):
+    (name,) = wrong
+    with pytest.raises(InvalidArgument, match=name):
+        crm.execute(OrganizationRequest("Create", {"Target": account(), **wrong}))
 
 
 @pytest.mark.behaviour(

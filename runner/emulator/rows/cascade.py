@@ -5,7 +5,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/configure
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from dataverse_client.types import EntityReference
 from runner.emulator.errors import CannotDeleteDueToAssociation
@@ -19,8 +19,10 @@ ClearLookup = Callable[[EntityReference, str], None]
 _ORDER = (CascadeDelete.RESTRICT, CascadeDelete.CASCADE, CascadeDelete.REMOVE_LINK)
 
 
-def cascade(store: Store, deleted: EntityReference, delete: DeleteRow, clear: ClearLookup) -> None:
-    """Treat the rows that refer to ``deleted`` as their relationships say.
+def cascade(
+    store: Store, deleted: EntityReference, delete: DeleteRow, clear: ClearLookup, leaving: Container[EntityReference]
+) -> None:
+    """Treat the rows that refer to ``deleted`` as their relationships say; those ``leaving`` already are left alone.
 
     Raises:
       CannotDeleteDueToAssociation: a relationship restricts the deletion, and a row refers.
@@ -30,7 +32,8 @@ def cascade(store: Store, deleted: EntityReference, delete: DeleteRow, clear: Cl
         for relationship in relationships:
             if relationship.cascade_delete is behaviour:
                 for row in _referring(store, relationship, deleted.id):
-                    _treat(relationship, row, deleted, delete, clear)
+                    if row not in leaving and _is_there(store, row):
+                        _treat(relationship, row, deleted, delete, clear)
     _unlink(store, deleted)
 
 
@@ -64,6 +67,13 @@ def _treat(
             delete(row)
         case _:
             clear(row, relationship.referencing_attribute)
+
+
+def _is_there(store: Store, row: EntityReference) -> bool:
+    """A row deleted a moment ago may have taken this one along."""
+    id = store.metadata.tables[row.logical_name].primary_id_attribute
+    sql = f'SELECT 1 FROM "{row.logical_name}" WHERE "{id}" = ?'  # noqa: S608 - names of metadata
+    return store.execute(sql, (row.id,)).fetchone() is not None
 
 
 def _referring(store: Store, relationship: OneToManyRelationship, id: str) -> list[EntityReference]:

@@ -31,6 +31,8 @@ class Records(ReadableRecords):
         super().__init__(store)
         self._second = PresentSecond(clock)
         self._users = UserReferences()
+        #: Rows whose deletion has begun: those that refer to each other would delete one another without end.
+        self._leaving: set[EntityReference] = set()
         if not store.execute("SELECT 1 FROM organization").fetchone():
             self._seed()
 
@@ -186,11 +188,18 @@ class Records(ReadableRecords):
         """
         table = self._tables[reference.logical_name]
         self._check_version(table, reference.id, row_version)
-        cascade(self._store, reference, delete or self.delete, self._clear)
+        self._take_along(reference, delete or self.delete)
         self._execute(table, table.delete_sql, [reference.id])
         if table.table.change_tracking_enabled:
             deleted = (reference.logical_name, self._store.next_version(), reference.id)
             self._store.execute("INSERT INTO deleted_row (table_name, version, id) VALUES (?, ?, ?)", deleted)
+
+    def _take_along(self, reference: EntityReference, delete: DeleteRow) -> None:
+        self._leaving.add(reference)
+        try:
+            cascade(self._store, reference, delete, self._clear, self._leaving)
+        finally:
+            self._leaving.discard(reference)
 
     def _clear(self, row: EntityReference, column: str) -> None:
         table = self._tables[row.logical_name]

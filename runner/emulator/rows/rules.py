@@ -206,6 +206,8 @@ class Rules:
             return currency
         if not isinstance(reference, EntityReference):
             raise IncorrectAttributeValueType.of(self.name, _CURRENCY, reference, "an EntityReference")
+        if reference.logical_name != "transactioncurrency":
+            raise InvalidArgument.wrong_target(self.name, _CURRENCY, ("transactioncurrency",), reference.logical_name)
         return self._facts.currency(reference.id)
 
     def _complete_amount(self, attributes: dict[str, Any], column: _Amount, amount: Any, currency: Currency) -> None:

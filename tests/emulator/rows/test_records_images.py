@@ -16,7 +16,7 @@ from runner.emulator.seed import ADMINISTRATOR_ID, SYSTEM_USER_ID, currency_id
 PARENT = "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11"
 
 COLUMNS = {
-    "new_name": st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=10),
+    "new_name": st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=5),
     "new_part": st.integers(0, 100),
     "new_rate": st.decimals(-1000, 1000, allow_nan=False),
     "new_price": st.decimals(-(10**9), 10**9, places=6).map(Money),

@@ -112,6 +112,12 @@ def test_other_changes_leave_the_money_alone(crm, money):
     assert "exchangerate" not in crm.update(payment, new_name="Invoice 8")
 
 
+def test_a_currency_is_a_row_of_its_table(crm, currency):
+    euro = EntityReference("account", currency("EUR").id)
+    with pytest.raises(InvalidArgument, match="'transactioncurrencyid'.*not to 'account'"):  # noqa: RUF043
+        crm.create("new_payment", transactioncurrencyid=euro)
+
+
 def test_a_currency_must_be_there(crm):
     with pytest.raises(ObjectDoesNotExist, match="transactioncurrency"):
         crm.create("new_payment", transactioncurrencyid=EntityReference("transactioncurrency", ADMINISTRATOR_ID))

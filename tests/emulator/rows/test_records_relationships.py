@@ -92,6 +92,28 @@ def test_a_contact_of_another_customer_with_the_same_id_stays(crm):
     assert is_there(crm, other)
 
 
+def test_rows_that_refer_to_each_other_go_together(crm):
+    first = crm.create("contact")
+    second = crm.create("contact", parentcustomerid=first)
+    crm.update(first, parentcustomerid=second)
+    crm.delete(first)
+    assert not is_there(crm, first)
+    assert not is_there(crm, second)
+
+
+def test_a_row_that_went_with_another_is_not_deleted_twice(crm):
+    """Given a step that, when the first contact goes, deletes the second one itself."""
+    account = crm.create("account")
+    contacts = [crm.create("contact", parentcustomerid=account) for _ in range(2)]
+
+    def both(_):
+        for contact in contacts:
+            crm.records.delete(contact)
+
+    crm.delete(account, delete=both)
+    assert not any(is_there(crm, row) for row in (account, *contacts))
+
+
 def test_rows_taken_along_are_deleted_the_callers_way(crm):
     account = crm.create("account")
     contact = crm.create("contact", parentcustomerid=account)

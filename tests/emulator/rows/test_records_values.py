@@ -110,8 +110,11 @@ def test_a_value_of_another_type_is_refused_by_name(samples, column, value):
         ("new_rate", Decimal("1e999999")),
         ("new_price", Money(Decimal("922337203685478"))),
         ("new_price", Money(Decimal("Infinity"))),
+        ("new_weight", 10**400),
         ("new_day", date(1752, 12, 31)),
         ("new_moment", datetime(1752, 12, 31, tzinfo=UTC)),
+        ("new_moment", datetime(1753, 1, 1, tzinfo=timezone(timedelta(hours=14)))),
+        ("new_moment", datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))),
         ("new_colours", (OptionSetValue(3),)),
     ],
 )
@@ -136,6 +139,17 @@ def test_a_text_may_be_as_long_as_its_column_and_no_longer(samples):
     with pytest.raises(StringLengthTooLong, match="'new_name'.*'new_sample'.*'10'") as fault:  # noqa: RUF043
         samples.create("new_sample", new_name="x" * 11)
     assert fault.value.code == 0x80044331
+
+
+@pytest.mark.behaviour(
+    "Rows",
+    "A character beyond the first 65,536, such as an emoji, counts twice in the length of a text",
+    "common",
+)
+def test_lengths_are_counted_as_in_utf_16(samples):
+    samples.create("new_sample", new_name="\U0001f600" * 5)
+    with pytest.raises(StringLengthTooLong):
+        samples.create("new_sample", new_name="\U0001f600" * 5 + "x")
 
 
 @pytest.mark.behaviour("Rows", "A column nobody knows is refused with 0x80041103", "reference/web-service-error-codes")
