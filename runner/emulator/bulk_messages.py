@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dataverse_client.types import Entity, EntityCollection, OrganizationResponse
+from dataverse_client.types import Entity, EntityCollection, OrganizationRequest, OrganizationResponse
 from runner.emulator.call import Call
-from runner.emulator.errors import DuplicateRecord, NotSupported, OrganizationServiceFault
+from runner.emulator.errors import DuplicateRecord, InvalidArgument, NotSupported, OrganizationServiceFault
 from runner.emulator.message_parameters import requests_of, rows_of, settings_of
 from runner.emulator.message_targets import existing, new, resolved_for_upsert
 from runner.emulator.message_writes import insert_all, update_row, upserted
@@ -71,7 +71,7 @@ def delete_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> d
 
 
 def execute_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Every request in a transaction of its own.
+    """Every request in a transaction of its own; one of them may be an ExecuteTransaction.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/execute-multiple-requests
     """
@@ -80,6 +80,7 @@ def execute_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> 
     faulted = False
     for index, request in enumerate(requests_of(parameters)):
         try:
+            _refuse(request, "ExecuteMultiple")
             response = engine.perform_apart(call, request)
         except OrganizationServiceFault as fault:
             faulted = True
@@ -97,9 +98,12 @@ def execute_transaction(engine: Engine, call: Call, parameters: dict[str, Any]) 
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/use-executetransaction
     """
+    requests = requests_of(parameters)
+    for request in requests:
+        _refuse(request, "ExecuteMultiple", "ExecuteTransaction")
     responses: list[OrganizationResponse] = []
     with call.transaction:
-        for index, request in enumerate(requests_of(parameters)):
+        for index, request in enumerate(requests):
             try:
                 results = engine.perform(call, request.message_name, request.parameters)
             except OrganizationServiceFault as fault:
@@ -107,3 +111,9 @@ def execute_transaction(engine: Engine, call: Call, parameters: dict[str, Any]) 
                 raise
             responses.append(OrganizationResponse(request.message_name, results))
     return {"Responses": responses if parameters.get("ReturnResponses") else []}
+
+
+def _refuse(request: OrganizationRequest, *messages: str) -> None:
+    for message in messages:
+        if request.message_name.lower() == message.lower():
+            raise InvalidArgument(f"{message} cannot be one of the requests of another.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from dataverse_client.types import Entity, EntityCollection, OptionSetValue, OrganizationRequest
@@ -23,13 +23,26 @@ def parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T:
     return value
 
 
+def several(parameters: Mapping[str, Any], name: str, kind: type[T]) -> list[T]:
+    """A parameter that holds any number of these."""
+    values = parameters.get(name)
+    if not isinstance(values, EntityCollection | list | tuple):
+        given = "is missing" if values is None else f"is {type(values).__name__}"
+        raise InvalidArgument(f"Parameter {name!r} {given}; it takes a list of {kind.__name__}.")
+    for value in values:
+        if not isinstance(value, kind):
+            raise InvalidArgument(f"Parameter {name!r} holds {type(value).__name__}; it takes {kind.__name__}.")
+    return list(values)
+
+
 def choice(parameters: Mapping[str, Any], name: str) -> OptionSetValue:
     value = parameters.get(name)
-    return OptionSetValue(value) if isinstance(value, int) else parameter(parameters, name, OptionSetValue)
+    return OptionSetValue(value) if type(value) is int else parameter(parameters, name, OptionSetValue)
 
 
 def rows_of(parameters: Mapping[str, Any]) -> list[Entity]:
-    rows = list(parameter(parameters, "Targets", EntityCollection))
+    parameter(parameters, "Targets", EntityCollection)
+    rows = several(parameters, "Targets", Entity)
     if not rows:
         raise InvalidArgument("Parameter 'Targets' holds no row.")
     names = {row.logical_name for row in rows}
@@ -41,21 +54,18 @@ def rows_of(parameters: Mapping[str, Any]) -> list[Entity]:
 def settings_of(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """ExecuteMultipleSettings. A misspelled one would stop, or go on, where it should not."""
     settings: Mapping[str, Any] = parameters.get("Settings") or {}
+    if not isinstance(settings, Mapping):
+        raise InvalidArgument(f"Parameter 'Settings' is {type(settings).__name__}; it takes a mapping.")
     for name in settings:
         if name not in _SETTINGS:
             raise InvalidArgument(f"Parameter 'Settings' takes {' and '.join(_SETTINGS)}, not {name!r}.")
     return settings
 
 
-def requests_of(parameters: Mapping[str, Any]) -> Iterable[OrganizationRequest]:
-    requests = list(parameters.get("Requests") or ())
+def requests_of(parameters: Mapping[str, Any]) -> list[OrganizationRequest]:
+    requests = several(parameters, "Requests", OrganizationRequest)
     if len(requests) > MAX_REQUESTS:
         raise InvalidArgument(
             f"The request batch size of {len(requests)} exceeds the maximum batch size allowed: {MAX_REQUESTS}."
         )
-    for request in requests:
-        if not isinstance(request, OrganizationRequest):
-            raise InvalidArgument(f"Parameter 'Requests' holds {type(request).__name__}; it takes OrganizationRequest.")
-        if request.message_name.lower() in ("executemultiple", "executetransaction"):
-            raise InvalidArgument(f"{request.message_name} cannot be one of the requests of another.")
     return requests

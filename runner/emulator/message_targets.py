@@ -39,7 +39,7 @@ def existing(engine: Engine, row: Entity) -> Entity:
     target = row.copy()
     _resolve_lookups(engine, target)
     id_column = primary_id(engine, target.logical_name)
-    target.id = target.id or target.attributes.get(id_column)
+    target.id = target.id or target.attributes.get(id_column) or target.key_attributes.get(id_column)
     if target.id is None or target.id == EMPTY_GUID:
         target.id = _id_by_key(engine, target)
         target.key_attributes = {}
@@ -74,9 +74,13 @@ def refuse_delete(engine: Engine, row: EntityReference) -> None:
 
 
 def resolved(engine: Engine, reference: EntityReference) -> EntityReference:
-    """The same by id, in the one spelling ids have here."""
+    """The same by id, in the one spelling ids have here.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-alternate-key-create-record
+    """
     if reference.id == EMPTY_GUID and reference.key_attributes:
-        return replace(reference, id=_id_by_key(engine, reference), key_attributes={})
+        id = reference.key_attributes.get(primary_id(engine, reference.logical_name))
+        reference = replace(reference, id=id or _id_by_key(engine, reference), key_attributes={})
     if _is_spelled_as_here(reference.id):
         return reference
     return replace(reference, id=_spelled_as_here(reference.logical_name, reference.id))
@@ -118,7 +122,9 @@ def resolved_for_upsert(engine: Engine, row: Entity) -> tuple[Entity, bool]:
     A found row is not sent its own key again; a new one gets the key as its columns.
     """
     target = row.copy()
-    target.id = target.id or target.attributes.get(primary_id(engine, target.logical_name))
+    id_column = primary_id(engine, target.logical_name)
+    named = target.id or target.attributes.get(id_column) or target.key_attributes.get(id_column)
+    target.id = None if named in (None, EMPTY_GUID) else _spelled_as_here(target.logical_name, named)
     id = engine.records.resolve_key(target) if target.id or target.key_attributes else None
     if id is None:
         target.attributes = {**target.key_attributes, **target.attributes}

@@ -19,7 +19,7 @@ from runner.emulator.bulk_messages import (
     upsert_multiple,
 )
 from runner.emulator.call import Call
-from runner.emulator.message_parameters import choice, parameter
+from runner.emulator.message_parameters import choice, parameter, several
 from runner.emulator.message_targets import existing, new, refuse_delete, resolved, resolved_for_upsert
 from runner.emulator.message_writes import expected_version, insert, is_plain, update_row, upserted
 from runner.emulator.operation import NO_ENTITY, Operation
@@ -207,7 +207,7 @@ def _relate(engine: Engine, call: Call, parameters: dict[str, Any], message: str
         target = resolved(engine, parameter(operation.parameters, "Target", EntityReference))
         relationship = parameter(operation.parameters, "Relationship", str)
         work = engine.associations.associate if message == "Associate" else engine.associations.disassociate
-        related = [resolved(engine, each) for each in operation.parameters.get("RelatedEntities") or ()]
+        related = [resolved(engine, each) for each in several(operation.parameters, "RelatedEntities", EntityReference)]
         work(target, relationship, related, operation.call.user_id)
         return {}
 

@@ -43,6 +43,8 @@ def question_of(parameter: str, value: Any) -> Question:
     if not isinstance(value, QueryExpression | FetchExpression | Query):
         given = type(value).__name__
         raise InvalidArgument(f"Parameter {parameter!r} is {given}; it takes a QueryExpression or FetchExpression.")
+    if isinstance(value, FetchExpression) and not isinstance(value.query, str):
+        raise InvalidArgument(f"Parameter {parameter!r}: a FetchExpression holds FetchXML, not {value.query!r}.")
     return value
 
 

@@ -241,13 +241,43 @@ def test_in_execute_transaction_stage_10_is_inside(send, on):
 
 @pytest.mark.behaviour(
     "Messages",
-    "ExecuteMultiple and ExecuteTransaction cannot be requests of each other",
+    "A request of an ExecuteMultiple may be an ExecuteTransaction",
+    "org-service/use-executetransaction",
+)
+@pytest.mark.usefixtures("refusing")
+def test_requests_of_execute_multiple_may_be_transactions(send, names):
+    transactions = [
+        OrganizationRequest("ExecuteTransaction", {"Requests": creating(*rows)})
+        for rows in ((account("A"), account("Bad")), (account("B"), account("C")))
+    ]
+    results = send("ExecuteMultiple", Requests=transactions, Settings={"ContinueOnError": True})
+    (failed,) = results["Responses"]
+    assert (failed["RequestIndex"], failed["Fault"].faulted_request_index) == (0, 1)
+    assert names() == ["B", "C"]
+
+
+@pytest.mark.behaviour(
+    "Messages",
+    "An ExecuteMultiple among the requests of another fails, and it alone",
     "org-service/execute-multiple-requests",
 )
+def test_an_execute_multiple_in_another_fails_alone(send, names):
+    requests = [*creating(account("A")), OrganizationRequest("ExecuteMultiple"), *creating(account("B"))]
+    results = send("ExecuteMultiple", Requests=requests, Settings={"ContinueOnError": True})
+    assert [each["RequestIndex"] for each in results["Responses"]] == [1]
+    assert names() == ["A", "B"]
+
+
+@pytest.mark.behaviour(
+    "Messages",
+    "A request of an ExecuteTransaction is neither an ExecuteMultiple nor an ExecuteTransaction",
+    "org-service/use-executetransaction",
+)
 @pytest.mark.parametrize("message", ["ExecuteMultiple", "ExecuteTransaction"])
-def test_requests_of_many_requests_do_not_nest(send, message):
-    with pytest.raises(InvalidArgument, match="ExecuteMultiple"):
-        send(message, Requests=[OrganizationRequest("ExecuteMultiple")])
+def test_requests_of_a_transaction_are_no_requests_of_many(send, names, message):
+    with pytest.raises(InvalidArgument, match=f"{message} cannot be one of the requests"):
+        send("ExecuteTransaction", Requests=[*creating(account()), OrganizationRequest(message)])
+    assert names() == []
 
 
 @pytest.mark.behaviour("Transactions", "Asynchronous steps of a transaction wait for its end", "common")
@@ -271,9 +301,30 @@ def test_requests_of_one_request_are_limited(send, message):
 
 
 @pytest.mark.parametrize("message", ["ExecuteMultiple", "ExecuteTransaction"])
-def test_what_is_no_request_is_refused(send, message):
-    with pytest.raises(InvalidArgument, match="holds Entity; it takes OrganizationRequest"):
-        send(message, Requests=[account()])
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        ([account()], "holds Entity; it takes OrganizationRequest"),
+        (OrganizationRequest("WhoAmI"), "is OrganizationRequest; it takes a list of OrganizationRequest"),
+        (None, "is missing; it takes a list of OrganizationRequest"),
+    ],
+    ids=["a row", "one request", "nothing"],
+)
+def test_what_is_no_request_is_refused(send, message, requests, said):
+    with pytest.raises(InvalidArgument, match=said):
+        send(message, Requests=requests)
+
+
+@pytest.mark.parametrize("message", ["CreateMultiple", "UpdateMultiple", "UpsertMultiple"])
+@pytest.mark.parametrize("row", [EntityReference("account"), None], ids=["a reference", "nothing"])
+def test_targets_are_rows(send, message, row):
+    with pytest.raises(InvalidArgument, match="it takes Entity"):
+        send(message, Targets=EntityCollection([row]))
+
+
+def test_settings_are_named(send):
+    with pytest.raises(InvalidArgument, match="'Settings' is list; it takes a mapping"):
+        send("ExecuteMultiple", Requests=[], Settings=["ContinueOnError"])
 
 
 def test_a_misspelled_setting_is_refused(send):

@@ -10,6 +10,7 @@ from dataverse_client.types import (
     Entity,
     EntityCollection,
     EntityReference,
+    FetchExpression,
     OptionSetValue,
     OrganizationRequest,
     QueryExpression,
@@ -126,11 +127,11 @@ def test_an_id_may_be_spelled_in_any_way(service, spelled):
     service.delete("account", spelled(id))
 
 
-@pytest.mark.parametrize("message", ["Update", "Delete", "Retrieve"])
+@pytest.mark.parametrize("message", ["Update", "Upsert", "Delete", "Retrieve"])
 def test_an_id_that_is_no_guid_is_refused(send, message):
     target = account(id="nonsense")
     with pytest.raises(InvalidArgument, match="'nonsense' is not a GUID"):
-        send(message, Target=target if message == "Update" else target.to_entity_reference())
+        send(message, Target=target if message.startswith("Up") else target.to_entity_reference())
 
 
 def test_rows_are_associated_by_alternate_key(service, send):
@@ -340,9 +341,63 @@ def test_set_state_runs_the_steps_of_its_own_message(service, send, on, message)
     assert seen == [(message, 1)]
 
 
-def test_a_query_is_no_text(send):
-    with pytest.raises(InvalidArgument, match="'Query' is str; it takes a QueryExpression or FetchExpression"):
-        send("RetrieveMultiple", Query="select name from account")
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("select name from account", "'Query' is str; it takes a QueryExpression or FetchExpression"),
+        (FetchExpression(None), "a FetchExpression holds FetchXML, not None"),
+    ],
+    ids=["text", "no text"],
+)
+def test_what_is_no_query_is_refused(send, query, said):
+    with pytest.raises(InvalidArgument, match=said):
+        send("RetrieveMultiple", Query=query)
+
+
+@pytest.mark.parametrize("columns", [True, 5, [None], {"name": 1}], ids=["true", "a number", "nothing", "a mapping"])
+def test_a_column_set_holds_names(service, send, columns):
+    target = EntityReference("account", service.create(account()))
+    with pytest.raises(InvalidArgument, match="'ColumnSet' takes the names of columns"):
+        send("Retrieve", Target=target, ColumnSet=columns)
+
+
+@pytest.mark.parametrize("related", [None, EntityReference("account"), [account()]], ids=["nothing", "one", "a row"])
+def test_related_entities_are_several_references(service, send, related):
+    target = EntityReference("account", service.create(account()))
+    with pytest.raises(InvalidArgument, match="'RelatedEntities'"):
+        send("Associate", Target=target, Relationship="account_parent_account", RelatedEntities=related)
+
+
+def test_a_state_is_no_yes(service, send):
+    moniker = EntityReference("account", service.create(account()))
+    with pytest.raises(InvalidArgument, match="'State' is bool"):
+        send("SetState", EntityMoniker=moniker, State=True, Status=OptionSetValue(2))
+
+
+@pytest.mark.parametrize("message", ["Create", "CreateMultiple", "Update", "Upsert"])
+def test_an_id_is_not_another_in_its_column(service, send, message):
+    target = account(id=service.create(account()) if message == "Update" else None, accountid=new_guid())
+    target.id = target.id or new_guid()
+    with pytest.raises(InvalidArgument):
+        send(message, **({"Targets": EntityCollection([target])} if "Multiple" in message else {"Target": target}))
+
+
+@pytest.mark.behaviour(
+    "Messages", "The primary key among the key attributes says which row it is", "use-alternate-key-create-record"
+)
+def test_the_primary_key_is_a_key(service, send, names):
+    key = {"accountid": service.create(account()).upper()}
+    service.update(Entity("account", None, {"name": "A"}, key_attributes=key))
+    assert names() == ["A"]
+    assert not send("Upsert", Target=Entity("account", None, {"name": "B"}, key_attributes=key))["RecordCreated"]
+    row = send("Retrieve", Target=EntityReference("account", key_attributes=key), ColumnSet=("name",))
+    assert row["BusinessEntity"]["name"] == "B"
+
+
+def test_an_upsert_with_the_empty_id_creates(send):
+    results = send("Upsert", Target=account(id=EMPTY_GUID))
+    assert results["RecordCreated"]
+    assert results["Target"].id != EMPTY_GUID
 
 
 def test_a_misspelled_concurrency_behavior_overwrites_nothing(service, send, names):

@@ -72,8 +72,11 @@ class Rules:
     def add_defaults(self, target: Entity) -> None:
         """What a Target has before stage 20: an id, and the default values of choices and the like."""
         attributes = target.attributes
-        id = target.id or attributes.get(self.primary_id)
+        named = attributes.get(self.primary_id)
+        id = target.id or named
         target.id = attributes[self.primary_id] = self._id(id) if id else next(self._ids)
+        if named and named not in (target.id, EMPTY_GUID):
+            self._refuse_another(named, target.id)
         for name, value in self._defaults.items():
             if name not in attributes:
                 attributes[name] = value
@@ -85,6 +88,11 @@ class Rules:
             return guid(text)
         except (ValueError, TypeError) as error:
             raise InvalidArgument(f"The id of a row of {self.name} cannot be {text!r}: {error}") from None
+
+    def _refuse_another(self, named: Any, id: str) -> None:
+        """Raises InvalidArgument: the row has an id, and its column names another."""
+        if self._id(named) != id:
+            raise InvalidArgument(f"Entity Id must be the same as the value set in property bag: {id}, not {named}.")
 
     def complete_create(self, attributes: dict[str, Any], user: EntityReference) -> Currency | None:
         """Let go of what only the platform writes, and fill in what follows from the request's own columns.
