@@ -17,7 +17,7 @@ def timeline() -> TraceSink:
     from functools import partial
 
     from runner.emulator.metadata.load import load_metadata
-    from runner.simulation.telling import ValueFormatter
+    from runner.simulation.report import ValueFormatter
     from runner.tracing.console import ConsoleTimeline
     from runner.tracing.recorder import PerThread
 

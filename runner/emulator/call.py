@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dataverse_client.types import guid
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.transaction import Transaction
-from runner.execution.service import MessageService
+from runner.execution.message_service import MessageService
 from runner.execution.step import Mode, Stage, Step
 from runner.plugin import Caller, PluginContext
 

@@ -55,7 +55,7 @@ from runner.emulator.trace_log import TraceSetting
 from runner.emulator.transaction import Transaction
 from runner.execution.execution import Execution
 from runner.execution.load import steps_from
-from runner.execution.service import MessageService
+from runner.execution.message_service import MessageService
 from runner.execution.services import Services
 from runner.execution.step import Step
 from runner.plugin import Organization

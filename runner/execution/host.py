@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from azure_bridge.clock import Clock
 from azure_bridge.redaction import redact
 from runner.execution.deadline import Deadline
-from runner.execution.service import MessageService, Perform
+from runner.execution.message_service import MessageService, Perform
 from runner.execution.step import Step
 from runner.plugin import PluginContext
 from runner.tracing.model import StepTraced, TraceSink

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from dataverse_client.types import OrganizationService
 from runner.execution.deadline import StepTimeoutError
 from runner.execution.host import StepHost, formatted, text_of
-from runner.execution.service import MessageService
+from runner.execution.message_service import MessageService
 from runner.execution.step import Step
 from runner.execution.tracebacks import plugin_traceback
 from runner.plugin import Plugin, PluginContext

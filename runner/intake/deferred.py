@@ -1,7 +1,7 @@
-"""Deferred delivery: a step that runs after the commit, and whose changes to Target are written back.
+"""Deferred delivery: a step that runs after the commit, and whose changes to Target are written back to the row.
 
-The row as it is decides. Whatever a run did outside CRM either ends on the row, or is undone: when the row changes
-while the step runs, the step runs again on the new row, and what neither the row nor the next run stands by is undone.
+If the row changes while the step runs, the step runs again on the new row. What a run did outside CRM is undone unless
+its changes end up on the row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Stage, Step
 from runner.intake.errors import NotYetError
 from runner.intake.rows import Rows, carries
-from runner.intake.running import Run, StepRunner
+from runner.intake.step_runner import Run, StepRunner
 from runner.intake.targets import require_row, targets
 
 #: How often a row that changes while the step runs is read again at once.
@@ -24,17 +24,17 @@ WRITTEN_BACK = "written back"
 
 
 class DeferredSteps:
-    """Runs steps on notifications of what has happened already. Threads may share it."""
+    """Runs steps for operations that have already been committed. Threads may share it."""
 
     def __init__(self, runner: StepRunner, rows: Rows) -> None:
         self._runner = runner
         self._rows = rows
 
     def run(self, step: Step, remote: RemoteContext) -> str:
-        """Run the step and write its changes back. Returns what came of it, for the trace.
+        """Run the step and write its changes back. Returns the result, for the trace.
 
         Raises:
-          NotYetError: the row is not there yet, or changes all the time.
+          NotYetError: the row does not exist yet, or keeps changing.
           DataverseError: the changes cannot be written.
           Exception: whatever the plug-in raised.
         """
@@ -73,13 +73,13 @@ class DeferredSteps:
         return None
 
     def _write(self, step: Step, remote: RemoteContext, row: Entity, run: Run) -> bool:
-        """Whether the changes are on the row; False when it is another row by now."""
+        """Write the changes. Returns False when the row has been changed or deleted since it was read."""
         try:
             self._rows.write_back(step, remote.context, row, run.changes)
         except (ConcurrencyConflictError, NotFoundError):
             return False
         except DataverseError as error:
-            # A transient error may come after the fact: what the row says by then must not be undone.
+            # After a transient error the changes may have been written nevertheless, so nothing is undone.
             if not error.is_transient:
                 run.home.undo()
             raise
@@ -87,7 +87,7 @@ class DeferredSteps:
 
 
 def _concerns_row(step: Step, remote: RemoteContext) -> bool:
-    """Whether there is a row to be written, or to be read because Target was too long to be sent."""
+    """Whether the step needs the row: to write changes, or to replace a Target that was too long to be sent."""
     has_target = bool(targets(remote.context.input_parameters))
     return remote.is_trimmed or (has_target and step.stage < Stage.POST_OPERATION)
 

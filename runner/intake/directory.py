@@ -1,4 +1,4 @@
-"""Which of the registered steps a notification is for."""
+"""Finds the registered steps that a notification is for."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStep:
-    """A step and how a remote environment reaches it. ``inline``: inside its transaction, as a synchronous webhook."""
+    """A step, and whether Dataverse calls it ``inline``: as a synchronous webhook inside its transaction."""
 
     step: Step
     inline: bool = False
 
 
 class StepDirectory:
-    """The registered steps. A notification that names none of them is for all it fits."""
+    """The registered steps. A notification that names none of them is for all steps that match it."""
 
     def __init__(self, steps: Iterable[RemoteStep]) -> None:
         self._steps = sorted(steps, key=lambda each: (each.step.stage, each.step.rank))
@@ -34,7 +34,7 @@ class StepDirectory:
 
     @classmethod
     def of(cls, registrations: Registrations, secrets: Secrets) -> StepDirectory:
-        """Raises PluginLoadError, SecretError, StepError."""
+        """The enabled steps of a registrations file. Raises PluginLoadError, SecretError or StepError."""
         enabled = [each for each in registrations.steps if each.enabled]
         steps = steps_from(registrations, secrets)
         remote = [RemoteStep(step, each.delivery == "inline") for step, each in zip(steps, enabled, strict=True)]
@@ -44,19 +44,20 @@ class StepDirectory:
         return iter(self._steps)
 
     def __getitem__(self, step_id: str) -> RemoteStep:
-        """Raises KeyError when there is no such step, or no longer."""
+        """The step with this id. Raises KeyError when it is not registered."""
         return self._by_id[step_id]
 
     def named(self, step_id: str) -> RemoteStep | None:
+        """The step with this id; None when it is not registered."""
         return self._by_id.get(step_id)
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Those that deferred steps are registered for by name, in alphabetical order."""
+        """The tables that deferred steps name, in alphabetical order."""
         return tuple(sorted({each.step.entity for each in self._steps if each.step.entity and not each.inline}))
 
     def images(self, message: str, table: str) -> tuple[Image, ...]:
-        """What the deferred steps of a message and table have registered."""
+        """The images that the deferred steps of a message and table register."""
         steps = [each.step for each in self._steps if not each.inline]
         return tuple(
             image

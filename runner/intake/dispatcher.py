@@ -1,4 +1,4 @@
-"""From a message of the queue "dataverse-events" to what its steps do, and to how the message ends."""
+"""Handles the messages of the queue "dataverse-events": runs their steps, and decides how each message ends."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from runner.intake.directory import StepDirectory
 from runner.intake.errors import NotYetError, TooDeepError
 from runner.intake.inline import InlineSteps
 from runner.intake.messages import AfterCommit, Begun, notification_message, read_message
+from runner.intake.notification_trace import NotificationTrace
 from runner.intake.origin import Origin
-from runner.intake.running import Surroundings
+from runner.intake.step_runner import Surroundings
 from runner.intake.targets import row_by_row
-from runner.intake.telling import Teller
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
 
-#: Dead-letter reasons. Each says what a person has to look at.
+#: Dead-letter reasons.
 INVALID_NOTIFICATION = "InvalidNotification"
 REFUSED_BY_PLUGIN = "RefusedByPlugin"
 PLUGIN_FAILED = "PluginFailed"
@@ -38,14 +38,14 @@ ROW_NOT_READY = "RowNotReady"
 TOO_DEEP = "TooDeep"
 STEP_GONE = "StepGone"
 
-#: A transaction that is still open is over soon.
+#: The first delay while a transaction is still open: it usually ends soon.
 _SOON = timedelta(milliseconds=200)
 
 NO_STEP = "no step is registered for it"
 
 
 class Patience(Enum):
-    """How often a message comes back for one reason."""
+    """How often a message is retried for a reason."""
 
     NONE = "set aside at once"
     SOME = "set aside after the attempts of the retry policy"
@@ -54,12 +54,14 @@ class Patience(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """What an error means for its message: the dead-letter reason, and how often to retry before."""
+
     reason: str
     patience: Patience
 
 
 class Dispatcher:
-    """Handles messages, one at a time and on any thread. What it decides, the caller settles."""
+    """Handles messages. Threads may share it. The caller carries out the settlements it returns."""
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class Dispatcher:
         self._inline = inline
         self._queue = queue
         self._clock = around.clock
-        self._teller = Teller(around.sink, around.clock)
+        self._trace = NotificationTrace(around.sink, around.clock)
         self._retries = retries or RetryPolicy()
 
     def handle(self, message: ReceivedMessage) -> Settlement:
@@ -90,11 +92,11 @@ class Dispatcher:
             note = self._finish(read, message) if isinstance(read, AfterCommit) else self._handle_rows(read)
         except Exception as error:
             return self._failed(message, told, error)
-        self._teller.tell("handled", told, note)
+        self._trace.record("handled", told, note)
         return Complete(message)
 
     def _look_after(self, begun: Begun, message: ReceivedMessage) -> Settlement:
-        """Not told: as a rule the process that began has answered long since."""
+        """A begun message matters only if no after-commit message followed, so it waits. It is not traced."""
         left = self._inline.patience - (self._clock.now() - message.enqueued_at)
         if left > timedelta(0):
             return RetryLater(message, left, "The process that runs the step may still answer.")
@@ -102,7 +104,7 @@ class Dispatcher:
         return Complete(message)
 
     def _handle_rows(self, remote: RemoteContext) -> str:
-        """What Dataverse itself put on the queue may be about many rows."""
+        """Run the steps; a message about many rows, put on the queue by Dataverse itself, is split first."""
         rows = row_by_row(remote)
         if len(rows) == 1:
             return self._run_steps(rows[0])
@@ -131,16 +133,16 @@ class Dispatcher:
         verdict, description = judge(error), redact(str(error) or type(error).__name__)
         is_spent = verdict.patience is Patience.SOME and message.attempt >= self._retries.attempts
         if verdict.patience is Patience.NONE or is_spent:
-            self._teller.tell("dead-lettered", told, f"{verdict.reason}: {description}")
+            self._trace.record("dead-lettered", told, f"{verdict.reason}: {description}")
             return DeadLetter(message, verdict.reason, description)
         retries = replace(self._retries, first=_SOON) if isinstance(error, NotYetError) else self._retries
         delay = retries.delay(message.attempt, at_least=_delay_asked(error))
-        self._teller.tell("put off", told, f"{description} Again in {delay.total_seconds():.1f} s.")
+        self._trace.record("put off", told, f"{description} Again in {delay.total_seconds():.1f} s.")
         return RetryLater(message, delay, description)
 
 
 class _StepGoneError(Exception):
-    pass
+    """The step of an after-commit message is no longer registered."""
 
 
 _VERDICTS: tuple[tuple[type[Exception], Verdict], ...] = (
@@ -156,7 +158,7 @@ _VERDICTS: tuple[tuple[type[Exception], Verdict], ...] = (
 
 
 def judge(error: Exception) -> Verdict:
-    """What an error means for the message. A plug-in that crashed may do better next time; one that refused won't."""
+    """What an error means for its message: a plug-in that crashed is retried, one that refused is not."""
     if isinstance(error, InvalidPluginExecutionException):
         again = error.status is OperationStatus.RETRY
         return Verdict(REFUSED_BY_PLUGIN, Patience.SOME if again else Patience.NONE)

@@ -1,6 +1,6 @@
-"""What is written on a notification, for whoever takes it: enough to know whose it is and to tell it from others.
+"""The few members of a notification that are needed to queue it.
 
-Reading all of it takes twenty times as long, and is done by who handles it. What is wrong inside ends as a dead letter.
+Reading the whole of it takes twenty times as long, and is left to the worker; what is malformed becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runner.execution.remote_values import decode_guid
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Ids and names, spelled as :class:`~runner.plugin.PluginContext` spells them."""
+    """Ids and names, as :class:`~runner.plugin.PluginContext` has them."""
 
     message_name: str
     primary_entity_name: str
@@ -28,7 +28,7 @@ class Envelope:
 
     @classmethod
     def read(cls, body: bytes) -> Envelope | None:
-        """None where there is any doubt: then the whole notification is to be read, which says what is wrong."""
+        """The envelope of a body; None if anything is unusual: reading the whole notification then tells why."""
         try:
             document = orjson.loads(body)
             if not isinstance(document, dict) or not isinstance(document.get("OwningExtension"), dict):

@@ -1,13 +1,16 @@
-"""Inline delivery: a step that runs inside Dataverse's transaction, while the caller waits for our answer.
+"""Inline delivery: a step that runs inside Dataverse's transaction, while Dataverse waits for our answer.
 
-It can veto. What it does outside CRM and what it changes in Target cannot be part of the transaction, so both wait on
-the queue for the transaction's end. When that shows on the row, the changes are written. When it does not, the step is
-run once more, on the same context, and what that run registers with ``on_rollback`` is done: a plug-in that does
-everything once, however often asked, then undoes what the first run did. So undoing outlives this process, and a
-plug-in need not say it in any other way than for the embedded Dataverse.
+The step can refuse the operation. Its changes to Target, and what it did outside CRM, are not part of the transaction,
+so an after-commit message waits on the queue until the transaction has ended:
 
-A process that is killed can leave nothing on the queue, so it does that before: the first time a step asks for a
-service, Stripe for one. What it leaves later, if it lives, has an id of its own, and that is how the queue knows.
+- If the row shows that it was committed, the changes are written.
+- If not, the step is run again on the same context, and what this run registers with ``on_rollback`` is carried out.
+  An idempotent plug-in thereby undoes what its first run did. This works in any process, and plug-ins register their
+  actions exactly as for the embedded Dataverse.
+
+In case the process is killed before it can queue that message, it queues a begun message the first time the step asks
+for a service. After a while this is turned into an after-commit message, which duplicate detection drops if the process
+did queue its own: both have the same id.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from runner.intake.errors import NotYetError
 from runner.intake.messages import AfterCommit, Begun, after_commit_message, begun_message
 from runner.intake.origin import Origin
 from runner.intake.rows import Rows, carries
-from runner.intake.running import Run, StepRunner
+from runner.intake.step_runner import Run, StepRunner
 from runner.intake.targets import require_row, row_by_row, targets
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
 
@@ -40,7 +43,7 @@ ROLLED_BACK = "undone, because the transaction was rolled back"
 
 
 class InlineSteps:
-    """Runs steps while Dataverse waits, and does after the commit what has to be done then."""
+    """Runs steps while Dataverse waits, and finishes them when the transaction has ended."""
 
     def __init__(
         self,
@@ -58,12 +61,12 @@ class InlineSteps:
         self.patience = patience
 
     def answer(self, steps: Sequence[Step], remote: RemoteContext) -> None:
-        """Run the steps; returns when the operation may go on, and what it leaves to be done is on the queue.
+        """Run the steps. Returns when the operation may go on, with the after-commit messages on the queue.
 
         Raises:
-          InvalidPluginExecutionException: a plug-in vetoes.
-          TooDeepError: our own writes set the steps off, again and again.
-          Exception: a plug-in failed, or the queue is away. What the steps did is undone.
+          InvalidPluginExecutionException: a plug-in refuses the operation.
+          TooDeepError: the chain of our own writes that led here is too long.
+          Exception: a plug-in failed, or the queue is away. What the steps did has been undone.
         """
         runs: list[tuple[Step, Run]] = []
         origin = Origin.of(remote.context)
@@ -83,40 +86,40 @@ class InlineSteps:
             raise
 
     def _begin(self, step: Step, remote: RemoteContext) -> None:
-        """Leave word, in case we are killed.
+        """Queue a begun message for each new row, in case this process is killed.
 
-        For new rows: when there is none later, the step can be undone, even if it has not got as far as to do anything.
-        A row that was there before does not tell how far it got.
+        Only for new rows: one that is missing later proves that the step has to be undone. A row that existed before
+        proves nothing.
         """
         if remote.context.message_name in ("Create", "CreateMultiple"):
             parts = [part for part in row_by_row(remote) if part.context.primary_entity_id != EMPTY_GUID]
             self._queue.send([begun_message(Begun(part, step.id)) for part in parts])
 
     def give_up(self, begun: Begun) -> None:
-        """Say in place of the process that began what it would have said, had it lived.
+        """Queue the after-commit message in place of the process that began the step and may have been killed.
 
-        If it did, the queue knows a message of that id, and drops this one.
+        If that process did queue its own, duplicate detection drops this one.
         """
         self._queue.send([after_commit_message(AfterCommit(begun.remote, begun.step_id, None))])
 
     def finish(self, step: Step, after: AfterCommit, waited: timedelta) -> str:
         """Write the changes of a step that ran inside a transaction, or undo what it did.
 
-        ``waited`` is how long ago that was. Returns what came of it, for the trace.
+        ``waited`` is the time since then. Returns the result, for the trace.
 
         Raises:
           NotYetError: the transaction may still be open.
           DataverseError: the changes cannot be written.
-          Exception: whatever the plug-in raised, undoing.
+          Exception: the plug-in failed in the run that was to undo the first one.
         """
         row = self._rows.read(after.remote.context, None)
         if _is_committed(after.remote, row):
             return self._write(step, after, row)
         if waited < self.patience and after.changes is not None:
-            raise NotYetError("What the transaction does is not to be seen on the row yet.")
+            raise NotYetError("The row does not show yet what the transaction does.")
         self._compensate(step, after)
         if row is not None and after.remote.context.message_name != "Delete":
-            # Perhaps it was committed and somebody changed the row since: then the row as it is decides.
+            # It may have been committed and changed by somebody since, so the step runs on the row as it is now.
             self._deferred.run(step, after.remote)
         return ROLLED_BACK
 
@@ -133,7 +136,7 @@ class InlineSteps:
         run = self._runner.run(step, after.remote, in_transaction=True)
         run.home.undo()
         error = run.execution.error
-        # Of whom it is not known that it ever succeeded, a refusal now may be the second one.
+        # When it is unknown whether the first run succeeded, it may have refused too: then nothing is to be undone.
         if error is not None and not (after.changes is None and _is_refusal(error)):
             raise error
 
@@ -143,10 +146,10 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _left(step: Step, run: Run, remote: RemoteContext) -> Iterator[QueueMessage]:
-    """What is to be done for each row once the transaction is over.
+    """The after-commit messages of a run, one for each row that has something to be written or undone.
 
     Raises:
-      InvalidRemoteContextError: nobody knows which row it is.
+      InvalidRemoteContextError: the notification does not name the row.
     """
     parts = row_by_row(remote)
     unchanged: list[Mapping[str, Any]] = [{}] * len(parts)
@@ -157,12 +160,12 @@ def _left(step: Step, run: Run, remote: RemoteContext) -> Iterator[QueueMessage]
 
 
 def _is_committed(remote: RemoteContext, row: Entity | None) -> bool:
-    """A created row is there, a deleted one is gone, and an updated one says what the request sent."""
+    """Whether a created row exists, a deleted one does not, or an updated one has the values of the request."""
     message = remote.context.message_name
     if row is None or message == "Delete":
         return row is None and message == "Delete"
     sent = targets(remote.context.input_parameters) if message in ("Update", "UpdateMultiple") else []
-    # An empty text is kept as no value.
+    # Dataverse stores an empty text as null.
     return all(
         row.get(column) == (None if value == "" else value) for target in sent for column, value in target.items()
     )

@@ -1,9 +1,9 @@
-"""The messages of the queue "dataverse-events": a notification, or what a synchronous step leaves to be done.
+"""The messages of the queue "dataverse-events". Each is a RemoteExecutionContext document.
 
-All are RemoteExecutionContext documents. A notification is the body as Dataverse sent it, whether it came through our
-webhook or Dataverse put it on the queue itself. The others have a member of our own. An after-commit message names the
-step that has run inside the transaction, and the changes to Target that the row has yet to get. Before it, a begun
-message names the step alone, for the case that the process which runs it is killed.
+- A notification is the body as Dataverse sent it, through our webhook or directly to the queue.
+- An after-commit message has a member of our own, which names a step that ran inside the transaction, and its changes
+  to Target, which are still to be written to the row.
+- A begun message is sent before that step runs, in case its process is killed. It names the step alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _AFTER_COMMIT = "RunnerAfterCommit"
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """``step_id`` runs inside the transaction that ``remote`` tells of, and goes where no transaction reaches."""
+    """A step is running inside the transaction that ``remote`` describes, and is about to use a service outside CRM."""
 
     remote: RemoteContext
     step_id: str
@@ -42,9 +42,9 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class AfterCommit:
-    """``step_id`` ran inside the transaction that ``remote`` tells of; ``changes`` are to be written if it commits.
+    """A step ran inside the transaction that ``remote`` describes; ``changes`` are to be written if it commits.
 
-    ``changes`` None: its process was killed before it could say them, and so before Dataverse could commit.
+    ``changes`` is None when the process was killed before it had answered Dataverse, which therefore cannot commit.
     """
 
     remote: RemoteContext
@@ -61,23 +61,23 @@ def notification_messages(body: bytes, remote: RemoteContext) -> list[QueueMessa
 
 
 def notification_message(body: bytes, remote: RemoteContext) -> QueueMessage:
-    """The message that carries a notification of one row: a repetition of it has the same id."""
+    """The message that carries a notification about one row. A repeated notification gets the same id."""
     properties = {SIZE_EXCEEDED: "true"} if remote.is_trimmed else {}
     return _message(body, remote.context, _identity_of(body, remote.context), properties)
 
 
 def unopened_message(body: bytes, envelope: Envelope) -> QueueMessage:
-    """The same message, for a notification of one row of which only the envelope was read."""
+    """As :func:`notification_message`, for a notification of which only the envelope was read."""
     return _message(body, envelope, _identity(body, envelope.operation_id, envelope.owning_extension_id), {})
 
 
 def begun_message(begun: Begun) -> QueueMessage:
-    """The message that outlives us if we are killed."""
+    """The message that lets another process undo the step if this one is killed."""
     return _our_message(begun.remote, _BEGUN, {"StepId": begun.step_id}, "begun")
 
 
 def after_commit_message(after: AfterCommit) -> QueueMessage:
-    """The message that outlives us until the transaction is over. A step has one, whatever its changes."""
+    """The message that is handled when the transaction has ended. A step has one per row, whatever its changes."""
     changes = None if after.changes is None else encode_pairs(after.changes, encode_value)
     return _our_message(after.remote, _AFTER_COMMIT, {"StepId": after.step_id, "Changes": changes}, "after")
 
@@ -89,11 +89,11 @@ def _our_message(remote: RemoteContext, name: str, member: Mapping[str, Any], su
 
 
 def read_message(message: QueueMessage) -> RemoteContext | Begun | AfterCommit:
-    """Raises RemoteContextError: the body is none of them."""
+    """What a queue message carries. Raises RemoteContextError when its body is none of the three."""
     size_exceeded = SIZE_EXCEEDED in message.application_properties
     remote = RemoteContext.decode(message.body, size_exceeded=size_exceeded)
     begun, after = remote.document.get(_BEGUN), remote.document.get(_AFTER_COMMIT)
-    # The second is said in place of the first, on the same document.
+    # An after-commit message made from a begun one has both members.
     if after is not None:
         return AfterCommit(remote, _step_id(after, _AFTER_COMMIT), _changes(after.get("Changes")))
     return remote if begun is None else Begun(remote, _step_id(begun, _BEGUN))
@@ -117,7 +117,7 @@ def _identity_of(body: bytes, context: PluginContext) -> str:
 
 
 def _identity(body: bytes, operation_id: str, step_id: str) -> str:
-    """Dataverse gives an operation one id, however often it tells a step of it."""
+    """The id for duplicate detection: when Dataverse repeats a notification, operation and step stay the same."""
     return hashlib.sha256(body).hexdigest() if operation_id == EMPTY_GUID else f"{operation_id}:{step_id}"
 
 

@@ -1,8 +1,8 @@
-"""Finds out what happened by looking, where Dataverse does not tell: change tracking, table by table.
+"""Polls tables with change tracking, for environments that send no notifications.
 
-Every finding is on the queue before the place it was read to is kept, so a crash repeats and never skips. Rows are
-remembered as they were seen: that is what tells a new row from a changed one, what changed in it, and, when the delta
-link has expired, what happened meanwhile.
+A change is put on the queue before the new delta link is saved, so a crash repeats changes and never skips one. Rows
+are remembered as they were last seen. That tells a new row from a changed one, shows what changed in it, and finds what
+happened in the meantime when the delta link has expired.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
 """
 
@@ -24,10 +24,10 @@ from dataverse_client.types import (
     OrderExpression,
     QueryExpression,
 )
-from runner.intake.findings import Findings
+from runner.intake.polled_notifications import PolledNotifications
 from runner.intake.seen_rows import SeenRows
 
-#: A transaction that was open while we read commits rows with a modifiedon from before.
+#: A transaction that was open while we read may later commit rows with an earlier ``modifiedon``.
 _OVERLAP = timedelta(minutes=5)
 _LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
 _MODIFIED = "modifiedon:"
@@ -35,19 +35,21 @@ _PAGE = 500
 
 
 class Poller:
-    """Looks at tables on behalf of ``findings``'s steps. One poller has one file of seen rows."""
+    """Polls tables, and queues what ``notifications`` makes of the changes. ``seen`` belongs to one poller alone."""
 
-    def __init__(self, client: DataverseClient, queue: MessageQueue, seen: SeenRows, findings: Findings) -> None:
+    def __init__(
+        self, client: DataverseClient, queue: MessageQueue, seen: SeenRows, notifications: PolledNotifications
+    ) -> None:
         self._client = client
         self._queue = queue
         self._seen = seen
-        self._findings = findings
+        self._notifications = notifications
 
     def poll(self, table: str, *, from_beginning: bool = False) -> int:
-        """Put on the queue what happened to ``table`` since the last time. How many notifications that were.
+        """Queue a notification for each change of ``table`` since the last call. Returns how many.
 
-        The first time only remembers the rows; ``from_beginning`` tells of each as created. Deletions are not seen
-        where changes are not tracked.
+        The first call only remembers the rows; with ``from_beginning`` it reports each of them as created. Deletions
+        are found only in tables with change tracking.
 
         Raises:
           DataverseError, QueueUnavailableError, SeenRowsError: what was found so far is kept.
@@ -63,7 +65,7 @@ class Poller:
             return self._read_all(table, tell=True)
 
     def _read_all(self, table: str, *, tell: bool) -> int:
-        """Compare every row with what was seen of it."""
+        """Compare every row with what was last seen of it."""
         try:
             return self._follow(table, None, self._seen.last_round(table) + 1, tell=tell)
         except InvalidRequestError as error:
@@ -72,14 +74,14 @@ class Poller:
             return self._read_modified(table, None, tell=tell)
 
     def _follow(self, table: str, link: str | None, round_number: int, *, tell: bool) -> int:
-        """Without a ``link`` every row is read: what was seen and is not met was deleted."""
+        """Read the pages from ``link`` on. Without one every row is read, and those that are missing were deleted."""
         told, reads_all = 0, link is None
         while True:
             page = self._client.changes(table, link=link)
             told += self._keep(self._differences(page.rows, round_number), tell)
             is_last = page.next_link is None
             missing = self._seen.missing_since(table, round_number) if is_last and reads_all else ()
-            # The place is kept with the last that is found: what comes after it would be skipped by a crash.
+            # The delta link is saved together with the last changes: saved earlier, a crash would skip some.
             told += self._keep(self._deletions(table, [*page.deleted, *missing]), tell, table, page.delta_link)
             if is_last:
                 return told
@@ -88,7 +90,7 @@ class Poller:
     def _keep(
         self, found: Iterator[QueueMessage], tell: bool, table: str | None = None, place: str | None = None
     ) -> int:
-        """Send what is found, and only then remember that it was."""
+        """Queue the messages, and only then save that their rows were seen."""
         with self._seen.saving():
             messages = list(found)
             if tell:
@@ -103,9 +105,9 @@ class Poller:
             before = self._seen.get(row.logical_name, row.id or "")
             self._seen.put(row, round_number)
             if before is None:
-                yield self._findings.created(row)
+                yield self._notifications.created(row)
             elif before.row_version != row.row_version:
-                update = self._findings.updated(before, row)
+                update = self._notifications.updated(before, row)
                 if update is not None:
                     yield update
 
@@ -114,7 +116,7 @@ class Poller:
             before = self._seen.get(table, row_id)
             if before is not None:
                 self._seen.forget(table, row_id)
-                yield self._findings.deleted(before)
+                yield self._notifications.deleted(before)
 
     # --- tables without change tracking --------------------------------------------------------------------
 

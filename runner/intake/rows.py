@@ -1,4 +1,4 @@
-"""Rows as the intake reads and writes them: to see whether they are there, and to write changes back."""
+"""Reads the rows that notifications are about, and writes a step's changes back to them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataverse_client.options import RequestOptions
 from dataverse_client.types import Entity
 from runner.execution.step import Step
 from runner.intake.origin import Origin
-from runner.intake.running import Surroundings
+from runner.intake.step_runner import Surroundings
 from runner.plugin import PluginContext
 from runner.tracing.model import WrittenBack
 
 
 class Rows:
-    """The application user's view of the rows that notifications are about."""
+    """Rows of Dataverse, read and written as the application user."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
     def read(self, context: PluginContext, columns: Sequence[str] | None = ()) -> Entity | None:
-        """The row ``context`` is about, with its row version; ``columns`` None means all. None: there is none."""
+        """The row of ``context``, with its row version; None when there is none. ``columns`` None means all."""
         try:
             return self._around.client.retrieve(context.primary_entity_name, context.primary_entity_id, columns)
         except NotFoundError:

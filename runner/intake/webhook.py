@@ -1,11 +1,11 @@
-"""From the bytes Dataverse posts to a message on the queue, or to the answer a synchronous step gives.
+"""Takes the notifications that Dataverse posts: puts them on the queue, or runs synchronous steps and answers.
 
     notice = intake.read(body)        # cheap: may be done on an event loop
     if notice.inline: intake.answer(notice)     # runs the plug-ins
     else: intake.store(notice)                  # waits for the disk
 
-Dataverse looks at the status code alone: 2xx lets the operation, or the system job, succeed; it tries once more after
-502, 503 and 504; everything else fails it.
+Dataverse only looks at the status code: after 2xx the operation or system job succeeds, after 502, 503 and 504 it
+tries once more, and after any other it fails.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-webhooks
 """
 
@@ -24,8 +24,8 @@ from runner.intake.envelope import Envelope
 from runner.intake.errors import TooDeepError
 from runner.intake.inline import InlineSteps
 from runner.intake.messages import notification_messages, unopened_message
+from runner.intake.notification_trace import NotificationTrace
 from runner.intake.targets import is_multiple
-from runner.intake.telling import Teller
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
 
 #: Bytes. Dataverse sends at most 256 KB.
@@ -34,7 +34,7 @@ MAX_BODY = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification and the steps it is for. ``remote`` None: its envelope said enough, and it was not opened."""
+    """A notification and the steps it is for. ``remote`` is None when only its envelope was read."""
 
     body: bytes
     told: PluginContext | Envelope
@@ -43,11 +43,11 @@ class Notice:
 
     @property
     def inline(self) -> bool:
-        """Whether Dataverse waits for what the steps say."""
+        """Whether Dataverse waits for the result of the steps."""
         return any(each.inline for each in self.steps)
 
     def opened(self) -> RemoteContext:
-        """Raises RemoteContextError: something in it is wrong."""
+        """The whole notification. Raises RemoteContextError when it is malformed."""
         return self.remote or RemoteContext.decode(self.body)
 
 
@@ -59,18 +59,18 @@ class WebhookIntake:
         directory: StepDirectory,
         inline: InlineSteps,
         queue: MessageQueue,
-        teller: Teller,
+        trace: NotificationTrace,
         *,
         strict: bool = False,
     ) -> None:
         self._directory = directory
         self._inline = inline
         self._queue = queue
-        self._teller = teller
+        self._trace = trace
         self._strict = strict
 
     def read(self, body: bytes, *, size_exceeded: bool = False) -> Notice | Reply:
-        """What a request says; a reply when that is the end of it."""
+        """The notification in a request's body, or the reply if it is not to be processed."""
         envelope = None if size_exceeded else Envelope.read(body)
         step = self._directory.named(envelope.owning_extension_id) if envelope else None
         if envelope is None or step is None or step.inline or is_multiple(envelope.message_name):
@@ -90,15 +90,15 @@ class WebhookIntake:
             f"No step is registered for {context.message_name} of {context.primary_entity_name}: add one to the "
             f"registrations, or remove step {context.owning_extension.id} from the environment."
         )
-        self._teller.tell("ignored", context, text)
+        self._trace.record("ignored", context, text)
         return Reply(404 if self._strict else 202, text)
 
     def store(self, notice: Notice) -> Reply:
-        """Put the notification on the queue; 2xx when it is durable there."""
+        """Put the notification on the queue. The reply is 2xx once it is stored durably."""
         return self.store_all([notice])[0]
 
     def store_all(self, notices: Sequence[Notice]) -> list[Reply]:
-        """The same for several at once, with an answer for each."""
+        """As :meth:`store`, for several at once; one reply for each."""
         try:
             self._queue.send([message for notice in notices for message in _messages(notice)])
         except MessageTooLargeError:
@@ -107,7 +107,7 @@ class WebhookIntake:
         except QueueUnavailableError as error:
             return [Reply(503, f"The queue is away: {redact(str(error))}")] * len(notices)
         for notice in notices:
-            self._teller.tell("queued", notice.told)
+            self._trace.record("queued", notice.told)
         return [Reply(202)] * len(notices)
 
     def _store_trimmed(self, notice: Notice) -> Reply:
@@ -122,7 +122,7 @@ class WebhookIntake:
         return self.store(Notice(body, trimmed.context, notice.steps, trimmed))
 
     def answer(self, notice: Notice) -> Reply:
-        """Run the steps Dataverse waits for. 400 is a veto: it rolls the operation back."""
+        """Run the steps Dataverse waits for. A 400 makes it roll the operation back."""
         try:
             self._inline.answer([each.step for each in notice.steps if each.inline], notice.opened())
         except InvalidPluginExecutionException as refusal:
@@ -135,11 +135,11 @@ class WebhookIntake:
         except Exception as error:
             name = notice.steps[0].step.plugin_name
             return self._veto(notice, 400, f"Plug-in {name} failed: {type(error).__name__}: {error}")
-        self._teller.tell("answered", notice.told)
+        self._trace.record("answered", notice.told)
         return Reply(200)
 
     def _veto(self, notice: Notice, status: int, text: str) -> Reply:
-        self._teller.tell("vetoed", notice.told, redact(text))
+        self._trace.record("vetoed", notice.told, redact(text))
         return Reply(status, redact(text))
 
 

@@ -12,7 +12,7 @@ from azure_bridge.queues.contract import QueueUnavailableError
 from azure_bridge.redaction import redact
 from dataverse_client.errors import DataverseError
 from runner.intake.errors import SeenRowsError
-from runner.intake.findings import Findings
+from runner.intake.polled_notifications import PolledNotifications
 from runner.intake.poller import Poller
 from runner.intake.seen_rows import SeenRows
 from runner.service.wiring import Service, made_directory
@@ -67,7 +67,7 @@ def polling(service: Service, settings: Settings, tables: Sequence[str] = ()) ->
     organization_id = service.around.client.who_am_i().organization_id
     seen = SeenRows(made_directory(settings) / SEEN_FILE)
     try:
-        findings = Findings(service.directory, organization_id, service.around.clock)
-        yield Polling(Poller(service.around.client, service.events, seen, findings), chosen)
+        notifications = PolledNotifications(service.directory, organization_id, service.around.clock)
+        yield Polling(Poller(service.around.client, service.events, seen, notifications), chosen)
     finally:
         seen.close()

@@ -29,9 +29,9 @@ from runner.intake.deferred import DeferredSteps
 from runner.intake.directory import StepDirectory
 from runner.intake.dispatcher import Dispatcher
 from runner.intake.inline import InlineSteps
+from runner.intake.notification_trace import NotificationTrace
 from runner.intake.rows import Rows
-from runner.intake.running import StepRunner, Surroundings
-from runner.intake.telling import Teller
+from runner.intake.step_runner import StepRunner, Surroundings
 from runner.intake.webhook import WebhookIntake
 from runner.registrations.load import load
 from runner.registrations.model import Registrations
@@ -102,7 +102,7 @@ def opened(
             directory=directory,
             events=events,
             payments=payments,
-            intake=WebhookIntake(directory, inline, events, Teller(sink, clock), strict=strict),
+            intake=WebhookIntake(directory, inline, events, NotificationTrace(sink, clock), strict=strict),
             credentials=Credentials.of(settings.dataverse_webhook_key, registrations, secrets),
             dispatcher=Dispatcher(directory, deferred, inline, events, around),
             observer=observer,

@@ -1,4 +1,4 @@
-"""What ``runner simulate`` does: put an environment together, play one story, tell it, and judge its end."""
+"""Carries out ``runner simulate``: sets up an environment, plays one story in it, reports it and checks the ending."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ from runner.registrations.model import Registrations
 from runner.settings import Settings, environment
 from runner.simulation.environment import EmbeddedEnvironment
 from runner.simulation.outcomes import OUTCOMES
+from runner.simulation.report import ConsoleReport, JsonReport, Report, ValueFormatter
 from runner.simulation.row_input import SHORT_NAMES, LookupByName, build_row, find_column, split_assignment
 from runner.simulation.story import Ending, Plot, Story
 from runner.simulation.stripe_side import ApiSide, SimulatorSide, StripeSide
-from runner.simulation.telling import ConsoleTelling, JsonTelling, Telling, ValueFormatter
 from runner.tracing.model import TraceSink
 from runner.tracing.recorder import FanOut, Recorder
 
-#: What a row says unless the person says otherwise, by short name.
+#: Column values of the simulated row, by short name, unless ``--set`` or ``--record`` gives others.
 _DEFAULTS: Mapping[str, Any] = {"name": "Simulated", "amount": Decimal("49.90"), "currency": "USD"}
 _CHANGED_AMOUNT = Decimal("59.90")
-#: Names of tables where the registrations have none of their own.
+#: Names of tables, for registrations without an ``entities`` section of their own.
 _ALIASES = {"payment": "new_payment", "sales_order": "salesorder"}
 _CHECKOUT_PAGES = {"success_url": "https://example.com/thank-you", "cancel_url": "https://example.com/cancelled"}
 
 
 class SimulationUsageError(Exception):
-    """Something typed cannot be used."""
+    """An option of the command line cannot be used. The message names it and says what to write."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The command line, as typed."""
+    """The options of the command line."""
 
     entity: str = "payment"
     message: str = "Create"
@@ -74,7 +74,7 @@ class Request:
 
 
 class LaterStepThrows(Plugin):
-    """Refuses everything, after all others agreed: what ``--rollback`` registers last."""
+    """Refuses every operation. ``--rollback`` registers it as the last step."""
 
     def execute(self, context: PluginContext) -> None:
         context.trace("I run last, and I refuse.")
@@ -82,13 +82,13 @@ class LaterStepThrows(Plugin):
 
 
 def run(request: Request, *, as_json: bool = False, color: bool | None = None) -> int:
-    """Play it and tell it. Returns the exit code: 0 when it ended as expected, else 1."""
+    """Run a simulation. Returns the exit code: 0 when it ended as expected, else 1."""
     ending = Simulation(request, as_json=as_json, color=color).play()
     return 1 if ending.problems else 0
 
 
 class Simulation:
-    """One request, made into an environment, a plot and a telling."""
+    """One request: it sets up the environment, the plot and the report."""
 
     def __init__(self, request: Request, *, as_json: bool, color: bool | None) -> None:
         self._request = request
@@ -99,11 +99,11 @@ class Simulation:
         self._outcome = OUTCOMES[request.outcome]
         self._metadata = load_metadata()
         self._table = self._find_table()
-        self._telling = _telling(self._metadata, as_json, color)
+        self._report = _report(self._metadata, as_json, color)
 
     def play(self) -> Ending:
         recorder = Recorder()
-        sink = FanOut(recorder, self._telling)
+        sink = FanOut(recorder, self._report)
         side = self._stripe_side(sink)
         bridge = self._registrations.to_bridge_configuration(self._secrets)
         with ExitStack() as cleanup:
@@ -120,9 +120,9 @@ class Simulation:
                 keep_rows=self._request.keep is not None,
             )
             cleanup.callback(world.close)
-            story = Story(self._plot(world.client, bridge), world, side, self._telling, recorder)
+            story = Story(self._plot(world.client, bridge), world, side, self._report, recorder)
             ending = story.play()
-        self._telling.end(self._title(ending), ending)
+        self._report.end(self._title(ending), ending)
         return ending
 
     # --- the environment -----------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Simulation:
         return self._request.keep
 
     def _queue(self, cleanup: ExitStack) -> MessageQueue | None:
-        """At the service; None: a file. Raises QueueUnavailableError when it cannot be reached."""
+        """The queue at Service Bus; None for the embedded one. Raises QueueUnavailableError if it cannot be reached."""
         if self._request.queue == "embedded":
             return None
         settings = self._settings
@@ -221,7 +221,7 @@ class Simulation:
         )
 
     def _typed(self) -> dict[str, Any]:
-        """What the person said, by logical name; ``--set`` wins over ``--record``."""
+        """The column values that were given, by logical name; ``--set`` takes precedence over ``--record``."""
         said = _read_record(self._request.record) if self._request.record else {}
         said |= dict(split_assignment(assignment) for assignment in self._request.assignments)
         return {find_column(self._table, name).logical_name: value for name, value in said.items()}
@@ -262,7 +262,7 @@ def _read_record(file: Path) -> dict[str, Any]:
 
 
 def _collecting_by_checkout(registrations: Registrations) -> Registrations:
-    """The same steps, where those that collect money do it through a checkout page."""
+    """The registrations, changed so that steps which collect money do it through a checkout page."""
     steps = [
         step.model_copy(update={"configuration": {**_CHECKOUT_PAGES, **step.configuration, "collect": "checkout"}})
         if isinstance(step.configuration, Mapping) and "collect" in step.configuration
@@ -272,7 +272,7 @@ def _collecting_by_checkout(registrations: Registrations) -> Registrations:
     return registrations.model_copy(update={"steps": tuple(steps)})
 
 
-def _telling(metadata: Metadata, as_json: bool, color: bool | None) -> Telling:
+def _report(metadata: Metadata, as_json: bool, color: bool | None) -> Report:
     if as_json:
-        return JsonTelling(click.echo)
-    return ConsoleTelling(partial(click.echo, color=color), click.style, ValueFormatter(metadata))
+        return JsonReport(click.echo)
+    return ConsoleReport(partial(click.echo, color=color), click.style, ValueFormatter(metadata))

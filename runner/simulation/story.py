@@ -1,4 +1,4 @@
-"""One row's story: it is made or changed, Stripe is told, the customer acts, the events come back.
+"""Plays one row's story: it is created or changed, plug-ins call Stripe, the customer pays, and the events come back.
 
 Everything here goes through the Web API client, Stripe's SDK and signed bytes, as it does in production.
 """
@@ -29,7 +29,7 @@ _ENDED = {"canceled", "expired"}
 
 
 class Narrator(Protocol):
-    """Is told where the story stands."""
+    """Receives headings and notes as the story goes on."""
 
     def heading(self, text: str) -> None: ...
     def note(self, text: str) -> None: ...
@@ -37,7 +37,7 @@ class Narrator(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """What is to happen: ``row`` is made; ``change`` follows as an Update, or a Delete with ``delete``."""
+    """What is to happen: ``row`` is created, then updated if there is a ``change``, or deleted with ``delete``."""
 
     table: PaymentTable | None
     row: Entity
@@ -51,7 +51,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How it ended. ``problems`` is empty when everything is as the outcome says."""
+    """How the story ended. ``problems`` is empty when everything is as the outcome requires."""
 
     row_id: str | None
     row: Entity | None
@@ -72,7 +72,7 @@ class Story:
         narrator: Narrator,
         recorder: Recorder,
     ) -> None:
-        """``recorder`` is one of the environment's sinks: it knows which intents the story made."""
+        """``recorder`` is one of the environment's sinks, from which the intents that were created are known."""
         self._plot = plot
         self._environment = environment
         self._stripe = stripe_side
@@ -81,7 +81,7 @@ class Story:
         self._crm = environment.client
 
     def play(self) -> Ending:
-        """Raises StripeSideError when the chosen Stripe cannot play its part."""
+        """Play the plot to its end. Raises StripeSideError when the chosen Stripe cannot do what the plot needs."""
         plot = self._plot
         self._narrator.heading(f"CRM · {plot.row.logical_name}")
         try:
@@ -176,7 +176,7 @@ class Story:
         return _ending(row_id, row=row, intent=intent, status=status, expected=expected, problems=problems)
 
     def _mismatches(self, row: Entity, intent: Mapping[str, Any], table: PaymentTable) -> list[str]:
-        """Where intent and row disagree about amount, currency or each other's id."""
+        """The differences between intent and row: amount, currency, or each other's id."""
         problems = []
         if intent["metadata"].get(table.metadata_key) != row.id:
             problems.append(f"Intent {intent['id']} does not carry the row's id as {table.metadata_key}.")
@@ -216,7 +216,7 @@ class Story:
         return intent
 
     def _created_at_stripe(self) -> list[Mapping[str, Any]]:
-        """The intents and sessions this story made, as they are now."""
+        """The intents and sessions that this story created, as they are now."""
         made = [
             call.subject
             for call in self._recorder.records
@@ -242,7 +242,7 @@ def _ending(
 
 
 def _status(row: Entity, table: PaymentTable) -> PaymentStatus | None:
-    """What a person sees. An order's is the sum of its own intent and its Payments, which plug-ins keep."""
+    """The status that people see. For an order it combines its own intent and its Payments; plug-ins keep it."""
     shown = SHORT_NAMES.get(row.logical_name, {}).get("status", table.columns.status)
     value = row.get(shown)
     names = {number: status for status, number in table.statuses.items()}

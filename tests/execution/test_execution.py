@@ -13,7 +13,7 @@ from azure_bridge.clock import ManualClock
 from dataverse_client.types import Entity, Money, OrganizationRequest
 from runner.execution.deadline import Deadline, StepTimeoutError, TimeIsUp
 from runner.execution.execution import run_step
-from runner.execution.service import MessageService
+from runner.execution.message_service import MessageService
 from runner.execution.services import Services
 from runner.execution.step import Step
 from runner.plugin import Caller, MessageOperation, Organization, Plugin

@@ -31,7 +31,7 @@ from runner.intake.dispatcher import Dispatcher
 from runner.intake.inline import InlineSteps
 from runner.intake.messages import notification_messages
 from runner.intake.rows import Rows
-from runner.intake.running import StepRunner, Surroundings
+from runner.intake.step_runner import StepRunner, Surroundings
 from runner.registrations.load import load
 from runner.stripe_simulator import StripeSimulator
 from runner.tracing.model import NotificationTraced

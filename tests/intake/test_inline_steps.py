@@ -13,7 +13,7 @@ from plugins.payment_intents import CreatePaymentIntent, UpdatePaymentIntent
 from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Image, Step
 from runner.intake.directory import RemoteStep, StepDirectory
-from runner.intake.telling import Teller
+from runner.intake.notification_trace import NotificationTrace
 from runner.intake.webhook import Notice, WebhookIntake
 from runner.plugin import (
     INERT_HOST,
@@ -58,7 +58,11 @@ def intake(elsewhere):
     def made(*steps, **options):
         directory = StepDirectory(steps or (CREATE, UPDATE))
         return WebhookIntake(
-            directory, elsewhere.inline, elsewhere.queue, Teller(elsewhere.traces, elsewhere.clock), **options
+            directory,
+            elsewhere.inline,
+            elsewhere.queue,
+            NotificationTrace(elsewhere.traces, elsewhere.clock),
+            **options,
         )
 
     return made

@@ -13,8 +13,8 @@ from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
 from runner.intake.directory import RemoteStep, StepDirectory
 from runner.intake.messages import notification_messages
+from runner.intake.notification_trace import NotificationTrace
 from runner.intake.targets import row_by_row
-from runner.intake.telling import Teller
 from runner.intake.webhook import Reply, WebhookIntake
 from runner.plugin import (
     INERT_HOST,
@@ -153,8 +153,8 @@ def answer(elsewhere):
 
     def answer(step: RemoteStep, body: bytes) -> Reply:
         elsewhere.has_steps(step)
-        teller = Teller(elsewhere.traces, elsewhere.clock)
-        intake = WebhookIntake(StepDirectory([step]), elsewhere.inline, elsewhere.queue, teller)
+        trace = NotificationTrace(elsewhere.traces, elsewhere.clock)
+        intake = WebhookIntake(StepDirectory([step]), elsewhere.inline, elsewhere.queue, trace)
         return intake.answer(intake.read(body))
 
     return answer

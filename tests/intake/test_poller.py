@@ -15,7 +15,7 @@ from dataverse_client.types import Money
 from runner.execution.remote_context import RemoteContext
 from runner.intake.directory import StepDirectory
 from runner.intake.errors import SeenRowsError
-from runner.intake.findings import Findings
+from runner.intake.polled_notifications import PolledNotifications
 from runner.intake.poller import Poller
 from runner.intake.seen_rows import SeenRows
 from runner.registrations.load import load
@@ -38,8 +38,8 @@ def seen(tmp_path):
 
 @pytest.fixture
 def poller(elsewhere, directory, seen):
-    findings = Findings(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
-    poller = Poller(elsewhere.client, elsewhere.queue, seen, findings)
+    notifications = PolledNotifications(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
+    poller = Poller(elsewhere.client, elsewhere.queue, seen, notifications)
     poller.poll(TABLE)
     return poller
 
@@ -56,15 +56,15 @@ def names(elsewhere) -> list[str]:
 
 def test_the_first_time_only_remembers(elsewhere, directory, seen) -> None:
     elsewhere.create_payment()
-    findings = Findings(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
-    assert Poller(elsewhere.client, elsewhere.queue, seen, findings).poll(TABLE) == 0
+    notifications = PolledNotifications(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
+    assert Poller(elsewhere.client, elsewhere.queue, seen, notifications).poll(TABLE) == 0
     assert names(elsewhere) == []
 
 
 def test_from_the_beginning_every_row_is_told_as_created(elsewhere, directory, seen) -> None:
     elsewhere.create_payment()
-    findings = Findings(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
-    assert Poller(elsewhere.client, elsewhere.queue, seen, findings).poll(TABLE, from_beginning=True) == 1
+    notifications = PolledNotifications(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
+    assert Poller(elsewhere.client, elsewhere.queue, seen, notifications).poll(TABLE, from_beginning=True) == 1
     assert names(elsewhere) == ["Create"]
 
 
@@ -184,8 +184,8 @@ def test_without_change_tracking_modifiedon_tells(elsewhere, directory, seen, mo
         raise InvalidRequestError("Not enabled for change tracking", code=CHANGE_TRACKING_DISABLED)
 
     monkeypatch.setattr(elsewhere.client, "changes", not_tracked)
-    findings = Findings(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
-    poller = Poller(elsewhere.client, elsewhere.queue, seen, findings)
+    notifications = PolledNotifications(directory, elsewhere.crm.organization.organization_id, elsewhere.clock)
+    poller = Poller(elsewhere.client, elsewhere.queue, seen, notifications)
     poller.poll(TABLE)
     payment_id = elsewhere.create_payment()
     assert (poller.poll(TABLE), poller.poll(TABLE)) == (1, 0)

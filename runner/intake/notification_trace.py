@@ -1,4 +1,4 @@
-"""What happens to notifications, told to the trace."""
+"""Writes what happens to a notification to the trace."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from runner.intake.envelope import Envelope
 from runner.plugin import PluginContext
 from runner.tracing.model import NotificationTraced, TraceSink
 
-#: The ``InitiatingUserAgent`` of a notification that was made from what polling found.
+#: The ``InitiatingUserAgent`` of a notification that polling made.
 POLLED = "runner poll"
 
 
-class Teller:
-    """Tells a sink at which station a notification is."""
+class NotificationTrace:
+    """Records each station of a notification: queued, ignored, answered, vetoed, handled, put off, dead-lettered."""
 
     def __init__(self, sink: TraceSink, clock: Clock) -> None:
         self._sink = sink
         self._clock = clock
 
-    def tell(self, station: str, context: PluginContext | Envelope | None, detail: str = "") -> None:
-        """``context`` None is a message that could not be read."""
+    def record(self, station: str, context: PluginContext | Envelope | None, detail: str = "") -> None:
+        """Record that a notification reached ``station``. ``context`` is None for a message that cannot be read."""
         self._sink.record(
             NotificationTraced(
                 at=self._clock.now(),

@@ -1,4 +1,4 @@
-"""Runs a step on a notification: the same execution as in the embedded Dataverse, with another home around it."""
+"""Runs a step for a notification: as in the embedded Dataverse, but with CRM reached over the Web API."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dataverse_client.types import (
     OrganizationRequest,
 )
 from runner.execution.execution import Execution, run_step
+from runner.execution.message_service import MessageService
 from runner.execution.remote_context import RemoteContext
-from runner.execution.service import MessageService
 from runner.execution.services import Services
 from runner.execution.step import Stage, Step
 from runner.intake.origin import Origin
@@ -28,13 +28,13 @@ from runner.tracing.model import Compensated, TraceSink
 
 T = TypeVar("T")
 
-#: The pipeline's names for what the SDK's responses call otherwise.
+#: Names of results in the SDK's responses, and their names in the pipeline.
 _PIPELINE_NAMES = {"Entity": "BusinessEntity", "EntityCollection": "BusinessEntityCollection"}
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every run has around it: CRM as the application user, services by type, time, and who watches."""
+    """What all runs share: CRM as the application user, the services for plug-ins, the clock and the trace sink."""
 
     client: DataverseClient
     services: Services
@@ -43,7 +43,7 @@ class Surroundings:
 
 
 class RemoteHome:
-    """A step's home when Dataverse is elsewhere: CRM over the Web API, and undoing kept here."""
+    """What a step is given when Dataverse is remote: CRM over the Web API, and its own list of actions to undo."""
 
     def __init__(
         self, around: Surroundings, depth: int, correlation_id: str, before_services: Callable[[], object]
@@ -56,7 +56,7 @@ class RemoteHome:
         self._undoing: list[Callable[[], object]] = []
 
     def organization_service(self, context: PluginContext, user_id: str | None) -> MessageService:
-        """CRM as that user; as the application user for SYSTEM, and where the notification names nobody."""
+        """CRM as that user. As the application user for SYSTEM, and when the notification names no user."""
         options = RequestOptions(
             tag=Origin(self.depth + 1).tag(),
             caller_id=None if user_id in (None, EMPTY_GUID) else user_id,
@@ -74,10 +74,11 @@ class RemoteHome:
 
     @property
     def can_undo(self) -> bool:
+        """Whether the step registered anything with ``on_rollback``."""
         return bool(self._undoing)
 
     def undo(self) -> None:
-        """Run what was registered, last first. What fails is traced, and does not keep the rest from being undone."""
+        """Run the registered actions, last first. One that fails is traced, and the others run nevertheless."""
         while self._undoing:
             action = self._undoing.pop()
             try:
@@ -98,7 +99,7 @@ def _perform(client: DataverseClient, message: str, parameters: Mapping[str, Any
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a step on a notification. ``changes_of``: what the plug-in changed in each target, in their order."""
+    """One run of a step for a notification. ``changes_of`` holds what the plug-in changed in each target, in order."""
 
     execution: Execution
     changes_of: Sequence[Mapping[str, Any]]
@@ -106,11 +107,11 @@ class Run:
 
     @property
     def changes(self) -> Mapping[str, Any]:
-        """What it changed in the one row the notification is about."""
+        """What the plug-in changed in the first target; notifications on the queue have only one."""
         return self.changes_of[0] if self.changes_of else {}
 
     def or_raise(self) -> Run:
-        """Itself; what the plug-in raised, with everything undone, when it did not get to its end."""
+        """The run itself; if the plug-in failed, everything is undone and its error raised."""
         if self.execution.error is not None:
             self.home.undo()
             raise self.execution.error
@@ -118,7 +119,7 @@ class Run:
 
 
 class StepRunner:
-    """Runs steps on notifications. Threads may share it."""
+    """Runs steps for notifications. Threads may share it."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
@@ -132,12 +133,12 @@ class StepRunner:
         in_transaction: bool = False,
         before_services: Callable[[], object] = lambda: None,
     ) -> Run:
-        """Run ``step`` at its own stage. ``row`` stands in for a Target that was too long to be sent.
+        """Run ``step`` at the stage it is registered for. ``row`` replaces a Target that was too long to be sent.
 
-        ``before_services`` is called before the step gets hold of a service: of Stripe, and whatever else is not CRM.
+        ``before_services`` is called each time before the step is given a service, such as Stripe.
 
         Raises:
-          TooDeepError: our own writes set it off, again and again.
+          TooDeepError: the chain of our own writes that led here is too long.
         """
         operation = remote.operation()
         operation.depth = Origin.of(remote.context).depth
@@ -151,7 +152,7 @@ class StepRunner:
 
 
 def _facts(step: Step, remote: RemoteContext, in_transaction: bool) -> dict[str, Any]:
-    """What belongs to the step. It is replayed as registered, whatever the notification was registered as."""
+    """The part of the context that belongs to the step: as our file registers it, not as Dataverse does."""
     told = remote.context
     return {
         "stage": step.stage,
@@ -168,7 +169,7 @@ def _facts(step: Step, remote: RemoteContext, in_transaction: bool) -> dict[str,
 
 
 def _target(step: Step, operation: MessageOperation, row: Entity | None) -> Entity | EntityReference:
-    """A trimmed Update does not say what it changed: what the step listens to may have been."""
+    """The Target for a trimmed notification. What an Update changed is unknown, so all filtering attributes count."""
     if row is None:
         return EntityReference(operation.primary_entity_name, operation.primary_entity_id)
     listens_to = step.filtering_attributes or row.keys()

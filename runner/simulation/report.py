@@ -1,4 +1,4 @@
-"""Tells a story: as a timeline for people while it happens, or as one JSON document at its end."""
+"""Reports a simulation: as a timeline on the console while it runs, or as one JSON document at its end."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from runner.tracing.recorder import plain, to_json
 _LONGEST_VALUE = 72
 
 
-class Telling(Protocol):
-    """A trace sink that also knows the chapters and the ending."""
+class Report(Protocol):
+    """A trace sink that also receives the story's headings, notes and ending."""
 
     def record(self, record: TraceRecord) -> None: ...
     def heading(self, text: str) -> None: ...
@@ -27,8 +27,8 @@ class Telling(Protocol):
     def end(self, title: str, ending: Ending) -> None: ...
 
 
-class ConsoleTelling:
-    """Writes each thing as it happens."""
+class ConsoleReport:
+    """Writes a line for each record as it arrives."""
 
     def __init__(self, write: Callable[[str], None], paint: Paint, format_value: ValueFormatter) -> None:
         self._write = write
@@ -53,8 +53,8 @@ class ConsoleTelling:
             self._write(self._paint(f"✓ {title}", fg="green", bold=True))
 
 
-class JsonTelling:
-    """Keeps everything until the end and writes one document."""
+class JsonReport:
+    """Collects all records and writes one document at the end."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -64,10 +64,10 @@ class JsonTelling:
         self._records.append(record)
 
     def heading(self, text: str) -> None:
-        """Chapters are for people."""
+        """Left out: headings are for people."""
 
     def note(self, text: str) -> None:
-        """Notes too."""
+        """Left out: notes are for people."""
 
     def end(self, title: str, ending: Ending) -> None:
         document = {
@@ -85,9 +85,9 @@ class JsonTelling:
 
 
 class ValueFormatter:
-    """Column values as a person writes them: choices by label, lookups by name, money without its type."""
+    """Formats column values for people: choices by label, lookups by name, money without its type."""
 
-    #: Kept by machines for machines.
+    #: Columns that mean nothing to people.
     hidden = frozenset({"new_stripeledger"})
     _SYSTEM = frozenset(
         {
@@ -116,7 +116,7 @@ class ValueFormatter:
         return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
     def worth_seeing(self, row: Entity) -> Mapping[str, Any]:
-        """A row's columns without those every row has."""
+        """A row's columns, without the system columns that every row has."""
         skipped = self.hidden | self._SYSTEM | {f"{row.logical_name}id"}
         return {
             column: value
@@ -131,12 +131,12 @@ class ValueFormatter:
 
 
 def _amount(value: Decimal) -> str:
-    """Without the zeros Dataverse pads with, but never with a single decimal."""
+    """``value`` without trailing zeros, but never with a single decimal: ``12``, ``12.50``, ``12.345``."""
     text = f"{value.normalize():f}"
     return f"{text}0" if text.rpartition(".")[1] and len(text.rpartition(".")[2]) == 1 else text
 
 
 def _intent_facts(intent: Mapping[str, Any]) -> dict[str, Any]:
-    """What a reader wants of an intent. Never the client secret."""
+    """The members of an intent that are shown. Never the client secret."""
     facts = {key: intent.get(key) for key in ("id", "status", "amount", "amount_received", "currency")}
     return facts | {f"metadata.{key}": value for key, value in sorted(intent["metadata"].items())}

@@ -1,4 +1,4 @@
-"""What polling finds, as the notifications Dataverse would have sent: marked, so that nobody takes them for those."""
+"""Makes the notifications that Dataverse would have sent for changes that polling found; they are marked as such."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from runner.execution.remote_values import encode_value
 from runner.execution.step import Mode, Stage
 from runner.intake.directory import StepDirectory
 from runner.intake.messages import notification_message
-from runner.intake.telling import POLLED
+from runner.intake.notification_trace import POLLED
 from runner.plugin import INERT_HOST, Caller, MessageOperation, Organization, PluginContext
 
 _BY_POLLING = EntityReference("sdkmessageprocessingstep")
 
 
-class Findings:
-    """Writes notifications of one organization, with the images the steps of ``directory`` have registered."""
+class PolledNotifications:
+    """Makes notifications of one organization, with the images that the steps of ``directory`` register."""
 
     def __init__(self, directory: StepDirectory, organization_id: str, clock: Clock) -> None:
         self._directory = directory
@@ -29,17 +29,19 @@ class Findings:
         self._clock = clock
 
     def created(self, row: Entity) -> QueueMessage:
+        """A Create notification for ``row``."""
         return self._message("Create", row, row.copy(), None, row)
 
     def updated(self, before: Entity, row: Entity) -> QueueMessage | None:
-        """None when no column says anything else than before. Nobody knows in how many steps they came to say it."""
+        """An Update notification with all columns that differ, however many updates there were; None if none does."""
         changed = {column: row.get(column) for column in {**before.attributes, **row.attributes}}
-        changed = {column: value for column, value in changed.items() if not _says(before, column, value)}
+        changed = {column: value for column, value in changed.items() if not _has_value(before, column, value)}
         if not changed:
             return None
         return self._message("Update", row, Entity(row.logical_name, row.id, changed), before, row)
 
     def deleted(self, before: Entity) -> QueueMessage:
+        """A Delete notification for a row that was ``before``."""
         return self._message("Delete", before, EntityReference(before.logical_name, before.id or ""), before, None)
 
     def _message(
@@ -54,7 +56,7 @@ class Findings:
             primary_entity_id=row.id or EMPTY_GUID,
             input_parameters={"Target": target},
             correlation_id=new_guid(),
-            # The same finding, made again after a crash, has the same id, so that the queue knows it.
+            # Found again after a crash, the same change gets the same id, so that the queue drops the duplicate.
             operation_id=str(uuid5(NAMESPACE_URL, f"{message} {row.logical_name} {row.id} {row.row_version}")),
             operation_created_on=self._clock.now(),
         )
@@ -74,8 +76,8 @@ class Findings:
         return notification_message(remote.encode(), remote)
 
 
-def _says(before: Entity, column: str, value: Any) -> bool:
-    """Compared as on the wire, which does not tell a day from its midnight."""
+def _has_value(before: Entity, column: str, value: Any) -> bool:
+    """Values are compared in their wire form, in which a date and its midnight are equal."""
     return bool(encode_value(before.get(column)) == encode_value(value))
 
 
