@@ -282,6 +282,8 @@ class Engine:
 
     def _settle(self, transaction: Transaction) -> None:
         self.custom_apis.follow()
+        # What it would undo is kept alive no longer: executions remember their transaction.
+        transaction.undo.clear()
         if transaction.jobs:
             self.jobs.put(transaction.jobs)
         if len(self.trace_log.waiting) >= _TRACES_HELD_BACK:

@@ -13,7 +13,7 @@ from typing import Any
 from azure_bridge.redaction import redact
 from dataverse_client.types import Entity
 from runner.execution.deadline import StepTimeoutError, TimeIsUp
-from runner.execution.host import Home, StepHost, text_of
+from runner.execution.host import Home, StepHost, not_for_plugins, text_of
 from runner.execution.step import Step
 from runner.plugin import MessageOperation, PluginContext
 from runner.tracing.model import StepFinished, StepStarted, TraceSink
@@ -106,9 +106,7 @@ def _run(context: PluginContext, host: StepHost) -> None:
         host.error = StepTimeoutError(step.timeout)
     except (SystemExit, asyncio.CancelledError) as error:
         # Neither is an Exception: it would pass whoever answers for the step, and end the thread that runs it.
-        host.error = RuntimeError(
-            f"It raised {type(error).__name__}, which is not for a plug-in to raise: {text_of(error)}"
-        )
+        host.error = not_for_plugins(error)
     except Exception as error:
         host.error = error
     host.duration = perf_counter() - started

@@ -1,37 +1,43 @@
 """Runs a plug-in in a process of its own, which is killed when its time is up.
 
-The child has the plug-in and the context's facts; what needs the host (CRM, trace, services, undoing) it asks of the
-parent. It lives on for as long as somebody may want undone what it did.
+The child has the plug-in and the context's facts; what needs the host (CRM, trace, services) it asks of the parent. It
+lives on for as long as somebody may want undone what it did, which a thread of its own does, even of one that hangs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from time import monotonic
+from time import monotonic, sleep
+from types import FunctionType
 from typing import Any, TypeVar
 
 from dataverse_client.types import OrganizationService
 from runner.execution.deadline import StepTimeoutError
-from runner.execution.host import StepHost, formatted, text_of
+from runner.execution.host import StepHost, formatted, not_for_plugins, text_of
 from runner.execution.message_service import MessageService
 from runner.execution.step import Step
 from runner.execution.tracebacks import plugin_traceback
-from runner.plugin import Plugin, PluginContext
+from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
 
 T = TypeVar("T")
 
 # A forked child would share locks and database connections with threads it does not have.
 _PROCESSES = multiprocessing.get_context("spawn")
 
-#: Seconds a process has to end once its plug-in has.
+#: Seconds a process has to end once nobody has any more use for it.
 _FAREWELL = 5.0
+#: Seconds between looks whether it is alive. Its connection alone would not tell: a process it forked keeps that open.
+_LOOK = 0.2
 
 
 class IsolationError(Exception):
@@ -42,29 +48,34 @@ def run_isolated(step: Step, context: PluginContext, host: StepHost) -> None:
     """Run the step's plug-in and take over what it changed in the context's collections.
 
     Raises:
-      StepTimeoutError: it did not end in time; its process is gone.
+      StepTimeoutError: it did not end in time; its process is gone once what it registered is undone.
       IsolationError: its process did not start, or died.
       Exception: whatever the plug-in raised.
     """
     worker = _Worker(step, context)
+    # What waits in the middle of a message looks at no clock.
+    last_resort = threading.Timer(step.timeout + _FAREWELL, worker.process.kill)
+    last_resort.start()
     try:
         _serve(worker, context, host, monotonic() + step.timeout)
-    except BaseException:
-        worker.kill()
-        raise
-    if not worker.undoable:
-        worker.end()
+    finally:
+        last_resort.cancel()
+        if not worker.undoable:
+            worker.end()
 
 
 class _Worker:
-    """The child as the parent sees it. Forgetting it ends the child: its connection closes."""
+    """The child as the parent sees it. Forgetting it ends the child: its connections close."""
 
     def __init__(self, step: Step, context: PluginContext) -> None:
         self.step = step
         self.undoable = False
-        self.connection, theirs = _PROCESSES.Pipe()
+        #: Whether the plug-in has come to an end.
+        self.has_answered = False
+        self.asking, asks = _PROCESSES.Pipe()
+        self.undoing, undoes = _PROCESSES.Pipe()
         self.process: BaseProcess = _PROCESSES.Process(
-            target=_work, args=(theirs, step.plugin, context), name=step.name, daemon=True
+            target=_work, args=(asks, undoes, step.plugin, context), name=step.name, daemon=True
         )
         try:
             self.process.start()
@@ -74,37 +85,70 @@ class _Worker:
                 "configuration and the shared variables plain values."
             ) from error
         finally:
-            theirs.close()
+            asks.close()
+            undoes.close()
 
-    def receive(self, expires: float) -> tuple[str, Any]:
+    def receive(self, connection: Connection, expires: float) -> tuple[str, Any]:
         """What the child says next."""
-        if not self.connection.poll(max(expires - monotonic(), 0)):
-            raise StepTimeoutError(self.step.timeout)
+        while not connection.poll(min(max(expires - monotonic(), 0), _LOOK)):
+            if not self.process.is_alive() and not connection.poll():
+                raise self._gone()
+            if monotonic() >= expires:
+                raise StepTimeoutError(self.step.timeout)
         try:
-            said: tuple[str, Any] = self.connection.recv()
-        except EOFError:
-            self.process.join()
-            code = self.process.exitcode
-            raise IsolationError(f"The process of {self.step.plugin_name} ended by itself, exit code {code}.") from None
+            said: tuple[str, Any] = connection.recv()
+        except (EOFError, OSError):
+            raise self._gone() from None
         return said
 
+    def tell(self, connection: Connection, what: bytes) -> None:
+        try:
+            connection.send_bytes(what)
+        except OSError:
+            raise self._gone() from None
+
+    def _gone(self) -> IsolationError:
+        self._wait_for_its_end()
+        return IsolationError(
+            f"The process of {self.step.plugin_name} ended by itself, exit code {self.process.exitcode}."
+        )
+
     def undo(self, number: int) -> None:
-        """Run one of the child's ``on_rollback`` actions."""
-        self.connection.send(number)
-        kind, result = self.receive(monotonic() + self.step.timeout)
+        """Run one of the child's ``on_rollback`` actions. They are run last first, so that 0 ends it."""
+        try:
+            self.tell(self.undoing, _packed("undo", number))
+            kind, result = self.receive(self.undoing, monotonic() + self.step.timeout)
+        except BaseException:
+            self.end()
+            raise
+        if number == 0:
+            self.end()
         if kind == "failed":
             raise result
 
     def end(self) -> None:
-        """Let it go home; what the plug-in left running there is not waited for."""
-        self.connection.close()
-        self.process.join(_FAREWELL)
-        self.process.kill()
-        self.process.join()
+        """Let it go home; what does not end by itself is killed, and what the plug-in left running there."""
+        if self.asking.closed:
+            return
+        self.asking.close()
+        self.undoing.close()
+        if self.has_answered:
+            self._wait_for_its_end()
+        _kill(self.process)
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.end()
+    def _wait_for_its_end(self) -> None:
+        expires = monotonic() + _FAREWELL
+        while self.process.is_alive() and monotonic() < expires:
+            wait([self.process.sentinel], _LOOK)
+
+
+def _kill(process: BaseProcess) -> None:
+    """And what it has started."""
+    process.kill()
+    if hasattr(os, "killpg") and process.pid is not None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.join()
 
 
 def _serve(worker: _Worker, context: PluginContext, host: StepHost, expires: float) -> None:
@@ -125,13 +169,14 @@ def _serve(worker: _Worker, context: PluginContext, host: StepHost, expires: flo
         "on_rollback": register,
     }
     while True:
-        kind, said = worker.receive(expires)
+        kind, said = worker.receive(worker.asking, expires)
+        worker.has_answered = kind not in answers
         if kind == "done":
             _take_over(context, *said)
             return
         if kind == "failed":
             raise said
-        worker.connection.send(_result_of(partial(answers[kind], said)))
+        worker.tell(worker.asking, _result_of(partial(answers[kind], said)))
 
 
 def _take_over(context: PluginContext, *collections: dict[str, Any]) -> None:
@@ -145,18 +190,22 @@ def _take_over(context: PluginContext, *collections: dict[str, Any]) -> None:
 # --- in the child ---------------------------------------------------------------------------------------------
 
 
-def _work(connection: Connection, plugin: Plugin, context: PluginContext) -> None:
-    host = _RemoteHost(connection)
+def _work(asking: Connection, undoing: Connection, plugin: Plugin, context: PluginContext) -> None:
+    if hasattr(os, "setpgrp"):
+        # Ctrl-C is for the parent, and one signal ends whatever the plug-in starts.
+        os.setpgrp()
+    host = _RemoteHost(asking)
     context.attach(host)
-    connection.send(_result_of(partial(_changes_of, plugin, context)))
-    host.undo_what_is_asked()
+    threading.Thread(target=host.undo_what_is_asked, args=(undoing,), daemon=True).start()
+    host.say(_result_of(partial(_changes_of, plugin, context)))
+    host.dismissed.wait()
 
 
 def _changes_of(plugin: Plugin, context: PluginContext) -> tuple[dict[str, Any], ...]:
     """What the plug-in makes of the three collections it may change."""
     try:
         _execute(plugin, context)
-    except Exception as error:
+    except BaseException as error:
         error.add_note(f"Raised in a process of its own:\n{plugin_traceback(error)}")
         raise
     return context.input_parameters, context.output_parameters, context.shared_variables
@@ -180,10 +229,17 @@ class _RemoteHost:
         #: A plug-in may have threads.
         self._asking = threading.Lock()
         self._undo: list[Callable[[], object]] = []
+        #: Set when the parent has no more use for this process.
+        self.dismissed = threading.Event()
+
+    def say(self, what: bytes) -> None:
+        with self._asking:
+            self._connection.send_bytes(what)
 
     def _ask(self, kind: str, what: object) -> Any:
+        question = _packed(kind, what)
         with self._asking:
-            self._connection.send((kind, what))
+            self._connection.send_bytes(question)
             answer, result = self._connection.recv()
         if answer == "failed":
             raise result
@@ -203,35 +259,73 @@ class _RemoteHost:
         self._undo.append(action)
         self._ask("on_rollback", len(self._undo) - 1)
 
-    def undo_what_is_asked(self) -> None:
-        """Until the parent has no more use for it."""
-        while self._undo:
-            try:
-                number = self._connection.recv()
-            except EOFError:
-                return
-            self._connection.send(_result_of(self._undo[number]))
+    def undo_what_is_asked(self, connection: Connection) -> None:
+        """Until the parent has no more use for this process, which then has a moment to end by itself."""
+        with suppress(EOFError, OSError):
+            while True:
+                _, number = connection.recv()
+                connection.send_bytes(_result_of(self._undo[number]))
+        self.dismissed.set()
+        sleep(_FAREWELL)
+        os._exit(1)
 
 
 # --- in both --------------------------------------------------------------------------------------------------
 
 
-def _result_of(work: Callable[[], object]) -> tuple[str, Any]:
+def _packed(kind: str, what: object) -> bytes:
+    try:
+        return pickle.dumps((kind, what))
+    except Exception as error:
+        raise IsolationError(f"It cannot be told to another process: {error}. Use plain values.") from error
+
+
+def _result_of(work: Callable[[], object]) -> bytes:
     """What it answered or raised, in a form that the other side can read."""
     try:
-        result = work()
+        return _packed("done", work())
     except Exception as error:
-        return "failed", _portable(error)
-    try:
-        pickle.dumps(result)
-    except Exception as error:
-        return "failed", IsolationError(f"It cannot be told to another process: {error}. Use plain values.")
-    return "done", result
+        return _packed("failed", _portable(error))
+    except BaseException as error:
+        return _packed("failed", _portable(not_for_plugins(error)))
 
 
-def _portable(error: Exception) -> Exception:
+def _portable(error: Exception) -> _Raised:
+    """One that cannot travel is told in words."""
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+        pickle.loads(pickle.dumps(_Raised(error)))  # noqa: S301 - our own bytes
     except Exception:
-        return IsolationError(f"{type(error).__name__}: {text_of(error)}")
+        return _Raised(_stand_in_for(error))
+    return _Raised(error)
+
+
+def _stand_in_for(error: Exception) -> Exception:
+    stand_in: Exception = IsolationError(f"{type(error).__name__}: {text_of(error)}")
+    if isinstance(error, InvalidPluginExecutionException):
+        message = text_of(error.message)
+        stand_in = InvalidPluginExecutionException(message, status=error.status, error_code=error.error_code)
+    for note in getattr(error, "__notes__", ()):
+        stand_in.add_note(note)
+    return stand_in
+
+
+class _Raised:
+    """An exception on its way, which arrives as itself.
+
+    An initializer written in Python is not called again: it may take other arguments than those it passed on.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        error = self._error
+        if isinstance(type(error).__init__, FunctionType):
+            return _revived, (type(error), error.args, vars(error))
+        return error.__reduce__()
+
+
+def _revived(kind: type[Exception], arguments: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(state)
     return error

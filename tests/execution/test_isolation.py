@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from multiprocessing import active_children
 from textwrap import dedent
 
 import pytest
@@ -27,6 +28,14 @@ def plugin(tmp_path, monkeypatch):
             import os
             from runner.plugin import InvalidPluginExecutionException, Plugin
             from dataverse_client.types import Entity
+
+            class Refused(InvalidPluginExecutionException):
+                def __init__(self, name, code):
+                    super().__init__(f"{name} is refused.", error_code=code)
+
+            class NotFound(Exception):
+                def __init__(self, name):
+                    super().__init__(f"{name} is not found.")
 
             class Isolated(Plugin):
                 def execute(self, context):
@@ -86,21 +95,84 @@ def test_its_death_is_told(plugin):
         create(plugin("os._exit(3)"))
 
 
-def test_what_it_wants_undone_is_undone_there(plugin, tmp_path):
-    mark = tmp_path / "undone"
-    register = f"context.on_rollback(lambda: open({str(mark)!r}, 'w').close())"
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_its_death_is_told_though_it_left_a_fork(plugin):
+    """Which holds its connection open."""
+    with pytest.raises(IsvUnExpected, match="ended by itself, exit code 3"):
+        create(plugin("os.fork() or __import__('time').sleep(60); os._exit(3)"))
 
-    class Refuse(Plugin):
-        def execute(self, context):
-            raise ValueError
 
+def test_an_interrupt_at_the_terminal_is_not_for_it(plugin):
+    """Which reaches the group in the foreground: the parent ends what it started."""
+    assert create(plugin("context.trace(str(os.getpgrp() == os.getpid()))"))[1] == ["True"]
+
+
+def test_a_request_to_end_the_program_is_an_error(plugin):
+    with pytest.raises(IsvUnExpected, match=r"It raised SystemExit, which is not for a plug-in to raise: 3$"):
+        create(plugin("raise SystemExit(3)"))
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        ("raise NotFound('Contoso')", "raised NotFound: Contoso is not found.$"),
+        ("open(os.curdir)", r"raised IsADirectoryError: .*'\.'$"),
+        ("b'\\xff'.decode()", "raised UnicodeDecodeError: 'utf-8' codec"),
+        ("__import__('json').loads('')", "raised JSONDecodeError: Expecting value"),
+        ("error = ValueError('Held.'); error.lock = __import__('threading').Lock(); raise error", "ValueError: Held.$"),
+    ],
+)
+def test_what_it_raises_is_told_in_its_words(plugin, failure, said):
+    with pytest.raises(IsvUnExpected, match=said):
+        create(plugin(failure))
+
+
+@pytest.mark.parametrize("held", ["", "refusal.lock = __import__('threading').Lock(); "])
+def test_a_refusal_of_a_kind_of_its_own_stays_a_refusal(plugin, held):
+    with pytest.raises(IsvAborted, match=r"^Contoso is refused\.$") as raised:
+        create(plugin(f"refusal = Refused('Contoso', 7); {held}raise refusal"))
+    assert raised.value.sub_error_code == 7
+
+
+def test_what_cannot_travel_in_a_request_is_told(plugin):
+    with pytest.raises(IsvUnExpected, match=r"cannot be told to another process: .*Use plain values\.$"):
+        create(plugin("context.organization.create(Entity('contact', None, {'lastname': lambda: 7}))"))
+
+
+class Refuse(Plugin):
+    def execute(self, context):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["", "raise ValueError", "raise SystemExit", "import threading; threading.Event().wait()"],
+    ids=["another refuses", "it fails", "it ends", "it hangs"],
+)
+def test_what_it_wants_undone_is_undone_there(plugin, tmp_path, end):
+    done = tmp_path / "undone"
+    undo = "context.on_rollback(lambda: open({1!r}, 'a').write('{0} ')); "
+    body = undo.format("first", str(done)) + undo.format("second", str(done)) + end
     steps = [
-        Step(plugin=plugin(register), message="Create", entity="account", stage=20, isolation="process"),
+        Step(plugin=plugin(body), message="Create", entity="account", stage=20, isolation="process", timeout=3.0),
         Step(plugin=Refuse(), message="Create", entity="account", stage=40),
     ]
     with Emulator(steps) as crm, pytest.raises(IsvUnExpected):
         crm.service().create(Entity("account"))
-    assert mark.exists()
+    assert done.read_text().split() == ["second", "first"]
+    assert not active_children()
+
+
+def test_it_ends_once_nothing_is_to_be_undone(plugin):
+    """Though executions are remembered."""
+    step = Step(
+        plugin=plugin("context.on_rollback(print)"), message="Create", entity="account", stage=20, isolation="process"
+    )
+    with Emulator([step]) as crm:
+        crm.service().create(Entity("account"))
+        (process,) = active_children()
+        process.join(30)
+        assert process.exitcode == 0
 
 
 def test_a_plugin_that_cannot_travel_is_named():
