@@ -1,4 +1,4 @@
-"""The Dataverse environment the settings name, as a client.
+"""Makes the client for the Dataverse environment that the settings name.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/authenticate-oauth
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def connect(settings: Settings) -> DataverseClient:
-    """A client of ``DATAVERSE_URL``, signing in as ``DATAVERSE_AUTH`` says. Nothing is sent yet.
+    """A client of ``DATAVERSE_URL`` that signs in as ``DATAVERSE_AUTH`` says. It sends nothing yet.
 
     Raises SettingsError when there is no ``DATAVERSE_URL``.
     """
@@ -43,7 +43,7 @@ def _tokens(settings: Settings, url: str) -> TokenProvider:
 
 
 def sign_in(settings: Settings) -> SignIn | None:
-    """Who we are to Dataverse; None where nobody asks."""
+    """The identity to sign in with; None for an emulator without authentication."""
     if settings.dataverse_auth == "none":
         return None
     if settings.dataverse_auth == "managed-identity":

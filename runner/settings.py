@@ -1,9 +1,9 @@
-"""What the environment says: one frozen value, read once at the edge.
+"""The settings, read from environment variables into one frozen value.
 
     settings = Settings.load()
 
-Every setting has an embedded default, so nothing is required on a laptop. ``.env`` in the working directory is
-read if present; variables that are really set win over it.
+Every setting has a default that needs no outside service. A ``.env`` file in the working directory is read if present;
+variables of the process take precedence over it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from azure_bridge.secrets import OVERLAP, REFRESH_AFTER, Secrets, references
 __all__ = ["Settings", "SettingsError", "environment"]
 
 DATAVERSE_AUTHENTICATIONS = ("client-secret", "certificate", "managed-identity", "workload-identity", "none")
-#: Identities whose particulars the platform sets, as ``AZURE_...`` variables.
+#: Identities for which Azure sets client and tenant id in ``AZURE_...`` variables.
 _PLATFORM_IDENTITIES = ("managed-identity", "workload-identity")
 
-#: Ends of the hosts of environments, in all clouds.
+#: Host suffixes of real environments, in all clouds.
 #: Source: https://learn.microsoft.com/power-platform/admin/new-datacenter-regions
 _OF_MICROSOFT = (".dynamics.com", ".microsoftdynamics.us", ".appsplatform.us", ".dynamics.cn")
 
@@ -156,7 +156,7 @@ class Settings:
         return host.endswith(_OF_MICROSOFT)
 
     def secrets(self, clock: Clock | None = None) -> Secrets:
-        """What ``${env:...}`` and ``${keyvault:...}`` stand for in registrations and in the settings of secrets."""
+        """Resolves ``${env:...}`` and ``${keyvault:...}`` in registrations, and in settings that hold secrets."""
         return Secrets.from_environment(
             environment(),
             key_vault_url=self.key_vault_url,
@@ -227,7 +227,7 @@ _CONVERTERS: Mapping[str, Callable[[str], object]] = {
     "timedelta": age,
 }
 
-#: So that a Functions app tells its triggers and us in one setting.
+#: Other names of settings, so that a Functions app needs only one setting for its triggers and for us.
 _ELSEWHERE_CALLED: Mapping[str, str] = {"servicebus_namespace": "SERVICEBUS__fullyQualifiedNamespace"}
 
 
@@ -238,7 +238,7 @@ def _authentication(values: Mapping[str, object]) -> str:
 
 
 def _named_by_platform(values: Mapping[str, object]) -> dict[str, object]:
-    """What Azure says of the identity it gave this machine, where we are told nothing else of Dataverse."""
+    """Client and tenant id that Azure sets for this machine's identity, as defaults for Dataverse."""
     names = {"dataverse_client_id": "azure_client_id", "dataverse_tenant_id": "azure_tenant_id"}
     return {ours: values[theirs] for ours, theirs in names.items() if theirs in values}
 
@@ -254,7 +254,7 @@ def _register_secrets(settings: Settings) -> None:
 
 
 def check_stripe_mode(key: str, *, live: bool) -> Iterator[str]:
-    """What is wrong with using ``key`` in this mode: nothing, or one sentence."""
+    """Yields a message if ``key`` is a test key in live mode, or a live key in test mode."""
     live_key = key.startswith(_LIVE_KEYS)
     if live_key and not live:
         yield "STRIPE_SECRET_KEY is a live key: real money moves. Use a test key, or set STRIPE_LIVE=yes to mean it."

@@ -1,4 +1,4 @@
-"""How figures are told to people."""
+"""Wording of counts in messages for people."""
 
 
 def counted(count: int, noun: str) -> str:

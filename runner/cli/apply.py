@@ -1,4 +1,4 @@
-"""``runner apply``: make the environment as registrations.yaml says."""
+"""``runner apply``: registers the endpoints, steps and images of registrations.yaml in an environment."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from runner.cli.deploying import (
     file_argument,
     json_option,
     planned,
-    tell,
-    tell_notes,
+    print_notes,
+    print_plan,
 )
 
 if TYPE_CHECKING:
     from runner.registrations.deploy.plan import Plan
 
 
-#: What payments are kept in.
+#: The tables that hold payments.
 PRODUCT_TABLES = ("new_payment", "salesorder")
 
 
@@ -60,8 +60,8 @@ def _apply(deploying: Deployment, plan: Plan, yes: bool) -> None:
     if not plan:
         click.echo(f"Nothing to do: {place} is as {deploying.file} says.")
         return
-    tell(plan)
-    tell_notes(deploying.notes)
+    print_plan(plan)
+    print_notes(deploying.notes)
     if not yes:
         click.confirm(f"Make these changes in {place}?", abort=True)
     _make(deploying, plan, quiet=False)

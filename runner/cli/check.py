@@ -1,4 +1,4 @@
-"""``runner check``: is this file one that Dataverse accepts, and are its plug-ins there?"""
+"""``runner check``: checks a registrations file by Dataverse's rules, and loads its plug-ins."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def check(file: Path | None, as_json: bool, schema: bool) -> None:
 
 
 def plugin_can_be_loaded(step: Part[StepRegistration], view: View) -> Iterator[Finding]:
-    """A rule of this command: the step's class is there and can be made."""
+    """A rule of this command alone: the step's plug-in class can be imported and instantiated."""
     for problem in _not_loaded(step.value.plugin, step.value.configuration, step.value.secure_configuration):
         yield step.wrong(problem.message, problem.hint, "plugin")
 
@@ -68,7 +68,7 @@ def custom_api_can_be_loaded(view: View) -> Iterator[Finding]:
 def _not_loaded(
     plugin: str, configuration: PluginConfiguration, secure_configuration: PluginConfiguration
 ) -> Iterator[PluginLoadError]:
-    """Why it cannot be had. A configuration with references is left for the machine that has the secrets."""
+    """Why the plug-in cannot be loaded. With references in its configuration it is only imported, not instantiated."""
     from runner.registrations.plugins import PluginLoadError, load_plugin, plugin_class
 
     try:

@@ -1,4 +1,4 @@
-"""What ``plan`` and ``apply`` have in common: the file, the environment, and how a plan is told."""
+"""What ``plan`` and ``apply`` share: reading the file, connecting to the environment, and printing a plan."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Deployment:
 
 @contextmanager
 def deployment(file: Path | None) -> Iterator[Deployment]:
-    """The file, or the one the settings name, and the environment the settings name.
+    """The deployment of ``file``, or of the file the settings name, to the environment the settings name.
 
     Raises:
-      SettingsError, RegistrationError: either cannot be used.
+      SettingsError, RegistrationError: the settings or the file cannot be used.
     """
     from runner.connection import connect
     from runner.registrations.load import load
@@ -77,7 +77,7 @@ def _site(settings: Settings, secrets: Secrets) -> Site:
 
 
 def planned(deployment: Deployment, *, as_json: bool) -> Plan:
-    """The plan; where there can be none, programs are told why before the command ends with exit code 1."""
+    """The plan. When none can be made, ``as_json`` prints the problems and ends the command with exit code 1."""
     from runner.registrations.deploy.problems import UndeployableError
 
     try:
@@ -91,7 +91,7 @@ def planned(deployment: Deployment, *, as_json: bool) -> Plan:
 
 
 def answer(deployment: Deployment, plan: Plan, **more: Any) -> str:
-    """A plan for programs."""
+    """A plan as JSON; ``more`` are further members."""
     said = {
         "environment": deployment.site.environment_url,
         "file": str(deployment.file),
@@ -114,8 +114,8 @@ def _change(change: Change) -> dict[str, Any]:
     }
 
 
-def tell(plan: Plan) -> None:
-    """A plan for people."""
+def print_plan(plan: Plan) -> None:
+    """Print a plan for people: a line per row, and below it a line per column."""
     for change in plan.changes:
         sign, color = _SIGNS[change.kind.value]
         click.secho(f"{sign} {change.row.table} {change.row.name}", fg=color)
@@ -123,7 +123,8 @@ def tell(plan: Plan) -> None:
             click.echo(f"    {_line(column)}")
 
 
-def tell_notes(notes: list[RemoteNote]) -> None:
+def print_notes(notes: list[RemoteNote]) -> None:
+    """Print the notes on standard error."""
     for note in notes:
         click.echo(f"Note: {note}", err=True)
 

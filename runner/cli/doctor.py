@@ -1,4 +1,4 @@
-"""``runner doctor``: can what is configured work?"""
+"""``runner doctor``: checks that the configuration works."""
 
 from __future__ import annotations
 

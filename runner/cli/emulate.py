@@ -1,4 +1,4 @@
-"""``runner emulate``: the embedded Dataverse, served to whatever speaks its Web API."""
+"""``runner emulate``: serves the embedded Dataverse to any client of its Web API."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=5555, show_default=True, help="0 is any free one.")
-@click.option("--data", type=_DIRECTORY, metavar="DIR", help="Keep the rows in DIR. [default: until it ends]")
+@click.option("--port", type=click.IntRange(0, 65535), default=5555, show_default=True, help="0 takes any free port.")
+@click.option("--data", type=_DIRECTORY, metavar="DIR", help="Keep the rows in DIR. [default: in memory]")
 @click.option(
     "--registrations",
     type=_FILE,
@@ -33,7 +33,7 @@ _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 )
 @click.option("--no-registrations", is_flag=True, help="Run no plug-ins.")
 @click.option("--tls", is_flag=True, help="Serve https, with a throw-away certificate.")
-@click.option("--require-token", is_flag=True, help="Ask this machine, too, for tokens of the token endpoint.")
+@click.option("--require-token", is_flag=True, help="Require a token also from this machine.")
 @click.option("--throttle", is_flag=True, help="Apply Dataverse's service protection limits.")
 @click.option(
     "--throttle-requests",
@@ -44,8 +44,8 @@ _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--throttle-window", type=click.IntRange(1), metavar="SECONDS", help="Length of the window. [default: 300]"
 )
-@click.option("--quiet", is_flag=True, help="Do not tell what plug-ins do.")
-@click.option("--json", "as_json", is_flag=True, help="Say where it listens as one line of JSON, and nothing else.")
+@click.option("--quiet", is_flag=True, help="Do not show what plug-ins do.")
+@click.option("--json", "as_json", is_flag=True, help="Print only its addresses, as one line of JSON.")
 def emulate(
     host: str,
     port: int,
@@ -63,7 +63,7 @@ def emulate(
     """Serve the embedded Dataverse's Web API at /api/data/v9.2/.
 
     Plug-ins of registrations.yaml run in it; Stripe is a simulator unless STRIPE_SECRET_KEY holds a test key.
-    The page at / shows how to point each client at it. Ctrl-C ends it once what it holds is finished.
+    The page at / shows how to point each client at it. Ctrl-C ends it once running requests and jobs are finished.
 
     \b
     Try:
@@ -86,7 +86,7 @@ def emulate(
 
 
 def _configured_file() -> Path | None:
-    """The file the settings name; None, no plug-ins, where there is none of the default name."""
+    """The file the settings name. None, for no plug-ins, if that is the default file and it does not exist."""
     from runner.settings import Settings
 
     file = Settings.load().runner_registrations

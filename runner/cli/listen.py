@@ -1,4 +1,4 @@
-"""``runner listen``: handles what a Dataverse service endpoint puts on a queue."""
+"""``runner listen``: processes what a service endpoint of Dataverse puts on a Service Bus queue."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from runner.cli.service_options import (
 @concurrency_option
 @quiet_option
 def listen(queue_name: str | None, registrations: Path | None, concurrency: int, quiet: bool) -> None:
-    """Run steps on the notifications that Dataverse itself sends to a Service Bus queue.
+    """Run steps for the notifications that Dataverse itself sends to a Service Bus queue.
 
-    The service endpoint must send JSON. A notification that was too long to be sent whole is completed from the row.
-    Ctrl-C ends it once what it holds is finished.
+    The service endpoint must send JSON. When Dataverse had to trim a notification, the missing parts are read from the
+    row. Ctrl-C ends the command once running steps are finished.
     """
     from runner.service.until_stopped import until_stopped
     from runner.service.wiring import opened

@@ -1,6 +1,6 @@
 """The ``runner`` command. Commands are imported when they are run, so ``--help`` answers at once.
 
-Exit codes: 0 done, 1 the thing asked for failed, 2 the question was wrong (options, settings, missing files).
+Exit codes: 0 success, 1 the command failed, 2 it could not start (wrong options or settings, missing files).
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ import click
 
 from runner.cli.color import wanted_color
 
-#: Command -> (where it lives, what ``runner --help`` says of it).
+#: Each command, with where it is defined and its line in ``runner --help``.
 COMMANDS = {
     "check": ("runner.cli.check:check", "Check registrations.yaml and the plug-ins it names."),
-    "plan": ("runner.cli.plan:plan", "Say what apply would change in the environment."),
+    "plan": ("runner.cli.plan:plan", "Show what apply would change in the environment."),
     "apply": ("runner.cli.apply:apply", "Register the steps of registrations.yaml in the environment."),
-    "pull": ("runner.cli.pull:pull", "Write what is registered in the environment as a file."),
-    "doctor": ("runner.cli.doctor:doctor", "Check that what is configured can work."),
+    "pull": ("runner.cli.pull:pull", "Write what is registered in the environment to a file."),
+    "doctor": ("runner.cli.doctor:doctor", "Check that the configuration works, end to end."),
     "simulate": ("runner.cli.simulate:simulate", "Take a row through the plug-ins to Stripe and back."),
-    "queue": ("runner.cli.queue:queue", "Look into the queues, and handle their dead letters."),
-    "reconcile": ("runner.cli.reconcile:reconcile", "Compare Stripe with CRM, and put right what differs."),
+    "queue": ("runner.cli.queue:queue", "Inspect the queues, and handle their dead letters."),
+    "reconcile": ("runner.cli.reconcile:reconcile", "Compare Stripe with CRM, and repair what differs."),
     "emulate": ("runner.cli.emulate:emulate", "Serve the embedded Dataverse to any client of its Web API."),
-    "serve": ("runner.cli.serve:serve", "Receive what Dataverse and Stripe send, and act on it."),
-    "work": ("runner.cli.work:work", "Run the workers of the queues alone."),
-    "listen": ("runner.cli.listen:listen", "Handle what Dataverse itself puts on a queue."),
-    "poll": ("runner.cli.poll:poll", "Find out by looking what happened in Dataverse."),
+    "serve": ("runner.cli.serve:serve", "Receive webhooks of Dataverse and Stripe, and process them."),
+    "work": ("runner.cli.work:work", "Process the queues, without receiving webhooks."),
+    "listen": ("runner.cli.listen:listen", "Process what Dataverse itself puts on a Service Bus queue."),
+    "poll": ("runner.cli.poll:poll", "Poll Dataverse for changes, where it sends no notifications."),
 }
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name and imports one only to run it or to show its own help."""
+    """A group that imports a command only to run it or to show the command's own help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
 
 
 class Failure(click.ClickException):
-    """Any error as one redacted sentence. Its class may say which exit code it deserves: ``exit_code``."""
+    """Any error, shown as its message, with secrets masked. The error's class may set an ``exit_code``."""
 
     def __init__(self, error: Exception) -> None:
         from azure_bridge.redaction import redact

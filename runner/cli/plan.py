@@ -1,4 +1,4 @@
-"""``runner plan``: what ``runner apply`` would change in the environment."""
+"""``runner plan``: shows what ``runner apply`` would change in the environment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from runner.cli.deploying import answer, counts, deployment, file_argument, json_option, planned, tell, tell_notes
+from runner.cli.deploying import (
+    answer,
+    counts,
+    deployment,
+    file_argument,
+    json_option,
+    planned,
+    print_notes,
+    print_plan,
+)
 
 CHANGES = 2
 
@@ -36,8 +45,8 @@ def _plan(file: Path | None, as_json: bool) -> bool:
         if as_json:
             click.echo(answer(deploying, plan))
             return bool(plan)
-        tell(plan)
-        tell_notes(deploying.notes)
+        print_plan(plan)
+        print_notes(deploying.notes)
         place = deploying.site.environment_url
     if not plan:
         click.echo(f"Nothing to do: {place} is as {deploying.file} says.")

@@ -1,4 +1,4 @@
-"""``runner pull``: what is registered in the environment, as a file."""
+"""``runner pull``: writes what is registered in an environment as a registrations file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to FILE, not here."
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to FILE. [default: standard output]",
 )
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 def pull(file: Path | None, output: Path | None, force: bool) -> None:
@@ -45,7 +49,7 @@ def _pulled(file: Path | None) -> str:
 
 
 def _known(file: Path | None, default: Path) -> Registrations | None:
-    """The file there is; one that was named must be there."""
+    """The registrations in ``file``, or in the configured file if that exists. A named file must exist."""
     from runner.registrations.load import load
 
     return load(file or default) if file or default.exists() else None

@@ -1,4 +1,4 @@
-"""``runner queue``: look into the queues, and give their messages another chance or an end."""
+"""``runner queue``: inspect the queues, and resubmit or remove messages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _newer_than = click.option(
     "--newer-than", callback=_age, metavar="AGE", help="Arrived within the last AGE, such as 2h."
 )
 _reason = click.option("--reason", metavar="REASON", help="Dead-lettered for this reason.")
-_limit = click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show no more than that.")
+_limit = click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show at most this many.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 _json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
 
@@ -96,18 +96,18 @@ def _picking(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def queue() -> None:
-    """Look into the queues, and give their messages another chance or an end.
+    """Inspect the queues, and resubmit or remove messages.
 
-    With SERVICEBUS_CONNECTION_STRING or SERVICEBUS_NAMESPACE the queues are at Azure Service Bus; without, they are
-    the embedded ones in RUNNER_DATA_DIR. Numbers are sequence numbers, as the lists show them. Exit code 0 done,
-    1 not all of it, 2 asked wrongly.
+    With SERVICEBUS_CONNECTION_STRING or SERVICEBUS_NAMESPACE set the queues are at Azure Service Bus, otherwise they
+    are the embedded ones in RUNNER_DATA_DIR. NUMBERS are sequence numbers, as the lists show them. Exit code 0 when
+    everything was done, 1 when some of it was not, 2 when an option is wrong.
     """
 
 
-@queue.command("list", short_help="How many messages wait, and how many are dead letters.")
+@queue.command("list", short_help="Count the messages that wait, and the dead letters.")
 @_json
 def list_queues(as_json: bool) -> None:
-    """How many messages wait, are locked, are scheduled, and are dead letters."""
+    """Count the messages that wait, are locked, are scheduled, and are dead letters."""
     from runner.cli import queue_view
 
     settings = _settings()
@@ -124,7 +124,7 @@ def list_queues(as_json: bool) -> None:
 @_on_queue
 @_by_criteria
 def peek(opened: MessageQueue, criteria: Criteria, limit: int, as_json: bool) -> None:
-    """Show messages that wait, are locked or are scheduled, the oldest first. Locks none."""
+    """Show messages that wait, are locked or are scheduled, the oldest first, without locking them."""
     from runner.cli import queue_view
     from runner.cli.queue_selection import browse
 
@@ -138,7 +138,7 @@ def peek(opened: MessageQueue, criteria: Criteria, limit: int, as_json: bool) ->
 @_on_queue
 @_by_criteria
 def dead_letters(opened: MessageQueue, criteria: Criteria, limit: int, as_json: bool) -> None:
-    """Show what was set aside, and why, the oldest first."""
+    """Show the dead letters with their reasons, the oldest first."""
     from runner.cli import queue_view
     from runner.cli.queue_selection import browse
 
@@ -150,7 +150,7 @@ def dead_letters(opened: MessageQueue, criteria: Criteria, limit: int, as_json: 
 @_json
 @_on_queue
 def show(opened: MessageQueue, which: str, as_json: bool) -> None:
-    """Show one message whole, dead or waiting."""
+    """Show one message with its body, waiting or dead letter."""
     from runner.cli import queue_view
     from runner.cli.queue_selection import find
 
@@ -208,9 +208,9 @@ def discard(opened: MessageQueue, selection: Selection, yes: bool, as_json: bool
 @_json
 @_on_queue
 def purge(opened: MessageQueue, yes: bool, as_json: bool) -> None:
-    """Remove every message that waits, unprocessed. Asks first.
+    """Remove every waiting message without processing it. Asks first.
 
-    Scheduled messages, those a worker holds, and dead letters stay; discard removes the last.
+    Scheduled messages, locked messages and dead letters stay; use discard for dead letters.
     """
     from runner.cli import queue_view
 
@@ -237,7 +237,7 @@ def purge(opened: MessageQueue, yes: bool, as_json: bool) -> None:
 def drain(registrations: Path | None, as_json: bool) -> None:
     """Apply the waiting payment events to their CRM rows, until none is left.
 
-    What cannot be applied yet is put off and comes back later. Exit code 1 when a message became a dead letter.
+    What cannot be applied yet is scheduled for later. Exit code 1 when a message became a dead letter.
     """
     from runner.cli import queue_view
     from runner.cli.queue_drain import payment_processor
@@ -267,7 +267,7 @@ def _engine(settings: Settings) -> str:
 
 @contextmanager
 def _opened(settings: Settings, name: str | None) -> Iterator[MessageQueue]:
-    """The queue; where none was used yet an empty one, because looking leaves nothing behind."""
+    """The queue. If the embedded queues do not exist yet, an empty temporary one, so that nothing is created."""
     from azure_bridge.queues import QUEUE_FILE, open_queue
 
     name = name or settings.payment_events_queue

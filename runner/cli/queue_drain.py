@@ -22,7 +22,8 @@ def payment_processor(settings: Settings, registrations: Path | None) -> Iterato
     """A processor that writes to the Dataverse of the settings, or to the embedded one as ``runner serve`` does.
 
     Raises:
-      RegistrationError, PluginLoadError, SecretError, SettingsError, ValueError: what it needs is missing or wrong.
+      RegistrationError, PluginLoadError, SecretError, SettingsError, ValueError: the configuration is incomplete or
+        wrong.
       DatabaseInUseError, AccountFileError: another process has the embedded rows.
     """
     settings = replace(settings, runner_registrations=registrations or settings.runner_registrations)
@@ -31,7 +32,7 @@ def payment_processor(settings: Settings, registrations: Path | None) -> Iterato
         with connect(settings) as client:
             yield PaymentProcessor(client, bridge)
         return
-    # The embedded Dataverse has nobody else to run the steps that the changes set in motion.
+    # No other process runs the embedded Dataverse, so its plug-ins have to run here too.
     with opened(settings, Silence()) as service:
         yield PaymentProcessor(service.around.client, _bridge(settings, service.registrations))
 

@@ -1,4 +1,4 @@
-"""Which messages of a queue are meant, and doing something with many of them in bearable pieces."""
+"""Selects messages of a queue by number, id, age or reason, and handles many dead letters in chunks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.queues.contract import DeadLetterNotFoundError, MessageQueue, PeekedMessage
 
 _PAGE = 250
-#: Dead letters handled in one call: at Service Bus they are locked meanwhile.
+#: Dead letters handled in one call; Service Bus keeps them locked for its duration.
 _CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What a message must be like. Ages are counted from when it arrived; None asks nothing."""
+    """Which messages to select. Ages count from a message's arrival; None does not restrict."""
 
     reason: str | None = None
     older_than: timedelta | None = None
@@ -25,9 +25,11 @@ class Criteria:
 
     @property
     def narrows(self) -> bool:
+        """Whether there is any restriction."""
         return self != Criteria()
 
     def meets(self, message: PeekedMessage, clock: Clock) -> bool:
+        """Whether ``message`` satisfies all restrictions."""
         age = clock.now() - message.enqueued_at
         return (
             (self.reason is None or self.reason.casefold() == (message.dead_letter_reason or "").casefold())
@@ -38,7 +40,7 @@ class Criteria:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Dead letters to handle, and numbers that turned out to be none."""
+    """Dead letters to handle; ``gone`` holds numbers that are not, or no longer, dead letters."""
 
     messages: Sequence[PeekedMessage]
     gone: Sequence[int] = ()
@@ -78,6 +80,7 @@ def find(queue: MessageQueue, which: str) -> PeekedMessage | None:
 
 
 def numbered_dead_letters(queue: MessageQueue, numbers: Sequence[int]) -> Selection:
+    """The dead letters with these sequence numbers."""
     found = {number: _numbered(queue, number, dead_letters=True) for number in numbers}
     return Selection(
         [message for message in found.values() if message is not None],
@@ -93,7 +96,10 @@ def _numbered(queue: MessageQueue, number: int, *, dead_letters: bool) -> Peeked
 def handle(
     selection: Selection, action: Callable[..., None], progress: Callable[[int], None] = lambda done: None
 ) -> Selection:
-    """Do it to all of them. Returns those it was done to, and with the gone ones those that others were faster with."""
+    """Call ``action`` with the numbers of all selected messages, in chunks.
+
+    Returns those that were handled; dead letters that somebody else has handled in the meantime are among the gone.
+    """
     gone = set(selection.gone)
     numbers = [message.sequence_number for message in selection.messages]
     for start in range(0, len(numbers), _CHUNK):

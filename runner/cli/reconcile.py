@@ -1,4 +1,4 @@
-"""``runner reconcile``: what Stripe and CRM do not agree on, and putting it right."""
+"""``runner reconcile``: compares Stripe with CRM, and repairs what differs."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def _since(_: click.Context, option: click.Parameter, value: str) -> datetime:
     show_default=True,
     callback=_since,
     metavar="AGE|TIME",
-    help="Compare what was made or changed since: 12h, 7d or 2026-11-22T18:00.",
+    help="Compare what was created or changed since: 12h, 7d or 2026-11-22T18:00.",
 )
 @click.option("--undelivered", is_flag=True, help="Only the events that Stripe could not deliver.")
-@click.option("--fix", is_flag=True, help="Put right what can be put right.")
-@click.option("--cancel-orphans", is_flag=True, help="With --fix, cancel open intents that no row stands for.")
+@click.option("--fix", is_flag=True, help="Repair what can be repaired.")
+@click.option("--cancel-orphans", is_flag=True, help="With --fix, cancel open intents that belong to no row.")
 @click.option("--yes", is_flag=True, help="Cancel them without asking.")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped, with its --since.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run, with its --since.")
 @registrations_option
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each difference, and one for the sum.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON per difference, and one for the totals.")
 def reconcile(
     since: datetime,
     undelivered: bool,
@@ -54,10 +54,10 @@ def reconcile(
     registrations: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare Stripe's events and intents with CRM's rows, and put right what differs.
+    """Compare Stripe's events and intents with CRM's rows, and repair what differs.
 
-    Exit code 0: nothing differs, or --fix put all of it right. 1: something differs, or the run was interrupted.
-    2: asked wrongly.
+    Exit code 0 when nothing differs or --fix repaired all of it, 1 when something differs or the run was interrupted,
+    2 when an option or setting is wrong.
 
     \b
     Try:

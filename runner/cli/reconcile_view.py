@@ -1,4 +1,4 @@
-"""What ``runner reconcile`` shows: a line for each difference as it is found, how far it is, and the sum."""
+"""What ``runner reconcile`` prints: a line per difference as it is found, a progress bar, and the totals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LINE = "{:<19} {:<50} {:<30} {}"
 
 
 class View:
-    """Differences go to standard output at once, whatever their number; the bar goes to the terminal alone."""
+    """Prints differences on standard output as they come; the progress bar appears on a terminal only."""
 
     def __init__(self, start: Cursor, *, as_json: bool, fixing: bool) -> None:
         self.cursor = start
@@ -55,7 +55,7 @@ class View:
     ) -> None:
         self._bar.stop()
         if error is not None:
-            click.echo("Interrupted. Go on from here with: runner reconcile --resume", err=True)
+            click.echo("Interrupted. Continue from here with: runner reconcile --resume", err=True)
 
     def show(self, progress: RunProgress) -> None:
         self.cursor = progress.cursor
@@ -80,7 +80,7 @@ class View:
         else:
             click.echo(f"{cursor.found} found, {cursor.fixed} fixed, {cursor.left} left; {self._compared} compared.")
             if cursor.left and not self._fixing:
-                click.echo("Put right what can be with: runner reconcile --fix", err=True)
+                click.echo("Repair what can be repaired with: runner reconcile --fix", err=True)
 
     def _print_line(self, outcome: Outcome) -> None:
         if not self._has_headings:

@@ -1,4 +1,4 @@
-"""One run of ``runner reconcile``, its pages told as they come."""
+"""Carries out ``runner reconcile``, apart from its options: imported only when the command runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from runner.tracing.recorder import Silence
 
 
 def perform(request: Request, settings: Settings, *, as_json: bool) -> int:
-    """Compare, tell, and fix if asked to. Returns how many differences are left.
+    """Compare, print, and repair if ``request.fix``. Returns how many differences are left.
 
     Raises:
-      SettingsError, CursorUnreadableError: there is nothing to compare, or nothing to go on from.
-      DataverseError, StripeError: one of the two could not be asked; ``--resume`` goes on from there.
+      SettingsError: no Stripe account is configured.
+      CursorUnreadableError: there is no interrupted run to continue.
+      DataverseError, StripeError: one of the two could not be reached; continue with ``--resume``.
     """
     if not settings.stripe_secret_key and not settings.stripe_api_base:
         raise SettingsError(

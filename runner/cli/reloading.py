@@ -1,7 +1,7 @@
-"""``runner serve --reload``: a new process for every change of the plug-ins, on the one socket that stays.
+"""``runner serve --reload``: starts a new serving process whenever plug-ins, registrations or ``.env`` change.
 
-A whole process, because nothing else is rid of the old code for certain; and the socket stays here, so that whoever
-connects meanwhile waits and is not refused. What ``runner check`` finds fault with is told and replaces nothing.
+A new process is the only sure way to be rid of old code. The listening socket stays open in this one, so that clients
+wait during a change instead of being refused. Files that ``runner check`` refuses are reported and not loaded.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from runner.registrations.load import load
 from runner.registrations.plugins import source_directories
 from runner.registrations.problems import RegistrationError, UnreadableRegistrationsError
 
-#: Milliseconds after which a silent watcher lets us look whether the process still lives.
+#: Milliseconds between two looks at whether the serving process is still alive.
 _LOOK_AFTER = 200
 
 
 def serve_reloading(bound: socket.socket, serving: Serving, registrations: Path) -> None:
-    """Serve in processes of their own until Ctrl-C or SIGTERM; each finishes what it is at before the next begins."""
-    # Edited twice within a second and as long as before, a file looks to Python like the one it has compiled.
+    """Serve until Ctrl-C or SIGTERM, in one process after the other; each ends in good order before the next starts."""
+    # Python recognises compiled files by size and second, so two quick edits of the same length would look the same.
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     with _ending_with_us() as process:
         for changed in _changes(registrations):
@@ -44,7 +44,7 @@ def serve_reloading(bound: socket.socket, serving: Serving, registrations: Path)
 
 
 class _Process:
-    """The one that serves at the moment, if any does."""
+    """The serving process, if there is one at the moment."""
 
     def __init__(self) -> None:
         self._process: BaseProcess | None = None
@@ -55,7 +55,7 @@ class _Process:
         self._process.start()
 
     def tell_end(self) -> None:
-        """Say so, once, when it ended by itself."""
+        """Report, once, that the process has ended by itself."""
         if self._process is not None and not self._process.is_alive():
             self._process = None
             click.echo("Nothing is served until a file changes.", err=True)
@@ -75,7 +75,7 @@ def _ending_with_us() -> Iterator[_Process]:
     try:
         yield process
     except KeyboardInterrupt:
-        pass  # a wish, not an error
+        pass  # Ctrl-C is the normal way to end
     finally:
         process.end()
         for each, handler in before.items():
@@ -83,12 +83,12 @@ def _ending_with_us() -> Iterator[_Process]:
 
 
 def _is_sound(changed: list[str], registrations: Path) -> bool:
-    """What ``runner check`` says of the files as they are, in a process that has not imported the old ones."""
+    """Whether ``runner check`` accepts the changed files, in a new process that has not imported the old ones."""
     click.echo(f"{', '.join(changed)} changed.", err=True)
     command = [sys.executable, "-m", "runner.cli", "check", str(registrations)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
     if done.returncode:
-        click.echo(f"{done.stdout}{done.stderr}Nothing is reloaded until that is put right.", err=True)
+        click.echo(f"{done.stdout}{done.stderr}Nothing is reloaded until that is corrected.", err=True)
     return done.returncode == 0
 
 
@@ -99,7 +99,7 @@ def _serve(bound: socket.socket, serving: Serving) -> None:
     from runner.cli.main import Failure
 
     if hasattr(os, "setpgrp"):
-        # Ctrl-C is for our parent, which ends us: a second signal would cut short what is being finished.
+        # Ctrl-C reaches only our parent, which then ends us; a signal of our own would interrupt our orderly end.
         os.setpgrp()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -121,7 +121,7 @@ def _end_with_parent() -> None:
 
 
 def _changes(registrations: Path) -> Iterator[list[str] | None]:
-    """The names of what changed, none of them once the watching has begun. None: nothing for a moment."""
+    """The names of the files that changed: an empty list when watching has begun, None when nothing did for a while."""
     changed: list[str] = []
     directories = _directories(registrations, set())
     while True:

@@ -1,4 +1,4 @@
-"""``runner serve``: receives what Dataverse and Stripe send, and does what it calls for."""
+"""``runner serve``: receives the webhooks of Dataverse and Stripe, and processes them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from runner.cli.serving import Serving, serve_on
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 is any free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes any free port.")
 @registrations_option
 @concurrency_option
-@click.option("--no-workers", is_flag=True, help="Only receive: `runner work` does the rest.")
+@click.option("--no-workers", is_flag=True, help="Only receive; leave the processing to `runner work`.")
 @click.option(
-    "--strict", is_flag=True, help="Refuse notifications no step is registered for, instead of ignoring them."
+    "--strict", is_flag=True, help="Refuse notifications that no step is registered for, instead of ignoring them."
 )
-@click.option("--reload", is_flag=True, help="Begin anew when plug-ins, registrations or .env change.")
+@click.option("--reload", is_flag=True, help="Restart when plug-ins, registrations or .env change.")
 @quiet_option
-@click.option("--json", "as_json", is_flag=True, help="Say where it listens as one line of JSON, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print only its address, as one line of JSON.")
 def serve(
     host: str,
     port: int,
@@ -33,7 +33,7 @@ def serve(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Receive Dataverse's notifications and Stripe's events, and run the steps and the bridge on them.
+    """Receive Dataverse's notifications and Stripe's events, run the steps, and update the rows.
 
     Dataverse posts to /dataverse/webhook, Stripe to /stripe/webhook. With nothing configured Dataverse is embedded,
     at /api/data/v9.2/, and Stripe is a simulator, at /v1/. Ctrl-C ends it once what it holds is finished.

@@ -1,4 +1,4 @@
-"""What ``serve``, ``work``, ``listen`` and ``poll`` are told alike."""
+"""The options that ``serve``, ``work``, ``listen`` and ``poll`` share, and the settings made from them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ concurrency_option = click.option(
     show_default=True,
     help="Rows whose notifications are handled at the same time.",
 )
-quiet_option = click.option("--quiet", is_flag=True, help="Do not tell what plug-ins do.")
+quiet_option = click.option("--quiet", is_flag=True, help="Do not show what plug-ins do.")
 
 
 def settings_with(registrations: Path | None) -> Settings:
-    """The settings, with the file the command line names in place of theirs. Raises SettingsError."""
+    """The settings, with the registrations file of the command line if it names one. Raises SettingsError."""
     from runner.settings import Settings
 
     settings = Settings.load()
@@ -37,7 +37,7 @@ def settings_with(registrations: Path | None) -> Settings:
 
 
 def remote_settings_with(registrations: Path | None) -> Settings:
-    """The same for a command that works for a Dataverse of another process. Raises SettingsError without one."""
+    """The settings for a command that needs a Dataverse outside this process. Raises SettingsError without one."""
     from runner.settings import SettingsError
 
     settings = settings_with(registrations)
@@ -50,7 +50,7 @@ def remote_settings_with(registrations: Path | None) -> Settings:
 
 
 def sink(quiet: bool) -> TraceSink:
-    """The timeline on the terminal, or nobody."""
+    """The trace sink: the timeline on the terminal, or none."""
     if quiet:
         from runner.tracing.recorder import Silence
 

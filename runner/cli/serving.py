@@ -1,4 +1,4 @@
-"""One process that serves: what ``runner serve`` starts, and starts again when files change."""
+"""One serving process: ``runner serve`` runs it, and with ``--reload`` replaces it when files change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """The options of ``runner serve`` that make a difference once it listens; can be handed to another process."""
+    """The options of ``runner serve`` that apply once it listens. They can be sent to another process."""
 
     host: str
     registrations: Path | None
@@ -32,7 +32,7 @@ class Serving:
 
 
 def serve_on(bound: socket.socket, serving: Serving) -> None:
-    """Serve until Ctrl-C or SIGTERM, and finish what is at work.
+    """Serve until Ctrl-C or SIGTERM, and finish what is being processed.
 
     Raises:
       Exception: what :func:`runner.service.wiring.opened` raises.

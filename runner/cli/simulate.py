@@ -1,4 +1,4 @@
-"""``runner simulate``: one row, all the way to Stripe and back, told as it happens."""
+"""``runner simulate``: takes one row through the plug-ins to Stripe and back, and shows each step."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ OUTCOMES = (
 )
 @click.option("--duplicate", is_flag=True, help="Deliver every Stripe event twice.")
 @click.option("--shuffle", type=int, metavar="SEED", help="Deliver the events out of order.")
-@click.option("--rollback", is_flag=True, help="Let a later step throw: row and intent must both be gone.")
+@click.option("--rollback", is_flag=True, help="Make a later step fail: neither row nor intent may remain.")
 @click.option(
     "--stripe",
     "stripe_side",

@@ -1,4 +1,4 @@
-"""``runner work``: the workers of both queues, without a web server."""
+"""``runner work``: processes both queues, without a web server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runner.cli.service_options import (
 @concurrency_option
 @quiet_option
 def work(registrations: Path | None, concurrency: int, quiet: bool) -> None:
-    """Run steps on the notifications that wait, and bring Stripe's events to the rows.
+    """Run steps for the queued notifications, and apply the queued Stripe events to their rows.
 
     Any number of workers may share the queues, with and without `runner serve --no-workers` beside them. Ctrl-C ends
     one once what it holds is finished.

@@ -1,1 +1,1 @@
-"""Whether what is configured can work: each check looks at one thing and says what to do about it."""
+"""``runner doctor``: checks that the configuration works. Each check looks at one thing and says how to mend it."""

@@ -1,4 +1,4 @@
-"""Dataverse: can we sign in, are the columns there, is everything registered as the file says."""
+"""Checks of Dataverse: signing in, the tables and columns that are needed, and the registrations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ADVICE: dict[type[Any], str] = {
 
 
 def sign_in(client: DataverseClient, identity: SignIn | None) -> Diagnosis:
-    """Who Dataverse takes us for, and by which identity."""
+    """Whether we can sign in, and as which user."""
     try:
         me = client.who_am_i()
     except AuthenticationError as error:
@@ -46,7 +46,7 @@ def sign_in(client: DataverseClient, identity: SignIn | None) -> Diagnosis:
 
 
 def tables(client: DataverseClient, registrations: Registrations) -> Iterator[Diagnosis]:
-    """Whether the environment has every table and column the file speaks of."""
+    """Whether the environment has every table and column that the file names."""
     needed = needed_columns(registrations)
     for table, columns in sorted(needed.items()):
         yield _table(client, table, columns)
@@ -67,7 +67,7 @@ def _table(client: DataverseClient, table: str, columns: set[str]) -> Diagnosis:
 
 
 def needed_columns(registrations: Registrations) -> dict[str, set[str]]:
-    """Table -> the columns that the bridge writes and that steps filter on or want in images."""
+    """The columns of each table that the bridge writes, or that steps filter on or have in images."""
     needed: dict[str, set[str]] = {}
     for step in registrations.steps:
         if step.entity is not None:
@@ -85,7 +85,7 @@ def _named(step: StepRegistration) -> Iterator[str]:
 
 
 def drift(client: DataverseClient, registrations: Registrations, site: Site, secrets: Secrets) -> Diagnosis:
-    """Whether the environment calls us for what the file says."""
+    """Whether the steps of the file are registered in the environment as the file has them."""
     try:
         plan = make_plan(registrations, client, site, secrets)
     except UndeployableError as error:

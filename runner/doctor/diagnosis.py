@@ -1,4 +1,4 @@
-"""What a check came to."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Health(StrEnum):
-    """``WARNING`` works for now; ``SKIPPED`` could not be looked at, or is not used."""
+    """How a check ended. ``WARNING``: it works, but needs attention. ``SKIPPED``: it is not used, or not checked."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One line of the report. ``advice`` is what to do; empty when nothing is to be done."""
+    """One line of the report. ``advice`` says what to do, and is empty when there is nothing to do."""
 
     subject: str
     health: Health

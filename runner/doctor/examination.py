@@ -1,4 +1,4 @@
-"""All the checks, in the order in which one depends on another."""
+"""Runs all checks, in the order in which they depend on one another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STRIPE_HOOK = "/stripe/webhook"
 
 
 def examine() -> Iterator[Diagnosis]:
-    """A line for everything there is to look at, as soon as it has been looked at."""
+    """The result of each check, as soon as there is one."""
     try:
         settings = Settings.load()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The queues: can they be reached, and does anything lie in them that somebody should look at."""
+"""Checks of the queues: whether they can be reached, and whether they hold dead letters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def queue(settings: Settings, name: str) -> Diagnosis:
-    """Whether ``name`` can be looked into."""
+    """Whether the queue can be reached."""
     subject = f"queue {name}"
     place = _place(settings)
     if not settings.is_at_service_bus and not (settings.runner_data_dir / QUEUE_FILE).exists():
@@ -37,7 +37,7 @@ def queue(settings: Settings, name: str) -> Diagnosis:
 
 
 def _has_dead_letters(settings: Settings, name: str) -> bool:
-    # Service Bus first hears of us when it is asked something.
+    # Opening a queue does not connect to Service Bus; peeking does.
     opened = open_queue(
         name,
         directory=settings.runner_data_dir,
@@ -49,7 +49,7 @@ def _has_dead_letters(settings: Settings, name: str) -> bool:
 
 
 def _place(settings: Settings) -> str:
-    """Where the queues are, and as whom we come."""
+    """Where the queues are, and by which identity they are reached."""
     if settings.servicebus_namespace:
         who = f"identity {settings.azure_client_id}" if settings.azure_client_id else "this machine's identity"
         return f"{settings.servicebus_namespace}, as {who}"

@@ -1,4 +1,4 @@
-"""Stripe: whose key is it, and does Stripe send us the events the file applies.
+"""Checks of the Stripe account: the key, and the webhook endpoint with its events.
 
 Source: https://docs.stripe.com/api/webhook_endpoints
 """
