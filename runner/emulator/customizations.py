@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from runner.emulator.errors import AttributeNotFound, CannotDeleteDueToAssociation, EntityNotFound, InvalidArgument
 from runner.emulator.metadata.customize import customized
 from runner.emulator.metadata.model import AttributeType, Metadata, OptionSet, Table
+from runner.emulator.rows.auto_numbers import AutoNumber
 from runner.emulator.store import Store
 
 #: Where the database keeps a global choice; no table is called so.
@@ -90,6 +91,8 @@ class Customizations:
         name = description["logical_name"]
         if name in self.metadata.tables or description["entity_set_name"] in self.metadata.by_entity_set:
             raise InvalidArgument(f"An entity with the name '{name}' already exists. Specify a unique name.")
+        for column, body in description["columns"].items():
+            _refuse_no_format(name, column, body)
         self._keep(name, description)
         return self.metadata.tables[name]
 
@@ -99,6 +102,7 @@ class Customizations:
         if name in self.metadata.tables[table].columns:
             raise InvalidArgument(f"An attribute with the name '{name}' already exists for entity '{table}'.")
         self._refuse_unknown_targets(body)
+        _refuse_no_format(table, name, body)
         if "option_set" in body:
             body = {**body, "option_set": self.option_set(body["option_set"]).name}
         description.setdefault("columns", {})[name] = body
@@ -117,6 +121,7 @@ class Customizations:
             raise AttributeNotFound.named(table, name)
         if changes.get("type", column.type) != column.type:
             raise InvalidArgument(f"'{name}' of '{table}' is {column.type}; the type of a column cannot be changed.")
+        _refuse_no_format(table, name, changes)
         kind = "columns" if name in description.get("columns", {}) else "changes"
         description.setdefault(kind, {}).setdefault(name, {}).update(changes)
         self._keep(table, description)
@@ -281,3 +286,10 @@ def _read(text: str) -> Description:
         text, object_pairs_hook=lambda pairs: {int(key) if _NUMBER.match(key) else key: value for key, value in pairs}
     )
     return description
+
+
+def _refuse_no_format(table: str, column: str, body: Description) -> None:
+    """Raises InvalidArgument when the column is to be numbered by what is no format."""
+    text = body.get("auto_number_format")
+    if text is not None:
+        AutoNumber(table, column, text)

@@ -9,6 +9,7 @@
         ValueOutOfRange               0x80044330  400  numbers, dates and choices
         InvalidStateCodeStatusCode    0x80048408  400
         EntityKeyNotDefined           0x80060890  400
+        NotAnAutoNumber               0x80060884  400
         LoopBeingCreated              0x80040507  400
         MethodNotSupported            0x80040800  400
       ObjectDoesNotExist              0x80040217  404
@@ -157,6 +158,16 @@ class EntityKeyNotDefined(InvalidArgument):
     @classmethod
     def of(cls, table: str, columns: Iterable[str]) -> EntityKeyNotDefined:
         return cls(f"The specified key attributes ({', '.join(columns)}) are not a defined key for the {table} entity")
+
+
+class NotAnAutoNumber(InvalidArgument):
+    """The column has no AutoNumberFormat."""
+
+    code = 0x80060884
+
+    @classmethod
+    def of(cls, table: str, column: str) -> NotAnAutoNumber:
+        return cls(f"The attribute '{column}' of the entity '{table}' is not an Auto Number attribute.")
 
 
 class LoopBeingCreated(InvalidArgument):

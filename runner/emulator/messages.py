@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
+from runner.emulator.auto_number_messages import AUTO_NUMBER_MESSAGES
 from runner.emulator.bulk_messages import (
     create_multiple,
     delete_multiple,
@@ -185,6 +186,7 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         ("ExecuteMultiple", execute_multiple),
         ("ExecuteTransaction", execute_transaction),
         ("WhoAmI", who_am_i),
+        *AUTO_NUMBER_MESSAGES,
     )
 }
 

@@ -43,6 +43,12 @@ class Store:
             "CREATE TABLE IF NOT EXISTS deleted_row "
             "(table_name TEXT, version INTEGER, id TEXT, PRIMARY KEY (table_name, version)) WITHOUT ROWID"
         )
+        self.execute(
+            "CREATE TABLE IF NOT EXISTS number_sequence "
+            "(name TEXT PRIMARY KEY, seed INTEGER NOT NULL, following INTEGER NOT NULL) WITHOUT ROWID"
+        )
+        #: The last number of each autonumber column, whatever became of the transaction it was for.
+        self.last_numbers: dict[str, int] = {}
         self.use(metadata)
         #: No row that is committed is at a greater version, and every one not committed yet will be.
         self.committed_version = self.version
@@ -188,6 +194,7 @@ class Store:
     def restore(self, snapshot: sqlite3.Connection) -> None:
         """Be as when ``snapshot`` was taken. Row versions handed out since are not handed out again."""
         snapshot.backup(self._connection)
+        self.last_numbers.clear()
         self._forget()
 
     def close(self) -> None:

@@ -61,6 +61,7 @@ PAGES = frozenset(
         "bulk-operations",
         "bypass-custom-business-logic",
         "configure-entity-relationship-cascading-behavior",
+        "create-auto-number-attributes",
         "custom-api",
         "customapi-table-columns",
         "dataverse-sql-query",

@@ -101,7 +101,7 @@ def _joined(table: Table | None, added: Table, description: _Body) -> Table:
 
 
 #: What can be changed of a column of the platform's, as in the YAML files.
-_CHANGEABLE = ("display_name", "required", "max_length", "precision", "min_value", "max_value")
+_CHANGEABLE = ("display_name", "required", "max_length", "precision", "min_value", "max_value", "auto_number_format")
 
 
 def _changed_column(column: Column, body: _Body) -> Column:

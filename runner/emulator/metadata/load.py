@@ -171,6 +171,7 @@ def make_column(table: str, name: str, body: Mapping[str, Any]) -> Column:
         max_value=body.get("max_value", high),
         date_only=body.get("date_only", False),
         format=body.get("format", "Text"),
+        auto_number_format=body.get("auto_number_format"),
         options=make_options(kind, body.get("options")),
         option_set=body.get("option_set"),
         default_value=body.get("default"),

@@ -94,6 +94,8 @@ class Column:
     date_only: bool = False
     #: ``FormatName`` of a text column: Text, Email, Url, Phone.
     format: str = "Text"
+    #: What a new row's text is made of, such as ``WID-{SEQNUM:5}``, unless the request brings one.
+    auto_number_format: str | None = None
     options: tuple[Option, ...] = ()
     #: The name of the global choice the options are those of.
     option_set: str | None = None

@@ -99,6 +99,8 @@ class Records(ReadableRecords):
         if rules.primary_id not in attributes:
             rules.add_defaults(target)
         currency = rules.complete_create(attributes, user)
+        if rules.auto_numbers:
+            rules.number(self._store, attributes, now)
         system = table.creation(attributes, user, now, currency)
         write = table.insert(attributes, system)
         parameters = write.parameters(attributes)

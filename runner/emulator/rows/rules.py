@@ -17,7 +17,9 @@ from typing import Any
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue, guid
 from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument, InvalidStateCodeStatusCode
 from runner.emulator.metadata.model import AttributeType, Column, Ownership, Table
+from runner.emulator.rows.auto_numbers import AutoNumber
 from runner.emulator.rows.facts import Currency, Facts
+from runner.emulator.store import Store
 
 _CURRENCY = "transactioncurrencyid"
 _CREATION_WISHES = frozenset({"ownerid", "statecode", "statuscode", "overriddencreatedon"})
@@ -59,6 +61,7 @@ class Rules:
         self._money_columns = (_CURRENCY, "exchangerate", *self._money)
         #: Lookups a request sets and no rule here looks up.
         self.checked_lookups = frozenset(c.logical_name for c in columns.values() if self._is_checked(c))
+        self.auto_numbers = tuple(_auto_numbers(table))
         self._states = _States(table) if "statecode" in columns else None
         self._name_parts = frozenset(_NAME_PARTS) & columns.keys() if "fullname" in columns else frozenset()
         self._user_owned = table.ownership is Ownership.USER
@@ -130,6 +133,12 @@ class Rules:
         if self._states:
             self._states.complete_create(columns)
         return columns
+
+    def number(self, store: Store, attributes: dict[str, Any], now: datetime) -> None:
+        """Give the autonumber columns that a new row brings no value of their next one."""
+        for auto_number in self.auto_numbers:
+            if not attributes.get(auto_number.column):
+                attributes[auto_number.column] = auto_number.next_value(store, now)
 
     def needs_current(self, target: Entity) -> tuple[str, ...]:
         """Columns of the present row without which :meth:`complete_update` cannot judge this Target."""
@@ -319,6 +328,12 @@ def _unit_column(table: Table) -> str | None:
     """Where a row the business owns says which unit it is of: users and teams have a column of their own for it."""
     names = ("owningbusinessunit", "businessunitid") if table.ownership is Ownership.BUSINESS else ()
     return next((name for name in names if name in table.columns), None)
+
+
+def _auto_numbers(table: Table) -> Iterator[AutoNumber]:
+    for column in table.columns.values():
+        if column.auto_number_format is not None:
+            yield AutoNumber(table.logical_name, column.logical_name, column.auto_number_format)
 
 
 def _default(column: Column) -> Any:

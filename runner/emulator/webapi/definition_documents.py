@@ -186,6 +186,7 @@ def _type_values(column: Column) -> Iterator[tuple[str, Any]]:
             yield "MaxLength", column.max_length
             yield "Format", column.format if column.type is AttributeType.STRING else "TextArea"
             yield "FormatName", {"Value": column.format if column.type is AttributeType.STRING else "TextArea"}
+            yield "AutoNumberFormat", column.auto_number_format
         case AttributeType.INTEGER | AttributeType.BIG_INT | AttributeType.DECIMAL | AttributeType.DOUBLE:
             yield from (("MinValue", column.min_value), ("MaxValue", column.max_value), ("Precision", column.precision))
         case AttributeType.MONEY:

@@ -105,8 +105,8 @@ def _typed(kind: AttributeType, payload: Payload) -> Iterator[tuple[str, Any]]:
     shape = _plain(payload.get("FormatName")) or payload.get("Format")
     if kind is AttributeType.DATE_TIME:
         yield "date_only", shape == "DateOnly"
-    elif kind is AttributeType.STRING and shape in _FORMATS:
-        yield "format", shape
+    elif kind is AttributeType.STRING:
+        yield from _text_format(payload, shape)
     elif kind in _CHOICES:
         yield from _choice(payload)
     elif kind is AttributeType.BOOLEAN:
@@ -114,6 +114,17 @@ def _typed(kind: AttributeType, payload: Payload) -> Iterator[tuple[str, Any]]:
     default = payload.get("DefaultFormValue")
     if isinstance(default, int) and default >= 0:
         yield "default", default
+
+
+def _text_format(payload: Payload, shape: Any) -> Iterator[tuple[str, Any]]:
+    if shape in _FORMATS:
+        yield "format", shape
+    if "AutoNumberFormat" not in payload:
+        return
+    text = payload["AutoNumberFormat"] or None
+    if text is not None and (shape in _FORMATS or not isinstance(text, str)):
+        raise BadRequest("AutoNumberFormat is a text such as WID-{SEQNUM:5}, of a column whose format is Text.")
+    yield "auto_number_format", text
 
 
 def _choice(payload: Payload) -> Iterator[tuple[str, Any]]:

@@ -7,9 +7,11 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/us
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference
+from runner.emulator.auto_number_messages import AUTO_NUMBER_MESSAGES
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import Aggregate, Query
 from runner.emulator.webapi import custom_apis
@@ -91,6 +93,14 @@ def _retrieve_metadata_changes(exchange: Exchange, arguments: Mapping[str, Any])
     return retrieve_metadata_changes(exchange.schema.metadata, arguments.get("Query"))
 
 
+def _auto_number(name: str, exchange: Exchange, body: dict[str, Any]) -> Mapping[str, Any] | None:
+    parameters = {key: body[key] for key in ("EntityName", "AttributeName", "Value") if key in body}
+    return exchange.execute(name, **parameters) or None
+
+
+_AUTO_NUMBERS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | None]] = {
+    name: partial(_auto_number, name) for name, _ in AUTO_NUMBER_MESSAGES
+}
 #: What is asked with GET: the exchange and the arguments in, the results out.
 _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]] = {
     "RetrieveMetadataChanges": _retrieve_metadata_changes,
@@ -105,6 +115,7 @@ _ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | 
     "CreateCustomerRelationships": create_customer_column,
     "ReactivateEntityKey": reactivate_key,
     "CreateEntities": create_tables,
+    **_AUTO_NUMBERS,
     **ELIGIBILITY,
     **OPTION_ACTIONS,
     **PUBLISHING,
