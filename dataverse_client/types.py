@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -191,7 +191,7 @@ class Entity:
         self.attributes.update(columns)
 
     def copy(self) -> Entity:
-        """An independent copy; the values themselves are shared, because they are immutable."""
+        """An independent copy, its related rows included; the values themselves are shared, being immutable."""
         twin = Entity.__new__(Entity)
         twin.logical_name = self.logical_name
         twin.id = self.id
@@ -199,7 +199,8 @@ class Entity:
         twin.attributes = self.attributes.copy()
         twin.key_attributes = self.key_attributes.copy()
         twin.formatted_values = self.formatted_values.copy()
-        twin.related_entities = self.related_entities.copy()
+        related = self.related_entities
+        twin.related_entities = {name: rows.copy() for name, rows in related.items()} if related else {}
         return twin
 
     def to_entity_reference(self) -> EntityReference:
@@ -234,6 +235,10 @@ class EntityCollection:
 
     def __getitem__(self, index: int) -> Entity:
         return self.entities[index]
+
+    def copy(self) -> EntityCollection:
+        """The same with copies of its rows."""
+        return replace(self, entities=[row.copy() for row in self.entities])
 
 
 class ConditionOperator(StrEnum):

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
@@ -164,6 +165,10 @@ class _InertHost:
 INERT_HOST: ExecutionHost = _InertHost()
 
 
+def _each(copied: Callable[[Any], Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: copied(value) for name, value in values.items()}
+
+
 class PluginContext:
     """What a step knows about the operation it runs for, and what it can do.
 
@@ -238,6 +243,23 @@ class PluginContext:
     def attach(self, host: ExecutionHost) -> None:
         """Replace the host: from now on the context's methods call this one."""
         self._host = host
+
+    def apart(self, copied: Callable[[Any], Any], **facts: Any) -> PluginContext:
+        """The same with collections of its own, each value as ``copied`` makes it, and no host to do anything.
+
+        ``facts`` of its operation (:class:`MessageOperation`) are told otherwise.
+        """
+        twin = copy(self)
+        if facts:
+            twin._operation = replace(self._operation, **facts)
+        twin._input_parameters = _each(copied, self._input_parameters)
+        twin._output_parameters = _each(copied, self._output_parameters)
+        twin.shared_variables = _each(copied, self.shared_variables)
+        twin.pre_entity_images = _each(copied, self.pre_entity_images)
+        twin.post_entity_images = _each(copied, self.post_entity_images)
+        twin.pre_entity_images_collection = tuple(_each(copied, of) for of in self.pre_entity_images_collection)
+        twin.post_entity_images_collection = tuple(_each(copied, of) for of in self.post_entity_images_collection)
+        return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the host, which cannot be sent to another process."""

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from dataverse_client.types import Entity, EntityReference, Money, guid, is_guid, new_guid
+from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, guid, is_guid, new_guid
 
 
 def test_a_guid_has_one_spelling() -> None:
@@ -47,6 +47,15 @@ def test_a_copy_of_a_row_is_its_own() -> None:
     twin["name"] = "Fabrikam"
     assert row["name"] == "Contoso"
     assert twin != row
+
+
+def test_a_copy_of_a_row_has_copies_of_its_related_rows() -> None:
+    row = Entity("account")
+    row.related_entities["contact_customer_accounts"] = EntityCollection(
+        [Entity("contact", None, {"lastname": "Nancy"})]
+    )
+    row.copy().related_entities["contact_customer_accounts"][0]["lastname"] = "Changed"
+    assert row.related_entities["contact_customer_accounts"][0]["lastname"] == "Nancy"
 
 
 def test_references_to_one_row_are_equal_whatever_their_names() -> None:

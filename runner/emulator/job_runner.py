@@ -11,6 +11,7 @@ from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
 from runner.emulator.engine import Engine
 from runner.emulator.errors import ObjectDoesNotExist
+from runner.emulator.job_context import apart
 from runner.emulator.jobs import COMPLETED, IN_PROGRESS, SUCCEEDED, WAITING, Job, failure, is_to_be_retried
 from runner.emulator.plugin_faults import fault_of
 from runner.emulator.seed import SYSTEM_USER_ID
@@ -50,7 +51,8 @@ def _is_wanted(engine: Engine, job: Job) -> bool:
 
 
 def _attempt(engine: Engine, job: Job) -> Execution:
-    context = job.context
+    # What one attempt changes in it, another does not see.
+    context = apart(job.context)
     call = Call(
         engine,
         engine.users.caller(context.initiating_user_id),

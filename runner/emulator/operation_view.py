@@ -8,6 +8,7 @@ from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference, new_guid
 from runner.emulator.images import image_collection, images_of, with_primary_name
+from runner.emulator.job_context import told_later
 from runner.emulator.jobs import Job
 from runner.emulator.operation import Operation
 from runner.emulator.step_table import Plans, StepPlan
@@ -139,13 +140,13 @@ class View:
         ``named`` are the columns of the image it carries without having asked for it.
         """
         later, id = copy(self), new_guid()
-        later.seen = replace(self.seen, operation_id=id)
-        later.parameters = {name: _copied(value) for name, value in self.parameters.items()}
-        later.outputs, later.shared = dict(self.outputs), dict(self.shared)
+        # The asynchronous service has the time from the system job's row, which keeps whole seconds.
+        created_on = self.seen.operation_created_on.replace(microsecond=0)
+        later.seen = replace(self.seen, operation_id=id, operation_created_on=created_on)
         context = later.context(step, INERT_HOST)
         if not self.bulk:
             self._add_primary_name(context, named)
-        return Job(id, step, context)
+        return Job(id, step, told_later(context))
 
     def _add_primary_name(self, context: PluginContext, columns: tuple[str, ...]) -> None:
         if after := self.rows_after():
@@ -226,11 +227,3 @@ class View:
         described.operation_created_on = operation.created_on
         described.depth = call.depth
         return described
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Entity):
-        return value.copy()
-    if isinstance(value, EntityCollection):
-        return replace(value, entities=[row.copy() for row in value])
-    return value

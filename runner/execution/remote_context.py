@@ -43,8 +43,6 @@ from runner.plugin import INERT_HOST, Caller, ExecutionHost, MessageOperation, O
 #: What Dataverse leaves out of a notification that is too long.
 TRIMMED_KEYS = ("InputParameters", "ParentContext", "PostEntityImages", "PreEntityImages")
 
-#: What the asynchronous service copies into the parent context from the context itself, whatever the parent was.
-_COPIED_INTO_PARENT = ("MessageName", "Mode", "OperationCreatedOn", "OperationId", "OwningExtension", "PrimaryEntityId")
 _ASYNCHRONOUS = 1
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _BYTES_BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
@@ -309,14 +307,7 @@ def _write(context: PluginContext, isolation_mode: int | None) -> dict[str, Any]
         "UserId": context.user_id,
     }
     if context.parent_context is not None:
-        document["ParentContext"] = _write_parent(context.parent_context, document, isolation_mode)
-    return document
-
-
-def _write_parent(parent: PluginContext, child: Mapping[str, Any], isolation_mode: int | None) -> dict[str, Any]:
-    document = _write(parent, isolation_mode)
-    if child["Mode"] == _ASYNCHRONOUS:
-        document |= {key: child[key] for key in _COPIED_INTO_PARENT}
+        document["ParentContext"] = _write(context.parent_context, isolation_mode)
     return document
 
 

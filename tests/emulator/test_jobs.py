@@ -7,7 +7,7 @@ import threading
 import pytest
 from emulator_samples import account
 
-from dataverse_client.types import Entity, OptionSetValue, QueryExpression
+from dataverse_client.types import Entity, EntityReference, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
 from runner.emulator.errors import CannotDeleteUnlessCompleted, InvalidOperation
 from runner.emulator.job_queue import JobQueue, JobWorker
@@ -341,6 +341,76 @@ def test_asynchronous_images_are_taken_after_the_synchronous_steps(crm, service,
     service.create(account())
     crm.run_jobs()
     assert seen[0]["name"] == "Other"
+
+
+@pytest.mark.behaviour(
+    "Asynchronous jobs", "An attempt does not see what the one before changed in its context", "common"
+)
+def test_an_attempt_does_not_see_what_the_one_before_changed_in_its_context(crm, service, later):
+    seen = []
+
+    @later("Create")
+    def retry_with_changes(context):
+        seen.append((context.target["name"], dict(context.shared_variables), "added" in context.input_parameters))
+        context.target["name"] = "Changed"
+        context.shared_variables["key"] = "changed"
+        context.input_parameters["added"] = True
+        retry(context)
+
+    service.create(account())
+    crm.run_jobs()
+    assert seen == [("Contoso", {}, False)] * 4
+
+
+@pytest.mark.behaviour("Asynchronous jobs", "A job does not see what another changed in the same parent", "common")
+def test_two_jobs_of_an_operation_have_nothing_in_common(crm, service, on, later):
+    seen = []
+
+    @on("Create", 10)
+    def share(context):
+        context.shared_variables["shared"] = ["by stage 10"]
+
+    def change(context):
+        parent = context.parent_context
+        seen.append((parent.target["name"], list(parent.shared_variables["shared"])))
+        parent.target["name"] = "Changed"
+        parent.shared_variables["shared"].append("by a job")
+
+    later("Create", name="First")(change)
+    later("Create", name="Second")(change)
+    service.create(account())
+    crm.run_jobs()
+    assert seen == [("Contoso", ["by stage 10"])] * 2
+
+
+def test_a_job_sees_the_outputs_as_they_were_not_what_the_caller_made_of_them(crm, service, later):
+    seen = []
+    id = service.create(account())
+    later("Retrieve")(lambda context: seen.append(context.output_parameters["BusinessEntity"]["name"]))
+    service.retrieve("account", id)["name"] = "Changed"
+    crm.run_jobs()
+    assert seen == ["Contoso"]
+
+
+@pytest.mark.behaviour(
+    "Context",
+    "ParentContext of an asynchronous step repeats its message, mode, step, OperationId and OperationCreatedOn",
+    "observed",
+)
+def test_the_parent_of_an_asynchronous_step_is_told_by_the_job(crm, send, service, later):
+    seen = []
+    id = service.create(account())
+    later("Update")(seen.append)
+    request = {"EntityMoniker": EntityReference("account", id), "State": OptionSetValue(1), "Status": OptionSetValue(2)}
+    send("SetState", **request)
+    crm.run_jobs()
+    (context,) = seen
+    parent = context.parent_context
+    assert (parent.message_name, parent.stage, parent.mode, parent.is_in_transaction) == ("Update", 30, 1, False)
+    assert (parent.operation_id, parent.request_id) == (context.operation_id, context.request_id)
+    assert parent.owning_extension == context.owning_extension
+    assert parent.operation_created_on == context.operation_created_on
+    assert parent.input_parameters == request
 
 
 @pytest.mark.behaviour(

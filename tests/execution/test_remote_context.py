@@ -248,13 +248,6 @@ def test_a_notification_tells_of_the_operation_that_caused_it():
     assert (told.isolation_mode, told.parent_context.isolation_mode) == (1, 1)
 
 
-def test_an_asynchronous_notification_says_of_its_parent_what_it_says_of_itself():
-    parent = a_context(operation(message_name="SetState"), stage=30)
-    document = RemoteContext.of(a_context(mode=1, parent_context=parent)).document
-    assert document["ParentContext"]["MessageName"] == "Create"
-    assert document["ParentContext"]["Mode"] == 1
-
-
 def test_an_asynchronous_operation_was_created_at_a_whole_second_in_some_zone():
     document = RemoteContext.of(a_context(mode=1)).document
     assert document["OperationCreatedOn"] == "/Date(1769860800000+0000)/"

@@ -1,0 +1,49 @@
+"""What an asynchronous step is told: what there was when its operation ended, whatever has become of it since.
+
+In Dataverse it is written down with the job and read anew for every attempt; here it is copied instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dataverse_client.types import Entity, EntityCollection
+from runner.plugin import PluginContext
+
+
+def told_later(context: PluginContext) -> PluginContext:
+    """The context as the job keeps it: its parent is told, but for the request's parameters, what the job is told.
+
+    That is so whatever the parent was: a SetState, or the Create of another row.
+    """
+    later = context.apart(copied)
+    if context.parent_context is not None:
+        later.parent_context = parent = apart(
+            context.parent_context,
+            message_name=context.message_name,
+            operation_id=context.operation_id,
+            operation_created_on=context.operation_created_on,
+            primary_entity_id=context.primary_entity_id,
+        )
+        parent.mode, parent.is_in_transaction = context.mode, False
+        parent.owning_extension = context.owning_extension
+    return later
+
+
+def apart(context: PluginContext, **facts: Any) -> PluginContext:
+    """The same, of which nothing that is changed shows in the first. ``facts`` of its operation are told otherwise."""
+    twin = context.apart(copied, **facts)
+    if context.parent_context is not None:
+        twin.parent_context = apart(context.parent_context)
+    return twin
+
+
+def copied(value: Any) -> Any:
+    """A parameter's or variable's value, which only its new holder changes."""
+    if isinstance(value, Entity | EntityCollection):
+        return value.copy()
+    if isinstance(value, dict):
+        return {key: copied(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [copied(each) for each in value]
+    return value
