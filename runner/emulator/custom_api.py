@@ -5,16 +5,17 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/custom-ap
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue
+from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue, is_guid
 from runner.emulator.call import OPTIONAL_PARAMETERS, Call
 from runner.emulator.errors import InvalidArgument
+from runner.emulator.message_targets import resolved
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.execution.step import Stage, Step
 from runner.plugin import Plugin
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from azure_bridge.secrets import Secrets
     from runner.emulator.engine import Engine
     from runner.registrations.model import CustomApiRegistration, Registrations
+
+
+#: Source: https://learn.microsoft.com/dotnet/api/system.int32
+_SMALLEST, _GREATEST = -(2**31), 2**31 - 1
 
 
 class ParameterType(Enum):
@@ -51,7 +56,13 @@ class ParameterType(Enum):
         """``bool`` is no number here, though Python has it as one."""
         if isinstance(value, bool):
             return self is ParameterType.BOOLEAN
-        return isinstance(value, (self.python_type, _AS_GOOD.get(self, ())))
+        is_one = isinstance(value, (self.python_type, _AS_GOOD.get(self, ())))
+        return is_one and (self not in _CONDITIONS or _CONDITIONS[self][1](value))
+
+    def __str__(self) -> str:
+        """What it takes, in words."""
+        condition = _CONDITIONS[self][0] if self in _CONDITIONS else ""
+        return f"{self.python_type.__name__}{condition}"
 
 
 #: What else says the same without loss.
@@ -59,6 +70,14 @@ _AS_GOOD: Mapping[ParameterType, type] = {
     ParameterType.DECIMAL: int,
     ParameterType.FLOAT: int,
     ParameterType.STRING_ARRAY: list,
+}
+
+#: What its values are besides, in words and as a test.
+_CONDITIONS: Mapping[ParameterType, tuple[str, Callable[[Any], bool]]] = {
+    ParameterType.DATE_TIME: (" with a time zone", lambda moment: moment.tzinfo is not None),
+    ParameterType.INTEGER: (" of 32 bits", lambda number: _SMALLEST <= number <= _GREATEST),
+    ParameterType.STRING_ARRAY: (" of str", lambda texts: all(isinstance(text, str) for text in texts)),
+    ParameterType.GUID: (" that is a GUID", is_guid),
 }
 
 #: By Dataverse's own names, as registrations.yaml writes them.
@@ -75,7 +94,8 @@ class RequestParameter:
 class CustomApi:
     """A message by its unique name. ``entity`` binds it to a table: its Target is then a reference to a row.
 
-    Without a plug-in it does nothing by itself: an event that steps can be registered on.
+    ``on_collection`` binds it to the table's rows as a whole instead: it has no Target. Without a plug-in it does
+    nothing by itself: an event that steps can be registered on.
     """
 
     name: str
@@ -84,6 +104,11 @@ class CustomApi:
     request_parameters: Mapping[str, RequestParameter] = field(default_factory=dict)
     response_properties: Mapping[str, ParameterType] = field(default_factory=dict)
     is_function: bool = False
+    on_collection: bool = False
+
+    @property
+    def is_about_a_row(self) -> bool:
+        return self.entity is not None and not self.on_collection
 
     def step(self) -> Step | None:
         """Its plug-in as the step of the main operation."""
@@ -94,13 +119,13 @@ class CustomApi:
     def handle(self, engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """Raises InvalidArgument when the parameters are not those declared."""
         self._check_request(parameters)
-        targets = [parameters["Target"]] if self.entity else []
+        targets = [resolved(engine, parameters["Target"])] if self.is_about_a_row else []
         operation = Operation(self.name, self.entity or NO_ENTITY, call, parameters, lambda _: {}, targets)
         return self._response(engine.pipe(operation))
 
     def _check_request(self, parameters: Mapping[str, Any]) -> None:
         declared = dict(self.request_parameters)
-        if self.entity:
+        if self.is_about_a_row:
             declared["Target"] = RequestParameter(ParameterType.ENTITY_REFERENCE)
         for name in parameters:
             if name not in declared and name not in OPTIONAL_PARAMETERS:
@@ -111,7 +136,7 @@ class CustomApi:
                 raise InvalidArgument(f"{self.name} needs request parameter {name!r}.")
             if value is not None:
                 self._check_type("request parameter", name, parameter.type, value)
-        if self.entity and parameters["Target"].logical_name != self.entity:
+        if self.is_about_a_row and parameters["Target"].logical_name != self.entity:
             raise InvalidArgument(f"{self.name} is bound to {self.entity}, not to {parameters['Target'].logical_name}.")
 
     def _response(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,9 +148,13 @@ class CustomApi:
 
     def _check_type(self, what: str, name: str, expected: ParameterType, value: object) -> None:
         if not expected.accepts(value):
-            raise InvalidArgument(
-                f"{self.name}: {what} {name!r} takes {expected.python_type.__name__}, not {type(value).__name__}."
+            is_one = isinstance(value, expected.python_type) and not isinstance(value, bool)
+            said = (
+                f"{expected}, not {value!r}"
+                if is_one
+                else f"{expected.python_type.__name__}, not {type(value).__name__}"
             )
+            raise InvalidArgument(f"{self.name}: {what} {name!r} takes {said}.")
 
 
 def custom_apis_from(registrations: Registrations, secrets: Secrets) -> list[CustomApi]:

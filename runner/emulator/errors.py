@@ -103,7 +103,7 @@ class IncorrectAttributeValueType(InvalidArgument):
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    meant = nearest(name, known)
+    meant = nearest(str(name), known)
     return f" Did you mean '{meant}'?" if meant else ""
 
 

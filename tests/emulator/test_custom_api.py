@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from dataverse_client.types import Entity, EntityReference, OrganizationRequest
@@ -137,6 +139,43 @@ def test_a_parameter_takes_what_says_the_same_without_loss(crm, send, kind, valu
         CustomApi(name="new_Echo", plugin=Echo(), request_parameters=parameters, response_properties=properties)
     )
     assert send("new_Echo", In=value)["Out"] == (("a", "b") if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (ParameterType.INTEGER, 2**31, "int of 32 bits, not 2147483648"),
+        (ParameterType.GUID, "one", "str that is a GUID, not 'one'"),
+        (ParameterType.STRING_ARRAY, ("a", 1), r"tuple of str, not \('a', 1\)"),
+        (ParameterType.DATE_TIME, datetime(2026, 1, 31), "datetime with a time zone"),  # noqa: DTZ001
+    ],
+    ids=lambda value: value.name if isinstance(value, ParameterType) else "",
+)
+def test_a_parameter_takes_what_dataverse_can_hold(crm, send, kind, value, said):
+    crm.register_api(CustomApi(name="new_Take", request_parameters={"In": RequestParameter(kind)}))
+    with pytest.raises(InvalidArgument, match=said):
+        send("new_Take", In=value)
+
+
+@pytest.mark.parametrize("spelled", [str.upper, "{{{}}}".format], ids=["upper case", "braces"])
+def test_the_row_it_is_about_may_be_spelled_in_any_way(service, send, on, spelled):
+    seen = []
+    on("new_Rename", 40)(
+        lambda context: seen.append((context.input_parameters["Target"].id, context.primary_entity_id))
+    )
+    id = service.create(Entity("account", None, {"name": "Contoso"}))
+    send("new_Rename", Target=EntityReference("account", spelled(id)))
+    assert seen == [(id, id)]
+
+
+@pytest.mark.behaviour(
+    "Messages", "A custom API bound to a table's rows as a whole takes no Target", "customapi-table-columns"
+)
+def test_one_bound_to_a_collection_has_no_target(crm, send, service):
+    crm.register_api(CustomApi(name="new_Tidy", entity="account", on_collection=True))
+    assert send("new_Tidy") == {}
+    with pytest.raises(InvalidArgument, match="no request parameter 'Target'"):
+        send("new_Tidy", Target=EntityReference("account", service.create(Entity("account"))))
 
 
 @pytest.mark.behaviour("Bypassing", "A custom API's own plug-in is not left out", "decided")

@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.emulator.custom_api import CustomApi, ParameterType, RequestParameter
+from runner.emulator.registration.custom_api_rows import BOUND_TO_COLLECTION, BOUND_TO_ROW
 from runner.emulator.store import Store
 from runner.execution.step import StepError
 
-_APIS = "SELECT customapiid, uniquename, boundentitylogicalname, isfunction FROM customapi ORDER BY versionnumber"
+_APIS = """
+    SELECT customapiid, uniquename, bindingtype, boundentitylogicalname, isfunction
+    FROM customapi ORDER BY versionnumber
+"""
 _PARAMETERS = "SELECT uniquename, type, isoptional FROM customapirequestparameter WHERE customapiid = ?"
 _PROPERTIES = "SELECT uniquename, type FROM customapiresponseproperty WHERE customapiid = ?"
 
@@ -49,11 +53,12 @@ class CustomApis:
         return next((api for name, api in self.by_name.items() if name.lower() == message.lower()), None)
 
     def _declared(self) -> Iterator[CustomApi]:
-        for id, name, entity, is_function in self._store.execute(_APIS).fetchall():
+        for id, name, binding, entity, is_function in self._store.execute(_APIS).fetchall():
             parameters, properties = self._store.execute(_PARAMETERS, (id,)), self._store.execute(_PROPERTIES, (id,))
             yield CustomApi(
                 name=name,
-                entity=entity,
+                entity=entity if binding in (BOUND_TO_ROW, BOUND_TO_COLLECTION) else None,
+                on_collection=binding == BOUND_TO_COLLECTION,
                 request_parameters={key: RequestParameter(_TYPES[kind], bool(opt)) for key, kind, opt in parameters},
                 response_properties={key: _TYPES[kind] for key, kind in properties},
                 is_function=bool(is_function),

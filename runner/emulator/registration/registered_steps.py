@@ -18,11 +18,11 @@ from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.metadata.load import stable_id
 from runner.emulator.notifications import Surroundings
+from runner.emulator.registration.custom_api_rows import CUSTOM_API, DECLARATIONS, check_declaration
 from runner.emulator.registration.sdk_messages import SdkMessages
 from runner.emulator.registration.step_reader import StepReader
 from runner.emulator.registration.step_rows import (
     CHECKED,
-    CUSTOM_API,
     ENDPOINT,
     IMAGE,
     SECURE_CONFIG,
@@ -222,14 +222,20 @@ class RegisteredSteps:
         self._secrets.keep(id, taken)
         if target.logical_name == ENDPOINT:
             self._reader.endpoint(id)
-        if target.logical_name == CUSTOM_API:
-            self._have_message(EntityReference(CUSTOM_API, id))
+        if target.logical_name in DECLARATIONS:
+            self._check_declaration(EntityReference(target.logical_name, id))
+            return
         for step in self._reader.steps_of(EntityReference(target.logical_name, id)):
             self._reader.step(step, self._given.get(step))
 
-    def _have_message(self, api: EntityReference) -> None:
+    def _check_declaration(self, reference: EntityReference) -> None:
         """Steps may listen to a custom API from the moment it is declared."""
-        row = self._records.retrieve(api, formatted=False)
+        row = self._records.retrieve(reference, formatted=False)
+        check_declaration(self._store, row)
+        if row.logical_name == CUSTOM_API:
+            self._have_message(row)
+
+    def _have_message(self, row: Entity) -> None:
         self._messages.message(row["uniquename"])
         if row.get("boundentitylogicalname"):
             self._messages.filter(row["uniquename"], row["boundentitylogicalname"])

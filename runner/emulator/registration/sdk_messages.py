@@ -11,6 +11,7 @@ from functools import cache
 
 from runner.emulator.metadata.load import stable_id
 from runner.emulator.metadata.model import Metadata, Ownership, Table
+from runner.emulator.registration.custom_api_rows import step_refusal
 from runner.emulator.store import Store
 from runner.execution.step import Stage, Step, StepError
 from runner.registrations.messages import MESSAGES, WITHOUT_STEPS
@@ -90,6 +91,9 @@ class SdkMessages:
                 f"Step {step.name!r}: there is no message {step.message!r} (0x80040217). Register the custom API of "
                 "that name before its steps, or name another message."
             )
+        refusal = step_refusal(self._store, step.message, step.mode)
+        if refusal is not None:
+            raise StepError(f"Step {step.name!r}: {refusal} (0x80044187).")
         if step.entity is None:
             return
         if step.entity not in tables:

@@ -13,11 +13,13 @@ from typing import Any
 from dataverse_client.types import Entity, EntityReference, QueryExpression
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.notifications import Notification, Surroundings, notification
+from runner.emulator.registration.custom_api_rows import step_refusal
 from runner.emulator.registration.step_rows import (
     ENDPOINT,
     IMAGE,
     SECURE_CONFIG,
     STEP,
+    STEP_NOT_ALLOWED,
     Listening,
     check_image,
     check_step,
@@ -69,6 +71,9 @@ class StepReader:
         row = self._row(STEP, id)
         listening, image_rows = self._listening(row), self._image_rows(id)
         check_step(row, listening)
+        refusal = step_refusal(self._store, listening.message, number(row, "mode"))
+        if refusal is not None:
+            raise InvalidArgument(f"Step {row.get('name')!r}: {refusal}.", code=STEP_NOT_ALLOWED)
         for image in image_rows:
             check_image(image, listening, number(row, "stage"))
         try:

@@ -14,6 +14,7 @@ from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.errors import AttributeNotFound, InvalidArgument
 from runner.emulator.metadata.load import stable_id
 from runner.emulator.metadata.model import Table
+from runner.emulator.registration.custom_api_rows import DECLARATIONS
 from runner.emulator.registration.sdk_messages import allows_steps
 from runner.execution.step import Image, Mode, Stage, Step
 from runner.registrations.messages import IMAGES
@@ -22,10 +23,9 @@ STEP = "sdkmessageprocessingstep"
 IMAGE = "sdkmessageprocessingstepimage"
 ENDPOINT = "serviceendpoint"
 SECURE_CONFIG = "sdkmessageprocessingstepsecureconfig"
-CUSTOM_API = "customapi"
 
 #: Tables whose rows must describe something that can run.
-CHECKED = frozenset({STEP, IMAGE, ENDPOINT, CUSTOM_API})
+CHECKED = frozenset({STEP, IMAGE, ENDPOINT}) | DECLARATIONS
 
 STAGE_NOT_ALLOWED = 0x80044184
 STEP_NOT_ALLOWED = 0x80044187

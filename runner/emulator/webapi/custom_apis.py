@@ -28,12 +28,14 @@ def call(
     """Call ``api``: a function with the URL's ``arguments``, an action with the body.
 
     Raises:
-      ResourceNotFound: a function is not asked with GET, an action not with POST.
+      ResourceNotFound: a function is not asked with GET, an action not with POST, or a function answers nothing.
       BadRequest: a parameter cannot be read.
     """
     method = exchange.request.method.upper()
     if method != ("GET" if api.is_function else "POST"):
         raise ResourceNotFound.by_method(exchange.address.url)
+    if api.is_function and not api.response_properties:
+        raise ResourceNotFound.at(api.name)
     given = arguments if api.is_function or not exchange.request.body else exchange.request.json_body()
     parameters = dict(_parameter(exchange, api, name, value) for name, value in given.items() if "@" not in name)
     if target is not None:

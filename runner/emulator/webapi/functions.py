@@ -54,17 +54,20 @@ def call(exchange: Exchange, segment: Segment) -> Response:
 
 
 def call_on_collection(exchange: Exchange, table: Table, segment: Segment) -> Response:
-    """Call an action bound to a table's rows, such as CreateMultiple. Raises ResourceNotFound."""
-    handler = _ON_COLLECTION.get(segment.operation or "")
-    if handler is None:
+    """Call what is bound to a table's rows: CreateMultiple and its like, or a custom API. Raises ResourceNotFound."""
+    name = segment.operation or ""
+    handler, api = _ON_COLLECTION.get(name), exchange.emulator.custom_apis.get(name)
+    if handler is not None and exchange.request.method.upper() == "POST":
+        return handler(exchange, table)
+    if api is None or api.entity != table.logical_name or api.is_about_a_row:
         raise ResourceNotFound.at(segment.name)
-    return handler(exchange, table)
+    return custom_apis.call(exchange, api, segment.arguments or {})
 
 
 def call_on_row(exchange: Exchange, table: Table, reference: EntityReference, segment: Segment) -> Response:
     """Call a custom API bound to one row. Raises ResourceNotFound."""
     api = exchange.emulator.custom_apis.get(segment.operation or "")
-    if api is None or api.entity != table.logical_name:
+    if api is None or api.entity != table.logical_name or not api.is_about_a_row:
         raise ResourceNotFound.at(segment.name)
     return custom_apis.call(exchange, api, segment.arguments or {}, reference)
 

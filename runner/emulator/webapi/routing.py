@@ -82,7 +82,9 @@ def _answer_of_collection(exchange: Exchange, table: Table, rest: Sequence[Segme
     if len(rest) == 1 and rest[0].name == "$count":
         return _dispatch(exchange, {"GET": _count}, exchange, table)
     if len(rest) == 1 and rest[0].operation is not None:
-        return _dispatch(exchange, {"POST": functions.call_on_collection}, exchange, table, rest[0])
+        return _dispatch(
+            exchange, dict.fromkeys(("GET", "POST"), functions.call_on_collection), exchange, table, rest[0]
+        )
     raise ResourceNotFound.at(rest[0].name)
 
 
