@@ -1,4 +1,4 @@
-"""Time as a value that can be handed in: aware, UTC."""
+"""The clock that is passed to whatever needs the time, so that tests can set it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import Protocol
 
 
 class Clock(Protocol):
+    """Where the time comes from."""
+
     def now(self) -> datetime:
         """The time, aware and in UTC."""
 
 
 class SystemClock:
+    """The time of the machine."""
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
 
 class ManualClock:
-    """A clock that moves when told to, for tests and simulations."""
+    """A clock that stands still until it is advanced, for tests and simulations."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)) -> None:
         self._now = start
@@ -26,6 +30,7 @@ class ManualClock:
         return self._now
 
     def advance(self, by: timedelta) -> None:
+        """Move the clock forward."""
         self._now += by
 
     def move_to(self, moment: datetime) -> None:

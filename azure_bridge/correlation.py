@@ -1,6 +1,6 @@
-"""How an event finds its row: the metadata the plug-ins write on an intent, read back with care.
+"""Reads the metadata that plug-ins write on an intent, by which an event finds its row.
 
-Anybody with the Stripe dashboard can edit metadata, so a value that is no GUID counts as absent.
+Anybody with access to the Stripe dashboard can edit metadata, so a value that is not a GUID counts as absent.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _LONGEST_NAME = 128
 
 
 def read_metadata(metadata: object, tables: Sequence[PaymentTable]) -> dict[str, Any]:
-    """What an object's metadata says of CRM, under the names PaymentEvent gives it. Ids are lower-case GUIDs.
+    """The row, organization and correlation id in an object's metadata, as fields of PaymentEvent.
 
-    ``tables`` come in order of preference, after the one ``CRM_Table`` names.
+    If it holds ids for several tables, the one that ``CRM_Table`` names counts, otherwise the first of ``tables``.
     """
     if not isinstance(metadata, dict) or not metadata:
         return {}
@@ -54,7 +54,7 @@ def _id(value: object) -> str | None:
 
 
 def _organization(value: object) -> str | None:
-    """Kept even when it is no GUID: a name we do not know still says that the event is not ours."""
+    """The organization's id. A value that is not a GUID is kept too: it still shows that the event is not ours."""
     if not isinstance(value, str) or not value.strip():
         return None
     return _id(value) or value.strip().lower()[:_LONGEST_NAME]

@@ -1,4 +1,4 @@
-"""Finding the rows a batch of events is about, with one query for each table."""
+"""Finds the rows that a batch of events is about, with one query for each table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dataverse_client.types import (
 
 
 class CrmClient(Protocol):
-    """What the bridge needs of a ``DataverseClient``. Both raise ``DataverseError``."""
+    """The two methods of ``DataverseClient`` that the bridge uses."""
 
     def retrieve_multiple(self, query: QueryExpression) -> EntityCollection: ...
     def batch(self, operations: Sequence[Operation]) -> Sequence[BatchResult]:
@@ -37,8 +37,8 @@ class PaymentRow:
 
 
 @dataclass(slots=True)
-class _Shelf:
-    """One table's rows, by each of the ids an event may know."""
+class _RowIndex:
+    """The rows of one table, by each of the ids that an event may have."""
 
     table: PaymentTable
     by_row: dict[str, PaymentRow] = field(default_factory=dict)
@@ -63,20 +63,20 @@ def find_rows(
     Raises:
       DataverseError: a query failed.
     """
-    shelves = [_fetch(client, table, _concerning(table, events, tables), to_compare) for table in tables]
-    return [_match(event, shelves) for event in events]
+    indexes = [_fetch(client, table, _concerning(table, events, tables), to_compare) for table in tables]
+    return [_match(event, indexes) for event in events]
 
 
 def _concerning(
     table: PaymentTable, events: Sequence[PaymentEvent], tables: Sequence[PaymentTable]
 ) -> list[PaymentEvent]:
-    """An event that names one of our tables is looked for there alone."""
+    """The events to look up in ``table``: those that name it, and those that name none of our tables."""
     names = {each.logical_name for each in tables}
     return [event for event in events if event.row_table == table.logical_name or event.row_table not in names]
 
 
-def _fetch(client: CrmClient, table: PaymentTable, events: Sequence[PaymentEvent], to_compare: bool) -> _Shelf:
-    shelf, columns = _Shelf(table), table.columns
+def _fetch(client: CrmClient, table: PaymentTable, events: Sequence[PaymentEvent], to_compare: bool) -> _RowIndex:
+    index, columns = _RowIndex(table), table.columns
     wanted: dict[str | None, set[str | None]] = {
         table.primary_id: {event.row_id for event in events if event.row_table == table.logical_name},
         columns.intent_id: {event.intent_id for event in events},
@@ -87,8 +87,8 @@ def _fetch(client: CrmClient, table: PaymentTable, events: Sequence[PaymentEvent
         criteria = FilterExpression(LogicalOperator.OR, conditions)
         read = table.compared_columns() if to_compare else columns.names()
         for entity in client.retrieve_multiple(QueryExpression(table.logical_name, read, criteria)):
-            shelf.put(entity)
-    return shelf
+            index.put(entity)
+    return index
 
 
 def _any_of(wanted: Mapping[str | None, Collection[str | None]]) -> tuple[ConditionExpression, ...]:
@@ -98,8 +98,8 @@ def _any_of(wanted: Mapping[str | None, Collection[str | None]]) -> tuple[Condit
     )
 
 
-def _match(event: PaymentEvent, shelves: Sequence[_Shelf]) -> PaymentRow | None:
-    named = (shelf.by_row.get(event.row_id or "-") for shelf in shelves if shelf.table.logical_name == event.row_table)
-    paid = (shelf.by_intent.get(event.intent_id or "-") for shelf in shelves)
-    visited = (shelf.by_session.get(event.checkout_session_id or "-") for shelf in shelves)
+def _match(event: PaymentEvent, indexes: Sequence[_RowIndex]) -> PaymentRow | None:
+    named = (index.by_row.get(event.row_id or "-") for index in indexes if index.table.logical_name == event.row_table)
+    paid = (index.by_intent.get(event.intent_id or "-") for index in indexes)
+    visited = (index.by_session.get(event.checkout_session_id or "-") for index in indexes)
     return next((row for found in (named, paid, visited) for row in found if row is not None), None)

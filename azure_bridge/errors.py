@@ -1,12 +1,12 @@
-"""What the bridge refuses, and what its caller answers.
+"""The errors of the bridge, and the HTTP status to answer with.
 
 BridgeError
   EventRefusedError            nothing is stored; answer the sender with ``http_status``
-    SignatureRefusedError      400  nobody with our secret signed these bytes, or too long ago
-    EventUnreadableError       400  signed, but no snapshot event
-    EventTooLargeError         413  over the size limit; not even hashed
+    SignatureRefusedError      400  not signed with one of our secrets, or signed too long ago
+    EventUnreadableError       400  signed, but not a snapshot event
+    EventTooLargeError         413  over the size limit; the signature was not checked
     SecretMissingError         503  no signing secret is configured; Stripe tries again
-  PaymentEventError            a queued body is no PaymentEvent: a dead letter
+  PaymentEventError            a queued body is not a PaymentEvent: it becomes a dead letter
     UnknownVersionError        written by a newer bridge: upgrade, then resubmit
 """
 
@@ -16,17 +16,17 @@ from typing import ClassVar
 
 
 class BridgeError(Exception):
-    """Root of what the bridge raises."""
+    """Root of the bridge's errors."""
 
 
 class EventRefusedError(BridgeError):
-    """The request carries no event we accept. Answer it with ``http_status``."""
+    """The request carries no event that can be accepted. Answer it with ``http_status``."""
 
     http_status: ClassVar[int] = 400
 
 
 class SignatureRefusedError(EventRefusedError):
-    """The signature is missing, is not ours, or is older than the tolerance."""
+    """The signature is missing, was made with another secret, or is older than the tolerance."""
 
 
 class EventUnreadableError(EventRefusedError):
@@ -46,7 +46,7 @@ class SecretMissingError(EventRefusedError):
 
 
 class PaymentEventError(BridgeError):
-    """These bytes are not a PaymentEvent. Reading them again will not help."""
+    """The body of a queue message is not a PaymentEvent. Reading it again does not help."""
 
 
 class UnknownVersionError(PaymentEventError):

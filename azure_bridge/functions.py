@@ -2,8 +2,8 @@
 
     app.register_functions(bridge_functions(parts))
 
-Each function calls what ``runner serve`` and ``runner work`` call; how a message ends under the Functions host is
-:mod:`azure_bridge.hosted_messages`'s.
+Each function calls the same code as ``runner serve`` and ``runner work``. How messages are settled under the Functions
+host is described in :mod:`azure_bridge.hosted_messages`.
 Source: https://learn.microsoft.com/azure/azure-functions/functions-reference-python
 """
 
@@ -30,7 +30,7 @@ from azure_bridge.receiver import StripeReceiver
 from azure_bridge.redaction import redact
 from azure_bridge.webhook import Reply, StripeWebhook
 
-#: Requests that wait for the queue together: they share a batch.
+#: How many requests may wait for the queue at once; they are stored in one batch.
 _STORING = 64
 
 
@@ -38,11 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class BridgeMissingError(BridgeError):
-    """The registrations have no bridge section, so nothing says which rows payment events belong to."""
+    """The registrations have no bridge section, so it is unknown which tables payment events belong to."""
 
 
 class BridgeParts(Protocol):
-    """What the bridge's functions work with. ``receiver`` and ``processor`` None: there is no bridge section."""
+    """What the bridge's functions need. Without a bridge section ``receiver`` and ``processor`` are None."""
 
     @property
     def receiver(self) -> StripeReceiver | None: ...

@@ -1,4 +1,4 @@
-"""Messages that a host hands over one by one, processed together all the same."""
+"""Processes messages in batches that a host delivers one by one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from azure_bridge.settlement import Settlement
 
 
 class Gathered:
-    """Whatever arrives while a batch is at work is the next batch. Nobody waits for a timer.
+    """Messages that arrive while a batch is being processed form the next batch; there is no timer.
 
-    Each thread that brings a message waits for what is decided about it; the one whose turn it is processes for all.
+    Each thread that delivers a message waits for its settlement; one of them processes the batch for all.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Gathered:
         self._turn = threading.Lock()
 
     def __call__(self, message: ReceivedMessage) -> Settlement:
-        """Raises whatever ``process`` raised for the batch the message was in."""
+        """The settlement of ``message``. Raises whatever ``process`` raised for its batch."""
         decision: Future[Settlement] = Future()
         self._waiting.append((message, decision))
         while not decision.done():

@@ -1,13 +1,14 @@
-"""Messages that Azure Functions' host has received: how they end, when somebody else holds their locks.
+"""Settles messages that the Azure Functions host has received, and whose locks it holds.
 
-The host knows two endings: a function that returns completes its message, one that raises gives it back at once, and
-the service makes a dead letter of what was given back too often. There is no third; the ones we need are made of these
-two and of copies, in the order that can repeat a message and cannot lose one:
+The host can settle a message in two ways only. When the function returns, the message is completed; when it raises, the
+message is delivered again at once, and becomes a dead letter after too many deliveries. The other settlements are made
+of these two and of copies, in an order that may repeat a message and never loses one:
 
-- *again later* is a scheduled copy that counts the attempts, then a return;
-- *set aside* is a copy that says why, then a return. Whoever gets that copy raises, until the service sets it aside.
+- *retry later*: send a scheduled copy that counts the attempts, then return;
+- *dead letter*: send a copy that carries the reason, then return. A function that receives such a copy raises until the
+  service makes a dead letter of it.
 
-Triggers are bound to single messages, because the host gives back a batch whole, the innocent with the guilty.
+Triggers take single messages, because the host would deliver a whole batch again for one that failed.
 Source: https://learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus-trigger#peeklock-behavior
 """
 
@@ -30,19 +31,19 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-#: What fails for no fault of its message fails ten times at once, were it not held on to for a while.
+#: How long a message is kept after a failure that is not its fault; otherwise it would use up its deliveries at once.
 HOLD = timedelta(minutes=1)
-#: How many holds a message waits for an app that cannot work yet, before one of its deliveries is spent on that. A host
+#: How many holds a message waits for an app that cannot work yet, before that costs one of its deliveries. The host
 #: lets a function run, and renews the lock of its message, for ten minutes.
 PATIENCE = 5
 
 
 class SetAsideError(BridgeError):
-    """Raised to the host, so that it gives back a message that is to become a dead letter."""
+    """Raised so that the host delivers a message again, until it becomes a dead letter."""
 
 
 class NotAtServiceBusError(BridgeError):
-    """The queue is not Service Bus's: a function has got a message that no queue of ours can have sent."""
+    """The configured queue is the embedded one, although the function received its message from Service Bus."""
 
 
 @runtime_checkable
@@ -54,11 +55,11 @@ class HostedQueue(Protocol):
 
 
 class HostedMessages:
-    """Works on messages, each in a thread, ``at_once`` of them at the same time.
+    """Processes messages in threads, up to ``at_once`` of them at the same time.
 
-    ``queue`` and ``decide`` are first asked for when there is a message. ``hold`` is how long a message is kept from
-    the host when anything but the message is at fault. Where there is no queue at all, because the settings are wrong
-    or their vault is away, it is kept :data:`PATIENCE` times as long, and the queue asked for again after each.
+    ``queue`` and ``decide`` are called for the first time when there is a message. ``hold`` is how long a message is
+    kept from the host after a failure that is not its fault. If the queue cannot be opened, because the settings are
+    wrong or the vault is away, that is tried :data:`PATIENCE` times, with a hold after each.
     """
 
     def __init__(
@@ -75,11 +76,11 @@ class HostedMessages:
         self._hold = hold.total_seconds()
 
     async def work_on(self, message: func.ServiceBusMessage) -> None:
-        """Returns when the host is to complete the message.
+        """Process a message. Returns when the host is to complete it.
 
         Raises:
           SetAsideError: it is to become a dead letter.
-          Exception: it is to come again.
+          Exception: it is to be delivered again.
         """
         verdict = verdict_on(message)
         if verdict is not None:

@@ -1,4 +1,4 @@
-"""``${keyvault:NAME}``: secrets of an Azure Key Vault, remembered, and rotated without a gap.
+"""``${keyvault:NAME}``: secrets of an Azure Key Vault, cached, and rotated without a gap.
 
 Everybody learns of a new version within ``refresh_after``, or as soon as somebody shows a value that is not known. The
 version before it counts until ``overlap`` after the new one was made, by the vault's own times: so all processes agree,

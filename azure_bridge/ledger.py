@@ -1,7 +1,7 @@
-"""The ledger a row keeps of its payment: what all its events together say, and how two such sayings join.
+"""The ledger of a payment, kept in a column of its row: what is known from all its events, and how ledgers are joined.
 
-Every field of a ledger grows by maximum, minimum or union. Such a join is commutative, associative and idempotent,
-so the order and repetition of events cannot matter: not because each case was thought of, but by construction.
+Each field is joined by maximum, minimum or union. Such a join is commutative, associative and idempotent, so by
+construction neither the order nor the repetition of events can matter.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import orjson
 
 from azure_bridge.tables import PaymentStatus
 
-#: Later than any event; integers up to here survive every JSON reader.
+#: Later than any event. JSON readers keep integers up to this one exact.
 NEVER = 2**53
 
-#: Tiers of a payment's life. A higher one always wins; in the open one the later second does, then the rank.
+#: The tiers of a payment's life cycle. A higher tier always wins; within the open tier the later second does, then the
+#: higher rank.
 OPEN, HELD, FINAL = 0, 1, 2
 _PLACES: Mapping[PaymentStatus, tuple[int, int]] = {
     PaymentStatus.DRAFT: (OPEN, 0),
@@ -28,7 +29,7 @@ _PLACES: Mapping[PaymentStatus, tuple[int, int]] = {
     PaymentStatus.FAILED: (OPEN, 4),
     PaymentStatus.AUTHORIZED: (HELD, 0),
     PaymentStatus.CANCELED: (FINAL, 0),
-    # Stripe never says both of one payment. Should it happen, money that came in must show.
+    # Stripe never reports both for one payment. If it did, received money would have to show.
     PaymentStatus.COMPLETED: (FINAL, 1),
 }
 _REACHED = {place: status for status, place in _PLACES.items()}
@@ -38,7 +39,7 @@ _REACHED = {place: status for status, place in _PLACES.items()}
 class Ledger:
     """What is known of one payment. Times are Unix seconds, amounts in the currency's own unit.
 
-    ``pinned_*`` is what the row named by itself, before any event did; the bridge never moves a row off it.
+    ``pinned_*`` are the ids that the row held before any event was applied; the bridge never replaces them.
     """
 
     pinned_intent: str | None = None
@@ -56,13 +57,13 @@ class Ledger:
     paid_at: int = NEVER
     #: The part of an authorization that was not captured. Stripe counts it among the refunds.
     released: Decimal = Decimal(0)
-    #: What Stripe said was refunded in all, which includes what failed later.
+    #: The total that Stripe reported as refunded, including refunds that failed later.
     refunded: Decimal = Decimal(0)
     #: refund id -> rank, status, amount.
     refunds: Mapping[str, tuple[int, str, Decimal]] = field(default_factory=dict)
     #: dispute id -> rank, status.
     disputes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    #: second, tier and rank of what is told (of two events in one second the later one), event id, event type.
+    #: The last event: second, tier and rank (which order events of the same second), event id, event type.
     last: tuple[int, int, int, str, str] = (0, 0, 0, "", "")
 
     @property
@@ -75,19 +76,19 @@ class Ledger:
 
     @property
     def reached(self) -> PaymentStatus:
-        """How far the payment came, refunds and disputes aside."""
+        """How far the payment came, leaving refunds and disputes aside."""
         tier, _, rank = self.lifecycle
         return _REACHED[tier, rank]
 
 
 def lifecycle(status: PaymentStatus, second: int) -> tuple[int, int, int]:
-    """Where ``status``, told at ``second``, stands among all that can be told."""
+    """The value of :attr:`Ledger.lifecycle` for a ``status`` that was reported at ``second``."""
     tier, rank = _PLACES[status]
     return tier, second if tier == OPEN else 0, rank
 
 
 def join(one: Ledger, other: Ledger) -> Ledger:
-    """What both say. The pins are ``one``'s: they are the row's, no event has any."""
+    """The join of both. The pinned ids are those of ``one``, the row's ledger; ledgers of events have none."""
     return Ledger(
         pinned_intent=one.pinned_intent,
         pinned_session=one.pinned_session,
@@ -115,17 +116,17 @@ def _furthest(one: Mapping[str, Progress], other: Mapping[str, Progress]) -> Map
 
 def dump(ledger: Ledger) -> str:
     """The ledger as canonical JSON: equal ledgers are equal text."""
-    told = {name: value for name in _READ if (value := getattr(ledger, name)) != getattr(_EMPTY, name)}
-    return orjson.dumps(told, default=_digits, option=orjson.OPT_SORT_KEYS).decode()
+    values = {name: value for name in _READ if (value := getattr(ledger, name)) != getattr(_EMPTY, name)}
+    return orjson.dumps(values, default=_digits, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def load(text: object) -> Ledger | None:
-    """The ledger in a row's column; None when there is none, or somebody made it unreadable."""
+    """The ledger in a row's column; None when the column is empty or unreadable."""
     if not isinstance(text, str):
         return None
     try:
-        told = orjson.loads(text)
-        ledger = Ledger(**{name: read(told[name]) for name, read in _READ.items() if name in told})
+        values = orjson.loads(text)
+        ledger = Ledger(**{name: read(values[name]) for name, read in _READ.items() if name in values})
     except (ValueError, TypeError, AttributeError, ArithmeticError):
         return None
     tier, _, rank = ledger.lifecycle

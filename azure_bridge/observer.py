@@ -1,4 +1,4 @@
-"""What the bridge tells whoever watches it. ``runner.tracing`` is one watcher; silence is another."""
+"""The observer of the bridge, which is called for everything that happens to an event."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from azure_bridge.payment_event import PaymentEvent
 
 
 class BridgeObserver(Protocol):
-    """One call per thing that happened to an event. Implementations must not raise."""
+    """Is called once for each thing that happens to an event. Implementations must not raise."""
 
     def received(self, event_id: str, event_type: str, *, note: str = "") -> None:
-        """A signed event was verified; ``note`` says why when it goes no further."""
+        """A signed event was verified. ``note`` says why, if it is ignored."""
 
-    def queued(self, event: PaymentEvent) -> None: ...
+    def queued(self, event: PaymentEvent) -> None:
+        """The event is stored on the queue."""
 
     def applied(self, event: PaymentEvent, table: str, row_id: str, changes: Mapping[str, Any]) -> None:
         """The row was changed; ``changes`` are the columns written."""
 
     def ignored(self, event: PaymentEvent, reason: str) -> None:
-        """Nothing to do: the row is already further, or the event is another organization's."""
+        """Nothing was to be done: the row is already further, or the event is another organization's."""
 
-    def put_off(self, event: PaymentEvent, reason: str, *, attempt: int, delay_seconds: float) -> None: ...
+    def put_off(self, event: PaymentEvent, reason: str, *, attempt: int, delay_seconds: float) -> None:
+        """The event is retried later. ``attempt`` counts from 0."""
 
-    def dead_lettered(self, event: PaymentEvent | None, reason: str, description: str) -> None: ...
+    def dead_lettered(self, event: PaymentEvent | None, reason: str, description: str) -> None:
+        """The event was set aside for a person; None when its message could not be read."""
 
 
 class SilentObserver:
-    """Watches nothing."""
+    """An observer that does nothing."""
 
     def received(self, event_id: str, event_type: str, *, note: str = "") -> None: ...
     def queued(self, event: PaymentEvent) -> None: ...

@@ -1,4 +1,4 @@
-"""A value made when it is first asked for, and kept."""
+"""A value that is made on first use, and then kept."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """Calls ``make`` once in a process, whichever threads ask first.
+    """Calls ``make`` once, even when several threads ask for the value at the same time.
 
-    When it raises, whoever waited for it gets that error; whoever asks after that tries again.
+    When ``make`` raises, the threads that waited get its error, and the next call tries again.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:

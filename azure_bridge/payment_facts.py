@@ -1,4 +1,4 @@
-"""What one event says, written as a ledger of its own, ready to be joined with what the row knows. Pure."""
+"""Turns one event into a ledger, which is then joined with the row's. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TOLD_BY: Mapping[str, PaymentStatus] = {
     "checkout.session.expired": PaymentStatus.CANCELED,
 }
 
-#: 0 is for a status Stripe may add. A refund can fail after it succeeded, so that is the furthest.
+#: An unknown status has rank 0. A refund can fail after it succeeded, so failed has the highest rank.
 _REFUND_RANKS = {"pending": 1, "requires_action": 2, "succeeded": 3, "failed": 4, "canceled": 4}
 #: An inquiry (``warning_``) may become a dispute; a dispute never becomes an inquiry again.
 _DISPUTE_ORDER = (
@@ -40,22 +40,22 @@ _DISPUTE_ORDER = (
 )
 _DISPUTE_RANKS = {status: rank for rank, status in enumerate(_DISPUTE_ORDER, start=1)}
 
-#: Where refunds and disputes stand among the events of one second.
+#: Orders refunds and disputes after the payment's own events of the same second.
 _AFTER_PAYMENT = (FINAL + 1, 0, 0)
 
-#: How strongly an event ties an intent to a row: it names both, the row's checkout session does, it was paid.
+#: How strongly an event ties an intent to a row: it names both, the row's checkout session names it, it was paid.
 NAMED, BY_SESSION, PAID = 1, 2, 3
-#: An intent and a charge know what was received; a session what was asked, maybe in another currency.
+#: An intent or a charge has the amount received; a session only the amount asked for, perhaps in another currency.
 ASKED, RECEIVED = 1, 2
 
 
-def said_by(event: PaymentEvent) -> Ledger:
-    """The ledger of somebody who has seen this event alone.
+def ledger_of_event(event: PaymentEvent) -> Ledger:
+    """The ledger that holds what this one event reports.
 
     Raises:
       UnsupportedCurrencyError: the event's amounts are in a currency that cannot be converted.
     """
-    second, status = int(event.created.timestamp()), status_told(event)
+    second, status = int(event.created.timestamp()), reported_status(event)
     is_paid = status is PaymentStatus.COMPLETED
     tier, _, rank = lifecycle(status, second) if status else _AFTER_PAYMENT
     return Ledger(
@@ -73,10 +73,10 @@ def said_by(event: PaymentEvent) -> Ledger:
     )
 
 
-def status_told(event: PaymentEvent) -> PaymentStatus | None:
-    """The status an event speaks of; None for one about refunds or disputes.
+def reported_status(event: PaymentEvent) -> PaymentStatus | None:
+    """The payment status an event reports; None for an event about a refund or a dispute.
 
-    A completed checkout is not a paid one: bank debits tell later.
+    A completed checkout is not always paid: bank debits succeed or fail later.
     Source: https://docs.stripe.com/checkout/fulfillment
     """
     if event.event_type == "checkout.session.completed":
@@ -86,8 +86,8 @@ def status_told(event: PaymentEvent) -> PaymentStatus | None:
 
 
 def moves_money(event: PaymentEvent) -> bool:
-    """Whether money came in, went back, or is being fought over."""
-    is_paid = status_told(event) is PaymentStatus.COMPLETED
+    """Whether the event reports a payment, a refund or a dispute."""
+    is_paid = reported_status(event) is PaymentStatus.COMPLETED
     return is_paid or bool(event.amount_refunded) or event.refund is not None or event.dispute is not None
 
 
@@ -99,7 +99,7 @@ def _intent(event: PaymentEvent, second: int, is_paid: bool) -> tuple[int, int, 
 
 
 def _failure(event: PaymentEvent, second: int) -> tuple[int, str, str, str]:
-    # A session tells that its payment failed, never why: its intent's own event does.
+    # Events of a session report that its payment failed, but not why; the intent's own event does.
     if event.event_type != "payment_intent.payment_failed":
         return 0, "", "", ""
     return second, event.event_id, event.failure_code or event.decline_code or "", event.failure_message or ""

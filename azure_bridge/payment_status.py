@@ -1,8 +1,8 @@
-"""The status machine: a row and one more event become the columns to write, or nothing. Pure.
+"""The status machine: computes the columns to write on a row because of an event. Pure.
 
-Stripe delivers events late, twice, in any order, and stamps them with whole seconds. So nothing here asks what came
-before: the row keeps a ledger (:mod:`azure_bridge.ledger`), an event is joined into it, and the columns people read
-are computed from the ledger alone. ``docs/payment-status.md`` tells the rules in a user's words.
+Stripe delivers events late, twice and in any order, with timestamps of whole seconds. The result therefore never
+depends on their order: the row keeps a ledger (:mod:`azure_bridge.ledger`), the event is joined into it, and the
+columns people read are computed from the ledger alone. ``docs/payment-status.md`` explains the rules to users.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Any
 
 from azure_bridge.ledger import NEVER, Ledger, dump, join, lifecycle, load
 from azure_bridge.payment_event import PaymentEvent
-from azure_bridge.payment_facts import PAID, RECEIVED, moves_money, said_by
+from azure_bridge.payment_facts import PAID, RECEIVED, ledger_of_event, moves_money
 from azure_bridge.tables import PaymentStatus, PaymentTable
 from dataverse_client.types import Entity, Money, OptionSetValue
 
-#: They lie over the status a payment reached; on a row without a ledger they tell that it was paid.
+#: They hide the status a payment reached. On a row without a ledger they imply that it was paid.
 _OVERLAYS = frozenset({PaymentStatus.REFUNDED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.DISPUTED})
 _REFUND_UNDONE = frozenset({"failed", "canceled"})
 _DISPUTE_OVER = frozenset({"warning_closed", "charge_refunded", "prevented", "won"})
 
 
 class Standing(Enum):
-    """Whether an event is about the payment a row stands for now."""
+    """Whether an event is about the intent or session that its row holds now."""
 
     OWN = auto()
-    #: Of an intent or session the row has left behind, and nothing was paid: nothing to do.
+    #: It is about an intent or session that the row no longer holds, and no money moved: nothing is to be done.
     SUPERSEDED = auto()
-    #: Money moved on an intent that is not the row's. Neither applied nor dropped: a person must see it.
+    #: Money moved on an intent that is not the row's. A person has to look at it.
     MONEY_ELSEWHERE = auto()
 
 
 def standing(row: Entity, event: PaymentEvent, table: PaymentTable) -> Standing:
-    """Whether ``event``, which found ``row``, is about the payment the row stands for."""
+    """Whether ``event``, for which ``row`` was found, is about the row's own intent or session."""
     if _is_own(_ledger_of(row, table), event):
         return Standing.OWN
     return Standing.MONEY_ELSEWHERE if moves_money(event) else Standing.SUPERSEDED
@@ -44,7 +44,7 @@ def standing(row: Entity, event: PaymentEvent, table: PaymentTable) -> Standing:
 def changes(row: Entity, event: PaymentEvent, table: PaymentTable) -> dict[str, Any] | None:
     """The columns to write on ``row`` because of ``event``; None when there is nothing to write.
 
-    ``row`` carries ``table.columns`` as they are now. A row without a ledger starts from what its columns say. An
+    ``row`` has the present values of ``table.columns``. For a row without a ledger, one is made from its columns. An
     event that is not the row's own changes nothing.
 
     Raises:
@@ -53,7 +53,7 @@ def changes(row: Entity, event: PaymentEvent, table: PaymentTable) -> dict[str, 
     ledger = _ledger_of(row, table)
     if not _is_own(ledger, event):
         return None
-    columns = _columns(join(ledger, said_by(event)), table)
+    columns = _columns(join(ledger, ledger_of_event(event)), table)
     return {name: value for name, value in columns.items() if row.get(name) != value} or None
 
 
@@ -61,22 +61,22 @@ def _is_own(ledger: Ledger, event: PaymentEvent) -> bool:
     if ledger.pinned_intent is None and not _may_adopt(ledger, event):
         return False
     pins = ((ledger.pinned_intent, event.intent_id), (ledger.pinned_session, event.checkout_session_id))
-    agreements = [pinned == told for pinned, told in pins if pinned and told]
+    agreements = [pinned == named for pinned, named in pins if pinned and named]
     return any(agreements) if agreements else ledger.pinned_intent is None
 
 
 def _may_adopt(ledger: Ledger, event: PaymentEvent) -> bool:
-    """For a row that named no intent by itself: may it take this event's?"""
+    """Whether a row that held no intent at first may take over the event's."""
     if ledger.pinned_session and event.event_type == "payment_intent.canceled":
-        # A session that was replaced takes its intent along; only the row's own session can cancel the row.
+        # When a session is replaced its intent is canceled too; only the row's own session may cancel the row.
         return False
     strength, _, _, intent = ledger.intent
-    # Paid twice is not paid more: the second intent is for a person to see.
+    # A second paid intent is not added up: a person has to look at it.
     return not (strength == PAID and moves_money(event) and event.intent_id not in (None, intent))
 
 
 def _ledger_of(row: Entity, table: PaymentTable) -> Ledger:
-    """The row's ledger; an empty one when the row has since turned to another intent or session."""
+    """The row's ledger; a new one when the row has been given another intent or session since."""
     intent = _text(row, table.columns.intent_id)
     session = _text(row, table.columns.checkout_session_id)
     kept = load(row.get(table.columns.ledger))
@@ -91,7 +91,7 @@ def _ledger_of(row: Entity, table: PaymentTable) -> Ledger:
 
 
 def _start(row: Entity, table: PaymentTable, intent: str | None, session: str | None) -> Ledger:
-    """What the columns of a row without a ledger say."""
+    """The ledger that the columns of a row without one amount to."""
     columns, status = table.columns, status_shown(row, table)
     paid_on, received = _value(row, columns.paid_on), _amount(row, columns.amount_received)
     return Ledger(
@@ -106,7 +106,7 @@ def _start(row: Entity, table: PaymentTable, intent: str | None, session: str | 
 
 
 def _columns(ledger: Ledger, table: PaymentTable) -> dict[str, Any]:
-    """The row's columns as the ledger has them. What is not known yet is not spoken of."""
+    """The row's columns as the ledger has them, without those that are not known yet."""
     columns, status, refunded = table.columns, _status_of(ledger), _refunded(ledger)
     _, _, code, message = ledger.failure if status is PaymentStatus.FAILED else (0, "", "", "")
     values: dict[str | None, Any] = {
@@ -138,9 +138,9 @@ def _status_of(ledger: Ledger) -> PaymentStatus:
 
 
 def _refunded(ledger: Ledger) -> Decimal:
-    """What went back to the customer, never below nothing."""
+    """The amount that was given back to the customer."""
     if not ledger.received[1] and ledger.reached is not PaymentStatus.COMPLETED:
-        return Decimal(0)  # Letting a hold go is told as a refund, though nothing was ever taken.
+        return Decimal(0)  # Stripe reports the release of an authorization as a refund, though nothing was taken.
     known = sum((amount for _, _, amount in ledger.refunds.values()), Decimal(0))
     undone = sum((amount for _, status, amount in ledger.refunds.values() if status in _REFUND_UNDONE), Decimal(0))
     return max(max(ledger.refunded, known) - undone - ledger.released, Decimal(0))
@@ -152,7 +152,7 @@ def _last_event(ledger: Ledger) -> str:
 
 
 def status_shown(row: Entity, table: PaymentTable) -> PaymentStatus:
-    """What the row's status column says; Draft where it says nothing we know."""
+    """The status in the row's column; Draft when it is empty or unknown."""
     shown = row.get(table.columns.status)
     return next(
         (status for status, number in table.statuses.items() if shown == OptionSetValue(number)), PaymentStatus.DRAFT

@@ -1,8 +1,8 @@
-"""From a batch of queued events to CRM rows: one query for each table, one ``$batch``, one decision for each message.
+"""Applies queued events to CRM rows in batches: one query per table, one ``$batch``, one settlement per message.
 
-A real environment allows a user 6,000 requests in five minutes, so requests per event decide how much a deployment can
-carry. Everything here is written for a batch; a single event is a batch of one. Nothing is remembered between batches:
-a crash anywhere means that messages come again, and an event that was applied already changes nothing.
+A real environment allows a user 6,000 requests in five minutes, so the number of requests per event limits what a
+deployment can process. A single event is a batch of one. No state is kept between batches: after a crash messages are
+delivered again, and an event that was already applied changes nothing.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/api-limits
 """
 
@@ -51,20 +51,20 @@ from dataverse_client.errors import (
 from dataverse_client.operations import Create, Operation, Update
 from dataverse_client.types import Entity
 
-#: How often rows that somebody else changed meanwhile are read again at once.
+#: How often rows that were changed in the meantime are read again at once.
 MAX_ROUNDS = 3
 BATCH_SIZE = 100
 
-#: The row is not what was read: read it again.
+#: Errors that mean the row has changed since it was read.
 _READ_AGAIN = (ConcurrencyConflictError, NotFoundError, DuplicateRecordError)
-#: A deleted or rolled-back row cancels what was to collect for it. Without a row this is no news for anybody.
+#: When a row is deleted or rolled back, its intent is canceled: events that are expected not to find a row.
 _ENDED_UNPAID = frozenset({"payment_intent.canceled", "checkout.session.expired"})
 _NOTHING_NEW = "the row knows already"
 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """One row's changes, and the events they come from, each with what it alone added (None: nothing new)."""
+    """One row's changes. ``told`` has the events they come from, each with the columns it added (None: nothing new)."""
 
     table: PaymentTable
     row_id: str
@@ -77,7 +77,7 @@ _Refused: TypeAlias = tuple[QueuedEvent, DataverseError]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainSummary:
-    """How many messages ended how. ``completed`` counts applied and ignored events alike."""
+    """How many messages were settled in which way. ``completed`` counts applied and ignored events."""
 
     completed: int = 0
     put_off: int = 0
@@ -93,7 +93,7 @@ class DrainSummary:
 
 
 class PaymentProcessor:
-    """Applies payment events to CRM rows. Safe to share between threads as far as ``client`` is."""
+    """Applies payment events to CRM rows. Threads may share it if they may share ``client``."""
 
     def __init__(
         self,
@@ -119,18 +119,18 @@ class PaymentProcessor:
         max_wait: timedelta = timedelta(seconds=1),
         batch_size: int = BATCH_SIZE,
     ) -> DrainSummary:
-        """Work until the queue has nothing more to give now; with ``until``, for as long as it is false.
+        """Process messages until the queue is empty or, with ``until``, until that returns true.
 
-        ``max_wait`` is how long a worker with ``until`` waits for the next message before it asks ``until`` again.
+        ``max_wait`` is how long to wait for the next message before ``until`` is called again.
 
         Raises:
-          QueueUnavailableError: what was received and not settled comes again.
+          QueueUnavailableError: messages that were received and not settled will be delivered again.
         """
         summary = DrainSummary()
         while until is None or not until():
             messages = queue.receive(batch_size, max_wait if until else timedelta(0))
             if messages:
-                # A CRM that throttles us may have us wait for longer than a lock lasts.
+                # When CRM throttles us, the wait may be longer than a lock lasts.
                 with locks_kept(queue, messages, self._clock):
                     settlements = self.process(messages)
                     settle(queue, settlements)
@@ -140,7 +140,7 @@ class PaymentProcessor:
         return summary
 
     def process(self, messages: Sequence[ReceivedMessage]) -> list[Settlement]:
-        """Write what the messages' events say, and decide how each message ends. Settles nothing."""
+        """Apply the messages' events, and decide how each message is to be settled. Settles none itself."""
         decisions = Decisions(self._observer, self._retries)
         waiting = self._admit(messages, decisions)
         refused: list[_Refused] = []
@@ -167,7 +167,7 @@ class PaymentProcessor:
         return admitted
 
     def _round(self, waiting: Sequence[QueuedEvent], decisions: Decisions) -> list[_Refused]:
-        """Read, write, decide. Returns the events whose rows were not what had been read."""
+        """Read the rows, write them, decide. Returns the events whose rows had changed in the meantime."""
         try:
             rows = find_rows(self._client, [queued.event for queued in waiting], self._configuration.tables)
         except DataverseError as error:
@@ -227,7 +227,7 @@ class PaymentProcessor:
 
 
 def _fold(row: PaymentRow, events: Sequence[QueuedEvent], decisions: Decisions) -> _Write | None:
-    """All that ``events`` say about one row, as one conditional update."""
+    """The changes of all ``events`` to one row, as one conditional update."""
     table, entity = row.table, row.entity.copy()
     told = []
     for queued in events:
@@ -267,7 +267,7 @@ def _set_aside(verdict: Standing, row: PaymentRow, queued: QueuedEvent, decision
 
 
 def _after(error: DataverseError, queued: QueuedEvent, decisions: Decisions) -> None:
-    """A row could not be written. What no event can be guilty of is waited for."""
+    """Decide about an event whose row could not be written: errors that are not the event's fault are waited for."""
     if error.is_transient or isinstance(error, AuthenticationError):
         decisions.put_off(queued, str(error), at_least=_delay_asked(error))
     elif isinstance(error, UnexpectedResponseError):

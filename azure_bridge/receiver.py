@@ -1,9 +1,9 @@
-"""From the bytes Stripe posts to a message for the queue, or the reason there is none.
+"""Verifies a webhook request of Stripe and turns its event into a queue message.
 
-The signature is checked with Stripe's own code and the body parsed once, as plain JSON: building a ``stripe.Event``
-costs about a millisecond and serves nothing here. Whoever answers the request stores an :class:`Accepted` message
-before answering 200, answers 200 to an :class:`Ignored` event, and answers an ``EventRefusedError`` with its own
-``http_status``; when the queue is away, 503 lets Stripe keep the event and send it again for three days.
+The signature is checked with Stripe's own code. The body is parsed once, as plain JSON: building a ``stripe.Event``
+takes about a millisecond and is not needed here. The caller stores an :class:`Accepted` message before it answers 200,
+answers 200 to an :class:`Ignored` event, and answers an ``EventRefusedError`` with its ``http_status``. When the queue
+is away it answers 503, and Stripe sends the event again for three days.
 Source: https://docs.stripe.com/webhooks
 """
 
@@ -29,7 +29,7 @@ from azure_bridge.queues.contract import QueueMessage
 from azure_bridge.stripe_events import check_snapshot, payment_event
 from azure_bridge.tables import BridgeConfiguration
 
-#: Stripe's default: an older signature may be a replay.
+#: Stripe's default. An older request may be a replay.
 TOLERANCE = timedelta(seconds=300)
 #: Bytes. Stripe's payment events are a few KB; expanded ones reach tens.
 MAX_BODY_BYTES = 512 * 1024
@@ -45,7 +45,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A genuine event that goes no further, and why. Answer 200: sending it again would change nothing."""
+    """A genuine event that is not processed, and why. Answer 200, because sending it again would change nothing."""
 
     event_id: str
     event_type: str
@@ -56,11 +56,11 @@ Reception: TypeAlias = Accepted | Ignored
 
 
 class StripeReceiver:
-    """Verifies Stripe's events and turns them into messages. Safe to share between threads.
+    """Verifies Stripe's events and turns them into messages. Threads may share it.
 
-    ``secrets`` is asked at every event, so that rotated secrets need no restart; any of them may have signed.
-    Events of another mode than ``configuration.livemode``, and of types it does not list, are ignored.
-    ``renew_secrets`` has whoever keeps the secrets look for new ones; it may take a while.
+    ``secrets`` is called for every event, so that rotated secrets need no restart; any one of them may have signed.
+    Events of the other mode than ``configuration.livemode``, and of types it does not list, are ignored.
+    ``renew_secrets`` looks for new secrets at their source, which may take a while.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class StripeReceiver:
         observer: BridgeObserver | None = None,
         renew_secrets: Callable[[], None] | None = None,
     ) -> None:
-        # Importing stripe takes most of half a second: only who receives events pays for it.
+        # Importing stripe takes almost half a second, so only processes that receive events do it.
         from stripe import SignatureVerificationError, WebhookSignature
 
         self._verify_header = WebhookSignature.verify_header
@@ -91,9 +91,9 @@ class StripeReceiver:
         """One webhook request: its raw body and its ``Stripe-Signature`` header.
 
         Raises:
-          SignatureRefusedError: no header, none of the secrets, or too old.
-          EventUnreadableError: signed, but not a snapshot event.
-          EventTooLargeError: longer than ``max_body_bytes``.
+          SignatureRefusedError: there is no signature, none of the secrets made it, or it is too old.
+          EventUnreadableError: it is signed, but not a snapshot event.
+          EventTooLargeError: it is longer than ``max_body_bytes``.
           SecretMissingError: there is no secret to verify with.
         """
         self._check_size(body)
@@ -105,7 +105,7 @@ class StripeReceiver:
             raise EventTooLargeError(f"The body has {len(body)} bytes; at most {self._max_body_bytes} are accepted")
 
     def _check_signature(self, body: bytes, signature: str | None) -> None:
-        # The SDK's comparison cannot take other characters.
+        # The SDK's comparison fails on other characters.
         if not signature or not signature.isascii():
             raise SignatureRefusedError("No usable Stripe-Signature header: this endpoint takes Stripe's events only")
         secrets = self._secrets()
@@ -120,7 +120,7 @@ class StripeReceiver:
 
     def _signed_with(self, secret: str, body: bytes, signature: str) -> bool:
         try:
-            # The SDK would judge the age by the system's clock; ours is _check_age's.
+            # Without a tolerance the SDK does not check the age by the system's clock; _check_age uses ours.
             self._verify_header(body, signature, secret, tolerance=None)
         except self._mismatch:
             return False
@@ -129,7 +129,7 @@ class StripeReceiver:
         return True
 
     def _check_age(self, signature: str) -> None:
-        """Too old is refused; the future is not, as in Stripe's SDK. The header was verified, so it has a time."""
+        """Refuse an old signature, but not one from the future, as Stripe's SDK does. A verified header has a time."""
         signed_at = int(next(part.split("=")[1] for part in signature.split(",") if part.startswith("t=")))
         age = self._clock.now().timestamp() - signed_at
         if age > self._tolerance.total_seconds():
@@ -158,7 +158,7 @@ class StripeReceiver:
 
 
 def message_for(event: PaymentEvent) -> QueueMessage:
-    """The queue message that carries an event: its id is the event's, its session the row's or the payment's."""
+    """The queue message that carries an event. Its id is the event's; its session id the row's, or the payment's."""
     return QueueMessage(
         body=encode(event),
         message_id=event.event_id,

@@ -1,4 +1,4 @@
-"""Keeps secrets out of everything a person or a log can read.
+"""Masks secrets in everything that is printed, logged or traced.
 
 Two ways to know one: by its shape (Stripe keys, webhook and client secrets, Azure keys, bearer tokens), and
 because somebody who holds it said so with :func:`register_secret`.

@@ -1,4 +1,4 @@
-"""A Sales Order for a checkout that was paid and names no row: a payment link, or a shop page of somebody's own."""
+"""Creates a Sales Order for a paid checkout that names no row, such as that of a payment link."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 from azure_bridge.correlation import SALES_ORDER_ID
 from azure_bridge.crm_rows import CrmClient
 from azure_bridge.payment_event import PaymentEvent
-from azure_bridge.payment_facts import status_told
+from azure_bridge.payment_facts import reported_status
 from azure_bridge.payment_status import changes
 from azure_bridge.tables import BridgeConfiguration, PaymentStatus, PaymentTable
 from dataverse_client.types import Entity, EntityReference, QueryExpression
@@ -17,11 +17,11 @@ _CURRENCY = "transactioncurrency"
 
 
 class CurrencyMissingError(LookupError):
-    """CRM has no active currency with this code: add it, then resubmit."""
+    """CRM has no active currency with this code: add it, then resubmit the event."""
 
 
 class SalesOrders:
-    """Writes the orders ``configuration.create_sales_orders`` asks for."""
+    """Makes the orders to create, if ``configuration.create_sales_orders`` allows it."""
 
     def __init__(self, client: CrmClient, configuration: BridgeConfiguration) -> None:
         self._client = client
@@ -30,20 +30,20 @@ class SalesOrders:
         self._currencies: dict[str, EntityReference] = {}
 
     def table_for(self, event: PaymentEvent) -> PaymentTable | None:
-        """Where an order is due for an event that no row was found for; None when none is."""
+        """The table to create an order in for an event without a row; None when no order is due."""
         names_a_row = event.row_id or event.sales_order_id
-        is_paid_checkout = event.checkout_session_id and status_told(event) is PaymentStatus.COMPLETED
+        is_paid_checkout = event.checkout_session_id and reported_status(event) is PaymentStatus.COMPLETED
         return self._table if is_paid_checkout and event.intent_id and not names_a_row else None
 
     def order(self, event: PaymentEvent, table: PaymentTable) -> tuple[Entity, dict[str, Any]]:
-        """The order to create, and the part of it the status machine wrote.
+        """The order to create, and those of its columns that the status machine computed.
 
-        Its id is made from the intent's, so that the same checkout told twice, or to two workers, is one order:
-        the second creation is refused as a duplicate.
+        Its id is derived from the intent's. If an event is processed twice, or by two workers, the second creation is
+        therefore refused as a duplicate.
 
         Raises:
-          CurrencyMissingError: CRM does not know the currency that was paid.
-          UnsupportedCurrencyError: its amounts cannot be converted.
+          CurrencyMissingError: CRM does not have the currency that was paid.
+          UnsupportedCurrencyError: amounts in its currency cannot be converted.
           DataverseError: the currencies cannot be read.
         """
         order = Entity(table.logical_name, str(uuid5(NAMESPACE_URL, f"https://api.stripe.com/{event.intent_id}")))

@@ -7,8 +7,8 @@
       SecretNotFoundError     the source has no such name: set it
       SecretSourceError       the source cannot be used: configure it, or try again
 
-What a vault gives, and variables named like secrets, are remembered by :mod:`azure_bridge.redaction` and
-never printed again.
+Values from a vault, and of variables named like secrets, are registered with :mod:`azure_bridge.redaction`, which masks
+them wherever they would be printed.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ __all__ = [
 
 #: How long a vault's secret is used before it is asked for again.
 REFRESH_AFTER = timedelta(minutes=15)
-#: How long the version before counts beside a new one: Stripe, too, signs with both for up to a day.
+#: How long the previous version counts beside a new one. Stripe, too, signs with both for up to a day.
 OVERLAP = timedelta(hours=24)
 
 _REFERENCE = re.compile(r"\$\{(?P<source>\w+):(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
-#: Not every environment variable is a secret: masking an organization's id would make traces unreadable.
+#: Only variables named like this are masked: masking, say, an organization's id would make traces unreadable.
 _SECRET_VARIABLE = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|CONNECTION_STRING|SAS", re.IGNORECASE)
 
 
@@ -53,7 +53,7 @@ class SecretError(Exception):
 
 
 class SecretNotFoundError(SecretError):
-    """The source is there, the name is not."""
+    """The source has no secret of this name: set it."""
 
 
 class SecretSourceError(SecretError):
@@ -62,7 +62,7 @@ class SecretSourceError(SecretError):
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """One ``${source:name:-default}``. Its text leaves the default out: people put secrets there."""
+    """One ``${source:name:-default}``. ``str()`` of it leaves out the default, which may be a secret."""
 
     source: str
     name: str

@@ -1,6 +1,7 @@
-"""How a queue message ends: done, again later, or set aside. Decided by the processor, carried out here.
+"""The settlement of a queue message: complete, retry later, or dead letter.
 
-Deciding and settling are two steps, because a host such as Azure Functions settles in its own way.
+The processor decides and :func:`settle` carries it out: two steps, because a host such as Azure Functions settles
+messages in its own way.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from azure_bridge.observer import BridgeObserver
 from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.queues.contract import MessageLockLostError, MessageQueue, ReceivedMessage
 
-#: Dead-letter reasons. Each says what a person has to look at.
+#: Dead-letter reasons; ``docs/queue.md`` says what to do about each.
 INVALID_MESSAGE = "InvalidMessage"
 ROW_NOT_FOUND = "RowNotFound"
 REJECTED_BY_CRM = "RejectedByCrm"
@@ -25,13 +26,15 @@ ANOTHER_INTENT_PAID = "AnotherIntentPaid"
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The event has done what it can."""
+    """Remove the message: it was applied, or there was nothing to do."""
 
     message: ReceivedMessage
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
+    """Deliver the message again after ``delay``."""
+
     message: ReceivedMessage
     delay: timedelta
     reason: str
@@ -39,7 +42,7 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """``reason`` is one of this module's constants; ``description`` names the row, the payment and what to do."""
+    """Set the message aside for a person. ``description`` names the row, the payment and what to do."""
 
     message: ReceivedMessage
     reason: str
@@ -51,11 +54,11 @@ Settlement: TypeAlias = Complete | RetryLater | DeadLetter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """When a message comes back: after ``first``, then twice that, and so on up to ``longest``, less some jitter.
+    """When a message is delivered again: after ``first``, then twice that, up to ``longest``, less some jitter.
 
-    ``attempts`` is how often a message is put off for a reason that may never pass, such as a row that does not
-    exist, before it becomes a dead letter: after about an hour with the defaults. A CRM that is away or does not
-    let us in makes no dead letters, however long it takes. ``jitter`` returns a number in [0, 1).
+    ``attempts`` is how often a message is retried for a reason that may never pass, such as a missing row, before it
+    becomes a dead letter: after about an hour with the defaults. While CRM is away or refuses our credentials, messages
+    are retried without limit. ``jitter`` returns a number in [0, 1).
     """
 
     first: timedelta = timedelta(seconds=2)
@@ -64,8 +67,8 @@ class RetryPolicy:
     jitter: Callable[[], float] = random
 
     def delay(self, attempt: int, *, at_least: timedelta = timedelta(0)) -> timedelta:
-        """``attempt`` counts from 0; ``at_least`` is what the other side asked for."""
-        # The exponent is bounded for a message that has waited for days: no timedelta is longer than that.
+        """The delay after ``attempt``, which counts from 0. ``at_least`` is a minimum that the server asked for."""
+        # The exponent is bounded, because a message may be retried for days and a timedelta has a limit.
         backoff = min(self.longest, self.first * (1 << min(attempt, 32)))
         return at_least + backoff * (0.5 + self.jitter() / 2)
 
@@ -79,7 +82,7 @@ class QueuedEvent:
 
 
 class Decisions:
-    """The decisions on one batch, each told to the observer as it is taken."""
+    """Collects the settlements of one batch, and reports each to the observer."""
 
     def __init__(self, observer: BridgeObserver, retries: RetryPolicy) -> None:
         self.settlements: list[Settlement] = []
@@ -101,7 +104,7 @@ class Decisions:
         self._observer.put_off(queued.event, reason, attempt=attempt, delay_seconds=delay.total_seconds())
 
     def put_off_or_dead_letter(self, queued: QueuedEvent, reason: str, description: str) -> None:
-        """Put off while the attempts last."""
+        """Retry later while there are attempts left, otherwise make it a dead letter."""
         if self.is_last_attempt(queued):
             self.dead_lettered(queued.message, queued.event, reason, description)
         else:
@@ -118,10 +121,10 @@ class Decisions:
 
 
 def settle(queue: MessageQueue, settlements: Sequence[Settlement]) -> None:
-    """Carry the decisions out. A lock lost meanwhile is no error: the message comes again, and changes nothing.
+    """Carry out the settlements. A lost lock is not an error: the message is delivered again, and changes nothing.
 
     Raises:
-      QueueUnavailableError: those not settled come again when their lock runs out.
+      QueueUnavailableError: messages that were not settled are delivered again when their locks run out.
     """
     done = [settlement.message for settlement in settlements if isinstance(settlement, Complete)]
     if done:

@@ -1,7 +1,7 @@
-"""What a Stripe snapshot event says, shrunk to a PaymentEvent.
+"""Turns a Stripe snapshot event into a PaymentEvent.
 
-Reads the JSON of any API version from 2020 on: unknown fields and values pass, missing ones become None. Which
-object an event carries is read from ``data.object.object``; the event's type never decides how to read it.
+Events of any API version from 2020 on can be read: unknown fields are ignored, missing ones become None. How to read
+an event is decided by ``data.object.object``, not by the event's type.
 Source: https://docs.stripe.com/api/events/object
 """
 
@@ -17,7 +17,7 @@ from azure_bridge.payment_event import DisputeFact, PaymentEvent, RefundFact
 from azure_bridge.queues.contract import MAX_MESSAGE_ID
 from azure_bridge.tables import PaymentTable
 
-#: Stripe's ids have at most 255 characters, its codes far fewer. What is longer is neither.
+#: Stripe's ids have at most 255 characters, its codes far fewer. Longer values are ignored.
 _LONGEST_ID = 255
 _LONGEST_CODE = 80
 _LONGEST_MESSAGE = 500
@@ -26,7 +26,7 @@ StripeObject: TypeAlias = Mapping[str, Any]
 
 
 def check_snapshot(event: object) -> Mapping[str, Any]:
-    """``event`` itself, known to have what every snapshot event has.
+    """``event`` itself, after checking that it has the fields every snapshot event has.
 
     Raises:
       EventUnreadableError: a thin event, another kind of object, or a required field is missing.
@@ -50,7 +50,7 @@ def check_snapshot(event: object) -> Mapping[str, Any]:
 
 
 def payment_event(event: Mapping[str, Any], tables: Sequence[PaymentTable]) -> PaymentEvent | None:
-    """The PaymentEvent in a checked snapshot event, or None: its object is none that tells of a payment."""
+    """The PaymentEvent for a checked snapshot event; None when its object is not about a payment."""
     snapshot = _object_of(event)
     read = _READERS.get(_code(snapshot.get("object")) or "")
     if read is None:
@@ -91,7 +91,7 @@ def _failure(intent: StripeObject) -> dict[str, Any]:
             "decline_code": _code(error.get("decline_code")),
             "failure_message": _message(error.get("message")),
         }
-    # Until 2022-11-15 intents listed their charges, newest first; some failures are told only there.
+    # Until 2022-11-15 intents listed their charges, newest first; some failures are only reported there.
     charges = intent.get("charges")
     charge = next(iter(charges.get("data") or ()), None) if isinstance(charges, dict) else None
     if not isinstance(charge, dict):
@@ -112,7 +112,7 @@ def _session(session: StripeObject) -> dict[str, Any]:
 
 
 def _charge(charge: StripeObject) -> dict[str, Any]:
-    # Releasing an authorization is told as a refund of a charge that was never captured: no money came back.
+    # Stripe reports the release of an authorization as a refund of a charge that was never captured.
     was_captured = charge.get("captured") is not False
     return {
         "intent_id": _id(charge.get("payment_intent")),

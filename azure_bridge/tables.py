@@ -1,4 +1,4 @@
-"""Which CRM tables the bridge keeps, and under which column names: what ``registrations.yaml`` tells it."""
+"""The bridge's configuration: which CRM tables and columns it updates, as ``registrations.yaml`` says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PaymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentColumns:
-    """Logical names of the columns the bridge reads and writes; None leaves a fact unwritten."""
+    """Logical names of the columns the bridge reads and writes; one that is None is not written."""
 
     status: str = "new_paymentstatus"
     intent_id: str = "new_stripepaymentintentid"
@@ -36,11 +36,11 @@ class PaymentColumns:
     failure_message: str | None = "new_failuremessage"
     paid_on: str | None = "new_paidon"
     last_event: str | None = "new_lastevent"
-    #: JSON the status machine keeps for itself, so that order and repetition of events never matter.
+    #: The status machine's own JSON (:mod:`azure_bridge.ledger`).
     ledger: str = "new_stripeledger"
 
     def names(self) -> tuple[str, ...]:
-        """The columns there are, in the order of the fields."""
+        """The names of all columns that are not None, in the order of the fields."""
         return tuple(name for name in astuple(self) if name is not None)
 
 
@@ -48,10 +48,10 @@ class PaymentColumns:
 class PaymentTable:
     """One table the bridge updates.
 
-    ``metadata_key`` is the key of the intent's metadata that carries the row's id. A status ``statuses`` does not
-    map is one this table cannot show: the column then keeps what it has. ``amount`` and ``currency`` are the columns
-    that say what an intent is to collect; the bridge compares them and never writes them. Without an ``amount``
-    what a row's intent asks for is not compared.
+    ``metadata_key`` is the key under which the intent's metadata holds the row's id. A status that ``statuses`` does
+    not map is not written: the column keeps its value. ``amount`` and ``currency`` are the columns that hold what an
+    intent is to collect; a reconciliation compares them, and the bridge never writes them. Without an ``amount`` they
+    are not compared.
     """
 
     logical_name: str
@@ -65,16 +65,16 @@ class PaymentTable:
     currency: str = "transactioncurrencyid"
 
     def compared_columns(self) -> tuple[str, ...]:
-        """What has to be known of a row to compare it with Stripe."""
+        """The columns that a reconciliation reads to compare a row with Stripe."""
         return (*self.columns.names(), *((self.amount, self.currency) if self.amount else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeConfiguration:
-    """What the bridge listens to and where it writes.
+    """Which events the bridge applies, and to which tables.
 
-    ``organization_id`` None accepts events of every organization. ``create_sales_orders`` makes a Sales Order
-    for a paid checkout that names no row.
+    Without an ``organization_id`` events of every organization are accepted. With ``create_sales_orders`` a Sales Order
+    is created for a paid checkout that names no row.
     """
 
     tables: tuple[PaymentTable, ...]
@@ -84,9 +84,10 @@ class BridgeConfiguration:
     create_sales_orders: bool = False
 
     def table(self, logical_name: str | None) -> PaymentTable | None:
+        """The table with this logical name; None when the bridge does not update it."""
         return next((table for table in self.tables if table.logical_name == logical_name), None)
 
     def is_foreign(self, organization_id: str | None) -> bool:
-        """Whether what carries this organization's id is not ours: several environments may share a Stripe account."""
+        """Whether this is another organization's id: several environments may share a Stripe account."""
         ours = self.organization_id
         return ours is not None and organization_id not in (None, ours.lower())

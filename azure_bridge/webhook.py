@@ -1,11 +1,11 @@
-"""What a request that Stripe sends is answered, whatever serves it.
+"""Answers a webhook request of Stripe, independent of the web server.
 
     reading = webhook.read(body, signature)     # cheap: may be done on an event loop
     if webhook.is_doubtful(reading):
         reading = webhook.read_again(body, signature)     # waits for the vault
     reply = reading if isinstance(reading, Reply) else webhook.store(reading)     # waits for the queue
 
-Stripe takes 2xx for delivered, and sends again for three days after anything else.
+After any answer but 2xx Stripe sends the event again, for three days.
 Source: https://docs.stripe.com/webhooks
 """
 
@@ -24,7 +24,7 @@ from azure_bridge.secrets import SecretError
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to answer: an HTTP status, and a text for whoever reads the log of the failed request."""
+    """What to answer: an HTTP status, and a text for the log of the failed request."""
 
     status: int
     text: str = ""
@@ -36,7 +36,7 @@ class Unsigned(Reply):
 
 
 class StripeWebhook:
-    """Takes Stripe's events. Threads may share it. ``receiver`` None: the registrations have no bridge."""
+    """Takes Stripe's events. Threads may share it. ``receiver`` is None when the registrations have no bridge."""
 
     def __init__(self, receiver: StripeReceiver | None, queue: MessageQueue, observer: BridgeObserver) -> None:
         self._receiver = receiver
@@ -45,7 +45,7 @@ class StripeWebhook:
         self._observer = observer
 
     def read(self, body: bytes, signature: str | None) -> Accepted | Reply:
-        """The event to store; a reply when that is the end of it."""
+        """The event to store, or the reply when there is none."""
         if self._receiver is None:
             return Reply(404, "The registrations have no bridge section, so Stripe's events are not applied.")
         try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from azure_bridge.ledger import Ledger, dump, join, load
 from azure_bridge.payment_event import DisputeFact, PaymentEvent, RefundFact
-from azure_bridge.payment_facts import said_by
+from azure_bridge.payment_facts import ledger_of_event
 from azure_bridge.payment_status import Standing, changes, standing
 from azure_bridge.tables import PaymentStatus, PaymentTable
 from dataverse_client.types import Entity, Money, OptionSetValue
@@ -211,5 +211,5 @@ def test_an_unreadable_ledger_is_as_good_as_none(text, life):
 def said_all(events: Sequence[PaymentEvent]) -> Ledger:
     ledger = Ledger()
     for event in events:
-        ledger = join(ledger, said_by(event))
+        ledger = join(ledger, ledger_of_event(event))
     return ledger
