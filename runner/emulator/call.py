@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dataverse_client.types import guid
+from dataverse_client.types import EntityReference, guid
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.transaction import Transaction
 from runner.execution.message_service import MessageService
@@ -88,6 +88,18 @@ def _step_id(text: str) -> str:
         raise InvalidArgument(f"BypassBusinessLogicExecutionStepIds takes ids of steps, not '{text}'.") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The message a caller really sent, and its parameters, where an operation stands for it.
+
+    ``row`` is the row it is about, where that is another than the operation's.
+    """
+
+    message: str
+    parameters: Mapping[str, Any]
+    row: EntityReference | None = None
+
+
 class Call:
     """One call and its surroundings; what an execution is given as its home.
 
@@ -121,7 +133,7 @@ class Call:
         depth: int = 1,
         parent: PluginContext | None = None,
         correlation_id: str | None = None,
-        origin: tuple[str, Mapping[str, Any]] | None = None,
+        origin: Origin | None = None,
         holds_turn: bool = True,
     ) -> None:
         self.engine = engine
@@ -133,7 +145,6 @@ class Call:
         self.parent = parent
         self.tag = tag
         self.bypass = bypass
-        #: The message the caller really sent, and its parameters, where it stands for another.
         self.origin = origin
         self.holds_turn = holds_turn
         self._correlation_id = correlation_id
@@ -144,10 +155,10 @@ class Call:
             self._correlation_id = self.parent.correlation_id if self.parent else next(self.engine.ids)
         return self._correlation_id
 
-    def on_behalf_of(self, message: str, parameters: Mapping[str, Any]) -> Call:
-        """The same call, for the operation that ``message`` comes down to."""
+    def on_behalf_of(self, message: str, parameters: Mapping[str, Any], row: EntityReference | None = None) -> Call:
+        """The same call, for an operation that ``message`` (about ``row``, if about another) comes down to."""
         twin = self.apart(self.transaction)
-        twin.origin = self.origin or (message, parameters)
+        twin.origin = self.origin or Origin(message, parameters, row)
         return twin
 
     def with_options(self, parameters: Mapping[str, Any]) -> Call:

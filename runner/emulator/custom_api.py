@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue, is_guid
 from runner.emulator.call import OPTIONAL_PARAMETERS, Call
+from runner.emulator.context_copies import copied
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.message_targets import resolved
 from runner.emulator.operation import NO_ENTITY, Operation
@@ -119,6 +120,7 @@ class CustomApi:
     def handle(self, engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         """Raises InvalidArgument when the parameters are not those declared."""
         self._check_request(parameters)
+        parameters = {name: copied(value) for name, value in parameters.items()}
         targets = [resolved(engine, parameters["Target"])] if self.is_about_a_row else []
         operation = Operation(self.name, self.entity or NO_ENTITY, call, parameters, lambda _: {}, targets)
         return self._response(engine.pipe(operation))

@@ -9,9 +9,9 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
+from runner.emulator.context_copies import apart
 from runner.emulator.engine import Engine
 from runner.emulator.errors import ObjectDoesNotExist
-from runner.emulator.job_context import apart
 from runner.emulator.jobs import COMPLETED, IN_PROGRESS, SUCCEEDED, WAITING, Job, failure, is_to_be_retried
 from runner.emulator.plugin_faults import fault_of
 from runner.emulator.seed import SYSTEM_USER_ID

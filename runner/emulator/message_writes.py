@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
+from runner.emulator.call import Call
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
@@ -33,11 +34,12 @@ def insert(engine: Engine, operation: Operation, target: Entity) -> str:
         id = engine.records.create(target, operation.call.user_id)
         _sign_on_behalf(engine, operation, target, "createdonbehalfby", "modifiedonbehalfby")
         return id
+    call = _call_for_related(operation, target) if target.related_entities else operation.call
     with engine.steps.writing(target):
         id = engine.records.create(target, operation.call.user_id)
     _sign_on_behalf(engine, operation, target, "createdonbehalfby", "modifiedonbehalfby")
     if target.related_entities:
-        create_related(engine, operation.call.on_behalf_of(operation.message, operation.parameters), target)
+        create_related(engine, call, target)
     return id
 
 
@@ -52,11 +54,21 @@ def insert_all(engine: Engine, operation: Operation, targets: list[Entity]) -> l
 
 
 def update_row(engine: Engine, operation: Operation, target: Entity) -> None:
+    call = _call_for_related(operation, target) if target.related_entities else operation.call
     with engine.steps.writing(target):
         engine.records.update(target, operation.call.user_id, row_version=expected_version(operation, target))
     _sign_on_behalf(engine, operation, target, "modifiedonbehalfby")
     if target.related_entities:
-        update_related(engine, operation.call.on_behalf_of(operation.message, operation.parameters), target)
+        update_related(engine, call, target)
+
+
+def _call_for_related(operation: Operation, target: Entity) -> Call:
+    """For the rows written with a Target: their parent tells of it as it is before the platform completes it."""
+    request = {**operation.parameters}
+    if "Target" in request:
+        request["Target"] = target.copy()
+    reference = EntityReference(target.logical_name, target.id or EMPTY_GUID)
+    return operation.call.on_behalf_of(operation.message, request, reference)
 
 
 def _sign_on_behalf(engine: Engine, operation: Operation, target: Entity, *columns: str) -> None:

@@ -64,7 +64,7 @@ def delete(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
     refuse_delete(engine, reference)
 
     def delete_too(dependent: EntityReference) -> None:
-        engine.perform(call.on_behalf_of("Delete", parameters), "Delete", {"Target": dependent})
+        engine.perform(call.on_behalf_of("Delete", parameters, reference), "Delete", {"Target": dependent})
 
     def main(operation: Operation) -> dict[str, Any]:
         target = operation.targets[0]

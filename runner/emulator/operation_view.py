@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference, new_guid
+from runner.emulator.call import OPTIONAL_PARAMETERS
+from runner.emulator.context_copies import told_later
 from runner.emulator.images import image_collection, images_of, with_primary_name
-from runner.emulator.job_context import told_later
 from runner.emulator.jobs import Job
 from runner.emulator.operation import Operation
 from runner.emulator.step_table import Plans, StepPlan
@@ -70,14 +71,23 @@ class View:
         if self.plan.message in _SHARE_THROUGH_PARENT:
             self.parent = self.as_parent()
             self.shared = self._fresh_variables()
+            self._leave_options_to_the_parent()
         self._look()
+
+    def _leave_options_to_the_parent(self) -> None:
+        operation = self.operation
+        if not OPTIONAL_PARAMETERS.isdisjoint(operation.parameters):
+            given = operation.parameters.items()
+            operation.parameters = {name: value for name, value in given if name not in OPTIONAL_PARAMETERS}
 
     def as_parent(self) -> PluginContext:
         """The request itself, as the operations it sets in motion see it: at stage 30, done by the platform."""
         seen, parameters, call = self.seen, self.parameters, self.operation.call
-        if call.origin is not None:
-            message, parameters = call.origin[0], dict(call.origin[1])
-            seen = replace(seen, message_name=message)
+        if (origin := call.origin) is not None:
+            parameters = dict(origin.parameters)
+            seen = replace(seen, message_name=origin.message)
+            if origin.row is not None:
+                seen.primary_entity_name, seen.primary_entity_id = origin.row.logical_name, origin.row.id
         return PluginContext(
             seen,
             INERT_HOST,
@@ -106,13 +116,14 @@ class View:
     def context(self, step: Step, host: ExecutionHost) -> PluginContext:
         """What a step is told at the present stage."""
         call = self.operation.call
+        user_id = step.run_as or call.user_id
         context = PluginContext(
-            self.seen,
+            self.seen if user_id == call.user_id else self._seen_by(user_id),
             host,
             step.stage,
             step.mode,
             step.reference,
-            step.run_as or call.user_id,
+            user_id,
             call.transaction.is_active and step.mode == _SYNCHRONOUS,
             self.shared,
             self.parent,
@@ -122,6 +133,12 @@ class View:
         if step.images:
             self._add_images(context, step)
         return context
+
+    def _seen_by(self, user_id: str) -> MessageOperation:
+        """The same operation, for a step that impersonates. Raises ObjectDoesNotExist when there is no such user."""
+        user = self.operation.call.engine.users.caller(user_id)
+        object_id = user.user_azure_active_directory_object_id
+        return replace(self.seen, caller=replace(self.seen.caller, user_azure_active_directory_object_id=object_id))
 
     def _add_images(self, context: PluginContext, step: Step) -> None:
         before, after = self.rows_before(), self.rows_after()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from emulator_samples import account
 
-from dataverse_client.types import Entity, EntityReference, OrganizationRequest
+from dataverse_client.types import Entity, EntityCollection, EntityReference, OrganizationRequest
 from runner.emulator.custom_api import CustomApi, ParameterType, RequestParameter
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.plugin_faults import IsvAborted
@@ -53,6 +54,19 @@ def registered(crm):
 @pytest.mark.behaviour("Messages", "A custom API's plug-in is its main operation, stage 30", "custom-api")
 def test_its_plugin_is_the_main_operation(send):
     assert send("new_Add", A=1, B=2) == {"Sum": 3}
+
+
+def test_its_plugin_does_not_change_what_the_caller_holds(crm, send):
+    class Change(Plugin):
+        def execute(self, context):
+            context.input_parameters["Row"]["name"] = "Changed"
+            context.input_parameters["Rows"][0]["name"] = "Changed"
+
+    row, rows = RequestParameter(ParameterType.ENTITY), RequestParameter(ParameterType.ENTITY_COLLECTION)
+    crm.register_api(CustomApi(name="new_Change", plugin=Change(), request_parameters={"Row": row, "Rows": rows}))
+    given, many = account(), EntityCollection([account()])
+    send("new_Change", Row=given, Rows=many)
+    assert (given["name"], many[0]["name"]) == ("Contoso", "Contoso")
 
 
 @pytest.mark.behaviour("Messages", "A step at stage 40 may change what a custom API answers", "custom-api")

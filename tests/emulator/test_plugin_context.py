@@ -10,6 +10,7 @@ from emulator_samples import account
 from dataverse_client.types import (
     EMPTY_GUID,
     Entity,
+    EntityCollection,
     EntityReference,
     Money,
     OptionSetValue,
@@ -162,6 +163,18 @@ def test_the_parent_knows_the_optional_parameters(crm, seen):
     assert context().parent_context.input_parameters["SuppressDuplicateDetection"] is True
 
 
+@pytest.mark.behaviour(
+    "Context",
+    "From stage 20 on optional parameters are found in ParentContext alone",
+    "observed",
+)
+@pytest.mark.parametrize(("stage", "there"), [(10, True), (20, False), (40, False)])
+def test_optional_parameters_are_left_to_the_parent(crm, seen, stage, there):
+    context = seen("Create", stage)
+    crm.execute(OrganizationRequest("Create", {"Target": account(), "SuppressDuplicateDetection": False, "tag": "t"}))
+    assert set(context().input_parameters) == {"Target"} | ({"SuppressDuplicateDetection", "tag"} if there else set())
+
+
 # --- outputs --------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +241,31 @@ def test_the_parent_of_a_state_change_holds_the_set_state_request(crm, service, 
     crm.execute(OrganizationRequest("SetState", parameters))
     assert context().parent_context.message_name == "SetState"
     assert context().parent_context.input_parameters["State"] == OptionSetValue(1)
+
+
+@pytest.mark.behaviour(
+    "Context", "The parent of what the platform does to another row is the request about the first row", "observed"
+)
+def test_the_parent_of_a_related_row_is_the_creation_of_the_first(service, seen):
+    context = seen("Create", 40, entity="contact")
+    row = account()
+    row.related_entities["contact_customer_accounts"] = EntityCollection(
+        [Entity("contact", None, {"lastname": "Nancy"})]
+    )
+    id = service.create(row)
+    parent = context().parent_context
+    assert (parent.message_name, parent.primary_entity_name, parent.primary_entity_id) == ("Create", "account", id)
+    assert (parent.target["name"], parent.target.id, "createdon" in parent.target) == ("Contoso", id, False)
+    assert (parent.stage, parent.depth, context().depth) == (30, 1, 1)
+
+
+def test_the_parent_of_a_deletion_that_cascades_is_the_deletion_that_began_it(service, seen):
+    id = service.create(account())
+    service.create(Entity("contact", None, {"lastname": "Nancy", "parentcustomerid": EntityReference("account", id)}))
+    context = seen("Delete", 20, entity="contact")
+    service.delete("account", id)
+    parent = context().parent_context
+    assert (parent.message_name, parent.primary_entity_name, parent.primary_entity_id) == ("Delete", "account", id)
 
 
 # --- shared variables -----------------------------------------------------------------------------------------
@@ -367,6 +405,15 @@ def test_an_image_without_columns_has_all_that_have_a_value(service, seen):
     assert (before["name"], before["telephone1"]) == ("Contoso", "1")
     assert "fax" not in before
     assert "createdon" in before
+
+
+@pytest.mark.behaviour("Images", "Images have no row version", "observed")
+@pytest.mark.parametrize("message", ["Create", "Update"])
+def test_an_image_has_no_row_version(service, seen, message):
+    id = service.create(account()) if message == "Update" else None
+    context = seen(message, 40, images=(Image("after", "post"),))
+    service.update(account("New", id)) if id else service.create(account("New"))
+    assert context().post_image("after").row_version is None
 
 
 @pytest.mark.behaviour("Images", "A column without a value is not in an image", "common")
@@ -515,6 +562,15 @@ def test_rows_are_created_by_the_user_of_the_service(service, on, organization, 
 
     service.create(account())
     assert service.retrieve("contact", made[0])["createdby"].id == creator
+
+
+def test_the_directory_id_is_that_of_the_steps_user(service, seen):
+    directory_id = "11111111-2222-3333-4444-555555555555"
+    service.update(Entity("systemuser", INTEGRATION_USER_ID, {"azureactivedirectoryobjectid": directory_id}))
+    context = seen("Create", 40, run_as=INTEGRATION_USER_ID)
+    service.create(account())
+    assert context().user_azure_active_directory_object_id == directory_id
+    assert context().initiating_user_azure_active_directory_object_id == EMPTY_GUID
 
 
 def test_an_unknown_user_cannot_call(crm):

@@ -108,6 +108,7 @@ class ReadableRecords:
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#entity-images
         """
         entity = self.retrieve(reference, columns)
+        entity.row_version = None
         if columns is not None and "transactioncurrencyid" not in columns:
             entity.attributes.pop("transactioncurrencyid", None)
             entity.formatted_values.pop("transactioncurrencyid", None)
@@ -117,7 +118,7 @@ class ReadableRecords:
         """The same as :meth:`image` of a row that was just made of this Target, without reading it."""
         table = self._tables[target.logical_name]
         version = self._store.version
-        entity = Entity(target.logical_name, target.id, row_version=str(version) if table.versioned else None)
+        entity = Entity(target.logical_name, target.id)
         entity.attributes = table.read_back(target, version, None if columns is None else tuple(columns))
         table.formats.name_lookups(entity)
         table.formats.apply(entity, target)

@@ -1,6 +1,7 @@
-"""What an asynchronous step is told: what there was when its operation ended, whatever has become of it since.
+"""Copies of what plug-ins are told, so that what one of them changes shows to nobody it is no business of.
 
-In Dataverse it is written down with the job and read anew for every attempt; here it is copied instead.
+In Dataverse a request is written down on its way to the platform, and an asynchronous step's context with its job,
+to be read anew for every attempt. Here both are copied instead.
 """
 
 from __future__ import annotations
