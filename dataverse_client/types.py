@@ -36,10 +36,6 @@ def guid(text: str) -> str:
     return match[1].lower()
 
 
-#: Sets a field of a frozen dataclass from its own ``__init__``.
-_put = object.__setattr__
-
-
 def is_guid(text: str) -> bool:
     """Whether :func:`guid` accepts ``text``."""
     return _GUID.match(text) is not None
@@ -63,7 +59,11 @@ class Money:
     def __init__(self, value: Decimal) -> None:
         if not isinstance(value, Decimal):
             raise TypeError(f'Money holds a Decimal, not {type(value).__name__}: write Money(Decimal("10.50"))')
-        _put(self, "value", value)
+        _put_value(self, value)
+
+
+#: Money is frozen, and there is much of it: this sets its slot.
+_put_value = Money.__dict__["value"].__set__
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,8 @@ class Entity:
     ) -> None:
         self.logical_name = logical_name
         self.id = id
-        self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
-        self.key_attributes: dict[str, Any] = dict(key_attributes) if key_attributes else {}
+        self.attributes: dict[str, Any] = {**attributes} if attributes else {}
+        self.key_attributes: dict[str, Any] = {**key_attributes} if key_attributes else {}
         self.formatted_values: dict[str, str] = {}
         self.related_entities: dict[str, EntityCollection] = {}
         self.row_version = row_version

@@ -129,7 +129,6 @@ class Call:
         transaction: Transaction,
         tag: str | None = None,
         bypass: Bypass | None = None,
-        *,
         depth: int = 1,
         parent: PluginContext | None = None,
         correlation_id: str | None = None,

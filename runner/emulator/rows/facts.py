@@ -48,11 +48,11 @@ class Facts:
     """Answers from memory for as long as the store's generation stays the same."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self._forget()
 
     def _forget(self) -> None:
-        self._generation = self._store.generation
+        self._generation = self.store.generation
         self._currencies: dict[str, Currency] = {}
         self._default_currencies: dict[str, Currency] = {}
         self._business_units: dict[str, EntityReference] = {}
@@ -60,12 +60,12 @@ class Facts:
         self._organization: tuple[Currency, int] | None = None
 
     def _check(self) -> None:
-        if self._generation != self._store.generation:
+        if self._generation != self.store.generation:
             self._forget()
 
     def currency(self, id: str) -> Currency:
         """Raises ObjectDoesNotExist."""
-        if self._generation != self._store.generation:
+        if self._generation != self.store.generation:
             self._forget()
         known = self._currencies.get(id)
         if known is None:
@@ -96,7 +96,7 @@ class Facts:
         """A reference to the same row, with its primary name if it has one."""
         if reference.logical_name not in KEPT_TABLES:
             return self._with_name(reference)
-        if self._generation != self._store.generation:
+        if self._generation != self.store.generation:
             self._forget()
         known = self._named.get(reference.id)
         if known is None or known.logical_name != reference.logical_name:
@@ -118,15 +118,15 @@ class Facts:
     def _read_organization(self) -> tuple[Currency, int]:
         self._check()
         if self._organization is None:
-            row = self._store.execute("SELECT basecurrencyid, pricingdecimalprecision FROM organization").fetchone()
+            row = self.store.execute("SELECT basecurrencyid, pricingdecimalprecision FROM organization").fetchone()
             self._organization = (self._read_currency(row[0]), row[1])
         return self._organization
 
     def _read_name(self, reference: EntityReference) -> str | None:
-        table = self._store.metadata.tables.get(reference.logical_name)
+        table = self.store.metadata.tables.get(reference.logical_name)
         if table is None or table.primary_name_attribute is None:
             return None
-        row = self._store.execute(
+        row = self.store.execute(
             f'SELECT "{table.primary_name_attribute}" FROM "{table.logical_name}"'  # noqa: S608 - metadata's names
             f' WHERE "{table.primary_id_attribute}" = ?',
             (reference.id,),
@@ -134,7 +134,7 @@ class Facts:
         return row[0] if row else None
 
     def _read_currency(self, id: str) -> Currency:
-        row = self._store.execute(
+        row = self.store.execute(
             "SELECT currencysymbol, currencyprecision, exchangerate FROM transactioncurrency"
             " WHERE transactioncurrencyid = ?",
             (id,),
@@ -150,13 +150,13 @@ class Facts:
     def _read_business_unit(self, owner: EntityReference) -> EntityReference:
         table = owner.logical_name
         sql = f"SELECT businessunitid FROM {table} WHERE {table}id = ?"  # noqa: S608 - systemuser or team
-        row = self._store.execute(sql, (owner.id,)).fetchone()
+        row = self.store.execute(sql, (owner.id,)).fetchone()
         if row is None:
             raise ObjectDoesNotExist.of(table, owner.id)
         return EntityReference("businessunit", row[0])
 
     def _read_default_currency(self, user_id: str) -> Currency:
-        row = self._store.execute(
+        row = self.store.execute(
             "SELECT transactioncurrencyid FROM systemuser WHERE systemuserid = ?", (user_id,)
         ).fetchone()
         return self.currency(row[0]) if row and row[0] else self.base_currency

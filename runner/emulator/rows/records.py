@@ -98,10 +98,11 @@ class Records(ReadableRecords):
         attributes, rules = target.attributes, table.rules
         if rules.primary_id not in attributes:
             rules.add_defaults(target)
+        wishes = rules.take_wishes(attributes)
         currency = rules.complete_create(attributes, user)
         if rules.auto_numbers:
             rules.number(self._store, attributes, now)
-        system = table.creation(attributes, user, now, currency)
+        system = table.creation(wishes, user, now, currency)
         write = table.insert(attributes, system)
         parameters = write.parameters(attributes)
         parameters += system.stored

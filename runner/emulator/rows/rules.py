@@ -9,32 +9,19 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/entity-me
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, OptionSetValue, guid
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, OptionSetValue, guid
 from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument, InvalidStateCodeStatusCode
 from runner.emulator.metadata.model import AttributeType, Column, Ownership, Table
+from runner.emulator.rows.amounts import CURRENCY, Amounts
 from runner.emulator.rows.auto_numbers import AutoNumber
 from runner.emulator.rows.facts import Currency, Facts
 from runner.emulator.store import Store
 
-_CURRENCY = "transactioncurrencyid"
 _CREATION_WISHES = frozenset({"ownerid", "statecode", "statuscode", "overriddencreatedon"})
-_QUANTA = tuple(Decimal(1).scaleb(-places) for places in range(11))
 _NAME_PARTS = ("firstname", "middlename", "lastname")
-
-
-@dataclass(frozen=True, slots=True)
-class _Amount:
-    """A money column and its base value, with the places each is rounded to in one currency."""
-
-    name: str
-    base_name: str
-    quantum: Decimal
-    base_quantum: Decimal
 
 
 class Rules:
@@ -51,14 +38,11 @@ class Rules:
         self._no_create = frozenset(c.logical_name for c in columns.values() if not c.is_valid_for_create)
         self._no_update = frozenset(c.logical_name for c in columns.values() if not c.is_valid_for_update)
         self._no_update -= {self.primary_id}
-        #: Columns of a Create request that have a say in what the platform sets.
-        self.creation_wishes = _CREATION_WISHES & columns.keys()
-        self._money = {c.logical_name: c for c in columns.values() if f"{c.logical_name}_base" in columns}
-        self._amounts: dict[str, tuple[Currency, tuple[_Amount, ...]]] = {}
-        if self._money:
+        self._creation_wishes = _CREATION_WISHES & columns.keys()
+        self._amounts = Amounts.of(table, facts)
+        if self._amounts:
             self._no_create |= {"exchangerate"}
-        self._touches_money = frozenset(self._money) | {_CURRENCY}
-        self._money_columns = (_CURRENCY, "exchangerate", *self._money)
+        self._not_written = self._no_create | self._creation_wishes
         #: Lookups a request sets and no rule here looks up.
         self.checked_lookups = frozenset(c.logical_name for c in columns.values() if self._is_checked(c))
         self.auto_numbers = tuple(_auto_numbers(table))
@@ -69,7 +53,7 @@ class Rules:
         self._audited = "modifiedon" in columns
 
     def _is_checked(self, column: Column) -> bool:
-        looked_up = column.type is AttributeType.OWNER or (self._money and column.logical_name == _CURRENCY)
+        looked_up = column.type is AttributeType.OWNER or (self._amounts and column.logical_name == CURRENCY)
         return column.is_lookup and column.is_valid_for_create and not looked_up
 
     def add_defaults(self, target: Entity) -> None:
@@ -97,31 +81,30 @@ class Rules:
         if self._id(named) != id:
             raise InvalidArgument(f"Entity Id must be the same as the value set in property bag: {id}, not {named}.")
 
+    def take_wishes(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """Let go of what only the platform writes, and take out what a Create has a say in but the platform sets."""
+        if self._not_written.isdisjoint(attributes):
+            return {}
+        self._drop(attributes, self._no_create)
+        return {name: attributes.pop(name) for name in self._creation_wishes & attributes.keys()}
+
     def complete_create(self, attributes: dict[str, Any], user: EntityReference) -> Currency | None:
-        """Let go of what only the platform writes, and fill in what follows from the request's own columns.
+        """Fill in what follows from the request's own columns.
 
         Answers the row's currency; None when the table holds no money.
         """
-        if not self._no_create.isdisjoint(attributes):
-            self._drop(attributes, self._no_create)
         if self._unit_column and attributes.get(self._unit_column) is None:
             attributes[self._unit_column] = self._facts.business_unit(user)
         if self._name_parts:
             attributes["fullname"] = self._full_name(attributes)
-        if not self._money:
-            return None
-        currency = self._currency(attributes, {}, user.id)
-        for amount in self._amounts_in(currency):
-            if amount.name in attributes:
-                self._complete_amount(attributes, amount, attributes[amount.name], currency)
-        return currency
+        return self._amounts.complete_create(attributes, user.id) if self._amounts else None
 
     def creation_columns(
         self, wishes: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None
     ) -> dict[str, Any]:
         """What the platform sets on a row created by ``user`` at ``now`` (whole seconds) in that currency.
 
-        ``wishes`` are the columns of :attr:`creation_wishes` the request carries.
+        ``wishes`` are what :meth:`take_wishes` found in the request.
         """
         columns = dict(wishes)
         if currency is not None:
@@ -144,8 +127,8 @@ class Rules:
         """Columns of the present row without which :meth:`complete_update` cannot judge this Target."""
         attributes = target.attributes
         needed: list[str] = []
-        if self._money and not self._touches_money.isdisjoint(attributes):
-            needed += self._money_columns
+        if self._amounts and self._amounts.are_touched(attributes):
+            needed += self._amounts.needed
         if self._states and "statuscode" in attributes and "statecode" not in attributes:
             needed.append("statecode")
         if not self._name_parts.isdisjoint(attributes):
@@ -162,8 +145,8 @@ class Rules:
             self._drop(attributes, self._no_update)
         if self._user_owned and "ownerid" in attributes:
             self._own(attributes, attributes["ownerid"])
-        if self._money and not self._touches_money.isdisjoint(attributes):
-            attributes["exchangerate"] = self._complete_money(attributes, current, user.id).exchange_rate
+        if self._amounts and self._amounts.are_touched(attributes):
+            self._amounts.complete_update(attributes, current, user.id)
         if self._states:
             self._states.complete_update(target, current)
         if not self._name_parts.isdisjoint(attributes):
@@ -194,71 +177,6 @@ class Rules:
             raise IncorrectAttributeValueType.of(self.name, "ownerid", owner, "a reference to a user or team")
         attributes["ownerid"] = owner
         attributes["owningbusinessunit"] = self._facts.business_unit(owner)
-
-    def _complete_money(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> Currency:
-        """Set the currency, and the base value of every amount that is new or has a new rate.
-
-        Source: https://learn.microsoft.com/power-apps/developer/data-platform/transaction-currency-currency-entity
-        """
-        self._refuse_amounts_of_no_currency(attributes, current)
-        currency = self._currency(attributes, current, user_id)
-        repriced = current and current.get("exchangerate") != currency.exchange_rate
-        amounts = {**current, **attributes} if repriced else attributes
-        for amount in self._amounts_in(currency):
-            if amount.name in amounts:
-                self._complete_amount(attributes, amount, amounts[amount.name], currency)
-        return currency
-
-    def _refuse_amounts_of_no_currency(self, attributes: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-        if attributes.get(_CURRENCY, "untouched") is None:
-            row = {**current, **attributes}
-            if any(row.get(name) is not None for name in self._money):
-                raise InvalidArgument(f"The currency cannot be null: the {self.name} holds amounts.")
-
-    def _currency(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> Currency:
-        reference = attributes.get(_CURRENCY) or current.get(_CURRENCY)
-        if reference is None:
-            currency = self._facts.default_currency(user_id)
-            attributes[_CURRENCY] = currency.reference
-            return currency
-        if not isinstance(reference, EntityReference):
-            raise IncorrectAttributeValueType.of(self.name, _CURRENCY, reference, "an EntityReference")
-        if reference.logical_name != "transactioncurrency":
-            raise InvalidArgument.wrong_target(self.name, _CURRENCY, ("transactioncurrency",), reference.logical_name)
-        return self._facts.currency(reference.id)
-
-    def _complete_amount(self, attributes: dict[str, Any], column: _Amount, amount: Any, currency: Currency) -> None:
-        """Round to the places the column has in this currency, and convert."""
-        if amount is None:
-            attributes[column.base_name] = None
-            return
-        if not isinstance(amount, Money):
-            raise IncorrectAttributeValueType.of(self.name, column.name, amount, "Money")
-        rounded = _round(amount.value, column.quantum)
-        if rounded is not amount.value:
-            amount = Money(rounded)
-        if column.name in attributes:
-            attributes[column.name] = amount
-        if not currency.is_base:
-            amount = Money(_round(rounded / currency.exchange_rate, column.base_quantum))
-        attributes[column.base_name] = amount
-
-    def _amounts_in(self, currency: Currency) -> tuple[_Amount, ...]:
-        """The money columns as they are in that currency; made anew when currencies or the organization changed."""
-        known = self._amounts.get(currency.id)
-        if known is None or known[0] is not currency:
-            base = self._facts.base_currency
-            amounts = tuple(
-                _Amount(name, f"{name}_base", self._quantum(column, currency), self._quantum(column, base))
-                for name, column in self._money.items()
-            )
-            known = self._amounts[currency.id] = (currency, amounts)
-        return known[1]
-
-    def _quantum(self, column: Column, currency: Currency) -> Decimal:
-        if column.precision_source == 0:
-            return _QUANTA[column.precision or 0]
-        return _QUANTA[currency.precision if column.precision_source == 2 else self._facts.pricing_precision]
 
     def _full_name(self, attributes: Mapping[str, Any]) -> str | None:
         return " ".join(str(attributes[part]) for part in _NAME_PARTS if attributes.get(part)) or None
@@ -342,12 +260,3 @@ def _default(column: Column) -> Any:
     if value is None or column.type in (AttributeType.STATE, AttributeType.STATUS):
         return None
     return OptionSetValue(int(value)) if column.is_choice else value
-
-
-def _round(amount: Decimal, quantum: Decimal) -> Decimal:
-    """Half away from zero. An amount that has no more places stays as it is written."""
-    try:
-        rounded = amount.quantize(quantum, ROUND_HALF_UP)
-    except InvalidOperation:  # more digits than any column holds: its own range refuses it
-        return amount
-    return amount if rounded == amount else rounded

@@ -97,16 +97,14 @@ class TableRecords:
         self._reads: dict[tuple[str, ...] | None, tuple[str, Reader]] = {}
 
     def creation(
-        self, attributes: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None
+        self, wishes: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None
     ) -> SystemColumns:
-        """The system columns of a new row. What the request wishes of them is taken out of ``attributes``."""
-        rules = self.rules
-        if not rules.creation_wishes.isdisjoint(attributes):
-            wishes = {name: attributes.pop(name) for name in rules.creation_wishes & attributes.keys()}
-            return self._created_columns(rules.creation_columns(wishes, user, now, currency))
+        """The system columns of a new row, for which a request may have wishes."""
+        if wishes:
+            return self._created_columns(self.rules.creation_columns(wishes, user, now, currency))
         made_from = (user, now, currency, self._store.generation)
         if self._created[0] != made_from:
-            self._created = (made_from, self._created_columns(rules.creation_columns({}, user, now, currency)))
+            self._created = (made_from, self._created_columns(self.rules.creation_columns({}, user, now, currency)))
         return self._created[1]
 
     def _created_columns(self, attributes: dict[str, Any]) -> SystemColumns:
