@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Tables whose rows can be read, and those of the trace log deleted.
 _CLOSED = frozenset({"plugintracelog", "sdkmessage", "sdkmessagefilter"})
+#: Its one row can be changed.
+_ORGANIZATION = "organization"
 
 _GUID_LENGTH = len(EMPTY_GUID)
 
@@ -39,19 +41,29 @@ def existing(engine: Engine, row: Entity) -> Entity:
     target = row.copy()
     _resolve_lookups(engine, target)
     id_column = primary_id(engine, target.logical_name)
-    target.id = target.id or target.attributes.get(id_column) or target.key_attributes.get(id_column)
-    if target.id is None or target.id == EMPTY_GUID:
+    target.id = _named_id(target, id_column)
+    if target.id is None:
         target.id = _id_by_key(engine, target)
         target.key_attributes = {}
     elif not _is_spelled_as_here(target.id):
-        target.id = target.attributes[id_column] = _spelled_as_here(target.logical_name, target.id)
-    target.attributes.setdefault(id_column, target.id)
+        target.id = _spelled_as_here(target.logical_name, target.id)
+    named = target.attributes.setdefault(id_column, target.id)
+    if named != target.id:
+        target.attributes[id_column] = _spelled_as_here(target.logical_name, named)
     return target
+
+
+def _named_id(row: Entity, id_column: str) -> str | None:
+    """The id a row gives itself, its column or its key, in whatever spelling; None, or the empty id, is none."""
+    if row.id and row.id != EMPTY_GUID:
+        return row.id
+    named: str | None = row.attributes.get(id_column) or row.key_attributes.get(id_column)
+    return None if named == EMPTY_GUID else named
 
 
 def _refuse_closed(engine: Engine, message: str, table: str) -> None:
     """Raises MethodNotSupported: only the platform writes the table."""
-    if table in _CLOSED or _is_link(engine, table):
+    if table in _CLOSED or _is_link(engine, table) or (table == _ORGANIZATION and message == "Create"):
         raise MethodNotSupported.of(message, table)
 
 
@@ -62,8 +74,10 @@ def _is_link(engine: Engine, table: str) -> bool:
 
 
 def refuse_delete(engine: Engine, row: EntityReference) -> None:
-    """Raises MethodNotSupported for a link, and CannotDeleteUnlessCompleted for a system job that is not over."""
-    if _is_link(engine, row.logical_name):
+    """Raises MethodNotSupported for a link and for the organization, and CannotDeleteUnlessCompleted for a system job
+    that is not over.
+    """
+    if row.logical_name == _ORGANIZATION or _is_link(engine, row.logical_name):
         raise MethodNotSupported.of("Delete", row.logical_name)
     if row.logical_name != "asyncoperation":
         return
@@ -123,8 +137,8 @@ def resolved_for_upsert(engine: Engine, row: Entity) -> tuple[Entity, bool]:
     """
     target = row.copy()
     id_column = primary_id(engine, target.logical_name)
-    named = target.id or target.attributes.get(id_column) or target.key_attributes.get(id_column)
-    target.id = None if named in (None, EMPTY_GUID) else _spelled_as_here(target.logical_name, named)
+    named = _named_id(target, id_column)
+    target.id = None if named is None else _spelled_as_here(target.logical_name, named)
     id = engine.records.resolve_key(target) if target.id or target.key_attributes else None
     if id is None:
         target.attributes = {**target.key_attributes, **target.attributes}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, new_guid
+from runner.emulator.errors import InvalidArgument
 from runner.emulator.rows.associations import association
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ def create_related(engine: Engine, call: Call, target: Entity) -> None:
     """Create the rows in ``target.related_entities``, with their steps, and theirs in turn.
 
     Raises:
-      OrganizationServiceFault: a relationship is not there, or one of the rows is refused.
+      OrganizationServiceFault: a relationship is not there, leads to one row only, or one of the rows is refused.
     """
     parent = target.to_entity_reference()
     for relationship, rows in target.related_entities.items():
         for row in rows:
             related = row.copy()
             related.id = related.id or new_guid()
-            _create(engine, call, parent, relationship, related)
+            _create(engine, call, parent, relationship, related, len(rows))
 
 
 def update_related(engine: Engine, call: Call, target: Entity) -> None:
@@ -43,9 +44,13 @@ def update_related(engine: Engine, call: Call, target: Entity) -> None:
             engine.perform(call, "Update", {"Target": row})
 
 
-def _create(engine: Engine, call: Call, parent: EntityReference, relationship: str, related: Entity) -> None:
+def _create(
+    engine: Engine, call: Call, parent: EntityReference, relationship: str, related: Entity, count: int
+) -> None:
     reference = related.to_entity_reference()
     link = association(engine.store.metadata, relationship, parent, reference)
+    if isinstance(link, Entity) and link.id == parent.id and count > 1:
+        raise InvalidArgument(f"A {parent.logical_name} has one row of '{relationship}', not {count}.")
     if isinstance(link, Entity) and link.id == related.id:
         related.attributes.update(link.attributes)
         engine.perform(call, "Create", {"Target": related})

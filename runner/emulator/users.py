@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dataverse_client.types import EMPTY_GUID, EntityReference
+from dataverse_client.types import EMPTY_GUID, EntityReference, guid, is_guid
 from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.seed import ROOT_BUSINESS_UNIT_ID as _ROOT
 from runner.emulator.store import Store
@@ -34,9 +34,10 @@ class Users:
     def impersonated(self, user_id: str, by: str | None) -> Caller:
         """The user, as whom another (None: nobody) acts. Raises ObjectDoesNotExist when there is no such user."""
         caller = self.caller(user_id)
-        return caller if by is None or by == user_id else replace(caller, authenticated_user_id=by)
+        return caller if by is None or by == caller.initiating_user_id else replace(caller, authenticated_user_id=by)
 
     def _read(self, user_id: str) -> Caller:
+        user_id = guid(user_id) if is_guid(user_id) else user_id
         user = self._records.retrieve(EntityReference("systemuser", user_id), _COLUMNS, formatted=False)
         unit = user.get("businessunitid")
         directory_id = user.get("azureactivedirectoryobjectid", EMPTY_GUID)

@@ -6,7 +6,14 @@ from decimal import Decimal
 
 import pytest
 
-from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, QueryExpression
+from dataverse_client.types import (
+    Entity,
+    EntityReference,
+    Money,
+    OptionSetValue,
+    OrganizationRequest,
+    QueryExpression,
+)
 from runner.emulator.emulator import Emulator
 from runner.emulator.errors import CannotDeleteDueToAssociation, DuplicateRecordEntityKey, InvalidArgument
 
@@ -112,6 +119,23 @@ def test_a_many_to_many_relationship_links_rows(emulator):
     with emulator.customizing() as customizations:
         customizations.delete_many_to_many("new_widget", "new_Widget_Account")
     assert "new_widget_account" not in emulator.metadata.tables
+
+
+def test_rows_of_one_table_can_be_linked_to_each_other(emulator):
+    body = {"with": "new_widget", "intersect": "new_widget_pairs", "entity_set_name": "new_widget_pairset"}
+    with emulator.customizing() as customizations:
+        customizations.create_many_to_many("new_widget", "new_Widget_Pairs", body)
+    crm = emulator.service()
+    first, second = (EntityReference("new_widget", crm.create(Entity("new_widget"))) for _ in "12")
+    crm.associate("new_widget", first.id, "new_Widget_Pairs", [second])
+    (link,) = crm.retrieve_multiple(QueryExpression.of("new_widget_pairs"))
+    assert (link["new_widgetidone"], link["new_widgetidtwo"]) == (first.id, second.id)
+    related = {"new_Widget_Pairs": QueryExpression.of("new_widget")}
+    asked = OrganizationRequest("Retrieve", {"Target": first, "ColumnSet": (), "RelatedEntitiesQuery": related})
+    row = crm.execute(asked).results["BusinessEntity"]
+    assert [each.id for each in row.related_entities["new_Widget_Pairs"]] == [second.id]
+    crm.disassociate("new_widget", first.id, "new_Widget_Pairs", [second])
+    assert len(crm.retrieve_multiple(QueryExpression.of("new_widget_pairs"))) == 0
 
 
 class TestDeleting:

@@ -187,6 +187,13 @@ def test_a_related_row_may_be_one_the_row_refers_to(service):
     assert service.retrieve("account", id)["primarycontactid"].name == "Nancy"
 
 
+def test_a_row_refers_to_one_related_row_only(service, names):
+    contacts = (Entity("contact", None, {"lastname": name}) for name in ("Nancy", "Sven"))
+    with pytest.raises(InvalidArgument, match="has one row of 'account_primary_contact', not 2"):
+        service.create(with_related(account(), ACCOUNTS_CONTACT, *contacts))
+    assert names() == []
+
+
 def test_related_rows_may_be_linked_many_to_many(service):
     user = Entity("systemuser", None, {"firstname": "Nancy"})
     service.create(with_related(Entity("team", None, {"name": "Sales"}), "teammembership_association", user))
@@ -374,6 +381,26 @@ def test_a_state_is_no_yes(service, send):
         send("SetState", EntityMoniker=moniker, State=True, Status=OptionSetValue(2))
 
 
+@pytest.mark.parametrize("spelled", [str.upper, "{{{}}}".format], ids=["upper case", "braces"])
+def test_a_user_may_be_spelled_in_any_way(crm, spelled):
+    who = crm.execute(OrganizationRequest("WhoAmI"), user_id=spelled(INTEGRATION_USER_ID))
+    assert who.results["UserId"] == INTEGRATION_USER_ID
+
+
+@pytest.mark.parametrize("message", ["Update", "Upsert"])
+@pytest.mark.parametrize("id", [None, EMPTY_GUID], ids=["none", "empty"])
+def test_the_id_may_be_in_its_column_alone(service, send, names, message, id):
+    created = service.create(account(accountid=new_guid().upper(), id=id))
+    send(message, Target=account("Fabrikam", id, accountid=created.upper()))
+    assert names() == ["Fabrikam"]
+
+
+def test_an_id_is_the_same_in_its_column_however_it_is_spelled(service, names):
+    id = service.create(account())
+    service.update(account("Fabrikam", id, accountid=f"{{{id.upper()}}}"))
+    assert names() == ["Fabrikam"]
+
+
 @pytest.mark.parametrize("message", ["Create", "CreateMultiple", "Update", "Upsert"])
 def test_an_id_is_not_another_in_its_column(service, send, message):
     target = account(id=service.create(account()) if message == "Update" else None, accountid=new_guid())
@@ -536,6 +563,14 @@ def test_links_are_not_rows_to_write(service):
             write(Entity("teammembership", new_guid(), {}))
     with pytest.raises(MethodNotSupported, match="'Delete'.*'teammembership'"):  # noqa: RUF043
         service.delete("teammembership", new_guid())
+
+
+@pytest.mark.parametrize("message", ["Create", "Delete"])
+def test_there_is_one_organization(service, send, message):
+    (organization,) = service.retrieve_multiple(QueryExpression.of("organization"))
+    target = Entity("organization") if message == "Create" else organization.to_entity_reference()
+    with pytest.raises(MethodNotSupported):
+        send(message, Target=target)
 
 
 def test_a_condition_may_be_the_enumerations_number(service, send):

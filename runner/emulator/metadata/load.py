@@ -281,12 +281,15 @@ def _relationship(table: Table, column: Column, target: str, body: Mapping[str, 
 def make_many_to_many(table: Table, description: Mapping[str, Any]) -> Iterator[tuple[ManyToManyRelationship, Table]]:
     """The relationships a description tells of, each with the table that holds its links."""
     for schema_name, body in description.get("many_to_many", {}).items():
+        ends = (table.primary_id_attribute, f"{body['with']}id")
+        if ends[0] == ends[1]:
+            ends = (f"{ends[0]}one", f"{ends[1]}two")
         relationship = ManyToManyRelationship(
             schema_name=schema_name,
             entity1_logical_name=table.logical_name,
-            entity1_intersect_attribute=table.primary_id_attribute,
+            entity1_intersect_attribute=ends[0],
             entity2_logical_name=body["with"],
-            entity2_intersect_attribute=f"{body['with']}id",
+            entity2_intersect_attribute=ends[1],
             intersect_entity_name=body["intersect"],
             metadata_id=stable_id("relationships", schema_name),
         )

@@ -60,7 +60,7 @@ class Rules:
         """What a Target has before stage 20: an id, and the default values of choices and the like."""
         attributes = target.attributes
         named = attributes.get(self.primary_id)
-        id = target.id or named
+        id = named if target.id in (None, EMPTY_GUID) else target.id
         target.id = attributes[self.primary_id] = self._id(id) if id else next(self._ids)
         if named and named not in (target.id, EMPTY_GUID):
             self._refuse_another(named, target.id)
