@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import RLock
 
 from runner.emulator.metadata.model import Column, Metadata, Table
-from runner.emulator.text import fold, matches
+from runner.emulator.text import COLLATION, compare, fold, matches
 from runner.emulator.values import Codec, codec
 
 #: Row versions are handed out from memory; this many are set aside on disk at a time.
@@ -58,6 +58,7 @@ class Store:
             self.path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
         )
         self._connection.create_function("fold", 1, fold, deterministic=True)
+        self._connection.create_collation(COLLATION, compare)
         self._connection.create_function("matches", 2, matches, deterministic=True)
         self.execute = self._connection.execute
         #: For statements that answer no rows: they need no cursor of their own.

@@ -1,24 +1,58 @@
-"""Text as Dataverse compares it: without regard to case. SQLite does so for ASCII; these are for the rest."""
+"""Text as Dataverse compares it: without regard to case, accents and spaces at its end.
+
+SQLite's NOCASE does so for ASCII without such spaces; these are for the rest.
+Source: https://learn.microsoft.com/power-platform/admin/language-collations
+Source: https://learn.microsoft.com/sql/t-sql/language-elements/string-comparison-assignment
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
+from typing import overload
+
+#: SQLite's name for comparing by :func:`compare`.
+COLLATION = "DATAVERSE"
+_FOLDED_KEPT = 4096
 
 
+@overload
+def fold(text: str) -> str: ...
+@overload
+def fold(text: None) -> None: ...
 def fold(text: str | None) -> str | None:
-    """What SQLite's NOCASE does for ASCII, for every letter."""
-    return text.casefold() if text is not None else None
+    """What is the same for texts that are one to Dataverse."""
+    if text is None:
+        return None
+    return text.rstrip(" ").lower() if text.isascii() else _folded(text)
+
+
+@lru_cache(maxsize=_FOLDED_KEPT)
+def _folded(text: str) -> str:
+    return _without_accents(text.rstrip(" ").casefold())
+
+
+def _without_accents(text: str) -> str:
+    return "".join(part for part in unicodedata.normalize("NFD", text) if not unicodedata.combining(part))
+
+
+def compare(one: str, other: str) -> int:
+    """Less than, equal to or greater than 0, as SQLite asks of a collation."""
+    first, second = fold(one), fold(other)
+    return (first > second) - (first < second)
 
 
 def matches(pattern: str, text: str | None) -> bool | None:
-    """SQL Server's LIKE: ``%``, ``_``, ``[a-f]`` and ``[^a-f]``, without regard to case."""
-    return None if text is None else _compiled(pattern).fullmatch(text) is not None
+    """SQL Server's LIKE: ``%``, ``_``, ``[a-f]`` and ``[^a-f]``, without regard to case and accents."""
+    if text is None:
+        return None
+    return _compiled(pattern).fullmatch(text if text.isascii() else _without_accents(text)) is not None
 
 
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = re.findall(r"\[\^?[^\]]+\]|.", pattern, re.DOTALL)
+    parts = re.findall(r"\[\^?[^\]]+\]|.", _without_accents(pattern), re.DOTALL)
     return re.compile("".join(map(_part, parts)), re.IGNORECASE | re.DOTALL)
 
 

@@ -37,6 +37,7 @@ class AttributeType(StrEnum):
 
 
 LOOKUP_TYPES = frozenset({AttributeType.LOOKUP, AttributeType.CUSTOMER, AttributeType.OWNER})
+TEXT_TYPES = frozenset({AttributeType.STRING, AttributeType.MEMO})
 CHOICE_TYPES = frozenset({AttributeType.PICKLIST, AttributeType.STATE, AttributeType.STATUS})
 
 
@@ -115,6 +116,10 @@ class Column:
     @property
     def is_lookup(self) -> bool:
         return self.type in LOOKUP_TYPES
+
+    @property
+    def is_text(self) -> bool:
+        return self.type in TEXT_TYPES
 
     @property
     def is_choice(self) -> bool:

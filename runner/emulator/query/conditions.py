@@ -28,12 +28,12 @@ from runner.emulator.query.model import (
 )
 from runner.emulator.query.operands import operand
 from runner.emulator.query.scope import Scope
+from runner.emulator.text import fold
 
 _EVERY_ROW = "1"
 _NO_ROW = "0"
 #: The fiscal year is the calendar's, its periods are quarters: an environment's settings until somebody changes them.
 QUARTER = "((CAST(strftime('%m', {0}) AS INTEGER) + 2) / 3)"
-_TEXT_TYPES = (AttributeType.STRING, AttributeType.MEMO)
 
 _COMPARISONS = {
     Operator.EQUAL: "=",
@@ -176,14 +176,14 @@ def _compared(scope: Scope, table: Table, column: Column, sql: str, operator: Op
         return f"{sql} {sign} {_same_kind(scope, table, column, value)}"
     stored = operand(table.logical_name, column, value)
     if isinstance(stored, str) and not stored.isascii():
-        return f"fold({sql}) {sign} {scope.bind(stored.casefold())}"
+        return f"fold({sql}) {sign} {scope.bind(fold(stored))}"
     return f"{sql} {sign} {scope.bind(stored)}"
 
 
 def _same_kind(scope: Scope, table: Table, column: Column, other: ColumnRef) -> str:
     other_table, other_column, sql = scope.column(other)
     if (column.type, column.precision) != (other_column.type, other_column.precision) and not (
-        column.type in _TEXT_TYPES and other_column.type in _TEXT_TYPES
+        column.is_text and other_column.is_text
     ):
         raise InvalidArgument(
             f"'{column.logical_name}' of '{table.logical_name}' ({column.type.value}) cannot be compared with "
@@ -197,7 +197,7 @@ def _one_of(scope: Scope, table: Table, column: Column, sql: str, values: tuple[
     has_null = len(stored) < len(values)
     folded = any(isinstance(value, str) and not value.isascii() for value in stored)
     if folded:
-        sql, stored = f"fold({sql})", [value.casefold() if isinstance(value, str) else value for value in stored]
+        sql, stored = f"fold({sql})", [fold(value) if isinstance(value, str) else value for value in stored]
     found = f"{sql} IN ({', '.join(scope.bind(value) for value in stored)})"
     return f"({found} OR {sql} IS NULL)" if has_null else found
 
@@ -210,7 +210,7 @@ def _holds_any(scope: Scope, table: Table, column: Column, sql: str, values: tup
 
 
 def _like(scope: Scope, table: Table, column: Column, sql: str, operator: Operator, value: Any) -> str:
-    if column.type not in _TEXT_TYPES:
+    if not column.is_text:
         raise InvalidArgument(
             f"The operator '{operator.value}' needs text; '{column.logical_name}' of '{table.logical_name}' "
             f"is {column.type.value}."
@@ -223,4 +223,5 @@ def _pattern(scope: Scope, sql: str, pattern: str) -> str:
     """SQLite's own LIKE is the fast one; it knows neither ``[...]`` nor letters beyond ASCII."""
     if "[" in pattern or not pattern.isascii():
         return f"matches({scope.bind(pattern)}, {sql})"
-    return f"{sql} LIKE {scope.bind(pattern)}"
+    plain = f"{sql} LIKE {scope.bind(pattern)}"
+    return f"({plain} OR ({sql} GLOB '*[^ -~]*' AND matches({scope.bind(pattern)}, {sql})))"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner.emulator.metadata.model import AttributeType, Column, Metadata, Table
+from runner.emulator.text import COLLATION
 
 _SUFFIX = "name"
 
@@ -47,7 +48,7 @@ def queried_column(table: Table, name: str) -> Column | None:
 def shown_sql(metadata: Metadata, column: Column, sql: str) -> str:
     """What a person reads of ``column``, whose value is ``sql``."""
     shown = _primary_name(metadata, column, sql) if column.is_lookup else _label(column, sql)
-    return f"({shown} COLLATE NOCASE)"
+    return f"({shown} COLLATE {COLLATION})"
 
 
 def _primary_name(metadata: Metadata, column: Column, sql: str) -> str:

@@ -9,6 +9,7 @@ from runner.emulator.metadata.model import Column, Table
 from runner.emulator.query.model import ColumnRef
 from runner.emulator.query.name_columns import name_column, shown_sql
 from runner.emulator.store import Store
+from runner.emulator.text import COLLATION
 from runner.emulator.values import Decode
 
 
@@ -52,7 +53,8 @@ class Scope:
         table, source = entry
         column = table.columns.get(reference.name)
         if column is not None:
-            return table, column, f'{source}."{reference.name}"'
+            sql = f'{source}."{reference.name}"'
+            return table, column, f"{sql} COLLATE {COLLATION}" if _is_prose(table, column) else sql
         virtual = name_column(table, reference.name)
         if virtual is None:
             raise AttributeNotFound.named(table.logical_name, reference.name, table.columns)
@@ -66,7 +68,7 @@ class Scope:
         """As :meth:`column`, but the SQL reads the whole value, which the last item makes of it."""
         table, column, sql = self.column(reference)
         codec = self.store.codecs[table.logical_name].get(column.logical_name)
-        if codec is None:
+        if codec is None or column.is_text:
             return table, column, sql, str
         return table, column, codec.select(sql[: sql.index(".") + 1]), codec.decode
 
@@ -74,3 +76,8 @@ class Scope:
         """The mark that stands for ``value``."""
         self.parameters.append(value)
         return "?"
+
+
+def _is_prose(table: Table, column: Column) -> bool:
+    """Text that no index keeps. What one keeps are codes and numbers, compared as the index does."""
+    return column.is_text and not column.indexed and not any(column.logical_name in key.columns for key in table.keys)

@@ -1,0 +1,81 @@
+"""Texts that Dataverse takes for one: they differ in case, accents or spaces at their end."""
+
+from __future__ import annotations
+
+import pytest
+
+from dataverse_client.types import Entity, FetchExpression
+from runner.emulator.emulator import Emulator
+
+NAMES = ["Café", "CAFE ", "cafes", "Zoë"]
+
+
+@pytest.fixture(scope="module")
+def crm():
+    with Emulator() as emulator:
+        service = emulator.service()
+        for name in NAMES:
+            service.create(Entity("account", attributes={"name": name}))
+        yield service
+
+
+@pytest.fixture
+def found(crm):
+    """The names of the accounts FetchXML finds."""
+
+    def fetch(inside, **attributes):
+        options = " ".join(f'{name}="{value}"' for name, value in attributes.items())
+        query = f'<fetch {options}><entity name="account"><attribute name="name"/>{inside}</entity></fetch>'
+        return [row["name"] for row in crm.retrieve_multiple(FetchExpression(query))]
+
+    return fetch
+
+
+@pytest.mark.behaviour(
+    "Queries",
+    "Texts are compared without regard to case, accents and spaces at their end, as by Latin1_General_CI_AI",
+    "https://learn.microsoft.com/power-platform/admin/language-collations",
+)
+@pytest.mark.parametrize(
+    ("operator", "value", "names"),
+    [
+        ("eq", "cafe", ["Café", "CAFE "]),
+        ("eq", "CÀFÉ  ", ["Café", "CAFE "]),
+        ("ne", "cafe", ["cafes", "Zoë"]),
+        ("gt", "cafe", ["cafes", "Zoë"]),
+        ("le", "café", ["Café", "CAFE "]),
+        ("like", "cafe%", ["Café", "CAFE ", "cafes"]),
+        ("like", "%FÉ", ["Café"]),
+        ("not-like", "caf_%", ["Zoë"]),
+        ("like", "[y-z]oe", ["Zoë"]),
+        ("begins-with", "cafe", ["Café", "CAFE ", "cafes"]),
+        ("ends-with", "oe", ["Zoë"]),
+    ],
+)
+def test_a_condition_finds_every_spelling(found, operator, value, names):
+    assert found(f'<filter><condition attribute="name" operator="{operator}" value="{value}"/></filter>') == names
+
+
+def test_one_of_several_values_finds_every_spelling(found):
+    values = "<value>zoe</value><value>cafés</value>"
+    assert found(f'<filter><condition attribute="name" operator="in">{values}</condition></filter>') == ["cafes", "Zoë"]
+
+
+@pytest.mark.behaviour(
+    "Queries",
+    "Accents do not tell texts apart when they are sorted",
+    "https://learn.microsoft.com/power-platform/admin/language-collations",
+)
+@pytest.mark.parametrize("page", [1, 2])
+def test_accents_do_not_sort(found, page):
+    names = found('<order attribute="name" descending="true"/>', count=2, page=page)
+    assert [name.strip().lower() for name in names] in (["zoë", "cafes"], ["cafe", "café"])
+
+
+def test_one_group_is_made_of_every_spelling(crm):
+    query = (
+        '<fetch aggregate="true"><entity name="account"><attribute name="name" alias="n" groupby="true"/>'
+        '<attribute name="accountid" alias="c" aggregate="count"/><order alias="c"/></entity></fetch>'
+    )
+    groups = crm.retrieve_multiple(FetchExpression(query))
+    assert [group["c"].value for group in groups] == [1, 1, 2]
