@@ -1,4 +1,4 @@
-"""Mounts the embedded Dataverse on a ``requests`` session: the same client, answered in process.
+"""A ``requests`` transport adapter that answers from an embedded Dataverse in the same process.
 
     >>> session = requests.Session()                                                       # doctest: +SKIP
     >>> session.mount("http://embedded.dataverse.local/", EmbeddedAdapter(WebApi(emulator)))  # doctest: +SKIP

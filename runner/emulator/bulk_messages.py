@@ -1,4 +1,4 @@
-"""The messages that are about many rows, or are many requests.
+"""Messages about many rows (CreateMultiple ...), and messages that carry other requests (ExecuteMultiple ...).
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/bulk-operations
 """

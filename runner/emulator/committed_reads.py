@@ -1,4 +1,4 @@
-"""Reading while somebody else is in the middle of a transaction: what was last committed is what there is.
+"""Reading beside another thread's open transaction: only committed rows are seen.
 
 In Dataverse a reader does not wait for whoever writes, and sees the rows as they were before the transactions that are
 open: SQL Server keeps their earlier versions. So an endpoint can read while a synchronous step waits for its answer.

@@ -1,4 +1,4 @@
-"""Custom APIs: messages of one's own, whose main operation is a plug-in.
+"""Custom APIs: messages that a user declares, whose main operation is a plug-in.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/custom-api
 """

@@ -1,4 +1,4 @@
-"""Customizing a running environment: tables, columns, keys and relationships, kept in its own database.
+"""Changing the tables of a running environment; the changes are kept in its database.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/create-edit-entity-metadata
 """

@@ -1,4 +1,4 @@
-"""One process at a time for the file of an environment.
+"""A lock that lets only one process use the file of an environment.
 
 What one process holds in memory another would not hear of: changes would be missing from a delta link, columns made by
 one be unknown to the other, and one run the jobs the other still has. The operating system holds the lock, and lets go

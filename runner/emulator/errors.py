@@ -1,4 +1,4 @@
-"""What the embedded Dataverse answers when it refuses, with the platform's own codes.
+"""The errors of the embedded Dataverse, with the platform's own codes and messages.
 
     OrganizationServiceFault          0x80040216  500  something unexpected
       InvalidArgument                 0x80040203  400

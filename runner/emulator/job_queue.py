@@ -1,4 +1,4 @@
-"""Jobs that wait for their turn, first in first out, and the worker that takes them when nobody drains them."""
+"""The queue of asynchronous jobs, first in first out, and the worker thread that takes them."""
 
 from __future__ import annotations
 

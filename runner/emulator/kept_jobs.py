@@ -1,4 +1,4 @@
-"""Jobs that outlive the process: an ``asyncoperation`` row keeps its step's context, as Dataverse's own does.
+"""Jobs that outlive the process: an ``asyncoperation`` row keeps its step's context, as in Dataverse.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/asyncoperation
 """

@@ -1,4 +1,4 @@
-"""The parameters of messages, read and checked."""
+"""Reads and checks the parameters of messages."""
 
 from __future__ import annotations
 

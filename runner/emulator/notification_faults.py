@@ -1,4 +1,4 @@
-"""Why a notification could not be delivered, with the platform's own codes.
+"""The errors of notifications that cannot be delivered, with the platform's own codes.
 
     NotificationFailed                        400
       WebhooksNonSuccessHttpResponse  0x80050201  the endpoint answered with anything but 2xx

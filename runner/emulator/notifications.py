@@ -1,4 +1,4 @@
-"""Sends notifications as Dataverse does: the step of a service endpoint is a plug-in that posts its context.
+"""Sends notifications as Dataverse does: a service endpoint's step is a plug-in that posts its context.
 
 Sources: https://learn.microsoft.com/power-apps/developer/data-platform/use-webhooks
   https://learn.microsoft.com/power-apps/developer/data-platform/azure-integration

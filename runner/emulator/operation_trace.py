@@ -1,4 +1,4 @@
-"""Tells a sink of an operation's beginning and end."""
+"""Records the beginning and the end of an operation to a trace sink."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plug-in, or running one, can answer a request with.
+"""The errors that plug-ins cause: by refusing, failing, taking too long or calling too deep.
 
     OrganizationServiceFault
       PluginFault                                          a plug-in ended with an exception

@@ -1,4 +1,4 @@
-"""What a fresh environment holds: its organization, root business unit, users and currencies, under fixed ids."""
+"""The rows of a new environment, under fixed ids: organization, root business unit, users, currencies, views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids of rows and operations: many are needed, so they are counted rather than drawn, as Dataverse counts them.
+"""Sequential ids for rows and operations. Dataverse counts its ids too, and counting is faster than drawing.
 
 A new row then goes to the end of its table's index instead of somewhere in the middle.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-create

@@ -1,4 +1,4 @@
-"""The registered steps, sorted once into what each message on each table has to run.
+"""The registered steps, sorted once into what runs for each message on each table.
 
 A single message and its *Multiple counterpart share their steps: each is raised for the other.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/write-plugin-multiple-operation

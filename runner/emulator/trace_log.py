@@ -1,4 +1,4 @@
-"""The plug-in trace log: one ``plugintracelog`` row per execution, kept whatever becomes of the transaction.
+"""The plug-in trace log: a ``plugintracelog`` row per execution, kept even if the transaction is rolled back.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/logging-tracing
 """

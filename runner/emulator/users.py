@@ -1,4 +1,4 @@
-"""Who calls: what contexts say of a user, read once and kept until a user or business unit changes."""
+"""What contexts say about the calling user, cached until a user or business unit changes."""
 
 from __future__ import annotations
 

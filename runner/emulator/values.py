@@ -1,4 +1,4 @@
-"""Column values <-> what SQLite holds, one codec per column, made once.
+"""Converts column values to and from what SQLite stores, with one codec per column.
 
 Money is an integer of ten-thousandths, a decimal an integer of its column's smallest unit, a moment the text
 ``2026-01-31T12:00:00Z`` (whole seconds, as in Dataverse), an id lower-case text. No value becomes a binary fraction on

@@ -1,4 +1,4 @@
-"""Ends a plug-in that does not end by itself.
+"""Interrupts a plug-in that runs past its time limit.
 
 One watchdog thread watches all deadlines and interrupts the thread that runs past its own, at the next Python
 instruction: a plug-in that waits inside a C call is interrupted when that call returns. A step with isolation

@@ -1,4 +1,4 @@
-"""Steps from a registrations file."""
+"""Makes steps from a registrations file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The methods of IOrganizationService, each as the message it stands for."""
+"""The methods of IOrganizationService, each carried out as its message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a notification of Dataverse.
+"""The errors of reading a notification of Dataverse.
 
 RemoteContextError               a notification that cannot be understood, or not be written
   UnsupportedMessageFormatError  written as .NET binary or XML: the endpoint's messageformat must be 2 (JSON)

@@ -1,4 +1,4 @@
-"""What a host offers plug-ins by type: ``context.service(StripeClient)``."""
+"""The services that a host offers to plug-ins, by type: ``context.service(StripeClient)``."""
 
 from __future__ import annotations
 

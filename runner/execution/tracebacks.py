@@ -1,4 +1,4 @@
-"""Where a plug-in failed, told from its own code on."""
+"""The traceback of a plug-in's error, starting at the plug-in's own code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``bridge`` of ``registrations.yaml``: which of Stripe's events reach which columns of which tables."""
+"""The ``bridge`` section of ``registrations.yaml``: which Stripe events are applied to which tables and columns."""
 
 from __future__ import annotations
 

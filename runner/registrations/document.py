@@ -1,4 +1,4 @@
-"""YAML as plain data that still knows the line and column of everything in it.
+"""Parses YAML into plain data, and keeps the line and column of everything in it.
 
 The C parser makes nodes with positions anyway, so they are kept; data is built from the nodes in one walk, and
 a position is looked up only when there is something to say about it.

@@ -1,4 +1,4 @@
-"""The ``endpoints`` of ``registrations.yaml``: through what a remote environment reaches the runner.
+"""The ``endpoints`` section of ``registrations.yaml``: how a remote environment reaches the runner.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/serviceendpoint
 """

@@ -1,4 +1,4 @@
-"""Dataverse's messages, as far as registering a step on them goes.
+"""Dataverse's messages, and what each allows when a step is registered for it.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/use-messages
 """

@@ -1,4 +1,4 @@
-"""``registrations.yaml`` as values: the whole file, its steps and its custom APIs.
+"""The model of ``registrations.yaml``: the whole file, its steps and its custom APIs.
 
 The models say which keys there are and what type each has; :mod:`runner.registrations.rules` says which
 combinations Dataverse accepts. The text under each field is its description in the JSON Schema.

@@ -1,4 +1,4 @@
-"""Finds the plug-in class a registration names, and makes the one instance that serves all executions."""
+"""Imports the plug-in class that a registration names, and makes the instance that serves all executions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a registrations file, said so that a person can put it right."""
+"""Problems of a registrations file, worded so that a person can correct them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which registrations Dataverse accepts, as a table of small pure functions.
+"""The rules by which Dataverse accepts registrations, as a table of small pure functions.
 
 Each rule looks at one part of the file and says what is wrong with it. ``reads`` names the keys it depends on: a
 rule is left out where one of them is broken already, so that one mistake is reported once. ``code`` is what

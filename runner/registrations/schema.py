@@ -1,4 +1,4 @@
-"""The JSON Schema of registrations.yaml, made from the model, for editors to complete and check by.
+"""The JSON Schema of registrations.yaml, generated from the model, for completion and checks in editors.
 
 The committed copy is ``registrations.schema.json``, next to this module.
 """

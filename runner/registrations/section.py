@@ -1,4 +1,4 @@
-"""What every section of ``registrations.yaml`` is made of."""
+"""The base class and the common types of all sections of ``registrations.yaml``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Stripe event types the bridge applies, and what people write when they mean one of them.
+"""The Stripe event types that the bridge applies, and the misspellings people use for them.
 
 Source: https://docs.stripe.com/api/events/types
 """

@@ -1,4 +1,4 @@
-"""Data -> model, with what does not fit said in the file's own terms.
+"""Converts the file's data to the model, and reports what does not fit in the file's own terms.
 
 What is broken in one step does not keep the rules from looking at the rest: :func:`view` salvages everything
 that can be read.

@@ -1,1 +1,1 @@
-"""What ``runner serve``, ``work``, ``listen`` and ``poll`` have in common, put together as the settings say."""
+"""The parts of a serving process, which ``runner serve``, ``work``, ``listen`` and ``poll`` share."""

@@ -1,4 +1,4 @@
-"""Polls the tables that steps are registered for, once or again and again."""
+"""Polls the tables that steps are registered for, once or repeatedly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reconciliation wired as the settings say, for the command line and for a timer."""
+"""Sets up a reconciliation from the settings, for the command line and for a timer."""
 
 from __future__ import annotations
 

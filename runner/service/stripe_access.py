@@ -1,4 +1,4 @@
-"""The Stripe account the settings name: a live or test key, a compatible server, or the simulator in this process."""
+"""The Stripe account of the settings: with a live or test key, at a compatible server, or simulated in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API key of each request to Stripe: the one that is current, so that a rolled key needs no restart."""
+"""Sends each Stripe request with the current API key, so that rotating the key needs no restart."""
 
 from __future__ import annotations
 

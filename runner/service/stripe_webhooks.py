@@ -1,4 +1,4 @@
-"""Sends the simulator's events to the account's webhook endpoints as Stripe does: signed, and until they answer 2xx.
+"""Posts the simulator's events to the account's webhook endpoints as Stripe does: signed, until they answer 2xx.
 
 Source: https://docs.stripe.com/webhooks#delivery-behaviors
 """

@@ -1,4 +1,4 @@
-"""Waits until a person, or the system, wants the program to end."""
+"""Waits until Ctrl-C or a signal ends the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process's parts, wired as the settings say: CRM, Stripe, the two queues, and what runs between them."""
+"""Sets up the parts of a process from the settings: CRM, Stripe, the two queues, and what connects them."""
 
 from __future__ import annotations
 

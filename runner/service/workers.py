@@ -1,4 +1,4 @@
-"""The threads that work through the two queues, until they are told to stop."""
+"""The threads that process the two queues until they are stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stripe in test mode, in process, listening on nothing.
+"""A simulation of Stripe's test mode, in process and without a network.
 
 It is measured against Stripe's documentation and driven by the real SDK: the same statuses, events, error bodies,
 idempotency and test payment methods. Importing it imports ``stripe``.

@@ -1,4 +1,4 @@
-"""What Stripe remembers of one account in test mode: its objects, and the events their changes made."""
+"""One account in test mode: its objects, and the events that their changes caused."""
 
 from __future__ import annotations
 

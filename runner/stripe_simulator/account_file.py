@@ -1,4 +1,4 @@
-"""An account in a SQLite file: each step that changes it is one transaction, so that a kill leaves a whole account."""
+"""An account kept in a SQLite file: each change is one transaction, so that a crash never leaves half of it."""
 
 from __future__ import annotations
 

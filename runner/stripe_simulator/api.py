@@ -1,4 +1,4 @@
-"""The API: a request in, an answer out. Every rule about order is here.
+"""The API: takes a request, returns an answer, and applies Stripe's rules in Stripe's order.
 
     fault? -> key of the account? -> endpoint? -> parameters? -> idempotency key? -> execute -> save -> answer
 

@@ -1,4 +1,4 @@
-"""One attempt to take an intent's money, from its payment method to the intent's next status.
+"""One attempt to charge an intent: from its payment method to its next status.
 
     requires_confirmation -> requires_action -> processing -> (requires_capture ->) succeeded
                           \\-> requires_payment_method, when the attempt fails

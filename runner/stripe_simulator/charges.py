@@ -1,4 +1,4 @@
-"""Charges: one per attempt to take the money, and what becomes of the money afterwards."""
+"""Charges: one for each attempt to pay, with what was captured and refunded of it."""
 
 from __future__ import annotations
 

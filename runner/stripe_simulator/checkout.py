@@ -1,4 +1,4 @@
-"""Checkout: a page where the customer pays. Its session makes an intent when the customer confirms, not before.
+"""Checkout Sessions. A session creates its intent when the customer confirms the page, not before.
 
 Source: https://docs.stripe.com/api/checkout/sessions
 """

@@ -1,4 +1,4 @@
-"""What time alone does: sessions expire, and held money is let go."""
+"""What happens by the passing of time: sessions expire, and uncaptured authorizations are released."""
 
 from __future__ import annotations
 

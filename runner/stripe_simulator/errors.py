@@ -1,4 +1,4 @@
-"""The refusals Stripe answers with, each carrying the status and the error object of the body.
+"""The errors that Stripe answers, with their status and error object.
 
     StripeRefusal
       CardDeclined

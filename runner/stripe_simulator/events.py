@@ -1,4 +1,4 @@
-"""The events API: what happened lately, for those whom no webhook can reach.
+"""The events API: lists recent events.
 
 Source: https://docs.stripe.com/api/events/list
 """

@@ -1,4 +1,4 @@
-"""What can go wrong between a program and Stripe, to be had on purpose.
+"""Faults between a program and Stripe that tests can ask for.
 
 Source: https://docs.stripe.com/error-low-level
 """

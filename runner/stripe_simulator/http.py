@@ -1,4 +1,4 @@
-"""The SDK's way in: a ``stripe.HTTPClient`` that asks the API in process, and never sleeps."""
+"""A ``stripe.HTTPClient`` that calls the simulated API in process, and never sleeps."""
 
 from __future__ import annotations
 

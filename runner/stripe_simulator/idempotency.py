@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer is the answer, for a day.
+"""Idempotency keys: the first answer to a key is repeated for a day.
 
 Source: https://docs.stripe.com/api/idempotent_requests
 """

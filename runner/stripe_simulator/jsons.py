@@ -1,4 +1,4 @@
-"""Objects as the API speaks them: plain JSON, copied often."""
+"""Types and copies of JSON objects."""
 
 from __future__ import annotations
 

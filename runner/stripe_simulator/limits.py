@@ -1,4 +1,4 @@
-"""Limits on values, beyond their type: amounts, metadata, texts and statement descriptors."""
+"""Limits of values beyond their type: amounts, metadata, texts and statement descriptors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists, newest first, a page at a time.
+"""Lists of objects, newest first, in pages.
 
 Source: https://docs.stripe.com/api/pagination
 """

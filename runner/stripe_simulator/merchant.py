@@ -1,4 +1,4 @@
-"""What belongs to the merchant: the account, its balance and its webhook endpoints.
+"""The merchant's side: the account, its balance and its webhook endpoints.
 
 Who sends the events to an endpoint's URL: see ``StripeSimulator.listen`` and ``deliveries``.
 

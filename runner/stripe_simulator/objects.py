@@ -1,4 +1,4 @@
-"""The objects as Stripe shows them when they are new: every field there, most of them null.
+"""New objects as Stripe shows them: with all fields, most of them null.
 
 Source: https://docs.stripe.com/api
 """

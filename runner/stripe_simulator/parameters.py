@@ -1,4 +1,4 @@
-"""Request parameters, checked as strictly as Stripe checks them.
+"""Checks request parameters as strictly as Stripe does.
 
 What an endpoint takes is read from the parameter types of the installed SDK, which are generated for the API
 version the SDK pins: nested names, required names, integers, booleans and choices all come from there.

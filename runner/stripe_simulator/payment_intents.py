@@ -1,4 +1,4 @@
-"""What the API does with payment intents. Each function is one endpoint; ``params`` are already checked.
+"""The endpoints of PaymentIntents, one function each; ``params`` have been checked.
 
 Source: https://docs.stripe.com/api/payment_intents
 """

@@ -1,4 +1,4 @@
-"""Refunds: money given back, in part or whole, which may still fail days after it seemed done.
+"""Refunds: full or partial, and able to fail even after they succeeded.
 
 Source: https://docs.stripe.com/api/refunds
 """

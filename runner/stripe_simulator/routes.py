@@ -1,4 +1,4 @@
-"""The endpoints: which request does what, and which of the SDK's parameter types it takes."""
+"""The endpoints: which function answers which request, and which of the SDK's parameter types it takes."""
 
 from __future__ import annotations
 

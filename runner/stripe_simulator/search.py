@@ -1,4 +1,4 @@
-"""Searching intents: ``metadata['CRM_PaymentId']:'...' AND status:'succeeded'``.
+"""Search of intents: ``metadata['CRM_PaymentId']:'...' AND status:'succeeded'``.
 
 The index lags: what was made less than ``search_lag`` ago is not found yet.
 

@@ -1,4 +1,4 @@
-"""The simulator as programs and tests hold it: the account behind the API, and the people around it."""
+"""The simulator as programs and tests use it: the API, and the customers and banks behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stripe's test payment methods: each one makes the payment end in its own way.
+"""Stripe's test payment methods, each of which makes a payment end in a certain way.
 
 Source: https://docs.stripe.com/testing
 """

@@ -1,4 +1,4 @@
-"""Events on their way to a webhook endpoint: bytes and the signature Stripe would send with them.
+"""Events as they are posted to a webhook endpoint: the body, and Stripe's signature.
 
 Source: https://docs.stripe.com/webhooks#verify-manually
 """

@@ -1,4 +1,4 @@
-"""For tests of plug-ins: CRM, Stripe and the bridge as pytest fixtures, all real, all in this process.
+"""Support for tests of plug-ins: CRM, Stripe and the bridge as pytest fixtures, all in this process.
 
 The fixtures come with the package (entry point ``pytest11``); ``docs/testing-plugins.md`` shows them at work. Their
 types are here, for annotations: ``def test_it(crm: Crm, clock: ManualClock)``.

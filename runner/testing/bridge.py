@@ -1,4 +1,4 @@
-"""Stripe's events on their way back to CRM, at the pace of a test."""
+"""Delivers Stripe's events to CRM when a test asks for it."""
 
 from __future__ import annotations
 

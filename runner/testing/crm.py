@@ -1,4 +1,4 @@
-"""The embedded Dataverse in a test's hands: rows by table name and columns, written as a person would say them."""
+"""The embedded Dataverse for tests: rows by table name, with columns as keyword arguments."""
 
 from __future__ import annotations
 

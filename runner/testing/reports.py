@@ -1,4 +1,4 @@
-"""What pytest shows of a test that failed: the test, the plug-in, and what the plug-ins did; not how they were run."""
+"""Adds to pytest's report of a failed test what the plug-ins did, and removes the frames in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bridge's observer, written down as trace records."""
+"""Records what the bridge's observer is told as trace records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timeline a person reads: indentation is nesting, one line per thing that happened.
+"""The timeline on the console: one line per record, indented by nesting.
 
 Colour is the caller's business (``paint``); on anything but a terminal it is the identity.
 """

@@ -1,4 +1,4 @@
-"""The trace as lines of JSON in Python's log: for hosts that collect logs, such as Azure Functions."""
+"""Writes the trace as lines of JSON to Python's log, for hosts that collect logs such as Azure Functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened, as small frozen records in the order it happened. Renderers and stores read these.
+"""Trace records: small frozen values, in the order in which things happened.
 
 One record differs from the next in what it is about: a message operation, a step of it, a call to Stripe, an
 event on its way back, or a notification from a Dataverse elsewhere. All carry ``at`` (aware UTC); durations are in

@@ -1,4 +1,4 @@
-"""Sinks that hold or hand on records: a list for tests and ``--json``, a fan-out for several watchers."""
+"""Sinks that keep records in a list or pass them on to several sinks, and records as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every request to Stripe, traced: method, path, status, request id, never a body."""
+"""Traces every request to Stripe: method, path, status and request id, but never the body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests and answers without a framework, for the roads that must be fast.
+"""Requests and answers as bare ASGI, for routes that have to be fast.
 
 Source: https://asgi.readthedocs.io/en/latest/specs/www.html
 """

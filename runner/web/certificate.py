@@ -1,4 +1,4 @@
-"""A throw-away certificate authority and one certificate, for clients that insist on https.
+"""Makes a temporary certificate authority and a certificate, for clients that insist on https.
 
 The authority's own key is never written: it signs one certificate and is forgotten, so that trusting it on a
 laptop trusts nothing but this one server.

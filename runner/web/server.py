@@ -1,4 +1,4 @@
-"""One web server in this process: a socket of its own, uvicorn on it, and an orderly end.
+"""A web server in this process: its socket, uvicorn, and an orderly shutdown.
 
 Source: https://www.uvicorn.org/settings/
 """

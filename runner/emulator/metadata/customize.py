@@ -1,4 +1,4 @@
-"""Metadata with customizations: tables of one's own, and columns, keys and links added to those that are there.
+"""Metadata with customizations: new tables, and columns, keys and relationships added to existing ones.
 
 A customization has the form of a table's YAML file. For a table that is there it holds only what is added, and under
 ``changes`` what is changed of its own columns.

@@ -1,4 +1,4 @@
-"""Tables from YAML. A file names only what is its table's own; the platform's columns are added here.
+"""Loads tables from YAML files, which hold only a table's own columns; the platform's columns are added here.
 
 Every metadata id is derived from the names, so that it is the same on every machine.
 """

@@ -1,4 +1,4 @@
-"""What a table is: columns, keys and relationships, in Dataverse's words. Plain data, no I/O.
+"""The model of tables, columns, keys and relationships. Plain data, no I/O.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/entity-metadata
 """

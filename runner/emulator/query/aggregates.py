@@ -1,4 +1,4 @@
-"""Aggregate queries: groups and what is counted or summed in them, as aliased values.
+"""Runs aggregate queries: groups, and the counts and sums in them, as aliased values.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/aggregate-data
 """

@@ -1,4 +1,4 @@
-"""Filters and links -> SQL, parameters bound.
+"""Translates filters and links into SQL with bound parameters.
 
 Nothing is unknown in Dataverse's filters: a negative comparison (``ne``, ``not-like``, ``not-in``) holds for rows
 without a value, and ``not`` turns every answer round.

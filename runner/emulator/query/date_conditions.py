@@ -1,4 +1,4 @@
-"""Conditions that name a span of time, such as "last month" or "on that day"."""
+"""Conditions that name a period of time, such as "last month" or "on that day"."""
 
 from __future__ import annotations
 

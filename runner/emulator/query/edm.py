@@ -1,4 +1,4 @@
-"""Columns as OData sees them: the names, types and values of an entity's properties.
+"""Columns as OData properties: their names, types and values.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-properties
 """

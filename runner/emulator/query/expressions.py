@@ -1,4 +1,4 @@
-"""A query as the QueryExpression a plug-in expects, where there is one that asks the same.
+"""Converts a query of the model to a QueryExpression, if there is an equivalent one.
 
 Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.query.queryexpression
 """

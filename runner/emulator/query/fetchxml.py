@@ -1,4 +1,4 @@
-"""FetchXML -> the query model.
+"""Parses FetchXML into the query model.
 
     >>> read_fetch("<fetch><entity name='account'><attribute name='name'/></entity></fetch>",     # doctest: +SKIP
     ...            metadata, Viewpoint(clock.now(), user_id, business_unit_id))

@@ -1,4 +1,4 @@
-"""What a FetchXML query brings back: its ``attribute`` and ``order`` elements.
+"""Parses the ``attribute`` and ``order`` elements of FetchXML.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/select-columns
 """

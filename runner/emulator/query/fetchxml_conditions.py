@@ -1,4 +1,4 @@
-"""A FetchXML condition as a filter of the query model: operators, values, and words relative to now and the caller.
+"""Parses the conditions of FetchXML, including operators relative to the time and to the caller.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/operators
 """

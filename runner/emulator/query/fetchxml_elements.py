@@ -1,4 +1,4 @@
-"""FetchXML's elements and attributes, read with care, and what is said of those that cannot be meant.
+"""Reads the elements and attributes of FetchXML, and reports those that are unknown.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/
 """

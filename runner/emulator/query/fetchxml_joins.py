@@ -1,4 +1,4 @@
-"""Which columns a ``link-entity`` joins, when it does not say so itself.
+"""Finds the columns of a ``link-entity`` that does not name them.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/link-entity#using-from-and-to-attributes
 """

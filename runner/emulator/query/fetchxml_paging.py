@@ -1,4 +1,4 @@
-"""The paging cookie of FetchXML: XML around the cookie of the query model.
+"""The paging cookie of FetchXML: XML around the query model's own cookie.
 
     <cookie page="1"><accountid last="WzEsIC4uLl0=" /></cookie>
 

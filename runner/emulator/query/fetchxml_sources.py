@@ -1,4 +1,4 @@
-"""The tables a FetchXML query speaks of, and the columns its names mean."""
+"""The tables of a FetchXML query, and the columns that its names refer to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one query model: OData, FetchXML, SQL and ``QueryExpression`` are read into it, :mod:`plan` makes SQL of it.
+"""The query model: OData, FetchXML, SQL and ``QueryExpression`` are parsed into it, :mod:`plan` runs it.
 
 Values are those of :mod:`dataverse_client.types`, or plain ``int``, ``str`` and ``Decimal`` where a choice, a lookup
 or an amount is compared.

@@ -1,4 +1,4 @@
-"""Virtual columns such as ``primarycontactidname``: what a person reads in place of a lookup, a choice or a yes/no.
+"""Virtual columns such as ``primarycontactidname``: the text shown for a lookup, a choice or a yes/no column.
 
 Nothing is stored in them. Queries of rows may select, compare and sort by them; OData knows them as formatted values.
 

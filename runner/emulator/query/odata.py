@@ -1,4 +1,4 @@
-"""Reads OData's query options: a recursive-descent parser, from text to the tree of ``odata_syntax``.
+"""Parses OData query options by recursive descent into the tree of ``odata_syntax``.
 
     >>> parse_filter("contains(name,'x') and revenue gt 5")  # doctest: +ELLIPSIS
     Junction(operator='and', operands=(Call(name='contains', ...), Comparison(operator='gt', ...)))

@@ -1,4 +1,4 @@
-"""``$apply``: groups and aggregates.
+"""Parses ``$apply``: groups and aggregates.
 
     >>> parse_apply("filter(revenue gt 5)/groupby((statuscode),aggregate(revenue with sum as total))").aggregates
     (AggregateItem(function='sum', property=Property(path=('revenue',)), alias='total'),)

@@ -1,4 +1,4 @@
-"""Binds OData expressions to a table: names become columns, literals become values of the column's type.
+"""Binds OData expressions to a table: names to columns, literals to values of the column's type.
 
     >>> binder = Binder(metadata, metadata.tables["account"], now=clock.now(), user_id=user)  # doctest: +SKIP
     >>> binder.filter(parse_filter("primarycontactid/lastname eq 'x'"))                       # doctest: +SKIP

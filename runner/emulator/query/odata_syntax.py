@@ -1,4 +1,4 @@
-"""The words of an OData expression: the tree a ``$filter`` parses into, and the tokens it is read from.
+"""The syntax of OData expressions: tokens, and the tree that a ``$filter`` is parsed into.
 
 The tree knows nothing of tables. :mod:`runner.emulator.query.odata` makes it out of text; who evaluates it decides
 what a name means: a column (``odata_binding``) or a property of a metadata document.

@@ -1,4 +1,4 @@
-"""What a condition compares with -> what SQLite compares: read by the column's type, text forms included.
+"""Converts the values of a condition to what SQLite compares with, by the column's type.
 
 FetchXML and quoted OData lists bring every operand as text, so each type reads its text form too.
 """

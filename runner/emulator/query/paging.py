@@ -1,4 +1,4 @@
-"""Where a page starts: the cookie, and the SQL of "after this row".
+"""Where a page starts: the cookie, and the SQL for "after this row".
 
 Rows after ``(a, b, n)`` are those with the same a and b and a later n, then those with the same a and a later b,
 then those with a later a: segments that follow each other in the very order asked for. Each is a range of an index, so

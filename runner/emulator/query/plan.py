@@ -1,4 +1,4 @@
-"""A query -> SQLite, and its answer -> entities.
+"""Runs a query of the model on SQLite, and turns the result into entities.
 
 A page is found by the key of the row before it. Where links multiply rows, or rows are made distinct, there is no such
 key, and pages are counted off.

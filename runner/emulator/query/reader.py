@@ -1,4 +1,4 @@
-"""Rows of a SELECT -> entities, for one table and one set of columns, made once."""
+"""Turns rows of a SELECT into entities; made once for each table and set of columns."""
 
 from __future__ import annotations
 

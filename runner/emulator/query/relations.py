@@ -1,4 +1,4 @@
-"""Operators on a row's place in a tree and on its owner, by the names OData gives them, as filters.
+"""OData functions on hierarchies and owners, such as ``Under`` and ``EqualUserTeams``, as filters.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/query-hierarchical-data
 """

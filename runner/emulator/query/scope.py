@@ -1,4 +1,4 @@
-"""The tables a query speaks of and the names SQL knows them by."""
+"""The tables of a query, and their names in SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rows are sorted by: a value, or what a person reads in its place."""
+"""Sorting: by a column's value, or by the text that is shown for it."""
 
 from __future__ import annotations
 

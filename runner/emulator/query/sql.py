@@ -1,4 +1,4 @@
-"""A SELECT in Dataverse's SQL -> the query model. No text of it ever reaches a database.
+"""Parses a SELECT in Dataverse's SQL into the query model. Its text never reaches a database.
 
     >>> read_sql("SELECT TOP 5 name FROM account WHERE revenue > 1000", metadata, now)         # doctest: +SKIP
     Selection(query=Query(entity_name='account', ...), names=('name',))

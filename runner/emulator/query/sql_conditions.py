@@ -1,4 +1,4 @@
-"""The conditions of a SELECT as filters of the query model.
+"""Parses the conditions of a SELECT into filters of the query model.
 
 SQL knows three truths: a comparison with a column without a value is unknown, and so is its negation. Negations are
 therefore carried inwards until they are operators of their own, and none holds for a row without a value.

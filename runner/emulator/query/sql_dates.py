@@ -1,4 +1,4 @@
-"""``DATEADD`` and ``GETUTCDATE`` of a SELECT, reckoned before anything is compared: a constant is all they may make.
+"""``DATEADD`` and ``GETUTCDATE`` of a SELECT, evaluated while parsing: they can only form constants.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/sql#using-dateadd-and-getutcdate-functions
 """

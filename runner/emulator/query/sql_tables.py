@@ -1,4 +1,4 @@
-"""The tables of a SELECT: what its names mean, and how it joins them."""
+"""The tables of a SELECT: what its names refer to, and how they are joined."""
 
 from __future__ import annotations
 

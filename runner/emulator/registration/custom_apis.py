@@ -1,4 +1,4 @@
-"""The custom APIs there are: those given with their plug-ins, and those that rows of ``customapi`` declare.
+"""The registered custom APIs: those given in code with their plug-ins, and those declared by ``customapi`` rows.
 
 A row's API has no main operation, which only a .NET plug-in could be: it is an event, and steps listen to it.
 

@@ -1,4 +1,4 @@
-"""The registration tables take effect: which steps run is what ``sdkmessageprocessingsteps`` says at that moment.
+"""The registered steps: whatever rows ``sdkmessageprocessingstep`` holds at the moment decide what runs.
 
 Steps given to the emulator are written there, as managed; whatever is created, changed, disabled or deleted there
 counts from then on, inside the transaction at once, and not at all once that is rolled back.

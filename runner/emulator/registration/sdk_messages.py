@@ -1,4 +1,4 @@
-"""``sdkmessage`` and ``sdkmessagefilter``: which messages there are, and for which tables steps listen to them.
+"""``sdkmessage`` and ``sdkmessagefilter``: the messages, and the tables that steps can be registered for.
 
 Ids are the same in every environment: the platform's own where they are known, derived from the names otherwise.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessagefilter

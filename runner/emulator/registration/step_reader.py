@@ -1,4 +1,4 @@
-"""Reads steps out of the registration tables, as they are at that moment, with what handles them.
+"""Reads steps from the registration tables, with the plug-in or endpoint that handles them.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessageprocessingstep
 """

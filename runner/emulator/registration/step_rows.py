@@ -1,4 +1,4 @@
-"""Steps as rows of the registration tables: what a registered step looks like there, and which step a row stands for.
+"""Converts steps to rows of the registration tables and back.
 
 Sources: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessageprocessingstep
   https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessageprocessingstepimage

@@ -1,4 +1,4 @@
-"""Columns that can be written and never read: kept beside the rows, where no query and no image finds them.
+"""Columns that can be written and never read, kept apart from the rows so that no query or image finds them.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/serviceendpoint
 """

@@ -1,4 +1,4 @@
-"""Change tracking: everything once, and from then on what is new, changed or deleted.
+"""Change tracking: first all rows, afterwards only those that were created, changed or deleted.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
 """

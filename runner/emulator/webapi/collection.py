@@ -1,4 +1,4 @@
-"""Many rows over the Web API: query options, pages, counts.
+"""Queries over the Web API: query options, pages and counts.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/overview
 """

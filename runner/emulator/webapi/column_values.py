@@ -1,4 +1,4 @@
-"""JSON values as the values of columns, by functions made once for each column.
+"""Converts JSON values to column values, with one function per column.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-entity-web-api
 """

@@ -1,4 +1,4 @@
-"""What an answer says of itself: the shape of its rows (``@odata.context``) and which preferences were heeded.
+"""The ``@odata.context`` of an answer, and which preferences were applied.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/join-tables
 """

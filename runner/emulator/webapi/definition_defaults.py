@@ -1,4 +1,4 @@
-"""What definitions say of features that are not emulated: the values a new table and a new column have.
+"""Values in definitions for features that are not emulated, as a new table or column has them.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-column-definitions-using-web-api

@@ -1,4 +1,4 @@
-"""Tables, columns, keys and relationships as the documents of the metadata API.
+"""Tables, columns, keys and relationships as documents of the metadata API.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/entitymetadata
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/attributemetadata

@@ -1,4 +1,4 @@
-"""Metadata a client sends, as descriptions of tables, columns, keys and relationships (a table's YAML file's form).
+"""Converts metadata that a client sends to descriptions in the form of a table's YAML file.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-column-definitions-using-web-api

@@ -1,4 +1,4 @@
-"""A small graph of read-only documents that answers paths and query options: what metadata is served as.
+"""Answers paths and query options from a graph of read-only documents, as which metadata is served.
 
 A document has values and navigation properties; a path walks along them, picks by key and narrows by type, and
 the options ``$select``, ``$filter`` and ``$expand`` work on whatever it ends at.

@@ -1,4 +1,4 @@
-"""JSON that keeps amounts exact: numbers with a point are Decimals in both directions."""
+"""JSON with exact amounts: numbers with a decimal point are Decimals in both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request being answered: what it asked, as whom, and the way to the environment.
+"""One request that is being answered: what it asks for, as which user, and the environment.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/optional-parameters
 """

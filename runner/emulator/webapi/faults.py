@@ -1,4 +1,4 @@
-"""Mistakes of a request that never reach a message, and every fault as the Web API answers it.
+"""Errors in a request itself, and the body of every error that the Web API answers.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors
 """

@@ -1,4 +1,4 @@
-"""A request and a response, whatever carries them, and what Dataverse reads out of a request's headers.
+"""Requests and responses, independent of the web server, and what is read from request headers.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors
 """

@@ -1,4 +1,4 @@
-"""As whom a request is made, and which custom steps it asks to skip.
+"""The user a request is made as, and the custom steps it asks to bypass.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/impersonate-another-user-web-api
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/bypass-custom-business-logic

@@ -1,4 +1,4 @@
-"""The multipart format of ``$batch``: requests out of a body, responses into one.
+"""The multipart format of ``$batch``: reads the requests in a body, and writes the responses.
 
 Reading is tolerant of what clients really send (line ends, quoting, spaces in URLs); writing is exact, because
 clients look for ``batchresponse_`` and ``changesetresponse_`` in the boundaries and for a status line in every part.

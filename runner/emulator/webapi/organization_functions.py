@@ -1,4 +1,4 @@
-"""What clients ask about the environment as a whole, and the publishing that needs no doing here.
+"""Functions about the environment as a whole, and the publishing actions, which have no effect here.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/functions
 """

@@ -1,4 +1,4 @@
-"""A JSON body as a row: properties become columns, ``@odata.bind`` becomes lookups, nested rows are set aside.
+"""Converts a JSON body to a row: properties, ``@odata.bind`` lookups, and nested rows.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-entity-web-api
 """

@@ -1,4 +1,4 @@
-"""What lies below a row: one column, the rows it is related to, and the links between them (``$ref``).
+"""Resources below a row: one column, related rows, and the links between them (``$ref``).
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/associate-disassociate-entities-using-web-api
 """

@@ -1,4 +1,4 @@
-"""A QueryExpression as an action's JSON carries it, read into the query model.
+"""Parses a QueryExpression in the JSON of an action into the query model.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/queryexpression
 """

@@ -1,4 +1,4 @@
-"""What questions in FetchXML and in SQL have in common over the Web API."""
+"""What queries in FetchXML and in SQL share over the Web API."""
 
 from __future__ import annotations
 

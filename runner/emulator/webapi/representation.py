@@ -1,4 +1,4 @@
-"""A row as JSON: properties under their OData names, annotations where the client asked for them.
+"""Converts a row to JSON: properties under their OData names, with the annotations the client asked for.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/select-columns
 """

@@ -1,4 +1,4 @@
-"""Which handler answers a path. Read top to bottom: this is the map of the Web API.
+"""Finds the handler for a path: the map of the Web API, from top to bottom.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-service-documents
 """

@@ -1,4 +1,4 @@
-"""The environment's tables as the Web API shows them: entity sets and navigation properties.
+"""Entity sets and navigation properties of the environment's tables.
 
 Made once from the metadata and kept until the metadata changes.
 """

@@ -1,4 +1,4 @@
-"""The embedded Dataverse's Web API: a request in, a response out, whatever carries them.
+"""The Web API of the embedded Dataverse: takes a request, returns a response, independent of the web server.
 
     >>> api = WebApi(emulator)                                                               # doctest: +SKIP
     >>> api.handle(Request("GET", "/api/data/v9.2/accounts?$select=name")).json()["value"]   # doctest: +SKIP

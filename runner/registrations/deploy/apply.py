@@ -1,4 +1,4 @@
-"""Carries a plan out: in one change set, all of it or nothing, as long as it fits into one.
+"""Carries out a plan, in one change set as far as it fits into one.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/execute-batch-operations-using-web-api
 """

@@ -1,4 +1,4 @@
-"""What an environment has of what the file asks for, and of what was registered from it earlier.
+"""Reads what an environment has registered: what the file names, and what was registered from it earlier.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessagefilter
 """

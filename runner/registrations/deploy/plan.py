@@ -1,4 +1,4 @@
-"""What differs between a file and an environment, row by row and column by column. Secrets are never shown."""
+"""Compares a file with an environment, row by row and column by column. Secrets are never shown."""
 
 from __future__ import annotations
 

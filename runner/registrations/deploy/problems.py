@@ -1,4 +1,4 @@
-"""What can keep a registration from being deployed.
+"""The reasons why a registration cannot be deployed.
 
 DeployError
   UndeployableError    the file asks for what this environment cannot do: change the file, or the environment

@@ -1,4 +1,4 @@
-"""What is registered in an environment as a registrations file.
+"""Converts what is registered in an environment to a registrations file.
 
 Dataverse knows neither which Python class runs nor what the secrets are: both are taken from the file there is, where
 it has a step or endpoint of that name, and are said to be missing otherwise.

@@ -1,4 +1,4 @@
-"""Rows of the registration tables, as they should be and as they are, in the form in which they are compared.
+"""Rows of the registration tables in the form in which they are compared.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessageprocessingstep
 """

@@ -1,4 +1,4 @@
-"""Tables and columns an environment lacks, from the descriptions the embedded Dataverse has of them.
+"""Creates the tables and columns that an environment lacks, from the embedded Dataverse's descriptions.
 
 Sources: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
   https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-column-definitions-using-web-api

@@ -1,4 +1,4 @@
-"""Application users: which systemuser an app registration acts as.
+"""Application users: the systemuser that an app registration acts as.
 
 Source: https://learn.microsoft.com/power-platform/admin/manage-application-users
 """

@@ -1,4 +1,4 @@
-"""From whom a request comes, and whether it is let in.
+"""Finds out who sends a request, and whether it is allowed.
 
 Dataverse asks every request for a token. A served emulator asks only those that come from elsewhere: on the
 machine itself no token, or one from anywhere, makes the caller the administrator.

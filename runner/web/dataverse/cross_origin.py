@@ -1,4 +1,4 @@
-"""Pages of other origins may call the Web API, with a token, as they may call Dataverse's.
+"""Cross-origin requests: pages may call the Web API with a token, as in Dataverse.
 
 Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/oauth-cross-origin-resource-sharing-connect-single-page-application

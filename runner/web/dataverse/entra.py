@@ -1,4 +1,4 @@
-"""As much of Microsoft Entra as MSAL's client credentials flow asks for. Every secret is the right one.
+"""A token endpoint with as much of Microsoft Entra as MSAL's client credentials flow needs. It accepts any secret.
 
 Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 """

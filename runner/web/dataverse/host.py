@@ -1,4 +1,4 @@
-"""Puts an emulator and its web site together, serves it, and lets it end in good order."""
+"""Hosts an emulator with its web site, and shuts both down in order."""
 
 from __future__ import annotations
 

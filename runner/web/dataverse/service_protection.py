@@ -1,4 +1,4 @@
-"""Service protection limits: how much a user may ask of the server in the last minutes, and at once.
+"""Service protection limits: requests, time and concurrency that a user may take up.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/api-limits
 """

@@ -1,4 +1,4 @@
-"""What is served here and how to point a client at it, for people and, as JSON, for programs."""
+"""The start page: what is served, and how to point a client at it, as HTML or JSON."""
 
 from __future__ import annotations
 

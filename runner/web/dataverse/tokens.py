@@ -1,4 +1,4 @@
-"""Access tokens of a served emulator: opaque to clients, short-lived, and gone with the process that issued them.
+"""Access tokens of a served emulator: opaque, short-lived, and valid in this process only.
 
 Source: https://learn.microsoft.com/entra/identity-platform/access-tokens
 """

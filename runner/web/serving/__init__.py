@@ -1,1 +1,1 @@
-"""What ``runner serve`` answers: Dataverse's and Stripe's webhooks, health and figures."""
+"""The web application of ``runner serve``: webhooks, health and metrics."""

@@ -1,4 +1,4 @@
-"""The application ``runner serve`` serves, put together from what :mod:`runner.service` wired."""
+"""The application of ``runner serve``, made of the parts of :mod:`runner.service`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does together what is asked at the same time: whoever comes while one batch is at work is in the next.
+"""Batches concurrent requests: those that arrive while one batch is processed form the next.
 
 Nobody waits for a timer, and one thread at a time is woken for all who wait: one for each would spend more on waking up
 than on what it does.

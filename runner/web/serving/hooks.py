@@ -1,4 +1,4 @@
-"""The two addresses that receive webhooks, as bare ASGI.
+"""The two webhook addresses, as bare ASGI.
 
 A request is answered once what it brought is durable, and all who wait for that at the same time share one commit; too
 many at once are sent away with 503, which both senders try again.

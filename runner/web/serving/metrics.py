@@ -1,4 +1,4 @@
-"""Figures for Prometheus, counted from the trace and, for the queues, asked when somebody looks.
+"""Metrics for Prometheus: counted from the trace, and for the queues read on request.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
