@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runner.registrations.plugins import PluginConfiguration, PluginLoadError
     from runner.registrations.problems import Finding, Problem
     from runner.registrations.remote import RemoteNote
-    from runner.registrations.rules import Part, View
+    from runner.registrations.view import Part, View
 
 _HEADERS = ("Table", "Message", "Stage", "Rank", "Step", "Plug-in")
 

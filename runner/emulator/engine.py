@@ -208,7 +208,7 @@ class Engine:
             raise StepError(f"Custom API {api.name!r}: the platform has a message of that name. Choose another.")
         self.custom_apis.add(api)
         self.messages[api.name.lower()] = (api.name, api.handle)
-        self.steps.message(api.name)
+        self.steps.message(api.name, api.entity)
         step = api.step()
         if step is not None:
             self.steps.add_internal(step)

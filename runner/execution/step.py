@@ -131,7 +131,8 @@ class Step:
 def _column_names(given: Iterable[str] | str | None) -> tuple[str, ...]:
     """In lower case, as logical names are."""
     listed = given.split(",") if isinstance(given, str) else given or ()
-    return tuple(name.strip().lower() for name in listed)
+    names = (name.strip().lower() for name in listed)
+    return tuple(name for name in names if name)
 
 
 def _refusals(step: Step) -> Iterable[str]:
@@ -161,9 +162,9 @@ def _image_refusals(step: Step, message: str) -> Iterable[str]:
             yield f"image {image.alias!r} is of kind {image.kind!r}. Use 'pre', 'post' or 'both'."
         if not image.alias:
             yield "an image has no alias, by which the plug-in would ask for it."
-    if step.post_images and step.stage != Stage.POST_OPERATION:
-        yield "there is no post-image before stage 40. Use stage 40, or a pre-image (0x8004416e)."
     if step.pre_images and message in ("create", "createmultiple"):
         yield "a row being created has no pre-image. Remove it, or make it a post-image (0x8004416d)."
     if step.post_images and message == "delete":
         yield "a deleted row has no post-image. Make it a pre-image (0x8004416d)."
+    if step.post_images and step.stage != Stage.POST_OPERATION:
+        yield "there is no post-image before stage 40. Use stage 40, or a pre-image (0x8004416e)."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from runner.registrations.section import Name, Section
 
@@ -44,7 +44,7 @@ class WebhookEndpoint(Section):
     type: Literal["webhook"]
     """What kind of endpoint this is."""
 
-    url: str | None = None
+    url: Annotated[str, StringConstraints(max_length=2000)] | None = None
     """Where Dataverse posts, on port 80 or 443; leave out for the webhook address under ``RUNNER_PUBLIC_URL``."""
 
     auth: WebhookAuthentication
@@ -55,7 +55,7 @@ class _ServiceBusEndpoint(Section):
     namespace: str
     """The namespace's host name: ``contoso.servicebus.windows.net``."""
 
-    shared_access_key_name: str
+    shared_access_key_name: Name
     """The policy that Dataverse sends with; it needs the Send claim only."""
 
     shared_access_key: str

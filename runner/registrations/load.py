@@ -11,9 +11,10 @@ from pathlib import Path
 
 from azure_bridge.redaction import find_secrets, redact
 from runner.registrations.document import Document, YamlSyntaxError
+from runner.registrations.file_rules import FileRule
 from runner.registrations.model import Registrations
 from runner.registrations.problems import Finding, Problem, RegistrationError, UnreadableRegistrationsError, dotted
-from runner.registrations.rules import FILE_RULES, STEP_RULES, FileRule, StepRule, apply_rules
+from runner.registrations.rules import FILE_RULES, STEP_RULES, StepRule, apply_rules
 from runner.registrations.structure import structure, view
 
 __all__ = [

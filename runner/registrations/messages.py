@@ -103,8 +103,9 @@ MESSAGES = frozenset(
 )
 
 
-#: A custom API's unique name starts with the publisher's prefix: ``new_CapturePayment``.
-CUSTOM_API = re.compile(r"^[A-Za-z][A-Za-z0-9]+_\w+$")
+#: A custom API's unique name starts with the publisher's prefix of two to eight characters: ``new_CapturePayment``.
+#: Source: https://learn.microsoft.com/power-platform/alm/solution-concepts-alm#solution-publisher
+CUSTOM_API = re.compile(r"^(?!mscrm)[A-Za-z][A-Za-z0-9]{1,7}_[A-Za-z0-9_]+$")
 
 
 def message_exists(message: str) -> bool:

@@ -141,7 +141,7 @@ class RequestParameterRegistration(Section):
     type: CustomApiType
     """Its type, by Dataverse's name."""
 
-    optional: bool = False
+    optional: StrictBool = False
     """Whether a call may leave it out."""
 
 
@@ -157,7 +157,7 @@ class CustomApiRegistration(Section):
     entity: LogicalName | None = None
     """The table it is bound to, by logical name or alias; its Target is then a reference to a row."""
 
-    is_function: bool = False
+    is_function: StrictBool = False
     """Called with GET, as a function, and not with POST, as an action."""
 
     request_parameters: dict[str, RequestParameterRegistration] = {}
@@ -185,7 +185,7 @@ class Registrations(Section):
     custom_apis: dict[str, CustomApiRegistration] = {}
     """Messages of your own: unique name -> what they take, do and give back."""
 
-    endpoints: dict[str, EndpointRegistration] = {}
+    endpoints: dict[Name, EndpointRegistration] = {}
     """Through what a remote environment reaches the runner: name -> webhook or Service Bus queue or topic."""
 
     bridge: BridgeRegistration | None = None

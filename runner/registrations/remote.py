@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from runner.registrations.endpoints import WebhookEndpoint
 from runner.registrations.model import Registrations, StepRegistration
-from runner.registrations.rules import AZURE, CUSTOM_API, WEBHOOKS
+from runner.registrations.pages import AZURE, CUSTOM_API, WEBHOOKS
 
 #: Seconds Dataverse waits for a synchronous webhook.
 WEBHOOK_TIMEOUT = 60

@@ -10,66 +10,26 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Generic, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from azure_bridge.secrets import references
 from dataverse_client.types import is_guid
-from runner.registrations.bridge import BridgeRegistration
-from runner.registrations.endpoints import EndpointRegistration, WebhookEndpoint, WebhookKey
+from runner.registrations.endpoints import WebhookEndpoint
+from runner.registrations.file_rules import FILE_RULES as ABOUT_THE_REST
+from runner.registrations.file_rules import TOO_LONG, FileRule
+from runner.registrations.identity import MAX_NAME, remote_name
 from runner.registrations.messages import FILTERED, IMAGES, MESSAGES, WITHOUT_STEPS, WITHOUT_TABLE, message_exists
-from runner.registrations.model import CustomApiRegistration, StepRegistration
-from runner.registrations.problems import Finding, Path, did_you_mean, nearest
-from runner.registrations.stripe_events import PAYMENT_EVENT_TYPES, meant_event
-
-LEARN = "https://learn.microsoft.com/power-apps/developer/data-platform"
-REGISTER = f"{LEARN}/register-plug-in"
-WEBHOOKS = f"{LEARN}/use-webhooks"
-AZURE = f"{LEARN}/azure-integration"
-CUSTOM_API = f"{LEARN}/customapi-tables"
+from runner.registrations.model import StepRegistration
+from runner.registrations.pages import AZURE, CUSTOM_API, LEARN, REGISTER
+from runner.registrations.problems import did_you_mean, nearest
+from runner.registrations.view import Part, View, Wrong
 
 STAGE_NOT_ALLOWED = 0x80044184
 STEP_NOT_ALLOWED = 0x80044187
 NO_IMAGES = 0x80044189
 IMAGE_TYPE_NOT_ALLOWED = 0x8004416D
 POST_IMAGE_TOO_EARLY = 0x8004416E
-
-_UNIQUE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{1,7}_[A-Za-z0-9_]+\Z")
-
-T = TypeVar("T")
-Wrong: TypeAlias = Iterator[Finding]
-
-
-@dataclass(frozen=True, slots=True)
-class Part(Generic[T]):
-    """A part of the file to look at: where it stands, its value, and which of its keys are broken."""
-
-    path: Path
-    value: T
-    broken: frozenset[str] = frozenset()
-
-    def wrong(self, message: str, hint: str, *path: str | int) -> Finding:
-        return Finding(path=(*self.path, *path), message=message, hint=hint)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """The file as far as it can be read. ``endpoints`` and ``custom_apis`` have the sound ones; their names all."""
-
-    entities: Mapping[str, str] = field(default_factory=dict)
-    steps: Sequence[Part[StepRegistration]] = ()
-    endpoints: Mapping[str, EndpointRegistration] = field(default_factory=dict)
-    endpoint_names: frozenset[str] = frozenset()
-    custom_apis: Mapping[str, CustomApiRegistration] = field(default_factory=dict)
-    custom_api_names: frozenset[str] = frozenset()
-    bridge: Part[BridgeRegistration] | None = None
-
-    def logical_name(self, entity: str | None) -> str | None:
-        return None if entity is None else self.entities.get(entity, entity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +44,11 @@ class StepRule:
 
 def message_is_known(step: Part[StepRegistration], view: View) -> Wrong:
     message = step.value.message
-    if message not in view.custom_api_names and not message_exists(message):
-        match = nearest(message, MESSAGES)
+    if message in view.custom_api_names:
+        return
+    match = next((name for name in view.custom_api_names if name.lower() == message.lower()), None)
+    if match or not message_exists(message):
+        match = match or nearest(message, MESSAGES)
         hint = f"Did you mean {match}?" if match else "Custom APIs carry a publisher's prefix: new_CapturePayment."
         yield step.wrong(f"Dataverse has no message {message!r}.", hint, "message")
 
@@ -102,6 +65,24 @@ def message_has_table(step: Part[StepRegistration], view: View) -> Wrong:
     if message in WITHOUT_TABLE and entity is not None:
         hint = "Remove entity, and look at Target in the plug-in."
         yield step.wrong(f"{message} belongs to no table, and this step names {entity}.", hint, "entity")
+
+
+def custom_api_has_that_table(step: Part[StepRegistration], view: View) -> Wrong:
+    message, entity = step.value.message, step.value.entity
+    api = view.custom_apis.get(message)
+    if api is None or entity is None or view.logical_name(entity) == view.logical_name(api.entity):
+        return
+    belongs = f"is bound to {api.entity}" if api.entity else "is bound to no table"
+    yield step.wrong(f"{message} {belongs}, and this step names {entity}.", "Remove entity.", "entity")
+
+
+def name_fits(step: Part[StepRegistration], view: View) -> Wrong:
+    it = step.value
+    listening = remote_name("", it.message, view.logical_name(it.entity))
+    length = len(it.name) + len(listening)
+    if length > MAX_NAME:
+        message = f"Dataverse's name for the step, <name>{listening}, has {length} characters of at most {MAX_NAME}."
+        yield step.wrong(message, "Shorten it.", "name")
 
 
 def asynchronous_after_commit(step: Part[StepRegistration], view: View) -> Wrong:
@@ -134,7 +115,8 @@ def image_kind_exists(step: Part[StepRegistration], view: View) -> Wrong:
 
 def post_image_after_operation(step: Part[StepRegistration], view: View) -> Wrong:
     for index, image in enumerate(step.value.images):
-        if "post" in _kinds(image.type) and step.value.stage != 40:
+        possible = _kinds(image.type) & IMAGES.get(step.value.message, _BOTH)
+        if "post" in possible and step.value.stage != 40:
             message = f"There is no post-image at stage {step.value.stage}: the row is not written yet."
             yield step.wrong(message, "Use stage 40, or type: pre.", "images", index, "type")
 
@@ -193,7 +175,9 @@ STEP_RULES: tuple[StepRule, ...] = (
     _rule(message_is_known, "message", f"{LEARN}/org-service/use-messages"),
     _rule(message_runs_steps, "message", REGISTER, STEP_NOT_ALLOWED),
     _rule(message_has_table, "message entity", REGISTER, STEP_NOT_ALLOWED),
-    _rule(asynchronous_after_commit, "stage mode", f"{REGISTER}#execution-mode"),
+    _rule(custom_api_has_that_table, "message entity", CUSTOM_API, STEP_NOT_ALLOWED),
+    _rule(name_fits, "name message entity", f"{LEARN}/reference/entities/sdkmessageprocessingstep", TOO_LONG),
+    _rule(asynchronous_after_commit, "stage mode", f"{REGISTER}#execution-mode", STAGE_NOT_ALLOWED),
     _rule(
         filter_on_update_only,
         "message filtering_attributes",
@@ -201,7 +185,7 @@ STEP_RULES: tuple[StepRule, ...] = (
     ),
     _rule(message_supports_images, "message images", f"{REGISTER}#define-entity-images", NO_IMAGES),
     _rule(image_kind_exists, "message images", f"{REGISTER}#define-entity-images", IMAGE_TYPE_NOT_ALLOWED),
-    _rule(post_image_after_operation, "stage images", f"{REGISTER}#define-entity-images", POST_IMAGE_TOO_EARLY),
+    _rule(post_image_after_operation, "message stage images", f"{REGISTER}#define-entity-images", POST_IMAGE_TOO_EARLY),
     _rule(image_aliases_differ, "images"),
     _rule(run_as_is_a_user, "run_as", f"{LEARN}/impersonate-a-user"),
     _rule(endpoint_exists, "endpoint"),
@@ -233,122 +217,7 @@ def step_names_differ(view: View) -> Wrong:
         seen.add(step.value.name)
 
 
-def endpoints_keep_secrets(view: View) -> Wrong:
-    """A key in a file is a key in a repository."""
-    for name, endpoint in view.endpoints.items():
-        for path, value in _secret_values(endpoint):
-            if not references(value):
-                hint = "Write a reference, such as ${env:DATAVERSE_WEBHOOK_KEY} or ${keyvault:webhook-key}."
-                yield Finding(path=("endpoints", name, *path), message="A secret stands here as text.", hint=hint)
-
-
-def _secret_values(endpoint: EndpointRegistration) -> Iterator[tuple[Path, str]]:
-    if not isinstance(endpoint, WebhookEndpoint):
-        yield ("shared_access_key",), endpoint.shared_access_key
-    elif isinstance(endpoint.auth, WebhookKey):
-        yield ("auth", "value"), endpoint.auth.value
-    else:
-        yield from ((("auth", "values", key), value) for key, value in endpoint.auth.values.items())
-
-
-def custom_apis_are_messages(view: View) -> Wrong:
-    """A unique name carries its publisher's prefix; a function has something to answer."""
-    for name, api in view.custom_apis.items():
-        if not _UNIQUE_NAME.match(name):
-            hint = "Begin it with a publisher's prefix: new_QuotePayment."
-            yield Finding(path=("custom_apis", name), message=f"{name!r} is no unique name.", hint=hint, url=CUSTOM_API)
-        if api.is_function and not api.response_properties:
-            hint = "Give it response_properties, or make it an action: is_function: false."
-            yield Finding(path=("custom_apis", name), message="A function answers nothing.", hint=hint, url=CUSTOM_API)
-
-
-def webhooks_can_be_reached(view: View) -> Wrong:
-    """Dataverse posts to ports 80 and 443 only; a served emulator on this machine is not so particular."""
-    for name, endpoint in view.endpoints.items():
-        url = endpoint.url if isinstance(endpoint, WebhookEndpoint) else None
-        if url is None or references(url):
-            continue
-        wrong = _unreachable(url)
-        if wrong:
-            hint = "Give an address such as https://hooks.contoso.com/dataverse."
-            yield Finding(path=("endpoints", name, "url"), message=wrong, hint=hint, url=WEBHOOKS)
-
-
-def _unreachable(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "This is not an address."
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "This is not an http or https address."
-    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    return None if local or port in (None, 80, 443) else f"Dataverse does not post to port {port}, only to 80 and 443."
-
-
-def events_are_applied(view: View) -> Wrong:
-    if view.bridge is None or "events" in view.bridge.broken:
-        return
-    for index, name in enumerate(view.bridge.value.events):
-        if name not in PAYMENT_EVENT_TYPES:
-            match = meant_event(name)
-            hint = f"Did you mean {match}?" if match else f"Known: {', '.join(PAYMENT_EVENT_TYPES)}."
-            yield Finding(
-                path=(*view.bridge.path, "events", index),
-                message=f"The bridge applies no Stripe event {name!r}.",
-                hint=hint,
-                url="https://docs.stripe.com/api/events/types",
-            )
-
-
-def organization_is_an_id(view: View) -> Wrong:
-    organization = view.bridge.value.organization_id if view.bridge else None
-    if view.bridge and organization is not None and not is_guid(organization) and not references(organization):
-        hint = "Give the organization's GUID, or a reference: ${env:NAME}."
-        yield view.bridge.wrong(f"{organization!r} is not an organization's id.", hint, "organization_id")
-
-
-def bridge_tables_differ(view: View) -> Wrong:
-    """An event finds its row by metadata key, so each table needs one of its own."""
-    if view.bridge is None or "tables" in view.bridge.broken:
-        return
-    if not view.bridge.value.tables:
-        yield view.bridge.wrong("No table follows the money.", "Add one, or remove the bridge section.", "tables")
-    seen: Counter[str] = Counter()
-    for index, table in enumerate(view.bridge.value.tables):
-        facts = {"entity": str(view.logical_name(table.entity)), "metadata_key": table.metadata_key}
-        for key, value in facts.items():
-            if seen[f"{key}={value}"]:
-                hint = "Give each table its own."
-                yield view.bridge.wrong(f"Another table has {value!r}.", hint, "tables", index, key)
-            seen[f"{key}={value}"] += 1
-
-
-def statuses_differ(view: View) -> Wrong:
-    """The bridge reads the status back, so a number must mean one thing."""
-    if view.bridge is None or "tables" in view.bridge.broken:
-        return
-    for index, table in enumerate(view.bridge.value.tables):
-        numbers = Counter(table.statuses.values())
-        for status, number in table.statuses.items():
-            if numbers[number] > 1:
-                message, hint = f"The number {number} stands for another status too.", "Give each status its own."
-                yield view.bridge.wrong(message, hint, "tables", index, "statuses", status.value)
-
-
-FileRule: TypeAlias = Callable[[View], Wrong]
-
-FILE_RULES: tuple[FileRule, ...] = (
-    steps_differ,
-    step_names_differ,
-    endpoints_keep_secrets,
-    custom_apis_are_messages,
-    webhooks_can_be_reached,
-    events_are_applied,
-    organization_is_an_id,
-    bridge_tables_differ,
-    statuses_differ,
-)
+FILE_RULES: tuple[FileRule, ...] = (steps_differ, step_names_differ, *ABOUT_THE_REST)
 
 
 def apply_rules(

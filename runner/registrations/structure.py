@@ -15,10 +15,13 @@ from pydantic_core import ErrorDetails
 
 from azure_bridge.redaction import redact
 from runner.registrations.bridge import BridgeRegistration
+from runner.registrations.file_rules import TOO_LONG
 from runner.registrations.model import Registrations, StepRegistration
+from runner.registrations.pages import REGISTER
 from runner.registrations.problems import Finding, Path, did_you_mean
-from runner.registrations.rules import REGISTER, STAGE_NOT_ALLOWED, Part, View
+from runner.registrations.rules import STAGE_NOT_ALLOWED
 from runner.registrations.section import Section
+from runner.registrations.view import Part, View
 
 M = TypeVar("M", bound=Section)
 
@@ -55,6 +58,10 @@ _MESSAGES = {
     "string_pattern_mismatch": "{value} is not written as it must be.",
     "string_too_short": "This must not be empty.",
     "string_too_long": "This is longer than {max_length} characters.",
+    "less_than": "This must be less than {lt}.",
+    "less_than_equal": "This must be at most {le}.",
+    "greater_than": "This must be more than {gt}.",
+    "greater_than_equal": "This must be at least {ge}.",
     "string_type": "This must be text, and it is {kind}.",
     "int_type": "This must be a whole number, and it is {kind}.",
     "bool_type": "This must be true or false, and it is {kind}.",
@@ -71,6 +78,9 @@ _HINTS = {
     "union_tag_invalid": "Use {expected_tags}.",
     "string_type": "Put it in quotes.",
 }
+
+#: What Dataverse answers with, where it is another code than the key's own.
+_CODES: dict[str, int | None] = {"missing": None, "string_too_long": TOO_LONG}
 
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (type(None), "nothing"),
@@ -171,7 +181,7 @@ def _finding(details: ErrorDetails, data: Any) -> Finding:
         path=path,
         message=_MESSAGES[kind].format(**facts) if kind in _MESSAGES else f"{details['msg']}.",
         hint=advice.hint,
-        code=None if kind == "missing" else advice.code,
+        code=_CODES.get(kind, advice.code),
         url=advice.url,
         at_key=details["loc"][-1:] == ("[key]",),
     )

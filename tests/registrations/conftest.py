@@ -57,7 +57,7 @@ class Deployment:
     client: DataverseClient
     emulator: Emulator
     text: str = FILE
-    key: str = "first"
+    key: str = "first-hook-key"
 
     def plan(self):
         secrets = Secrets({"env": EnvironmentSecrets({"HOOK_KEY": self.key, "BUS_KEY": "bus-key"})})

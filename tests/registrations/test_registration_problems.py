@@ -46,7 +46,7 @@ WRONG_STEPS = {
     "async comes after the commit": (
         {"stage": "20", "mode": "async"},
         "r.yaml:7:11: steps[0].mode: An asynchronous step cannot run at stage 20. Use stage 40, or mode: sync.",
-        None,
+        0x80044184,
     ),
     "modes have two names": ({"mode": "later"}, "steps[0].mode: 'later' is not allowed here. Use sync or async.", None),
     "no post-image before the row is written": (
@@ -69,6 +69,23 @@ WRONG_STEPS = {
         "Delete has no post-image: there is no row after it is deleted. Use type: pre.",
         0x8004416D,
     ),
+    "what is deleted has none at any stage": (
+        {"message": "Delete", "stage": "20", "images": "[{type: post, alias: a}]"},
+        "Delete has no post-image: there is no row after it is deleted. Use type: pre.",
+        0x8004416D,
+    ),
+    "an alias fits into its column": (
+        {"images": f"[{{type: pre, alias: {'a' * 257}}}]"},
+        "steps[0].images[0].alias: This is longer than 256 characters.",
+        0x80044331,
+    ),
+    "a name fits with its message and table": (
+        {"name": "n" * 240},
+        "<name>: Update of account, has 259 characters of at most 256. Shorten it.",
+        0x80044331,
+    ),
+    "a rank has 32 bits": ({"rank": str(2**31)}, "steps[0].rank: This must be less than 2147483648.", None),
+    "two minutes are the limit": ({"timeout": "121"}, "steps[0].timeout: This must be at most 120.0.", None),
     "Retrieve has no images": (
         {"message": "Retrieve", "images": "[{type: pre, alias: a}]"},
         "steps[0].images: Retrieve supports no images.",
@@ -208,7 +225,32 @@ WRONG_FILES = {
     ),
     "a port Dataverse does not post to": (
         "endpoints:\n  x: {type: webhook, url: 'https://a.b:8443/', auth: {type: webhook-key, value: '${env:K}'}}\n",
-        "r.yaml:2:27: endpoints.x.url: Dataverse does not post to port 8443, only to 80 and 443.",
+        "r.yaml:2:27: endpoints.x.url: Dataverse does not post to port 8443 of https, only to http on 80",
+    ),
+    "the other scheme's port": (
+        "endpoints:\n  x: {type: webhook, url: 'http://a.b:443/', auth: {type: webhook-key, value: '${env:K}'}}\n",
+        "endpoints.x.url: Dataverse does not post to port 443 of http, only to http on 80 and https on 443.",
+    ),
+    "an address that is too long": (
+        f"endpoints:\n  x: {{type: webhook, url: 'https://a.b/{'c' * 2000}', "
+        "auth: {type: webhook-key, value: '${env:K}'}}\n",
+        "endpoints.x.url: This is longer than 2000 characters. [0x80044331]",
+    ),
+    "a webhook that proves nothing": (
+        "endpoints:\n  x: {type: webhook, auth: {type: http-header, values: {}}}\n",
+        "endpoints.x.auth.values: Nothing here proves who sends. Give at least one value.",
+    ),
+    "a header that is none": (
+        "endpoints:\n  x: {type: webhook, auth: {type: http-header, values: {a b: '${env:K}'}}}\n",
+        "endpoints.x.auth.values.a b: 'a b' is no name of a header.",
+    ),
+    "a namespace as an address": (
+        ENDPOINTS.replace("contoso.", "sb://contoso."),
+        "endpoints.bus.namespace: 'sb://contoso.servicebus.windows.net' is no host name. Write contoso.servicebus.",
+    ),
+    "an endpoint without a name": (
+        "endpoints:\n  '': {type: webhook, auth: {type: webhook-key, value: '${env:K}'}}\n",
+        "r.yaml:2:3: endpoints.: This must not be empty.",
     ),
     "an address that is none": (
         "endpoints:\n  x: {type: webhook, url: hooks, auth: {type: webhook-key, value: '${env:K}'}}\n",
@@ -339,18 +381,51 @@ custom_apis:
 
 
 def test_a_step_may_run_on_a_custom_api_of_the_file() -> None:
-    steps = STEP.replace("message: Update", "message: new_QuotePayment")
+    steps = STEP.replace("message: Update", "message: new_QuotePayment").replace("    entity: account\n", "")
     assert len(parse(steps + CUSTOM_API).custom_apis) == 1
+
+
+@pytest.mark.parametrize(
+    ("entity", "said"),
+    [("", "is bound to no table, and this step names account"), ("contact", "is bound to contact, and this step")],
+    ids=["unbound", "bound to another"],
+)
+def test_a_step_names_the_table_its_custom_api_is_bound_to(entity: str, said: str) -> None:
+    bound = f"    entity: {entity}\n" if entity else ""
+    (problem,) = problems(STEP.replace("message: Update", "message: new_QuotePayment") + CUSTOM_API + bound)
+    assert said in str(problem)
+    assert problem.code == 0x80044187
+
+
+def test_a_custom_api_is_spelled_as_it_is_declared() -> None:
+    steps = STEP.replace("message: Update", "message: new_quotepayment").replace("    entity: account\n", "")
+    assert "Did you mean new_QuotePayment?" in only_problem(steps + CUSTOM_API)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (CUSTOM_API.replace("new_QuotePayment", "Quote"), "no unique name"),
+        (CUSTOM_API.replace("new_QuotePayment", "new_" + "Q" * 125), "This name has 129 characters of at most 128."),
+        (CUSTOM_API + "  new_quotepayment: {}\n", "'new_QuotePayment' and 'new_quotepayment' are the same"),
+        (CUSTOM_API.replace("Amount", "The Amount"), "'The Amount' is no name. Write it as one word."),
+        (CUSTOM_API.replace("Quote:", "A: Money, a:"), "'A' and 'a' are the same to Dataverse."),
+        (CUSTOM_API.replace("Amount", "Target") + "    entity: account\n", "has its Target already. Remove it"),
+        (CUSTOM_API.replace("Money }", "Money, optional: 'yes' }", 1), "This must be true or false, and it is text."),
         (CUSTOM_API.replace("type: Money", "type: Cash"), "is not allowed here"),
         ("custom_apis:\n  new_Ask: { is_function: true }\n", "A function answers nothing"),
     ],
-    ids=["name without a prefix", "unknown type", "a function without an answer"],
+    ids=[
+        "name without a prefix",
+        "name too long",
+        "names that differ in case only",
+        "a name of two words",
+        "properties that differ in case only",
+        "a Target of one's own",
+        "optional in words",
+        "unknown type",
+        "a function without an answer",
+    ],
 )
 def test_what_dataverse_would_not_take_as_a_custom_api(text: str, said: str) -> None:
     with pytest.raises(RegistrationError) as refused:

@@ -38,7 +38,7 @@ from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.step_table import Plans, StepTable
 from runner.emulator.store import Store
 from runner.emulator.transaction import Transaction
-from runner.execution.step import Step
+from runner.execution.step import Step, StepError
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ class RegisteredSteps:
         self._given: dict[str, Step] = {}
         #: The platform's own: they have no rows.
         self._internal: list[Step] = []
-        #: The messages of custom APIs given with their plug-ins.
-        self._own_messages: set[str] = set()
+        #: The messages of custom APIs given with their plug-ins, and the tables they are bound to.
+        self._own_messages: dict[str, str | None] = {}
         self._made: dict[str, _Made] = {}
         self._table = StepTable()
         #: What it was made from.
@@ -136,23 +136,35 @@ class RegisteredSteps:
         """Register a step under its id, or under another where a step of that id is registered already.
 
         Raises:
-          StepError: there is no such message, table or column.
+          StepError: there is no such message, table or column, or a value is none that Dataverse would keep.
         """
         self._messages.check(step)
+        self._check_table(step)
         while step.id in self._given:
             step = replace(step, id=stable_id(step.id, "again"))
         self._given[step.id] = step
-        with self._transaction():
-            self._write(step)
+        try:
+            with self._transaction():
+                self._write(step)
+        except OrganizationServiceFault as fault:
+            del self._given[step.id]
+            raise StepError(f"Step {step.name!r}: {fault.message} (0x{fault.code:08x})") from fault
+
+    def _check_table(self, step: Step) -> None:
+        """A custom API happens to the rows of the table it is bound to, and to no others."""
+        for name, table in self._own_messages.items():
+            if step.entity and name.lower() == step.message.lower() and step.entity != table:
+                bound = f"is bound to {table}" if table else "is bound to no table"
+                raise StepError(f"Step {step.name!r}: {name} {bound}. Leave out entity (0x80044187).")
 
     def add_internal(self, step: Step) -> None:
         """Register a step of the platform's own."""
         self._internal.append(step)
         self._table.add(step)
 
-    def message(self, name: str) -> None:
+    def message(self, name: str, table: str | None) -> None:
         """Let steps be registered on a message of one's own."""
-        self._own_messages.add(name)
+        self._own_messages[name] = table
         self._messages.message(name)
 
     def follow_metadata(self) -> None:
