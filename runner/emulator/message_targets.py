@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CLOSED = frozenset({"plugintracelog", "sdkmessage", "sdkmessagefilter"})
 #: Its one row can be changed.
 _ORGANIZATION = "organization"
+_NEVER_DELETED = _CLOSED - {"plugintracelog"} | {_ORGANIZATION}
 
 _GUID_LENGTH = len(EMPTY_GUID)
 
@@ -73,11 +74,16 @@ def _is_link(engine: Engine, table: str) -> bool:
     return known is not None and known.is_intersect
 
 
+def refuse_without(engine: Engine, message: str, row: EntityReference, column: str) -> None:
+    """Raises MethodNotSupported: the message is about a column the table has not got."""
+    table = engine.store.metadata.tables.get(row.logical_name)
+    if table is not None and column not in table.columns:
+        raise MethodNotSupported.of(message, row.logical_name)
+
+
 def refuse_delete(engine: Engine, row: EntityReference) -> None:
-    """Raises MethodNotSupported for a link and for the organization, and CannotDeleteUnlessCompleted for a system job
-    that is not over.
-    """
-    if row.logical_name == _ORGANIZATION or _is_link(engine, row.logical_name):
+    """Raises MethodNotSupported for a row of the platform's, and CannotDeleteUnlessCompleted for a job not over."""
+    if row.logical_name in _NEVER_DELETED or _is_link(engine, row.logical_name):
         raise MethodNotSupported.of("Delete", row.logical_name)
     if row.logical_name != "asyncoperation":
         return

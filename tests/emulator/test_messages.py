@@ -28,6 +28,8 @@ from runner.emulator.seed import INTEGRATION_USER_ID
 from runner.execution.step import Image, StepError
 
 KEY = {"new_stripepaymentintentid": "pi_1"}
+NOBODYS = EntityReference("transactioncurrency", new_guid())
+STATELESS = EntityReference("systemuser", INTEGRATION_USER_ID)
 ACCOUNTS_CONTACT = "account_primary_contact"
 ORDERS_PAYMENTS = "new_payment_SalesOrderId_salesorder"
 
@@ -565,12 +567,47 @@ def test_links_are_not_rows_to_write(service):
         service.delete("teammembership", new_guid())
 
 
+@pytest.mark.behaviour(
+    "Messages", "Assign of a table without owners, SetState of one without states are refused with 0x80040800", "common"
+)
+@pytest.mark.parametrize(
+    ("message", "parameters"),
+    [
+        ("Assign", {"Target": NOBODYS, "Assignee": EntityReference("systemuser", INTEGRATION_USER_ID)}),
+        ("SetState", {"EntityMoniker": STATELESS, "State": OptionSetValue(1), "Status": OptionSetValue(2)}),
+        (
+            "SetStateDynamicEntity",
+            {"EntityMoniker": STATELESS, "State": OptionSetValue(1), "Status": OptionSetValue(2)},
+        ),
+    ],
+    ids=["Assign", "SetState", "SetStateDynamicEntity"],
+)
+def test_a_message_is_for_tables_that_have_what_it_changes(send, message, parameters):
+    with pytest.raises(MethodNotSupported, match=f"The '{message}' method does not support entities of type"):
+        send(message, **parameters)
+
+
+@pytest.mark.parametrize("table", ["sdkmessage", "sdkmessagefilter"])
+def test_what_only_the_platform_deletes(service, table):
+    row = service.retrieve_multiple(QueryExpression.of(table))[0]
+    with pytest.raises(MethodNotSupported):
+        service.delete(table, row.id)
+
+
 @pytest.mark.parametrize("message", ["Create", "Delete"])
 def test_there_is_one_organization(service, send, message):
     (organization,) = service.retrieve_multiple(QueryExpression.of("organization"))
     target = Entity("organization") if message == "Create" else organization.to_entity_reference()
     with pytest.raises(MethodNotSupported):
         send(message, Target=target)
+
+
+def test_a_version_may_be_the_number_in_its_column(service, send, names):
+    id = service.create(account())
+    row = account("Fabrikam", id)
+    row.row_version = service.retrieve("account", id, ["versionnumber"])["versionnumber"]
+    send("Update", Target=row, ConcurrencyBehavior="IfRowVersionMatches")
+    assert names() == ["Fabrikam"]
 
 
 def test_a_condition_may_be_the_enumerations_number(service, send):

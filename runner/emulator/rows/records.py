@@ -214,7 +214,7 @@ class Records(ReadableRecords):
         row = self._version(table, id)
         if row is None:
             raise ObjectDoesNotExist.of(table.name, id)
-        if expected is not None and expected.removeprefix("W/").strip('"') != str(row[0]):
+        if expected is not None and str(expected).removeprefix("W/").strip('"') != str(row[0]):
             raise ConcurrencyVersionMismatch
 
     def _insert(self, table: TableRecords, write: Write | None, rows: list[list[Any]]) -> None:
