@@ -12,6 +12,7 @@ Tests are read, not run: the table needs nothing but their source.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,10 @@ PAGES = frozenset(
 )
 
 
+#: What lets a test not run, or fail without anybody noticing.
+_EXCUSES = ("mark.skip", "mark.xfail", "pytest.skip", "pytest.xfail", "importorskip", "unittest.skip")
+
+
 class MarkerError(ValueError):
     """A marker that no row of the table can be made of. The message says where, and what is wrong."""
 
@@ -175,35 +180,61 @@ def _behaviours_in(path: Path, root: Path) -> Iterator[Behaviour]:
     if "mark.behaviour" not in source:
         return
     where = path.relative_to(root).as_posix()
-    for test, function in _functions(ast.parse(source)):
-        for marker in filter(_is_behaviour, function.decorator_list):
+    tests = list(_tests(ast.parse(source)))
+    names = Counter(test.name for test in tests)
+    for test in tests:
+        for marker in filter(_is_behaviour, test.function.decorator_list):
             place = f"{where}:{marker.lineno}"
-            _refuse_what_does_not_run(place, path, test, function)
-            yield Behaviour(*_arguments(place, marker), where, test)
+            _refuse_what_does_not_run(place, path, test)
+            if names[test.name] > 1:
+                raise MarkerError(f"{place}: another {test.name} of this module takes its place.")
+            yield Behaviour(*_arguments(place, marker), where, test.name)
 
 
-def _functions(module: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """A function, and what else says whether it runs: its class's decorators, and the module's own statements."""
+
+    name: str
+    function: ast.FunctionDef | ast.AsyncFunctionDef
+    around: tuple[ast.AST, ...]
+
+    @property
+    def excuses(self) -> list[str]:
+        said = "\n".join(map(ast.unparse, (self.function, *self.around)))
+        return [excuse for excuse in _EXCUSES if excuse in said]
+
+    @property
+    def does_nothing(self) -> bool:
+        """Its body is ``pass``, ``...`` or a docstring."""
+        return all(
+            isinstance(each, ast.Pass) or (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
+            for each in self.function.body
+        )
+
+
+def _tests(module: ast.Module) -> Iterator[_Test]:
+    own = tuple(node for node in module.body if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr))
     for node in module.body:
-        members = node.body if isinstance(node, ast.ClassDef) else [node]
-        prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
-        for member in members:
+        is_class = isinstance(node, ast.ClassDef)
+        for member in node.body if is_class else [node]:
             if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield prefix + member.name, member
+                name = f"{node.name}::{member.name}" if is_class else member.name
+                yield _Test(name, member, (*own, *(node.decorator_list if is_class else ())))
 
 
 def _is_behaviour(decorator: ast.expr) -> bool:
     return isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.behaviour"
 
 
-def _refuse_what_does_not_run(
-    place: str, path: Path, test: str, function: ast.FunctionDef | ast.AsyncFunctionDef
-) -> None:
-    is_collected = path.name.startswith("test_") and all(part.lower().startswith("test") for part in test.split("::"))
-    if not is_collected:
-        raise MarkerError(f"{place}: {test} is no test that pytest runs, so it proves nothing.")
-    for decorator in function.decorator_list:
-        if "mark.skip" in ast.unparse(decorator) or "mark.xfail" in ast.unparse(decorator):
-            raise MarkerError(f"{place}: {test} may be skipped or fail, so it proves nothing.")
+def _refuse_what_does_not_run(place: str, path: Path, test: _Test) -> None:
+    parts = test.name.lower().split("::")
+    if not path.name.startswith("test_") or not all(part.startswith("test") for part in parts):
+        raise MarkerError(f"{place}: {test.name} is no test that pytest runs, so it proves nothing.")
+    if test.does_nothing:
+        raise MarkerError(f"{place}: {test.name} does nothing, so it proves nothing.")
+    for excuse in test.excuses:
+        raise MarkerError(f"{place}: {test.name} may be skipped or fail ({excuse}), so it proves nothing.")
 
 
 def _arguments(place: str, marker: ast.expr) -> tuple[str, str, str]:

@@ -43,7 +43,7 @@ def test_every_chapter_has_behaviours(generator: SimpleNamespace) -> None:
 def test_a_marked_test_is_a_row(read) -> None:
     (behaviour,) = read("""
         @pytest.mark.behaviour("Depth", "Eight levels run", "event-framework")
-        def test_depth(): ...
+        def test_depth(): assert depth() == 8
     """)
     page = "[event-framework](https://learn.microsoft.com/power-apps/developer/data-platform/event-framework)"
     proof = "[`tests/test_sample.py::test_depth`](../tests/test_sample.py)"
@@ -54,7 +54,7 @@ def test_a_test_in_a_class_is_named_as_pytest_names_it(read) -> None:
     (behaviour,) = read("""
         class TestDepth:
             @pytest.mark.behaviour("Depth", "Eight levels run", "observed")
-            def test_it(self): ...
+            def test_it(self): assert depth() == 8
     """)
     assert behaviour.test == "TestDepth::test_it"
     assert "observed in captured payloads" in behaviour.row
@@ -72,23 +72,45 @@ MISTAKES = {
 @pytest.mark.parametrize(("arguments", "function", "said"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_marker_that_proves_nothing_is_refused(generator: SimpleNamespace, read, arguments, function, said) -> None:
     with pytest.raises(generator.MarkerError, match=said):
-        read(f"@pytest.mark.behaviour({arguments})\n{function}: ...")
+        read(f"@pytest.mark.behaviour({arguments})\n{function}: assert it()")
 
 
-@pytest.mark.parametrize("excuse", ['skip("later")', 'skipif(SLOW, reason="slow")', "xfail"])
-def test_a_test_with_an_excuse_proves_nothing(generator: SimpleNamespace, read, excuse: str) -> None:
-    source = f'@pytest.mark.{excuse}\n@pytest.mark.behaviour("Depth", "It runs", "common")\ndef test_it(): ...'
-    with pytest.raises(generator.MarkerError, match="skipped"):
+MARKED = '@pytest.mark.behaviour("Depth", "It runs", "common")\n'
+EXCUSES = {
+    "skipped": f'@pytest.mark.skip("later")\n{MARKED}def test_it(): assert it()',
+    "skipped sometimes": f'@pytest.mark.skipif(SLOW, reason="slow")\n{MARKED}def test_it(): assert it()',
+    "expected to fail": f"@pytest.mark.xfail\n{MARKED}def test_it(): assert it()",
+    "expected to fail for one value": (
+        f'@pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.xfail)])\n{MARKED}def test_it(n): assert n'
+    ),
+    "skipped from within": f'{MARKED}def test_it():\n    pytest.skip("later")',
+    "skipped with its class": f"@pytest.mark.skip\nclass TestIt:\n    {MARKED}    def test_it(self): assert it()",
+    "skipped with its module": f"pytestmark = pytest.mark.skipif(SLOW)\n\n{MARKED}def test_it(): assert it()",
+    "skipped without a package": f'pytest.importorskip("azure")\n\n{MARKED}def test_it(): assert it()',
+}
+
+
+@pytest.mark.parametrize("source", EXCUSES.values(), ids=EXCUSES)
+def test_a_test_with_an_excuse_proves_nothing(generator: SimpleNamespace, read, source: str) -> None:
+    with pytest.raises(generator.MarkerError, match="may be skipped or fail"):
         read(source)
 
 
+def test_a_test_that_does_nothing_proves_nothing(generator: SimpleNamespace, read) -> None:
+    with pytest.raises(generator.MarkerError, match="does nothing"):
+        read(f'{MARKED}def test_it():\n    """It runs."""\n    pass')
+
+
+def test_a_test_another_takes_the_place_of_proves_nothing(generator: SimpleNamespace, read) -> None:
+    with pytest.raises(generator.MarkerError, match="another test_it of this module takes its place"):
+        read(f"{MARKED}def test_it(): assert it()\n\ndef test_it(): assert other()")
+
+
 def test_a_file_that_pytest_does_not_collect_proves_nothing(generator: SimpleNamespace, read) -> None:
-    source = '@pytest.mark.behaviour("Depth", "It runs", "common")\ndef test_it(): ...'
     with pytest.raises(generator.MarkerError, match="no test that pytest runs"):
-        read(source, "helpers.py")
+        read(f"{MARKED}def test_it(): assert it()", "helpers.py")
 
 
 def test_the_same_is_not_said_twice(generator: SimpleNamespace, read) -> None:
-    marker = '@pytest.mark.behaviour("Depth", "It runs", "common")'
     with pytest.raises(generator.MarkerError, match="both say: It runs"):
-        read(f"{marker}\ndef test_a(): ...\n\n{marker}\ndef test_b(): ...")
+        read(f"{MARKED}def test_a(): assert a()\n\n{MARKED}def test_b(): assert b()")
