@@ -233,8 +233,12 @@ class Customizations:
         self._use()
 
     def _refuse_dependents(self, name: str) -> None:
-        dependents = {r.referencing_entity for r in self.metadata.referenced_by(name)} - {name}
-        links = self.metadata.many_to_many
+        tables, links = self.metadata.tables, self.metadata.many_to_many
+        dependents = {
+            each.referencing_entity
+            for each in self.metadata.referenced_by(name)
+            if not tables[each.referencing_entity].columns[each.referencing_attribute].may_dangle
+        }
         dependents |= {link.entity1_logical_name for link in links if link.entity2_logical_name == name}
         if dependents - {name}:
             raise CannotDeleteDueToAssociation(

@@ -36,7 +36,7 @@ from runner.emulator.customizations import Customizations
 from runner.emulator.database_lock import DatabaseLock
 from runner.emulator.engine import Engine
 from runner.emulator.job_queue import JobWorker
-from runner.emulator.job_runner import run_job
+from runner.emulator.job_runner import release_due, run_job
 from runner.emulator.jobs import Job
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.metadata.model import Metadata
@@ -90,6 +90,8 @@ class Emulator:
     ``services`` are what plug-ins get from ``context.service``, by
     type: an object, or a function that makes one when first asked. ``sink`` hears of everything that runs.
     ``service_bus_senders`` finds what takes the messages of a Service Bus endpoint, for instance a queue of one's own.
+    ``back_off`` is how long a job that asks to be retried waits at first; each time it is twice as long. Dataverse's
+    own pauses are not documented.
     """
 
     system_user_id = SYSTEM_USER_ID
@@ -109,6 +111,7 @@ class Emulator:
         trace_setting: TraceSetting = TraceSetting.ALL,
         service_bus_senders: SenderFactory | None = None,
         lock_timeout: timedelta = LOCK_TIMEOUT,
+        back_off: timedelta = timedelta(0),
     ) -> None:
         """Raises DatabaseInUseError: another emulator, of whatever process, has the ``database``."""
         self.clock: Clock = clock or SystemClock()
@@ -122,6 +125,7 @@ class Emulator:
             sink,
             service_bus_senders,
             lock_timeout,
+            back_off,
         )
         for step in steps:
             self._engine.steps.add(step)
@@ -264,12 +268,14 @@ class Emulator:
 
     @property
     def pending_jobs(self) -> tuple[Job, ...]:
-        """In the order they will run, those first that an earlier process left in the file."""
+        """In the order they will run, those first that an earlier process left in the file, paused ones last."""
         self._engine.resume_jobs()
         return tuple(self._engine.jobs)
 
     def run_jobs(self) -> int:
-        """Run asynchronous steps until none waits, those they set in motion included. How many jobs came to an end.
+        """Run asynchronous steps until none is due, those they set in motion included. How many jobs came to an end.
+
+        One that is postponed is due when the clock has come to its ``postponeuntil``, a paused one once it is resumed.
 
         Raises InvalidOperation inside a transaction: jobs run after it.
         """
@@ -277,15 +283,23 @@ class Emulator:
             self._engine.refuse_in_transaction()
         self._engine.resume_jobs()
         ended = 0
-        while (job := self._engine.jobs.take()) is not None:
+        while (job := self._next_job()) is not None:
             ended += run_job(self._engine, job)
         return ended
+
+    def _next_job(self) -> Job | None:
+        job = self._engine.jobs.take()
+        if job is None:
+            release_due(self._engine)
+            job = self._engine.jobs.take()
+        return job
 
     def start_worker(self) -> None:
         """Run asynchronous steps as they come, in a thread of their own."""
         self._engine.resume_jobs()
         if self._worker is None:
-            self._worker = JobWorker(self._engine.jobs, partial(run_job, self._engine))
+            run, release = partial(run_job, self._engine), partial(release_due, self._engine)
+            self._worker = JobWorker(self._engine.jobs, run, release)
 
     def stop_worker(self) -> None:
         """Let the worker finish the job at hand and go. What waits then waits for :meth:`run_jobs`."""

@@ -68,6 +68,7 @@ class Engine:
         sink: TraceSink | None,
         senders: SenderFactory | None,
         lock_timeout: timedelta,
+        back_off: timedelta,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -89,6 +90,7 @@ class Engine:
         self.custom_apis.follow()
         self.pipe = Pipeline(self, self.steps, sink).run
         self.jobs = JobQueue()
+        self.back_off = back_off
         self.trace_log = TraceLog(store, self.records)
         #: What ran, and who served it: see Execution.
         self.executions: deque[tuple[PluginContext, StepHost]] = deque(maxlen=EXECUTIONS_KEPT)

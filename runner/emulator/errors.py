@@ -19,6 +19,7 @@
       ConcurrencyVersionMismatch      0x80060882  412
       CannotDeleteDueToAssociation  0x80040227  405
       CannotDeleteUnlessCompleted   0x8004416a  405
+      AsyncOperationInvalidStateChange  0x80044162, -65, -66, -67  400  a system job is not in a state for that
       InvalidOperation                0x8004023b  405
       NotSupported                    0x80040315  405
       SqlTimeout                      0x80044151  500  others took too long
@@ -258,6 +259,26 @@ class CannotDeleteUnlessCompleted(OrganizationServiceFault):
 
     code = 0x8004416A
     http_status = 405
+
+
+class AsyncOperationInvalidStateChange(OrganizationServiceFault):
+    """A system job cannot come from the state it is in to the one asked for."""
+
+    code = 0x80044162
+    http_status = 400
+
+    @classmethod
+    def between(cls, state: int, wanted: int) -> AsyncOperationInvalidStateChange:
+        goal, code = _STATE_CHANGES.get(wanted, ("", cls.code))
+        return cls(
+            f"The target state could not be set{goal} because the state transition is not valid. A job is resumed when "
+            f"it is suspended (1), paused when it is locked (2), postponed until it is completed (3); it is in state "
+            f"{state}.",
+            code=code,
+        )
+
+
+_STATE_CHANGES = {0: (" to ready", 0x80044166), 1: (" to suspended", 0x80044167), 3: (" to complete", 0x80044165)}
 
 
 class InvalidOperation(OrganizationServiceFault):

@@ -5,6 +5,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchron
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Any
 
 from dataverse_client.types import Entity, EntityReference
@@ -12,7 +13,18 @@ from runner.emulator.call import Call
 from runner.emulator.context_copies import apart
 from runner.emulator.engine import Engine
 from runner.emulator.errors import ObjectDoesNotExist
-from runner.emulator.jobs import COMPLETED, IN_PROGRESS, SUCCEEDED, WAITING, Job, failure, is_to_be_retried
+from runner.emulator.jobs import (
+    COMPLETED,
+    IN_PROGRESS,
+    SUCCEEDED,
+    SUSPENDED,
+    WAITING,
+    Job,
+    failure,
+    is_to_be_retried,
+    is_to_be_suspended,
+    pause_before_next,
+)
 from runner.emulator.plugin_faults import fault_of
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.transaction import Transaction
@@ -20,34 +32,61 @@ from runner.execution.execution import Execution, execute
 from runner.execution.host import StepHost
 
 
+class Standing(Enum):
+    """What a job's row says is to become of it now."""
+
+    DUE = auto()
+    #: Paused, or postponed until later.
+    HELD = auto()
+    #: Canceled, or deleted.
+    OVER = auto()
+
+
 def run_job(engine: Engine, job: Job) -> bool:
     """Run one attempt of a job and write down what became of it. Answers whether the job is over."""
-    if not _begin(engine, job):
-        return True
-    execution = _attempt(engine, job)
+    standing = _begin(engine, job)
+    if standing is Standing.DUE:
+        execution = _attempt(engine, job)
+        with engine.turn:
+            return _finish(engine, job, execution)
+    if standing is Standing.HELD:
+        engine.jobs.hold(job)
+    return standing is Standing.OVER
+
+
+def release_due(engine: Engine) -> None:
+    """Let the held jobs have their turn that need not wait any longer."""
+    held = engine.jobs.held
+    if held:
+        with engine.turn:
+            engine.jobs.release([job for job in held if _standing(engine, job) is not Standing.HELD])
+
+
+def _begin(engine: Engine, job: Job) -> Standing:
     with engine.turn:
-        retried = _is_wanted(engine, job) and _finish(engine, job, execution)
-    if retried:
-        engine.jobs.put([job.retried()])
-    return not retried
+        standing = _standing(engine, job)
+        if standing is Standing.DUE:
+            _write(engine, job, {**IN_PROGRESS, "startedon": engine.clock.now(), "postponeuntil": None})
+        return standing
 
 
-def _begin(engine: Engine, job: Job) -> bool:
-    """Whether the job still is to be run."""
-    with engine.turn:
-        if not _is_wanted(engine, job):
-            return False
-        _write(engine, job, {**IN_PROGRESS, "startedon": engine.clock.now()})
-        return True
+def _standing(engine: Engine, job: Job) -> Standing:
+    row = _row(engine, job)
+    if row is None or row["statecode"] == COMPLETED:
+        return Standing.OVER
+    until = row.get("postponeuntil")
+    if until is None:
+        return Standing.HELD if row["statecode"] == SUSPENDED else Standing.DUE
+    return Standing.HELD if until > engine.clock.now() else Standing.DUE
 
 
-def _is_wanted(engine: Engine, job: Job) -> bool:
-    """Whether nobody has canceled or deleted the job meanwhile, even the job itself."""
+def _row(engine: Engine, job: Job) -> Entity | None:
+    """What is asked of a job again and again; None once it is deleted."""
     try:
-        row = engine.records.retrieve(EntityReference("asyncoperation", job.id), ("statecode",), formatted=False)
+        columns = ("statecode", "postponeuntil")
+        return engine.records.retrieve(EntityReference("asyncoperation", job.id), columns, formatted=False)
     except ObjectDoesNotExist:
-        return False
-    return bool(row["statecode"] != COMPLETED)
+        return None
 
 
 def _attempt(engine: Engine, job: Job) -> Execution:
@@ -72,25 +111,44 @@ def _attempt(engine: Engine, job: Job) -> Execution:
 
 
 def _finish(engine: Engine, job: Job, execution: Execution) -> bool:
-    """Write down how the attempt ended. Answers whether there is to be another."""
-    retried = is_to_be_retried(job, execution.error)
-    if execution.error is None and job.step.async_auto_delete:
+    """Write down how the attempt ended. Answers whether it was the last."""
+    row = _row(engine, job)
+    if row is None or row["statecode"] == COMPLETED:
+        return True
+    error = execution.error
+    if is_to_be_retried(job, error) or is_to_be_suspended(error):
+        _wait(engine, job, execution, paused=row["statecode"] == SUSPENDED)
+        return False
+    if error is None and job.step.async_auto_delete:
         with Transaction(engine.store):
             engine.records.delete(EntityReference("asyncoperation", job.id))
     else:
-        _write(engine, job, _outcome(engine, job, execution, retried=retried))
-    return retried
+        _write(engine, job, _outcome(engine, job, execution))
+    return True
 
 
-def _outcome(engine: Engine, job: Job, execution: Execution, *, retried: bool) -> dict[str, Any]:
+def _wait(engine: Engine, job: Job, execution: Execution, *, paused: bool) -> None:
+    """Have the job run again: after a while, or when somebody resumes it. One paused meanwhile stays so."""
+    columns = {**WAITING, **_said(execution)}
+    if is_to_be_retried(job, execution.error):
+        columns["retrycount"] = job.attempt
+        if not paused:
+            columns["postponeuntil"] = engine.clock.now() + pause_before_next(job, engine.back_off)
+        job = job.retried()
+    _write(engine, job, columns)
+    engine.jobs.put([job])
+
+
+def _outcome(engine: Engine, job: Job, execution: Execution) -> dict[str, Any]:
     ended = {"completedon": engine.clock.now(), "data": None}
     if execution.error is None:
         return {**SUCCEEDED, **ended}
+    return {**failure(execution.error), **_said(execution), **ended, "retrycount": job.attempt - 1}
+
+
+def _said(execution: Execution) -> dict[str, Any]:
     fault = fault_of(execution)
-    said = {"message": fault.message, "friendlymessage": fault.message, "errorcode": signed(fault.code)}
-    if retried:
-        return {**WAITING, **said, "retrycount": job.attempt}
-    return {**failure(execution.error), **said, **ended, "retrycount": job.attempt - 1}
+    return {"message": fault.message, "friendlymessage": fault.message, "errorcode": signed(fault.code)}
 
 
 def signed(code: int) -> int:
@@ -100,4 +158,4 @@ def signed(code: int) -> int:
 
 def _write(engine: Engine, job: Job, columns: dict[str, Any]) -> None:
     with Transaction(engine.store):
-        engine.records.update(Entity("asyncoperation", job.id, columns), SYSTEM_USER_ID)
+        engine.records.overwrite(Entity("asyncoperation", job.id, columns), SYSTEM_USER_ID)

@@ -6,8 +6,10 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchron
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from dataverse_client.types import EMPTY_GUID, Entity, OptionSetValue
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, OptionSetValue
+from runner.emulator.metadata.regarding import NEVER_REGARDED
 from runner.emulator.notification_faults import ServiceBusPostPostponed
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
@@ -16,12 +18,17 @@ from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plug
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.operationstatus
 MAX_ATTEMPTS = 4
 
+#: How long a job waits at first that asks to be retried, where time is the world's. Dataverse says only that it waits.
+#: Source: https://www.microsoft.com/dynamics-365/blog/no-audience/2009/03/25/when-do-asynchronous-jobs-fail-suspend-or-retry
+BACK_OFF = timedelta(minutes=1)
+
 _SYSTEM_EVENT = 1
 
+SUSPENDED = OptionSetValue(1)
 COMPLETED = OptionSetValue(3)
 
 READY = {"statecode": OptionSetValue(0), "statuscode": OptionSetValue(0)}
-WAITING = {"statecode": OptionSetValue(1), "statuscode": OptionSetValue(10)}
+WAITING = {"statecode": SUSPENDED, "statuscode": OptionSetValue(10)}
 IN_PROGRESS = {"statecode": OptionSetValue(2), "statuscode": OptionSetValue(20)}
 SUCCEEDED = {"statecode": COMPLETED, "statuscode": OptionSetValue(30)}
 FAILED = {"statecode": COMPLETED, "statuscode": OptionSetValue(31)}
@@ -48,8 +55,9 @@ class Job:
             "depth": context.depth,
             "correlationid": context.correlation_id,
             "requestid": context.request_id,
-            "owningextensionid": self.step.id,
-            "regardingobjectid": None if context.primary_entity_id == EMPTY_GUID else context.primary_entity_id,
+            "owningextensionid": self.step.reference,
+            "regardingobjectid": _regarding(context),
+            "ownerid": EntityReference("systemuser", context.user_id),
             "retrycount": 0,
             **READY,
         }
@@ -59,9 +67,26 @@ class Job:
         return replace(self, attempt=self.attempt + 1)
 
 
+def _regarding(context: PluginContext) -> EntityReference | None:
+    if context.primary_entity_id == EMPTY_GUID or context.primary_entity_name in NEVER_REGARDED:
+        return None
+    return EntityReference(context.primary_entity_name, context.primary_entity_id)
+
+
+def pause_before_next(job: Job, back_off: timedelta) -> timedelta:
+    """How long a job that is to be retried waits: ``back_off`` at first, each time twice as long."""
+    pause: timedelta = back_off * 2 ** (job.attempt - 1)
+    return pause
+
+
 def is_to_be_retried(job: Job, error: Exception | None) -> bool:
     """Only a step that asks for it is run again, and not without end."""
     return _status(error) is OperationStatus.RETRY and job.attempt < MAX_ATTEMPTS
+
+
+def is_to_be_suspended(error: Exception | None) -> bool:
+    """A step may ask for its job to wait until somebody resumes it."""
+    return _status(error) is OperationStatus.SUSPENDED
 
 
 def failure(error: Exception | None) -> dict[str, OptionSetValue]:

@@ -13,6 +13,7 @@ from runner.emulator.errors import (
     MethodNotSupported,
     RecordNotFoundByEntityKey,
 )
+from runner.emulator.job_changes import complete_change
 from runner.emulator.jobs import COMPLETED
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def existing(engine: Engine, row: Entity) -> Entity:
     named = target.attributes.setdefault(id_column, target.id)
     if named != target.id:
         target.attributes[id_column] = _spelled_as_here(target.logical_name, named)
+    if target.logical_name == "asyncoperation":
+        job = engine.records.retrieve(target.to_entity_reference(), ("statecode",), formatted=False)
+        complete_change(target.attributes, job)
     return target
 
 

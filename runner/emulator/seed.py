@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
-from runner.emulator.metadata.load import stable_id
+from runner.emulator.metadata.stable_ids import stable_id
 
 ORGANIZATION_ID = stable_id("organization", "default")
 ROOT_BUSINESS_UNIT_ID = stable_id("businessunit", "root")

@@ -22,6 +22,7 @@ from dataverse_client.client import DataverseClient
 from runner.connection import connect
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
+from runner.emulator.jobs import BACK_OFF
 from runner.emulator.webapi import WebApi
 from runner.execution.services import Services
 from runner.intake.credentials import Credentials
@@ -165,7 +166,7 @@ def _emulator(
 ) -> Iterator[Emulator]:
     """The embedded Dataverse, whose pipeline runs the steps itself."""
     database = made_directory(settings) / CRM_FILE
-    with Emulator(database=database, clock=clock, services=services, sink=sink) as emulator:
+    with Emulator(database=database, clock=clock, services=services, sink=sink, back_off=BACK_OFF) as emulator:
         emulator.register_from(registrations, secrets)
         emulator.start_worker()
         try:

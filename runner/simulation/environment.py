@@ -24,6 +24,7 @@ from dataverse_client.retry import RetrySettings
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.custom_api import CustomApi
 from runner.emulator.emulator import Emulator
+from runner.emulator.jobs import BACK_OFF
 from runner.emulator.webapi import WebApi
 from runner.execution.step import Step
 from runner.tracing.bridge import TracingObserver
@@ -60,7 +61,8 @@ class EmbeddedEnvironment:
         clock = clock or SystemClock()
         sink = sink or Recorder()
         database = directory / CRM_FILE if keep_rows else None
-        self.crm = Emulator(database=database, clock=clock, services=services, sink=sink)
+        pause = BACK_OFF if back_off else timedelta(0)
+        self.crm = Emulator(database=database, clock=clock, services=services, sink=sink, back_off=pause)
         for api in custom_apis:
             self.crm.register_api(api)
         for step in steps:

@@ -50,6 +50,8 @@ UNDOCUMENTED = {
 }
 
 _LEARN = "https://learn.microsoft.com/"
+#: What a source that is no page of the developer guide begins with.
+_MICROSOFTS = (_LEARN, "https://www.microsoft.com/")
 _DATA_PLATFORM = f"{_LEARN}power-apps/developer/data-platform/"
 
 #: Pages of Microsoft's Dataverse developer guide that behaviours are taken from.
@@ -88,6 +90,7 @@ PAGES = frozenset(
         "org-service/use-executetransaction",
         "org-service/use-messages",
         "query-hierarchical-data",
+        "reference/entities/asyncoperation",
         "reference/entities/plugintracelog",
         "reference/entities/sdkmessageprocessingstep",
         "reference/entities/serviceendpoint",
@@ -157,7 +160,7 @@ class Behaviour:
 def _evidence(source: str) -> str:
     if source in UNDOCUMENTED:
         return UNDOCUMENTED[source]
-    url = source if source.startswith(_LEARN) else _DATA_PLATFORM + source
+    url = source if source.startswith(_MICROSOFTS) else _DATA_PLATFORM + source
     return f"[{url.rpartition('/')[2]}]({url})"
 
 
@@ -243,7 +246,7 @@ def _arguments(place: str, marker: ast.expr) -> tuple[str, str, str]:
     match given:
         case [str(chapter), str(sentence), str(source)] if not marker.keywords and len(marker.args) == 3:
             _refuse_unknown(place, "chapter", chapter, CHAPTERS)
-            if not source.startswith(_LEARN):
+            if not source.startswith(_MICROSOFTS):
                 _refuse_unknown(place, "source", source, (*UNDOCUMENTED, *PAGES))
             return chapter, sentence, source
     raise MarkerError(f"{place}: a behaviour is three texts: its chapter, what Dataverse does, and how that is known.")

@@ -66,7 +66,7 @@ def test_the_job_is_a_row_with_dataverses_states(crm, service, later, job_row):
     later("Create", name="Tell somebody")(lambda context: None)
     id = service.create(account())
     waiting = job_row()
-    assert (waiting["name"], state(waiting), waiting["regardingobjectid"]) == ("Tell somebody", (0, 0), id)
+    assert (waiting["name"], state(waiting), waiting["regardingobjectid"].id) == ("Tell somebody", (0, 0), id)
     crm.run_jobs()
     assert state(job_row()) == (3, 30)
     assert job_row()["completedon"] == job_row()["startedon"]
@@ -169,7 +169,7 @@ def test_a_job_says_what_it_is_about(crm, service, later, job_row):
     service.create(account())
     crm.run_jobs()
     (context,), row = seen, job_row()
-    assert row["owningextensionid"] == context.owning_extension.id
+    assert row["owningextensionid"].id == context.owning_extension.id
     assert (row["correlationid"], row["depth"], row["messagename"]) == (context.correlation_id, 1, "Create")
 
 
@@ -560,7 +560,7 @@ def test_a_job_that_cannot_be_run_does_not_keep_the_worker_from_the_next(crm, se
     first, second = crm.pending_jobs
     queue = JobQueue()
     queue.put([first, second])
-    worker = JobWorker(queue, run)
+    worker = JobWorker(queue, run, lambda: None)
     assert ran.wait(60)
     worker.stop()
     assert f"Job {first.id} of step stamp could not be run." in caplog.text

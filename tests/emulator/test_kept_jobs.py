@@ -79,7 +79,7 @@ def test_attempts_go_on_counting(opened):
     with opened(busy, "Create") as crm:
         crm.service().create(Entity("account", None, {"name": "A"}))
         (job,) = crm.pending_jobs
-        crm.records.update(Entity("asyncoperation", job.id, {"retrycount": 1}), crm.system_user_id)
+        crm.records.overwrite(Entity("asyncoperation", job.id, {"retrycount": 1}), crm.system_user_id)
     with opened(busy, "Create") as crm:
         crm.run_jobs()
         assert len(crm.executions) == 3

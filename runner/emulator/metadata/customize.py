@@ -24,6 +24,7 @@ from runner.emulator.metadata.load import (
     make_table,
 )
 from runner.emulator.metadata.model import AttributeType, CascadeDelete, Column, Metadata, OneToManyRelationship, Table
+from runner.emulator.metadata.regarding import with_jobs_regarding
 
 _Body: TypeAlias = "Mapping[str, Any]"
 _Bodies: TypeAlias = "Mapping[str, _Body]"
@@ -44,7 +45,7 @@ def customized(base: Metadata, customizations: _Bodies, option_sets: _Bodies) ->
             tables[intersect.logical_name] = intersect
     known = tuple(r for r in relationships if r.referenced_entity in tables)
     choices = {name: make_option_set(name, body) for name, body in option_sets.items()}
-    return Metadata(tables, known, tuple(links), {**base.option_sets, **choices})
+    return with_jobs_regarding(Metadata(tables, known, tuple(links), {**base.option_sets, **choices}))
 
 
 def _bodies(table: Table | None, description: _Body) -> _Bodies:

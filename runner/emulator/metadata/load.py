@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid5
 
 import yaml
 
@@ -29,9 +28,10 @@ from runner.emulator.metadata.model import (
     Ownership,
     Table,
 )
+from runner.emulator.metadata.regarding import with_jobs_regarding
+from runner.emulator.metadata.stable_ids import stable_id
 
 _HERE = Path(__file__).parent
-_NAMESPACE = UUID("7d6f2b5e-3c1a-4f0e-9b57-2a8c64d1e9f3")
 #: PyYAML may come without its C parser: the pure one reads the same, six times slower.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -48,11 +48,6 @@ _LIMITS = {
     AttributeType.MONEY: (-_MONEY_LIMIT, _MONEY_LIMIT),
 }
 _PRECISIONS = {AttributeType.DECIMAL: 2, AttributeType.DOUBLE: 2, AttributeType.MONEY: 4}
-
-
-def stable_id(*names: str) -> str:
-    """The id of the thing with these names, the same everywhere."""
-    return str(uuid5(_NAMESPACE, "/".join(names)))
 
 
 @cache
@@ -76,7 +71,8 @@ def metadata_of(descriptions: Iterable[Mapping[str, Any]], common: Mapping[str, 
             links.append(many_to_many)
             tables[intersect.logical_name] = intersect
     # A lookup may name a table this environment has not got.
-    return Metadata(tables, tuple(r for r in relationships if r.referenced_entity in tables), tuple(links))
+    known = tuple(r for r in relationships if r.referenced_entity in tables)
+    return with_jobs_regarding(Metadata(tables, known, tuple(links)))
 
 
 def describe(name: str, directory: Path = _HERE / "tables") -> dict[str, Any]:
@@ -176,6 +172,7 @@ def make_column(table: str, name: str, body: Mapping[str, Any]) -> Column:
         option_set=body.get("option_set"),
         default_value=body.get("default"),
         targets=tuple(body.get("targets", ())),
+        may_dangle=body.get("may_dangle", False),
         is_valid_for_create=body.get("create", True),
         is_valid_for_update=body.get("update", True),
         managed_property=body.get("managed_property", ""),

@@ -103,6 +103,8 @@ class Column:
     default_value: int | str | bool | None = None
     #: Logical names of the tables a lookup may point at.
     targets: tuple[str, ...] = ()
+    #: A lookup that tells of the past: it may refer to a row that is gone.
+    may_dangle: bool = False
     #: The money column whose value in the base currency this one holds.
     base_of: str | None = None
     is_valid_for_create: bool = True

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from runner.emulator.metadata.load import stable_id
 from runner.emulator.metadata.model import Metadata, Ownership, Table
+from runner.emulator.metadata.stable_ids import stable_id
 from runner.emulator.registration.custom_api_rows import step_refusal
 from runner.emulator.store import Store
 from runner.execution.step import Stage, Step, StepError

@@ -12,8 +12,8 @@ from typing import Literal
 
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.errors import AttributeNotFound, InvalidArgument
-from runner.emulator.metadata.load import stable_id
 from runner.emulator.metadata.model import Table
+from runner.emulator.metadata.stable_ids import stable_id
 from runner.emulator.registration.custom_api_rows import DECLARATIONS
 from runner.emulator.registration.sdk_messages import allows_steps
 from runner.execution.step import Image, Mode, Stage, Step

@@ -141,6 +141,17 @@ class Records(ReadableRecords):
             self._refuse_loop(table, id)
         target.attributes.update(system.attributes)
 
+    def overwrite(self, target: Entity, user_id: str) -> None:
+        """Change columns of the row as the platform does its own: those included that no request can change.
+
+        Raises:
+          ObjectDoesNotExist: there is no such row.
+          InvalidArgument: (one of its kinds) a column or value is wrong; the message names it.
+        """
+        table = self._tables[target.logical_name]
+        system = table.modification(self._users[user_id], self._second.now())
+        self._change(table, target.id or EMPTY_GUID, target.attributes, system)
+
     def sign(self, target: Entity, user_id: str, columns: Iterable[str]) -> None:
         """Name that user in those columns of the row, where its table has them."""
         table = self._tables[target.logical_name]

@@ -54,7 +54,7 @@ class Rules:
 
     def _is_checked(self, column: Column) -> bool:
         looked_up = column.type is AttributeType.OWNER or (self._amounts and column.logical_name == CURRENCY)
-        return column.is_lookup and column.is_valid_for_create and not looked_up
+        return column.is_lookup and column.is_valid_for_create and not looked_up and not column.may_dangle
 
     def add_defaults(self, target: Entity) -> None:
         """What a Target has before stage 20: an id, and the default values of choices and the like."""

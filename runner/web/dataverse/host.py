@@ -19,6 +19,7 @@ from azure_bridge.queues import open_queue
 from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.secrets import Secrets
 from runner.emulator.emulator import Emulator
+from runner.emulator.jobs import BACK_OFF
 from runner.emulator.notifications import SenderFactory
 from runner.emulator.webapi import WebApi
 from runner.execution.step import StepError
@@ -89,6 +90,7 @@ def hosted(hosting: Hosting, sink: TraceSink | None = None) -> Iterator[Site]:
             services=services,
             sink=sink,
             service_bus_senders=senders,
+            back_off=BACK_OFF,
         )
         # Read from below: requests first, then the jobs they left.
         cleanup.callback(emulator.close)

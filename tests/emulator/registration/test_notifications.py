@@ -327,7 +327,7 @@ def test_an_asynchronous_webhook_is_told_after_the_commit(crm, service, hooked, 
     assert (context.mode, context.is_in_transaction, context.operation_id) == (1, False, job.id)
     assert context.post_image("AsynchronousStepPrimaryName")["name"] == "Contoso/7"
     assert context.parent_context.owning_extension.id == step
-    assert (job["statuscode"], job["owningextensionid"]) == (OptionSetValue(30), step)
+    assert (job["statuscode"], job["owningextensionid"].id) == (OptionSetValue(30), step)
 
 
 @pytest.mark.behaviour(
