@@ -442,6 +442,46 @@ def test_what_the_operation_shared_is_there_and_its_own(crm, service, on, later)
 
 
 @pytest.mark.behaviour(
+    "Shared variables",
+    "What an operation shares after its asynchronous steps were queued, in whatever depth, they do not see",
+    "asynchronous-service",
+)
+def test_what_is_shared_later_is_not_seen(crm, service, on, later):
+    seen = []
+
+    @on("Create", 40, entity="contact")
+    def create_and_go_on(context):
+        context.shared_variables["list"] = [1]
+        context.organization.create(account())
+        context.shared_variables["list"].append(2)
+        context.shared_variables["late"] = True
+
+    later("Create")(lambda context: seen.append(context.parent_context.parent_context.shared_variables))
+    service.create(Entity("contact", None, {"lastname": "Nancy"}))
+    crm.run_jobs()
+    assert seen == [{"list": [1]}]
+
+
+def test_what_one_job_makes_of_its_shared_variables_the_other_does_not_see(crm, service, on, later):
+    seen = []
+
+    @on("Create", 20)
+    def share(context):
+        context.shared_variables["list"] = [1]
+
+    for name in ("first", "second"):
+
+        @later("Create", name=name)
+        def add(context):
+            context.shared_variables["list"].append(2)
+            seen.append(context.shared_variables["list"])
+
+    service.create(account())
+    crm.run_jobs()
+    assert seen == [[1, 2], [1, 2]]
+
+
+@pytest.mark.behaviour(
     "Asynchronous jobs", "OperationId of an asynchronous step is its job's and differs from RequestId", "observed"
 )
 def test_the_operation_id_is_the_jobs(crm, service, later, job_row):

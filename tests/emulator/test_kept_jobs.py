@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from small_plugins import Do
 
 from dataverse_client.types import (
+    EMPTY_GUID,
     Entity,
     EntityCollection,
     EntityReference,
     Money,
+    OptionSetValue,
     OrganizationRequest,
     QueryExpression,
 )
@@ -134,11 +137,92 @@ def test_a_day_is_still_a_day(opened):
     assert context.target["birthdate"] == birthday
 
 
-def test_what_cannot_be_kept_still_runs(opened, caplog):
-    """A shared variable that has no form on the wire stays in this process, and its job with it."""
+@pytest.mark.behaviour(
+    "Asynchronous jobs",
+    "A job that another process runs is told values of the types they were: Guid, Double, DateTime, bytes, the SDK's",
+    "asynchronous-service",
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        1.5,
+        Decimal("1.50"),
+        UUID(int=7),
+        datetime(2026, 1, 2, 3, 4, 5, 678901, UTC),
+        datetime(2026, 1, 2),  # noqa: DTZ001 - what a plug-in may share
+        date(2026, 1, 2),
+        timedelta(minutes=5),
+        b"\x00\xff",
+        "/Date(0)/",
+        10**30,
+        (OptionSetValue(1), OptionSetValue(2)),
+        [{"rows": [Entity("account", EMPTY_GUID, {"revenue": Money(Decimal("1.00"))})]}],
+        {"__type": "Money", "Value": 1},
+        QueryExpression.of("account", "name", where={"name": "A"}),
+        "half a pair: \ud83d",
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_shared_variable_is_what_it_was(opened, value):
+    def share(context):
+        context.shared_variables["value"] = value
+
+    with opened(never, "Create") as crm:
+        crm.register(Step(plugin=Do(share), message="Create", entity="account", stage=20))
+        crm.service().create(Entity("account", None, {"name": "A"}))
+    seen = []
+    with opened(seen.append, "Create") as crm:
+        crm.run_jobs()
+    (shared,) = (context.shared_variables for context in seen)
+    assert (shared["value"], type(shared["value"])) == (value, type(value))
+
+
+def test_a_job_is_told_the_same_by_the_next_process_as_by_its_own(opened):
+    """Its parents, too: they are who they were."""
+    told = []
+
+    def run(crm):
+        crm.register(Step(plugin=Do(create_an_account), message="Create", entity="contact", stage=40))
+        crm.service().create(Entity("contact", None, {"lastname": "L", "birthdate": date(2000, 1, 2)}))
+
+    def tell(context):
+        parents = context.parent_context, context.parent_context.parent_context
+        told.append([(each.message_name, each.stage, each.mode, each.input_parameters) for each in (context, *parents)])
+
+    for restarted in (False, True):
+        with opened(tell, "Create") as crm:
+            run(crm)
+            if not restarted:
+                crm.run_jobs()
+    with opened(tell, "Create") as crm:
+        crm.run_jobs()
+    here, there = told
+    assert [each[:3] for each in here] == [each[:3] for each in there]
+    assert [type(each[3]["Target"]) for each in here] == [type(each[3]["Target"]) for each in there]
+
+
+def create_an_account(context):
+    context.organization.create(Entity("account", None, {"name": "A"}))
+
+
+@pytest.mark.parametrize("data", ["{", "[]", '{"Money":[1]}', '{"MessageName":"Create"}'])
+def test_a_job_whose_data_is_damaged_stays_and_is_told_of(opened, data, caplog):
+    with opened(never, "Create") as crm:
+        crm.service().create(Entity("account", None, {"name": "A"}))
+        (job,) = crm.pending_jobs
+        crm.records.overwrite(Entity("asyncoperation", job.id, {"data": data}), crm.system_user_id)
+    with opened(never, "Create") as crm:
+        assert crm.run_jobs() == 0
+        assert crm.service().retrieve("asyncoperation", job.id)["statecode"].value == 0
+    assert f"Job {job.id} cannot be run" in caplog.text
+
+
+@pytest.mark.parametrize("value", [object(), {1: "a number for a key"}, {"a", "set"}], ids=["object", "dict", "set"])
+def test_what_cannot_be_kept_still_runs(opened, caplog, value):
+    """A shared variable that Dataverse has no type for stays in this process, and its job with it."""
 
     def share(context):
-        context.shared_variables["unspeakable"] = object()
+        context.shared_variables["unspeakable"] = value
 
     seen = []
     with opened(seen.append, "Create") as crm:

@@ -1,0 +1,172 @@
+"""What a system job is told, as text: every value comes back as the type it was, as from Dataverse's own serializer.
+
+Kept are the types Dataverse has a counterpart of: text, numbers, moments, ids, bytes, the SDK's own, and lists and
+dictionaries of them. A subclass, such as an enumeration's member, comes back as the plain type.
+
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchronous-service
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from dataverse_client.types import (
+    AliasedValue,
+    ConditionExpression,
+    ConditionOperator,
+    Entity,
+    EntityCollection,
+    EntityReference,
+    FetchExpression,
+    FilterExpression,
+    LogicalOperator,
+    Money,
+    OptionSetValue,
+    OrderExpression,
+    OrderType,
+    PagingInfo,
+    QueryExpression,
+)
+from runner.execution.remote_errors import UnknownValueTypeError
+from runner.plugin import Caller, MessageOperation, Organization, PluginContext
+
+_Write: TypeAlias = "Callable[[Any], Any]"
+_Read: TypeAlias = "Callable[[Any], Any]"
+
+
+def written(value: Any) -> str:
+    """The text of a value.
+
+    Raises:
+      UnknownValueTypeError: it holds what Dataverse has no type for, or itself.
+    """
+    try:
+        return json.dumps(_written(value), separators=(",", ":"))
+    except RecursionError:
+        raise UnknownValueTypeError("A value that holds itself has no end to write.") from None
+
+
+def read(text: str) -> Any:
+    """The value of a text. Raises ValueError: this module did not write it."""
+    try:
+        return _read(json.loads(text))
+    except (AttributeError, LookupError, TypeError, ArithmeticError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _written(value: Any) -> Any:
+    kind = type(value)
+    if value is None or kind in _AS_THEY_ARE:
+        return value
+    if kind is list:
+        return [_written(each) for each in value]
+    for known in kind.__mro__:
+        if known in _AS_THEY_ARE:
+            return known(value)
+        if known in _FORMS:
+            return {known.__name__: _FORMS[known][0](value)}
+    raise UnknownValueTypeError(f"Dataverse has no type for a {kind.__name__}.")
+
+
+def _read(document: Any) -> Any:
+    if isinstance(document, list):
+        return [_read(each) for each in document]
+    if isinstance(document, dict):
+        ((name, content),) = document.items()
+        return _READERS[name](content)
+    return document
+
+
+# --- values that hold others ------------------------------------------------------------------------------------
+
+
+def _write_mapping(values: Mapping[Any, Any]) -> dict[str, Any]:
+    for key in values:
+        if not isinstance(key, str):
+            raise UnknownValueTypeError(f"A dictionary is kept when its keys are texts; this has {key!r}.")
+    return {key: _written(value) for key, value in values.items()}
+
+
+def _read_mapping(content: dict[str, Any]) -> dict[str, Any]:
+    return {key: _read(value) for key, value in content.items()}
+
+
+def _write_tuple(values: Iterable[Any]) -> list[Any]:
+    return [_written(each) for each in values]
+
+
+def _read_tuple(content: list[Any]) -> tuple[Any, ...]:
+    return tuple(_read(each) for each in content)
+
+
+def _write_members(names: tuple[str, ...], value: Any) -> list[Any]:
+    return [_written(getattr(value, name)) for name in names]
+
+
+def _read_members(kind: type, names: tuple[str, ...], content: list[Any]) -> Any:
+    members = dict(zip(names, map(_read, content), strict=True))
+    if kind is PluginContext:
+        made = PluginContext.__new__(PluginContext)
+        made.__setstate__(members)
+        return made
+    if kind is not Entity:
+        return kind(**members)
+    row = Entity(members["logical_name"])
+    for name, member in members.items():
+        setattr(row, name, member)
+    return row
+
+
+def _members(kind: type, names: tuple[str, ...]) -> tuple[_Write, _Read]:
+    return partial(_write_members, names), partial(_read_members, kind, names)
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+_AS_THEY_ARE = (bool, int, str)
+
+_RECORDS = (
+    AliasedValue,
+    Caller,
+    ConditionExpression,
+    EntityCollection,
+    EntityReference,
+    FetchExpression,
+    FilterExpression,
+    MessageOperation,
+    Money,
+    OptionSetValue,
+    OrderExpression,
+    Organization,
+    PagingInfo,
+    QueryExpression,
+)
+
+_FORMS: Mapping[type, tuple[_Write, _Read]] = {
+    float: (repr, float),
+    Decimal: (str, Decimal),
+    datetime: (datetime.isoformat, datetime.fromisoformat),
+    date: (date.isoformat, date.fromisoformat),
+    timedelta: (lambda span: span // timedelta(microseconds=1), lambda count: timedelta(microseconds=count)),
+    UUID: (str, UUID),
+    bytes: (lambda value: b64encode(value).decode(), b64decode),
+    ConditionOperator: (str, ConditionOperator),
+    LogicalOperator: (str, LogicalOperator),
+    OrderType: (str, OrderType),
+    tuple: (_write_tuple, _read_tuple),
+    list: (_write_tuple, lambda content: [_read(each) for each in content]),
+    dict: (_write_mapping, _read_mapping),
+    Entity: _members(Entity, Entity.__slots__),
+    PluginContext: _members(PluginContext, tuple(name for name in PluginContext.__slots__ if name != "_host")),
+    **{kind: _members(kind, tuple(field.name for field in fields(kind))) for kind in _RECORDS},
+}
+
+_READERS: Mapping[str, _Read] = {kind.__name__: reader for kind, (_, reader) in _FORMS.items()}
