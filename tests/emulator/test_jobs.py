@@ -462,25 +462,6 @@ def test_what_is_shared_later_is_not_seen(crm, service, on, later):
     assert seen == [{"list": [1]}]
 
 
-def test_what_one_job_makes_of_its_shared_variables_the_other_does_not_see(crm, service, on, later):
-    seen = []
-
-    @on("Create", 20)
-    def share(context):
-        context.shared_variables["list"] = [1]
-
-    for name in ("first", "second"):
-
-        @later("Create", name=name)
-        def add(context):
-            context.shared_variables["list"].append(2)
-            seen.append(context.shared_variables["list"])
-
-    service.create(account())
-    crm.run_jobs()
-    assert seen == [[1, 2], [1, 2]]
-
-
 @pytest.mark.behaviour(
     "Asynchronous jobs", "OperationId of an asynchronous step is its job's and differs from RequestId", "observed"
 )
