@@ -37,6 +37,7 @@ from runner.emulator.trace_log import TraceLog
 from runner.emulator.transaction import Transaction
 from runner.emulator.users import Users
 from runner.execution.execution import Execution
+from runner.execution.failures import NOT_FOR_PLUGINS
 from runner.execution.host import StepHost
 from runner.execution.services import Services
 from runner.execution.step import StepError
@@ -298,7 +299,7 @@ class Engine:
             action = transaction.undo.pop()
             try:
                 action()
-            except Exception as error:
+            except (Exception, *NOT_FOR_PLUGINS) as error:
                 failure = f"{type(error).__name__}: {error}"
                 _log.warning("Undoing failed after a rollback: %s", failure, exc_info=True)
             if self.sink is not None:

@@ -105,6 +105,7 @@ def _attempt(engine: Engine, job: Job) -> Execution:
     execute(context, host)
     if host.error is not None:
         engine.undo(call.transaction)
+    call.transaction.undo.clear()
     with engine.turn:
         engine.ended(context, host)
     return Execution(context, host)

@@ -5,6 +5,7 @@
         IsvAborted                        0x80040265  400  it refused, in its own words
         IsvUnExpected                     0x80040224  500  it failed otherwise
           SandboxWorkerPluginExecuteTimeout  0x80081111    it did not end in time
+          SandboxWorkerNotAvailable          0x8004418d    its process crashed
       SdkCorrelationTokenDepthTooHigh     0x80044182  400  plug-ins call each other without end
       TransactionNotStarted               0x80040251  400  a plug-in went on after a failed call
       ConcurrencyVersionNotProvided       0x80060883  400
@@ -18,6 +19,7 @@ from azure_bridge.redaction import redact
 from runner.emulator.errors import OrganizationServiceFault
 from runner.execution.deadline import StepTimeoutError
 from runner.execution.execution import Execution
+from runner.execution.failures import ProcessDiedError
 from runner.execution.host import text_of
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
@@ -52,6 +54,15 @@ class SandboxWorkerPluginExecuteTimeout(IsvUnExpected):
     """A plug-in did not end within its step's timeout."""
 
     code = 0x80081111
+
+
+class SandboxWorkerNotAvailable(IsvUnExpected):
+    """A plug-in's own process ended before the plug-in did.
+
+    Source: https://learn.microsoft.com/troubleshoot/power-platform/dataverse/dataverse-plug-ins-errors
+    """
+
+    code = 0x8004418D
 
 
 class SdkCorrelationTokenDepthTooHigh(OrganizationServiceFault):
@@ -130,6 +141,11 @@ def _aborted(error: InvalidPluginExecutionException) -> PluginFault:
 
 
 def _unexpected(error: Exception | None, step: Step) -> PluginFault:
+    if isinstance(error, ProcessDiedError):
+        return SandboxWorkerNotAvailable(
+            "The plug-in execution failed because the Sandbox Worker process crashed. This is typically due to an "
+            f"error in the plug-in code. Step {step.name!r}: {text_of(error)}"
+        )
     kind = SandboxWorkerPluginExecuteTimeout if isinstance(error, StepTimeoutError) else IsvUnExpected
     return kind(
         f"An unexpected error occurred from ISV code. Step {step.name!r} ({step.plugin_name}) raised "

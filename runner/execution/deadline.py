@@ -52,7 +52,7 @@ class Deadline:
         if _watchdog.deadlines.pop(self, _GONE) is not _GONE:
             return
         with _watchdog.lock:  # so that the interruption is over, one way or the other
-            pass
+            self.expired = False
         if kind is not TimeIsUp:
             _interrupt(self.thread, None)
         raise StepTimeoutError(self.seconds) from None

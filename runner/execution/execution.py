@@ -13,7 +13,8 @@ from typing import Any
 from azure_bridge.redaction import redact
 from dataverse_client.types import Entity
 from runner.execution.deadline import StepTimeoutError, TimeIsUp
-from runner.execution.host import Home, StepHost, not_for_plugins, text_of
+from runner.execution.failures import NOT_FOR_PLUGINS, not_for_plugins
+from runner.execution.host import Home, StepHost, text_of
 from runner.execution.step import Step
 from runner.plugin import MessageOperation, PluginContext
 from runner.tracing.model import StepFinished, StepStarted, TraceSink
@@ -104,8 +105,7 @@ def _run(context: PluginContext, host: StepHost) -> None:
     except TimeIsUp:
         # The interruption of a plug-in that ends at its very deadline may rise while the block is being left.
         host.error = StepTimeoutError(step.timeout)
-    except (SystemExit, asyncio.CancelledError) as error:
-        # Neither is an Exception: it would pass whoever answers for the step, and end the thread that runs it.
+    except NOT_FOR_PLUGINS as error:
         host.error = not_for_plugins(error)
     except Exception as error:
         host.error = error

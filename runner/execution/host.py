@@ -101,8 +101,3 @@ def text_of(value: object) -> str:
     except Exception:
         text = f"<{type(value).__name__}>"
     return text if text.isascii() else text.encode(errors="replace").decode()
-
-
-def not_for_plugins(error: BaseException) -> Exception:
-    """What stands for an exception that would end whoever answers for the plug-in."""
-    return RuntimeError(f"It raised {type(error).__name__}, which is not for a plug-in to raise: {text_of(error)}")

@@ -12,8 +12,8 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -23,7 +23,8 @@ from typing import Any, TypeVar
 
 from dataverse_client.types import OrganizationService
 from runner.execution.deadline import StepTimeoutError
-from runner.execution.host import StepHost, formatted, not_for_plugins, text_of
+from runner.execution.failures import IsolationError, ProcessDiedError, not_for_plugins
+from runner.execution.host import StepHost, formatted, text_of
 from runner.execution.message_service import MessageService
 from runner.execution.step import Step
 from runner.execution.tracebacks import plugin_traceback
@@ -34,14 +35,14 @@ T = TypeVar("T")
 # A forked child would share locks and database connections with threads it does not have.
 _PROCESSES = multiprocessing.get_context("spawn")
 
+#: Seconds a process has to start and import the plug-in, which in a thread is there already.
+_START = 60.0
 #: Seconds a process has to end once nobody has any more use for it.
 _FAREWELL = 5.0
+#: Seconds after its time that a process is killed whatever it, or who waits for it, is doing.
+_GRACE = 1.0
 #: Seconds between looks whether it is alive. Its connection alone would not tell: a process it forked keeps that open.
 _LOOK = 0.2
-
-
-class IsolationError(Exception):
-    """The plug-in's process could not be started, or died. The message says why, as far as it is known."""
 
 
 def run_isolated(step: Step, context: PluginContext, host: StepHost) -> None:
@@ -49,29 +50,29 @@ def run_isolated(step: Step, context: PluginContext, host: StepHost) -> None:
 
     Raises:
       StepTimeoutError: it did not end in time; its process is gone once what it registered is undone.
-      IsolationError: its process did not start, or died.
+      IsolationError: its process did not start, or died (ProcessDiedError).
       Exception: whatever the plug-in raised.
     """
-    worker = _Worker(step, context)
-    # What waits in the middle of a message looks at no clock.
-    last_resort = threading.Timer(step.timeout + _FAREWELL, worker.process.kill)
-    last_resort.start()
+    worker = _Worker(step, context, host)
     try:
-        _serve(worker, context, host, monotonic() + step.timeout)
+        changed = worker.attend(worker.asking, _START)
     finally:
-        last_resort.cancel()
         if not worker.undoable:
             worker.end()
+    _take_over(context, *changed)
 
 
 class _Worker:
     """The child as the parent sees it. Forgetting it ends the child: its connections close."""
 
-    def __init__(self, step: Step, context: PluginContext) -> None:
+    def __init__(self, step: Step, context: PluginContext, host: StepHost) -> None:
         self.step = step
+        self.context = context
+        self.host = host
         self.undoable = False
         #: Whether the plug-in has come to an end.
         self.has_answered = False
+        self._last_resort = threading.Timer(0, bool)
         self.asking, asks = _PROCESSES.Pipe()
         self.undoing, undoes = _PROCESSES.Pipe()
         self.process: BaseProcess = _PROCESSES.Process(
@@ -88,43 +89,83 @@ class _Worker:
             asks.close()
             undoes.close()
 
-    def receive(self, connection: Connection, expires: float) -> tuple[str, Any]:
-        """What the child says next."""
-        while not connection.poll(min(max(expires - monotonic(), 0), _LOOK)):
+    def attend(self, connection: Connection, seconds: float) -> Any:
+        """Answer what the child asks there, until it tells its result. Raises what it raised."""
+        expires = self._limit(seconds)
+        try:
+            while (said := self._receive(connection, expires))[0] not in ("done", "failed"):
+                if said[0] == "started":
+                    expires = self._limit(self.step.timeout)
+                else:
+                    self._tell(connection, _result_of(partial(self._answer, *said)))
+        except ProcessDiedError:
+            if monotonic() < expires:
+                raise
+            raise StepTimeoutError(self.step.timeout) from None
+        finally:
+            self._last_resort.cancel()
+        self.has_answered |= connection is self.asking
+        if said[0] == "failed":
+            raise said[1]
+        return said[1]
+
+    def _limit(self, seconds: float) -> float:
+        """When the child has to be done. It is killed soon after: who waits for the rest of a message sees no clock."""
+        self._last_resort.cancel()
+        self._last_resort = threading.Timer(seconds + _GRACE, self.process.kill)
+        self._last_resort.daemon = True
+        self._last_resort.start()
+        return monotonic() + seconds
+
+    def _answer(self, question: str, said: Any) -> object:
+        match question:
+            case "perform":
+                user_id, message, parameters = said
+                return self.host.organization_service(self.context, user_id).perform(message, parameters)
+            case "service":
+                return self.host.service(said)
+            case "on_rollback":
+                self.undoable = True
+                self.host.on_rollback(partial(self.undo, said))
+            case "trace":
+                self.host.trace(said)
+        return None
+
+    def _receive(self, connection: Connection, expires: float) -> tuple[str, Any]:
+        while (left := expires - monotonic()) > 0 and not connection.poll(min(left, _LOOK)):
             if not self.process.is_alive() and not connection.poll():
                 raise self._gone()
-            if monotonic() >= expires:
-                raise StepTimeoutError(self.step.timeout)
+        if left <= 0:
+            raise StepTimeoutError(self.step.timeout)
         try:
             said: tuple[str, Any] = connection.recv()
         except (EOFError, OSError):
             raise self._gone() from None
         return said
 
-    def tell(self, connection: Connection, what: bytes) -> None:
+    def _tell(self, connection: Connection, what: bytes) -> None:
         try:
             connection.send_bytes(what)
         except OSError:
             raise self._gone() from None
 
-    def _gone(self) -> IsolationError:
+    def _gone(self) -> ProcessDiedError:
         self._wait_for_its_end()
-        return IsolationError(
+        return ProcessDiedError(
             f"The process of {self.step.plugin_name} ended by itself, exit code {self.process.exitcode}."
         )
 
     def undo(self, number: int) -> None:
         """Run one of the child's ``on_rollback`` actions. They are run last first, so that 0 ends it."""
         try:
-            self.tell(self.undoing, _packed("undo", number))
-            kind, result = self.receive(self.undoing, monotonic() + self.step.timeout)
-        except BaseException:
+            self._tell(self.undoing, _packed("undo", number))
+            self.attend(self.undoing, self.step.timeout)
+        except (StepTimeoutError, ProcessDiedError):
             self.end()
             raise
-        if number == 0:
-            self.end()
-        if kind == "failed":
-            raise result
+        finally:
+            if number == 0:
+                self.end()
 
     def end(self) -> None:
         """Let it go home; what does not end by itself is killed, and what the plug-in left running there."""
@@ -151,34 +192,6 @@ def _kill(process: BaseProcess) -> None:
     process.join()
 
 
-def _serve(worker: _Worker, context: PluginContext, host: StepHost, expires: float) -> None:
-    """Answer the child until it is done."""
-
-    def perform(asked: tuple[str | None, str, Mapping[str, Any]]) -> Mapping[str, Any]:
-        user_id, message, parameters = asked
-        return host.organization_service(context, user_id).perform(message, parameters)
-
-    def register(number: int) -> None:
-        worker.undoable = True
-        host.on_rollback(partial(worker.undo, number))
-
-    answers: dict[str, Callable[[Any], object]] = {
-        "perform": perform,
-        "service": host.service,
-        "trace": host.trace,
-        "on_rollback": register,
-    }
-    while True:
-        kind, said = worker.receive(worker.asking, expires)
-        worker.has_answered = kind not in answers
-        if kind == "done":
-            _take_over(context, *said)
-            return
-        if kind == "failed":
-            raise said
-        worker.tell(worker.asking, _result_of(partial(answers[kind], said)))
-
-
 def _take_over(context: PluginContext, *collections: dict[str, Any]) -> None:
     """What the child made of the three collections a plug-in may change."""
     ours = (context.input_parameters, context.output_parameters, context.shared_variables)
@@ -197,6 +210,7 @@ def _work(asking: Connection, undoing: Connection, plugin: Plugin, context: Plug
     host = _RemoteHost(asking)
     context.attach(host)
     threading.Thread(target=host.undo_what_is_asked, args=(undoing,), daemon=True).start()
+    host.say(_packed("started", None))
     host.say(_result_of(partial(_changes_of, plugin, context)))
     host.dismissed.wait()
 
@@ -228,6 +242,8 @@ class _RemoteHost:
         self._connection = connection
         #: A plug-in may have threads.
         self._asking = threading.Lock()
+        #: Where the thread that undoes asks, as nobody else may be listened to by then.
+        self._undoing = threading.local()
         self._undo: list[Callable[[], object]] = []
         #: Set when the parent has no more use for this process.
         self.dismissed = threading.Event()
@@ -238,9 +254,11 @@ class _RemoteHost:
 
     def _ask(self, kind: str, what: object) -> Any:
         question = _packed(kind, what)
-        with self._asking:
-            self._connection.send_bytes(question)
-            answer, result = self._connection.recv()
+        undoing: Connection | None = getattr(self._undoing, "connection", None)
+        with nullcontext() if undoing else self._asking:
+            connection = undoing or self._connection
+            connection.send_bytes(question)
+            answer, result = connection.recv()
         if answer == "failed":
             raise result
         return result
@@ -261,6 +279,7 @@ class _RemoteHost:
 
     def undo_what_is_asked(self, connection: Connection) -> None:
         """Until the parent has no more use for this process, which then has a moment to end by itself."""
+        self._undoing.connection = connection
         with suppress(EOFError, OSError):
             while True:
                 _, number = connection.recv()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import inf
 from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
@@ -147,11 +148,17 @@ def _refusals(step: Step) -> Iterable[str]:
         yield f"mode {step.mode} is none. Use 0 for synchronous, 1 for asynchronous."
     if step.mode == Mode.ASYNCHRONOUS and step.stage != Stage.POST_OPERATION:
         yield "an asynchronous step runs after the operation. Use stage 40 (0x80044184)."
+    if not _is_timeout(step.timeout):
+        yield f"timeout {step.timeout!r} is none. Use seconds, more than 0."
     if step.isolation not in ("thread", "process"):
         yield f"isolation {step.isolation!r} is none. Use 'thread' or 'process'."
     if step.run_as is not None and not is_guid(step.run_as):
         yield f"run_as {step.run_as!r} is no systemuserid, such as 6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11."
     yield from _image_refusals(step, message)
+
+
+def _is_timeout(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < inf
 
 
 def _image_refusals(step: Step, message: str) -> Iterable[str]:

@@ -257,6 +257,35 @@ def test_a_failing_compensation_hides_neither_the_error_nor_the_others(service, 
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+def test_compensation_cannot_end_the_program(service, on, error):
+    done = []
+
+    def end():
+        raise error
+
+    @on("Create", 20)
+    def register(context):
+        context.on_rollback(lambda: done.append("undone"))
+        context.on_rollback(end)
+        refuse(context)
+
+    with pytest.raises(IsvAborted, match=r"^No\.$"):
+        service.create(account())
+    assert done == ["undone"]
+
+
+def test_compensation_may_call_crm(service, on, names):
+    @on("Create", 20)
+    def register(context):
+        context.on_rollback(lambda: context.organization.create(contact("undone")))
+        refuse(context)
+
+    with pytest.raises(IsvAborted):
+        service.create(account())
+    assert names("contact", "lastname") == ["undone"]
+
+
 def test_compensation_is_forgotten_once_committed(crm, service, on):
     done = []
     on("Create", 20)(lambda context: context.on_rollback(lambda: done.append("undone")))
@@ -278,6 +307,18 @@ def test_a_step_that_does_not_end_is_ended_and_undone(service, on, names):
     with pytest.raises(SandboxWorkerPluginExecuteTimeout, match=r"'Endless'.*within 0\.05 seconds"):
         service.create(account())
     assert names() == names("contact", "lastname") == []
+
+
+def test_what_a_step_that_was_ended_wants_undone_may_call_crm(service, on, names):
+    @on("Create", 40, timeout=0.05)
+    def hang(context):
+        context.on_rollback(lambda: context.organization.create(contact("undone")))
+        while True:
+            pass
+
+    with pytest.raises(SandboxWorkerPluginExecuteTimeout):
+        service.create(account())
+    assert names("contact", "lastname") == ["undone"]
 
 
 def test_a_coroutine_run_inside_an_event_loop_takes_part_in_the_transaction(service, on, names):

@@ -12,7 +12,12 @@ import pytest
 
 from dataverse_client.types import Entity, QueryExpression
 from runner.emulator.emulator import Emulator
-from runner.emulator.plugin_faults import IsvAborted, IsvUnExpected, SandboxWorkerPluginExecuteTimeout
+from runner.emulator.plugin_faults import (
+    IsvAborted,
+    IsvUnExpected,
+    SandboxWorkerNotAvailable,
+    SandboxWorkerPluginExecuteTimeout,
+)
 from runner.execution.step import Step
 from runner.plugin import Plugin
 
@@ -90,9 +95,16 @@ def test_it_is_killed_when_its_time_is_up(plugin):
         create(plugin("import threading; threading.Event().wait()"), timeout=2.0)
 
 
-def test_its_death_is_told(plugin):
-    with pytest.raises(IsvUnExpected, match="ended by itself, exit code 3"):
-        create(plugin("os._exit(3)"))
+@pytest.mark.behaviour(
+    "Errors",
+    "A plug-in whose process crashes answers 0x8004418d, and everything is undone",
+    "https://learn.microsoft.com/troubleshoot/power-platform/dataverse/dataverse-plug-ins-errors",
+)
+@pytest.mark.parametrize(("death", "code"), [("os._exit(3)", 3), ("os.abort()", -6)])
+def test_its_death_is_told(plugin, death, code):
+    with pytest.raises(SandboxWorkerNotAvailable, match=f"process crashed.*exit code {code}") as raised:
+        create(plugin(death))
+    assert raised.value.code == 0x8004418D
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
@@ -161,6 +173,23 @@ def test_what_it_wants_undone_is_undone_there(plugin, tmp_path, end):
         crm.service().create(Entity("account"))
     assert done.read_text().split() == ["second", "first"]
     assert not active_children()
+
+
+def test_what_is_undone_there_may_call_crm(plugin):
+    undo = "lambda: context.trace(context.organization.create(Entity('contact', None, {'lastname': 'undone'})))"
+    step = Step(
+        plugin=plugin(f"context.on_rollback({undo}); raise ValueError"),
+        message="Create",
+        entity="account",
+        stage=20,
+        isolation="process",
+    )
+    with Emulator([step]) as crm:
+        with pytest.raises(IsvUnExpected):
+            crm.service().create(Entity("account"))
+        (row,) = crm.service().retrieve_multiple(QueryExpression.of("contact", "lastname"))
+        assert row["lastname"] == "undone"
+        assert crm.executions[0].lines == [row.id]
 
 
 def test_it_ends_once_nothing_is_to_be_undone(plugin):

@@ -46,6 +46,12 @@ def test_a_step_holds_an_instance(given):
         step(plugin=given)
 
 
+@pytest.mark.parametrize("given", [0, -1, float("nan"), float("inf"), "5", None, True])
+def test_a_timeout_is_a_number_of_seconds(given):
+    with pytest.raises(StepError, match="Use seconds, more than 0"):
+        step(timeout=given)
+
+
 def test_an_image_of_no_columns_is_one_of_all():
     assert Image("before", "pre", ()).columns is None
 

@@ -5,9 +5,11 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from runner.emulator.errors import OrganizationServiceFault
+from runner.emulator.plugin_faults import PluginFault
 
 
 class BadRequest(OrganizationServiceFault):
@@ -129,25 +131,35 @@ class Forbidden(OrganizationServiceFault):
     http_status = 403
 
 
-_DETAILS = "@Microsoft.PowerApps.CDS.ErrorDetails."
+_CDS = "Microsoft.PowerApps.CDS."
+_HELP = "http://go.microsoft.com/fwlink/?LinkID=398563&error=Microsoft.Crm.CrmException%3a"
 
 
-def error_body(fault: OrganizationServiceFault, *, details: bool) -> dict[str, Any]:
-    """The ``error`` object of a fault. With ``details`` it carries what a plug-in said beyond its message."""
+def error_body(fault: OrganizationServiceFault, wants: Callable[[str], bool]) -> dict[str, Any]:
+    """The ``error`` object of a fault, with the annotations that are wanted."""
     error: dict[str, Any] = {"code": f"0x{fault.code:08x}" if fault.code else "", "message": fault.message}
-    if not details:
-        return {"error": error}
-    status = getattr(fault, "operation_status", None)
-    sub_code = getattr(fault, "sub_error_code", None)
-    trace_text = getattr(fault, "trace_text", None)
-    if status is not None:
-        error[f"{_DETAILS}OperationStatus"] = str(int(status))
-    if sub_code is not None:
-        error[f"{_DETAILS}SubErrorCode"] = str(sub_code)
-    error["@Microsoft.PowerApps.CDS.HelpLink"] = (
-        f"http://go.microsoft.com/fwlink/?LinkID=398563&error=Microsoft.Crm.CrmException%3a{fault.code:08x}"
-    )
-    if trace_text:
-        error["@Microsoft.PowerApps.CDS.TraceText"] = trace_text
-    error["@Microsoft.PowerApps.CDS.InnerError.Message"] = fault.message
-    return {"error": error}
+    details = _details(fault).items()
+    return {"error": error | {f"@{_CDS}{name}": value for name, value in details if wants(f"{_CDS}{name}")}}
+
+
+def _details(fault: OrganizationServiceFault) -> dict[str, str]:
+    """What a plug-in said beyond its message, and what the platform says of every fault."""
+    common = {"HelpLink": f"{_HELP}{fault.code:08x}", "InnerError.Message": fault.message}
+    if not isinstance(fault, PluginFault):
+        return common
+    return {
+        "ErrorDetails.OperationStatus": str(int(fault.operation_status)),
+        "ErrorDetails.SubErrorCode": str(fault.sub_error_code),
+        **common,
+        "TraceText": _trace_text(fault),
+    }
+
+
+def _trace_text(fault: PluginFault) -> str:
+    """Headed by the plug-in and its step, as in Dataverse.
+
+    Source: https://learn.microsoft.com/troubleshoot/power-platform/dataverse/dataverse-plug-ins-errors
+    """
+    module, _, name = fault.plugin.partition(":")
+    lines = fault.trace_text.replace("\n", "\r\n")
+    return f"\r\n[{module}: {module}.{name}]\r\n[{fault.step_id}: {fault.step_name}]\r\n\r\n{lines}"

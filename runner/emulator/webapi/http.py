@@ -153,7 +153,7 @@ class Preferences:
         )
 
     def wants(self, annotation: str) -> bool:
-        """Whether rows should carry the annotation. A pattern that begins with ``-`` takes back what another gave."""
+        """Whether rows and errors should carry the annotation. ``-`` before a pattern takes back what another gave."""
         patterns = self.include_annotations
         refused = any(_covers(pattern[1:], annotation) for pattern in patterns if pattern.startswith("-"))
         return not refused and any(_covers(pattern, annotation) for pattern in patterns)

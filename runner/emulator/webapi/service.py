@@ -84,8 +84,7 @@ class WebApi:
         return self._schema
 
     def _refusal(self, request: Request, fault: OrganizationServiceFault) -> Response:
-        details = "*" in request.preferences.include_annotations
-        return json_response(error_body(fault, details=details), fault.http_status)
+        return json_response(error_body(fault, request.preferences.wants), fault.http_status)
 
 
 def _unexpected(request_id: str) -> OrganizationServiceFault:

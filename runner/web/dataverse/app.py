@@ -18,6 +18,7 @@ from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.webapi import Request, Response, WebApi
 from runner.emulator.webapi.exchange import json_response
 from runner.emulator.webapi.faults import error_body
+from runner.emulator.webapi.http import Preferences
 from runner.web.asgi import BodyTooLong, Disconnected, announces_body, client_of, headers_of, read_body, respond
 from runner.web.dataverse.authentication import Doorkeeper, Unauthorized
 from runner.web.dataverse.cross_origin import preflight, shared
@@ -138,4 +139,4 @@ def _unauthorized(origin: str, refusal: Unauthorized) -> Response:
 
 
 def _refusal(fault: OrganizationServiceFault, headers: Mapping[str, str]) -> Response:
-    return json_response(error_body(fault, details=False), fault.http_status, {"OData-Version": "4.0", **headers})
+    return json_response(error_body(fault, Preferences().wants), fault.http_status, {"OData-Version": "4.0", **headers})

@@ -161,6 +161,37 @@ def test_with_all_annotations_the_error_tells_what_else_the_plugin_said():
     assert "thinking" in error["@Microsoft.PowerApps.CDS.TraceText"]
 
 
+@pytest.mark.behaviour(
+    "Web API",
+    "TraceText is headed by the plug-in and its step",
+    "https://learn.microsoft.com/troubleshoot/power-platform/dataverse/dataverse-plug-ins-errors",
+)
+def test_the_trace_text_says_whose_it_is():
+    error = refused_by(Refuse(), {"Prefer": 'odata.include-annotations="*"'}).json()["error"]
+    nothing, plugin, step, *lines = error["@Microsoft.PowerApps.CDS.TraceText"].split("\r\n")
+    assert plugin == f"[{__name__}: {__name__}.Refuse]"
+    assert step.endswith(f": {__name__}:Refuse: Create of account]")
+    assert [nothing, *lines] == ["", "", "thinking"]
+
+
+@pytest.mark.behaviour(
+    "Web API",
+    "Single annotations of an error can be asked for",
+    "webapi/compose-http-requests-handle-errors",
+)
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("Microsoft.PowerApps.CDS.ErrorDetails*", {"ErrorDetails.OperationStatus", "ErrorDetails.SubErrorCode"}),
+        ("OData.*,Microsoft.PowerApps.CDS.HelpLink", {"HelpLink"}),
+        ("OData.Community.Display.V1.FormattedValue", set()),
+    ],
+)
+def test_an_error_carries_the_annotations_asked_for(asked, told):
+    error = refused_by(Refuse(), {"Prefer": f'odata.include-annotations="{asked}"'}).json()["error"]
+    assert error.keys() == {"code", "message"} | {f"@Microsoft.PowerApps.CDS.{name}" for name in told}
+
+
 @pytest.mark.behaviour("Web API", "MSCRM.Bypass* headers leave out steps", "bypass-custom-business-logic")
 @pytest.mark.parametrize(
     ("header", "value", "status"),
