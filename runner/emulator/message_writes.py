@@ -10,6 +10,7 @@ from runner.emulator.errors import InvalidArgument
 from runner.emulator.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
 from runner.emulator.registration.step_rows import CHECKED
+from runner.emulator.related_owners import assign_related, owner_to_follow
 from runner.emulator.related_rows import create_related, update_related
 
 if TYPE_CHECKING:
@@ -54,10 +55,15 @@ def insert_all(engine: Engine, operation: Operation, targets: list[Entity]) -> l
 
 
 def update_row(engine: Engine, operation: Operation, target: Entity) -> None:
-    call = _call_for_related(operation, target) if target.related_entities else operation.call
+    previous_owner = owner_to_follow(engine, target)
+    call = operation.call
+    if target.related_entities or previous_owner is not None:
+        call = _call_for_related(operation, target)
     with engine.steps.writing(target):
         engine.records.update(target, operation.call.user_id, row_version=expected_version(operation, target))
     _sign_on_behalf(engine, operation, target, "modifiedonbehalfby")
+    if previous_owner is not None:
+        assign_related(engine, call, target, previous_owner)
     if target.related_entities:
         update_related(engine, call, target)
 

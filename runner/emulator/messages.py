@@ -50,7 +50,7 @@ def _insert(operation: Operation) -> dict[str, Any]:
 
 def update(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     target = existing(engine, parameter(parameters, "Target", Entity))
-    once = is_plain(target)
+    once = is_plain(target) and "ownerid" not in target.attributes  # other rows may follow to the new owner
     return engine.pipe(Operation("Update", target.logical_name, call, parameters, _update, [target], writes_once=once))
 
 

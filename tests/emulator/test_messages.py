@@ -24,7 +24,7 @@ from runner.emulator.errors import (
     RecordNotFoundByEntityKey,
 )
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided, IsvAborted
-from runner.emulator.seed import INTEGRATION_USER_ID
+from runner.emulator.seed import INTEGRATION_USER_ID, SYSTEM_USER_ID
 from runner.execution.step import Image, StepError
 
 KEY = {"new_stripepaymentintentid": "pi_1"}
@@ -615,3 +615,71 @@ def test_a_condition_may_be_the_enumerations_number(service, send):
     stale = Entity("account", id, {"name": "New"}, row_version="1")
     with pytest.raises(ConcurrencyVersionMismatch):
         send("Update", Target=stale, ConcurrencyBehavior=1)
+
+
+INTEGRATION_USER = EntityReference("systemuser", INTEGRATION_USER_ID)
+
+
+@pytest.mark.behaviour(
+    "Messages",
+    "Assign cascades: contacts follow the account or contact they belong to, with Assign steps of their own",
+    "configure-entity-relationship-cascading-behavior",
+)
+def test_contacts_go_to_the_new_owner_with_their_account(service, on, send):
+    company = EntityReference("account", service.create(account()))
+    first = EntityReference("contact", service.create(Entity("contact", None, {"parentcustomerid": company})))
+    second = service.create(Entity("contact", None, {"parentcustomerid": first}))
+    assigned = []
+    on("Assign", 40, entity="contact")(lambda context: assigned.append(context.primary_entity_id))
+    send("Assign", Target=company, Assignee=INTEGRATION_USER)
+    assert sorted(assigned) == sorted([first.id, second])
+    assert service.retrieve("contact", second)["ownerid"] == INTEGRATION_USER
+
+
+def test_contacts_stay_when_their_account_does(service):
+    company = service.create(account())
+    parent = EntityReference("account", company)
+    contact = service.create(Entity("contact", None, {"parentcustomerid": parent, "ownerid": INTEGRATION_USER}))
+    owner = service.retrieve("account", company)["ownerid"]
+    service.update(Entity("account", company, {"ownerid": owner, "name": "New"}))
+    assert service.retrieve("contact", contact)["ownerid"] == INTEGRATION_USER
+
+
+def test_a_contact_that_may_not_go_keeps_its_account(service, on):
+    company = service.create(account())
+    service.create(Entity("contact", None, {"parentcustomerid": EntityReference("account", company)}))
+    on("Assign", 20, entity="contact")(refuse)
+    with pytest.raises(IsvAborted):
+        service.update(Entity("account", company, {"ownerid": INTEGRATION_USER}))
+    assert service.retrieve("account", company)["ownerid"] != INTEGRATION_USER
+
+
+@pytest.mark.behaviour(
+    "Messages",
+    "Cascading Assign is all rows, those active, those of the same owner, or none",
+    "configure-entity-relationship-cascading-behavior",
+)
+@pytest.mark.parametrize(
+    ("cascade", "moved"),
+    [
+        ("Cascade", ["active", "inactive", "another's"]),
+        ("Active", ["active", "another's"]),
+        ("UserOwned", ["active", "inactive"]),
+        ("NoCascade", []),
+    ],
+)
+def test_who_follows_is_the_relationships_to_say(crm, service, cascade, moved):
+    with crm.customizing() as customizations:
+        customizations.update_column("contact", "parentcustomerid", {"cascade_assign": cascade})
+    company = service.create(account())
+    rows = {
+        "active": {},
+        "inactive": {"statecode": OptionSetValue(1)},
+        "another's": {"ownerid": EntityReference("systemuser", SYSTEM_USER_ID)},
+    }
+    for name, columns in rows.items():
+        parent = {"parentcustomerid": EntityReference("account", company)}
+        service.create(Entity("contact", None, {"lastname": name, **parent, **columns}))
+    service.update(Entity("account", company, {"ownerid": INTEGRATION_USER}))
+    found = service.retrieve_multiple(QueryExpression.of("contact", "lastname", where={"ownerid": INTEGRATION_USER}))
+    assert [row["lastname"] for row in found] == moved

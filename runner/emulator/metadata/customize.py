@@ -23,7 +23,15 @@ from runner.emulator.metadata.load import (
     make_state_columns,
     make_table,
 )
-from runner.emulator.metadata.model import AttributeType, CascadeDelete, Column, Metadata, OneToManyRelationship, Table
+from runner.emulator.metadata.model import (
+    AttributeType,
+    CascadeAssign,
+    CascadeDelete,
+    Column,
+    Metadata,
+    OneToManyRelationship,
+    Table,
+)
 from runner.emulator.metadata.regarding import with_jobs_regarding
 
 _Body: TypeAlias = "Mapping[str, Any]"
@@ -110,9 +118,16 @@ def _changed_column(column: Column, body: _Body) -> Column:
     return replace(column, options=options, **{key: body[key] for key in _CHANGEABLE if key in body})
 
 
+_CASCADES: Mapping[str, type[CascadeDelete | CascadeAssign]] = {
+    "cascade_delete": CascadeDelete,
+    "cascade_assign": CascadeAssign,
+}
+
+
 def _changed_relationship(each: OneToManyRelationship, table: str, description: _Body) -> OneToManyRelationship:
-    """What a deletion does may be changed of the platform's relationships, too."""
-    body = description.get("changes", {}).get(each.referencing_attribute, {})
-    if each.referencing_entity != table or "cascade_delete" not in body:
+    """What a deletion or a new owner does may be changed of the platform's relationships, too."""
+    if each.referencing_entity != table:
         return each
-    return replace(each, cascade_delete=CascadeDelete(body["cascade_delete"]))
+    body = description.get("changes", {}).get(each.referencing_attribute, {})
+    changes: dict[str, Any] = {key: cascade(body[key]) for key, cascade in _CASCADES.items() if key in body}
+    return replace(each, **changes)

@@ -57,6 +57,16 @@ class CascadeDelete(StrEnum):
     CASCADE = "Cascade"
 
 
+class CascadeAssign(StrEnum):
+    """Which of the rows that refer to a row get its new owner, too."""
+
+    NO_CASCADE = "NoCascade"
+    CASCADE = "Cascade"
+    ACTIVE = "Active"
+    #: Those that had the same owner.
+    USER_OWNED = "UserOwned"
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One value of a choice. ``state`` is the state a status reason belongs to."""
@@ -152,6 +162,7 @@ class OneToManyRelationship:
     #: Collection-valued navigation property on the referenced row.
     referenced_entity_navigation_property_name: str
     cascade_delete: CascadeDelete = CascadeDelete.REMOVE_LINK
+    cascade_assign: CascadeAssign = CascadeAssign.NO_CASCADE
     #: The lookup makes a tree of the table's rows; at most one of a table does.
     is_hierarchical: bool = False
     metadata_id: str = EMPTY_GUID
@@ -216,3 +227,7 @@ class Metadata:
     def referenced_by(self, logical_name: str) -> tuple[OneToManyRelationship, ...]:
         """The relationships in which other tables refer to this one."""
         return tuple(r for r in self.one_to_many if r.referenced_entity == logical_name)
+
+    def assigns_along(self, logical_name: str) -> tuple[OneToManyRelationship, ...]:
+        """The relationships by which rows of other tables follow the owner of this one's."""
+        return tuple(r for r in self.referenced_by(logical_name) if r.cascade_assign is not CascadeAssign.NO_CASCADE)

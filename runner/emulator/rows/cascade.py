@@ -1,15 +1,15 @@
-"""What deleting a row does to the rows that refer to it.
+"""What deleting or assigning a row does to the rows that refer to it.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/configure-entity-relationship-cascading-behavior
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 from dataverse_client.types import EntityReference
 from runner.emulator.errors import CannotDeleteDueToAssociation
-from runner.emulator.metadata.model import CascadeDelete, OneToManyRelationship
+from runner.emulator.metadata.model import CascadeAssign, CascadeDelete, OneToManyRelationship
 from runner.emulator.store import Store
 
 DeleteRow = Callable[[EntityReference], None]
@@ -76,12 +76,32 @@ def _is_there(store: Store, row: EntityReference) -> bool:
     return store.execute(sql, (row.id,)).fetchone() is not None
 
 
-def _referring(store: Store, relationship: OneToManyRelationship, id: str) -> list[EntityReference]:
+def assigned_along(
+    store: Store, assigned: EntityReference, previous: EntityReference, owner: EntityReference
+) -> list[EntityReference]:
+    """The rows that follow ``assigned`` from its previous owner to ``owner``, but for those that are there already."""
+    found: list[EntityReference] = []
+    for relationship in store.metadata.assigns_along(assigned.logical_name):
+        if "ownerid" in store.metadata.tables[relationship.referencing_entity].columns:
+            condition, parameters = " AND ownerid IS NOT ?", [owner.id]
+            match relationship.cascade_assign:
+                case CascadeAssign.ACTIVE:
+                    condition += " AND statecode = 0"
+                case CascadeAssign.USER_OWNED:
+                    condition, parameters = f"{condition} AND ownerid = ?", [*parameters, previous.id]
+            found += _referring(store, relationship, assigned.id, condition, parameters)
+    return found
+
+
+def _referring(
+    store: Store, relationship: OneToManyRelationship, id: str, condition: str = "", parameters: Sequence[str] = ()
+) -> list[EntityReference]:
     table = store.metadata.tables[relationship.referencing_entity]
     codec = store.codecs[table.logical_name][relationship.referencing_attribute]
     sql = f'SELECT "{table.primary_id_attribute}" FROM "{table.logical_name}" WHERE "{codec.name}" = ?'  # noqa: S608
-    parameters = [id]
+    wanted = [id]
     if codec.table_column:
         sql += f' AND "{codec.table_column}" = ?'
-        parameters.append(relationship.referenced_entity)
-    return [EntityReference(table.logical_name, row[0]) for row in store.execute(sql, parameters).fetchall()]
+        wanted.append(relationship.referenced_entity)
+    rows = store.execute(sql + condition, (*wanted, *parameters)).fetchall()
+    return [EntityReference(table.logical_name, row[0]) for row in rows]

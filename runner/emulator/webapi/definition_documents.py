@@ -258,7 +258,7 @@ def _one_to_many(relationships: Sequence[OneToManyRelationship]) -> list[Documen
 
 
 def _one_to_many_document(relationship: OneToManyRelationship) -> Document:
-    cascade = dict.fromkeys(("Assign", "Merge", "Reparent", "Share", "Unshare", "RollupView"), "NoCascade")
+    cascade = dict.fromkeys(("Merge", "Reparent", "Share", "Unshare", "RollupView"), "NoCascade")
     values = {
         "@odata.type": f"#{NAMESPACE}OneToManyRelationshipMetadata",
         "MetadataId": relationship.metadata_id,
@@ -270,7 +270,11 @@ def _one_to_many_document(relationship: OneToManyRelationship) -> Document:
         "ReferencingAttribute": relationship.referencing_attribute,
         "ReferencedEntityNavigationPropertyName": relationship.referenced_entity_navigation_property_name,
         "ReferencingEntityNavigationPropertyName": relationship.referencing_entity_navigation_property_name,
-        "CascadeConfiguration": {**cascade, "Delete": relationship.cascade_delete.value},
+        "CascadeConfiguration": {
+            **cascade,
+            "Assign": relationship.cascade_assign.value,
+            "Delete": relationship.cascade_delete.value,
+        },
         "IsCustomRelationship": relationship.schema_name.startswith("new_"),
         "IsManaged": False,
         "IsHierarchical": relationship.is_hierarchical,

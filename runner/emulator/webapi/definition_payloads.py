@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from runner.emulator.metadata.model import AttributeType, CascadeDelete, Ownership
+from runner.emulator.metadata.model import AttributeType, CascadeAssign, CascadeDelete, Ownership
 from runner.emulator.webapi.faults import BadRequest
 
 Payload: TypeAlias = Mapping[str, Any]
@@ -32,6 +32,11 @@ _CREATABLE = frozenset(AttributeType) - {
 }
 _CHOICES = (AttributeType.PICKLIST, AttributeType.MULTI_SELECT_PICKLIST)
 _NUMBERS = {"MaxLength": "max_length", "Precision": "precision", "MinValue": "min_value", "MaxValue": "max_value"}
+#: What CascadeConfiguration says that is kept: the key of a description, and the values it takes.
+_CASCADES: Mapping[str, tuple[str, type[CascadeDelete | CascadeAssign]]] = {
+    "Delete": ("cascade_delete", CascadeDelete),
+    "Assign": ("cascade_assign", CascadeAssign),
+}
 _FORMATS = ("Email", "Url", "Phone")
 
 
@@ -172,21 +177,22 @@ def table_changes(payload: Payload) -> Description:
 
 def relationship_changes(payload: Payload) -> Description:
     """What a OneToManyRelationshipMetadata says of a relationship that is there. Raises BadRequest."""
-    changes: Description = {}
-    delete = _cascade_delete(payload)
-    if delete is not None:
-        changes["cascade_delete"] = delete
+    changes: Description = dict(_cascades(payload))
     if isinstance(payload.get("IsHierarchical"), bool):
         changes["hierarchical"] = payload["IsHierarchical"]
     return changes
 
 
-def _cascade_delete(payload: Payload) -> str | None:
-    cascade = payload.get("CascadeConfiguration")
-    delete = cascade.get("Delete") if isinstance(cascade, Mapping) else None
-    if delete not in (None, *CascadeDelete):
-        raise BadRequest(f"CascadeConfiguration.Delete cannot be '{delete}'.")
-    return delete
+def _cascades(payload: Payload) -> Iterator[tuple[str, str]]:
+    configuration = payload.get("CascadeConfiguration")
+    if not isinstance(configuration, Mapping):
+        return
+    for name, (key, values) in _CASCADES.items():
+        cascade = configuration.get(name)
+        if cascade not in (None, *values):
+            raise BadRequest(f"CascadeConfiguration.{name} cannot be '{cascade}'.")
+        if cascade is not None:
+            yield key, cascade
 
 
 def _boolean(payload: Payload) -> Iterator[tuple[str, Any]]:
@@ -241,7 +247,7 @@ def lookup_description(payload: Payload) -> tuple[str, str, Description]:
         "is_custom": True,
         "targets": [_text(payload, "ReferencedEntity").lower()],
         "relationship": relationship,
-        "cascade_delete": _cascade_delete(payload) or CascadeDelete.REMOVE_LINK.value,
+        **dict(_cascades(payload)),
         "hierarchical": payload.get("IsHierarchical") is True,
     }
     return _text(payload, "ReferencingEntity").lower(), schema_name.lower(), body
