@@ -97,7 +97,8 @@ def retrieve(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str
         return {"BusinessEntity": row}
 
     name = reference.logical_name
-    return engine.pipe(Operation("Retrieve", name, call, parameters, main, [reference], reads=True))
+    outputs = engine.pipe(Operation("Retrieve", name, call, parameters, main, [reference], reads=True))
+    return _answered(outputs, "BusinessEntity", "Entity")
 
 
 def retrieve_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +111,8 @@ def retrieve_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) ->
         asked = question_of("Query", operation.parameters.get("Query"))
         return {"BusinessEntityCollection": found(engine, call, asked)}
 
-    return engine.pipe(Operation("RetrieveMultiple", entity, call, parameters, main, reads=True))
+    outputs = engine.pipe(Operation("RetrieveMultiple", entity, call, parameters, main, reads=True))
+    return _answered(outputs, "BusinessEntityCollection", "EntityCollection")
 
 
 def assign(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -191,6 +193,14 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         *AUTO_NUMBER_MESSAGES,
     )
 }
+
+
+def _answered(outputs: dict[str, Any], to_steps: str, to_clients: str) -> dict[str, Any]:
+    """Clients know a response by another name than steps do.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#outputparameters
+    """
+    return {**outputs, to_clients: outputs.get(to_steps)}
 
 
 def _update_by(engine: Engine, operation: Operation, columns: dict[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class RemoteHome:
 
 def _perform(client: DataverseClient, message: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     results = client.execute(OrganizationRequest(message, parameters)).results
-    return {_PIPELINE_NAMES.get(name, name): value for name, value in results.items()}
+    return {**results, **{_PIPELINE_NAMES[name]: results[name] for name in _PIPELINE_NAMES.keys() & results.keys()}}
 
 
 @dataclass(frozen=True, slots=True)

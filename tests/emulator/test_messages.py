@@ -436,6 +436,22 @@ def test_a_misspelled_concurrency_behavior_overwrites_nothing(service, send, nam
     assert names() == ["Contoso"]
 
 
+@pytest.mark.behaviour(
+    "Messages",
+    "Retrieve answers Entity, RetrieveMultiple EntityCollection: steps know them with Business before the name",
+    "understand-the-data-context",
+)
+def test_a_response_has_its_names(service, send, on):
+    seen = []
+    for message in ("Retrieve", "RetrieveMultiple"):
+        on(message, 40)(lambda context: seen.append(set(context.output_parameters)))
+    id = service.create(account())
+    row = send("Retrieve", Target=EntityReference("account", id), ColumnSet=("name",))["Entity"]
+    (found,) = send("RetrieveMultiple", Query=QueryExpression.of("account", "name"))["EntityCollection"]
+    assert (row["name"], found["name"]) == ("Contoso", "Contoso")
+    assert seen == [{"BusinessEntity"}, {"BusinessEntityCollection"}]
+
+
 def test_one_column_may_be_named_without_a_list(service):
     id = service.create(account())
     assert service.retrieve("account", id, "name")["name"] == "Contoso"

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from dataverse_client.types import Entity, OptionSetValue
+from dataverse_client.types import Entity, EntityReference, OrganizationRequest
 from plugins.payment_tables import PaymentStatus
 from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
@@ -99,6 +99,20 @@ def test_steps_that_set_each_other_off_are_stopped(elsewhere) -> None:
     elsewhere.update(elsewhere.create_payment(), new_name="go")
     elsewhere.converge()
     assert [reason for reason, _ in elsewhere.dead_letters()] == ["TooDeep"]
+
+
+def test_a_response_has_the_names_it_has_in_the_emulator(elsewhere) -> None:
+    seen = []
+
+    def look(context):
+        target = EntityReference("new_payment", context.primary_entity_id)
+        request = OrganizationRequest("Retrieve", {"Target": target, "ColumnSet": ("new_name",)})
+        seen.append(set(context.organization.execute(request).results))
+
+    elsewhere.has_steps(a_step(look, "Create", stage=40))
+    elsewhere.create_payment()
+    elsewhere.converge()
+    assert seen == [{"Entity", "BusinessEntity"}]
 
 
 def test_a_row_deleted_meanwhile_needs_nothing(elsewhere) -> None:
