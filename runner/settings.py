@@ -22,6 +22,10 @@ from azure_bridge.secrets import OVERLAP, REFRESH_AFTER, Secrets, references
 
 __all__ = ["Settings", "SettingsError", "environment"]
 
+#: Paths below ``RUNNER_PUBLIC_URL`` that Dataverse and Stripe post to.
+DATAVERSE_HOOK = "/dataverse/webhook"
+STRIPE_HOOK = "/stripe/webhook"
+
 DATAVERSE_AUTHENTICATIONS = ("client-secret", "certificate", "managed-identity", "workload-identity", "none")
 #: Identities for which Azure sets client and tenant id in ``AZURE_...`` variables.
 _PLATFORM_IDENTITIES = ("managed-identity", "workload-identity")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.service_options import place_of, settings_with, sink
+from runner.settings import DATAVERSE_HOOK, STRIPE_HOOK
 
 if TYPE_CHECKING:
     from runner.service.wiring import Service
@@ -42,7 +43,7 @@ def serve_on(bound: socket.socket, serving: Serving) -> None:
     from runner.service.workers import Workers
     from runner.tracing.recorder import FanOut
     from runner.web.server import Server, url_of
-    from runner.web.serving.app import STRIPE_HOOK, ServeApp
+    from runner.web.serving.app import ServeApp
     from runner.web.serving.metrics import Metrics
 
     settings, metrics = settings_with(serving.registrations), Metrics()
@@ -63,7 +64,7 @@ def _welcome(url: str, host: str, settings: Settings, service: Service) -> str:
 
     kept = f", kept in {settings.runner_data_dir}" if service.emulator else ""
     lines = [
-        f"Listening at {url} (Ctrl-C ends it): Dataverse posts to /dataverse/webhook, Stripe to /stripe/webhook.",
+        f"Listening at {url} (Ctrl-C ends it): Dataverse posts to {DATAVERSE_HOOK}, Stripe to {STRIPE_HOOK}.",
         f"Rows are in {place_of(settings)}{kept}, Stripe is the {service.stripe.title}, "
         f"plug-ins are those of {settings.runner_registrations}.",
     ]

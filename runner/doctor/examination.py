@@ -15,7 +15,7 @@ from runner.doctor.diagnosis import Diagnosis, Health, failed, ok, skipped
 from runner.registrations.deploy.endpoints import Site
 from runner.registrations.load import RegistrationError, UnreadableRegistrationsError, load
 from runner.service.stripe_access import stripe_access
-from runner.settings import Settings, SettingsError
+from runner.settings import STRIPE_HOOK, Settings, SettingsError
 from runner.tracing.recorder import Silence
 from runner.wording import counted
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings"
 FILE = "registrations file"
-STRIPE_HOOK = "/stripe/webhook"
 
 
 def examine() -> Iterator[Diagnosis]:

@@ -74,24 +74,24 @@ LOCK_TIMEOUT = timedelta(seconds=20)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything an emulator held at one moment, for :meth:`Emulator.restore`."""
+    """All rows and jobs of an emulator at one moment, for :meth:`Emulator.restore`."""
 
     rows: sqlite3.Connection
     jobs: tuple[Job, ...]
 
 
 class Emulator:
-    """An environment of one organization, in memory or in a file. Safe to use from several threads.
+    """An environment with one organization, in memory or in a file. Threads may share it.
 
-    One request is served at a time. While it is, others that only read see what was last committed if the rows are in
-    a file; all else waits, and fails with SqlTimeout when that takes longer than ``lock_timeout``.
+    One request is processed at a time. Meanwhile requests that only read see what was last committed, if the rows are
+    in a file; all others wait, and fail with SqlTimeout after ``lock_timeout``.
 
-    ``database`` None keeps everything in memory; ``durable`` False is for a file that nobody needs after a power cut.
-    ``services`` are what plug-ins get from ``context.service``, by
-    type: an object, or a function that makes one when first asked. ``sink`` hears of everything that runs.
-    ``service_bus_senders`` finds what takes the messages of a Service Bus endpoint, for instance a queue of one's own.
-    ``back_off`` is how long a job that asks to be retried waits at first; each time it is twice as long. Dataverse's
-    own pauses are not documented.
+    ``steps`` are registered at once. ``database`` is the file; without one everything is in memory. ``durable=False``
+    is for a file that need not survive a power cut. ``services`` are what plug-ins get from ``context.service``, by
+    type: an object, or a function that makes one on first use. ``sink`` receives a record of everything that runs.
+    ``service_bus_senders`` returns the sender for a Service Bus endpoint, such as a queue of your own. ``back_off`` is
+    how long a job that asks to be retried waits at first, and twice as long each further time; Dataverse's own pauses
+    are not documented.
     """
 
     system_user_id = SYSTEM_USER_ID
@@ -113,7 +113,7 @@ class Emulator:
         lock_timeout: timedelta = LOCK_TIMEOUT,
         back_off: timedelta = timedelta(0),
     ) -> None:
-        """Raises DatabaseInUseError: another emulator, of whatever process, has the ``database``."""
+        """Raises DatabaseInUseError when another emulator, in this or another process, uses the ``database``."""
         self.clock: Clock = clock or SystemClock()
         self.organization = organization
         self._lock = DatabaseLock(database) if database is not None else None
@@ -141,22 +141,23 @@ class Emulator:
 
     @property
     def metadata(self) -> Metadata:
+        """The tables of the environment, as customized."""
         return self._engine.store.metadata
 
     @property
     def records(self) -> Records:
-        """Stage 30 alone: rows without steps. For setting a scene, not for acting it."""
+        """Writes rows without running steps (stage 30 alone), to prepare a test."""
         return self._engine.records
 
     def reading(self) -> AbstractContextManager[ReadableRecords]:
-        """``with emulator.reading() as rows:`` looks at the rows without steps, and without waiting for others.
+        """``with emulator.reading() as rows:`` reads rows without running steps, and without waiting for other threads.
 
-        Beside a transaction of another thread they are as last committed, if they are in a file.
+        If the rows are in a file, those that another thread is changing are as last committed.
         """
         return self._engine.reading()
 
     def follow_changes(self, table: str) -> None:
-        """Have the table's changes found without looking at every row. Tables nobody follows pay nothing for it."""
+        """Index the table's changes, so that they are found without reading every row."""
         self._engine.follow_changes(table)
 
     # --- requests ------------------------------------------------------------------------------------------
@@ -170,14 +171,14 @@ class Emulator:
         bypass: Bypass | None = None,
         authenticated_user_id: str | None = None,
     ) -> OrganizationResponse:
-        """Carry out a message as that user (None: the administrator), with every step it sets in motion.
+        """Carry out a message as the user (None: the administrator), including all steps it causes.
 
-        ``authenticated_user_id`` is who really calls, where that is another: rows tell on whose behalf they changed.
-        ``tag`` becomes the shared variable of that name; ``bypass`` says which steps not to run.
+        ``authenticated_user_id`` is the user who calls on behalf of ``user_id``; rows record both. Plug-ins find
+        ``tag`` in the shared variable of that name. ``bypass`` says which steps are not run.
 
         Raises:
-          OrganizationServiceFault: (one of its kinds) the platform or a synchronous step refused. Nothing remains
-            of what the request did.
+          OrganizationServiceFault: the platform or a synchronous step refused the request, and everything it did was
+            rolled back. The class and its ``code`` say why.
         """
         results = self._engine.receive(
             user_id or ADMINISTRATOR_ID,
@@ -190,46 +191,46 @@ class Emulator:
         return OrganizationResponse(request.message_name, results)
 
     def service(self, user_id: str | None = None) -> OrganizationService:
-        """CRM as that user (None: the administrator), for calls from outside."""
+        """CRM as the user (None: the administrator), for calls from outside the pipeline."""
         return MessageService(partial(self._engine.receive, user_id or ADMINISTRATOR_ID))
 
     def transaction(self) -> AbstractContextManager[None]:
-        """``with emulator.transaction():`` makes the requests inside one: all of them count, or none.
+        """``with emulator.transaction():`` puts the requests inside into one transaction: all succeed, or none.
 
-        Their steps run inside it from stage 10 on, as in a change set. Other threads wait.
+        As in a change set, their steps run inside it from stage 10 on. Other threads wait.
         """
         return self._engine.transaction()
 
     def customizing(self) -> AbstractContextManager[Customizations]:
         """``with emulator.customizing() as customizations:`` changes tables, columns, keys and relationships.
 
-        All that is changed inside counts, or nothing. It is kept in the database and usable at once.
+        The changes take effect at once and are kept in the database; after an error none of them is.
         """
         return self._engine.customizing()
 
     # --- steps ---------------------------------------------------------------------------------------------
 
     def register(self, step: Step) -> None:
-        """Raises StepError: there is no such message, table or column, so that the step would never run."""
+        """Register a step. Raises StepError when its message, table or a column does not exist."""
         with self._engine.turn:
             self._engine.steps.add(step)
 
     def register_api(self, api: CustomApi) -> None:
-        """Make a message of one's own known, with its plug-in.
+        """Register a custom API with its plug-in.
 
-        Raises StepError: its name is a message of the platform's, or the table it is bound to is not there.
+        Raises StepError when the platform has a message of its name, or its table does not exist.
         """
         self._engine.register_api(api)
 
     @property
     def custom_apis(self) -> Mapping[str, CustomApi]:
-        """What is registered now, by name."""
+        """The registered custom APIs, by name."""
         return self._engine.custom_apis.by_name
 
     def register_from(self, registrations: Registrations, secrets: Secrets | None = None) -> None:
         """Register the steps and custom APIs of a registrations file.
 
-        ``secrets`` resolves its references; None: those to environment variables.
+        ``secrets`` resolves its references; without it, references to environment variables are resolved.
 
         Raises:
           PluginLoadError: a plug-in cannot be found or made.
@@ -244,13 +245,13 @@ class Emulator:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What is registered now."""
+        """The registered steps."""
         with self._engine.turn:
             return tuple(self._engine.steps)
 
     @property
     def is_prompt(self) -> bool:
-        """Whether a request would be answered at once: none is being served, and no step could take its time."""
+        """Whether a request would be answered quickly: none is being processed, and no step is registered."""
         turn = self._engine.turn
         if not turn.acquire(blocking=False):
             return False
@@ -261,23 +262,23 @@ class Emulator:
 
     @property
     def executions(self) -> tuple[Execution, ...]:
-        """What ran, in order, each with its context: the last two thousand."""
+        """The last two thousand executions of steps, in order."""
         return tuple(Execution(context, host) for context, host in tuple(self._engine.executions))
 
     # --- asynchronous steps --------------------------------------------------------------------------------
 
     @property
     def pending_jobs(self) -> tuple[Job, ...]:
-        """In the order they will run, those first that an earlier process left in the file, paused ones last."""
+        """The jobs that wait, in the order they will run: first those an earlier process left in the file, paused last."""
         self._engine.resume_jobs()
         return tuple(self._engine.jobs)
 
     def run_jobs(self) -> int:
-        """Run asynchronous steps until none is due, those they set in motion included. How many jobs came to an end.
+        """Run asynchronous steps, and those they cause, until none is due. Returns how many jobs ended.
 
-        One that is postponed is due when the clock has come to its ``postponeuntil``, a paused one once it is resumed.
+        A postponed job is due when the clock has reached its ``postponeuntil``, a paused one once it is resumed.
 
-        Raises InvalidOperation inside a transaction: jobs run after it.
+        Raises InvalidOperation inside a transaction, because jobs run after it.
         """
         with self._engine.turn:
             self._engine.refuse_in_transaction()
@@ -295,14 +296,14 @@ class Emulator:
         return job
 
     def start_worker(self) -> None:
-        """Run asynchronous steps as they come, in a thread of their own."""
+        """Start a thread that runs asynchronous steps as they come."""
         self._engine.resume_jobs()
         if self._worker is None:
             run, release = partial(run_job, self._engine), partial(release_due, self._engine)
             self._worker = JobWorker(self._engine.jobs, run, release)
 
     def stop_worker(self) -> None:
-        """Let the worker finish the job at hand and go. What waits then waits for :meth:`run_jobs`."""
+        """Let the worker finish its current job and end. Waiting jobs then need :meth:`run_jobs`."""
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
@@ -310,7 +311,7 @@ class Emulator:
     # --- the whole -----------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Everything as it is now. The emulator may go on; the snapshot does not change.
+        """A copy of all rows and jobs, which later requests do not change.
 
         Raises InvalidOperation inside a transaction, as :meth:`restore` does.
         """
@@ -320,7 +321,7 @@ class Emulator:
             return Snapshot(self._engine.store.snapshot(), tuple(self._engine.jobs))
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Be as when the snapshot was taken, with the steps registered now."""
+        """Put back the rows and jobs of a snapshot. The registered steps stay."""
         with self._engine.turn, self._engine.no_readers:
             self._engine.refuse_in_transaction()
             self._engine.trace_log.take()

@@ -22,10 +22,12 @@ class Bridge:
 
     @property
     def queue(self) -> MessageQueue:
+        """The durable queue between receiver and processor."""
         return self._environment.queue
 
     @property
     def dead_letters(self) -> list[PeekedMessage]:
+        """The messages that were set aside."""
         return self.queue.peek(dead_letters=True)
 
     def receive(
@@ -36,13 +38,13 @@ class Bridge:
         shuffle: int | None = None,
         secret: str | None = None,
     ) -> list[Reception]:
-        """Post events to the receiver: those that happened since the last call, unless told which.
+        """Post ``events`` to the receiver; without them, those that happened since the last call.
 
-        ``shuffle`` is the seed of another order; ``secret`` signs them with another one than Stripe's. Returns what
-        became of each: ``Accepted`` for the queue, or ``Ignored``.
+        ``shuffle`` is the seed of a random order; ``secret`` is used to sign them instead of the endpoint's. Returns
+        the result for each: ``Accepted`` for the queue, or ``Ignored``.
 
         Raises:
-          SignatureRefusedError: they were signed with another secret.
+          SignatureRefusedError: ``secret`` is not the endpoint's.
         """
         happened = self._stripe.events
         chosen = happened[self._delivered :] if events is None else [dict(event) for event in events]
@@ -53,7 +55,7 @@ class Bridge:
         return receptions
 
     def drain(self) -> DrainSummary:
-        """Apply what the queue has to give now."""
+        """Apply the events that wait on the queue."""
         return self._environment.drain()
 
     def deliver(

@@ -18,10 +18,10 @@ class Crm:
     """``crm.create("new_payment", name="Invoice 7", amount="49.90", currency="EUR")``.
 
     Columns go by logical name, or by the short names ``name``, ``amount``, ``currency``, ``customer`` of Payment and
-    Sales Order. Values are Dataverse's value types, or texts and numbers that the column's type makes sense of: an
+    Sales Order. Values are Dataverse's value types, or texts and numbers that can be converted to the column's type: an
     amount, a choice's label, a currency's ISO code, a customer's name.
 
-    ``emulator`` is the whole of it: any message, any user, transactions.
+    ``emulator`` is the whole environment, for any message, any user, and transactions.
     """
 
     def __init__(self, emulator: Emulator) -> None:
@@ -32,11 +32,11 @@ class Crm:
     # --- rows ----------------------------------------------------------------------------------------------
 
     def create(self, table: str, columns: Mapping[str, Any] | None = None, /, **more: Any) -> str:
-        """A new row, through the pipeline. Returns its id.
+        """Create a row, through the pipeline. Returns its id.
 
         Raises:
-          OrganizationServiceFault: the platform or a synchronous step refused.
-          RowInputError: an unknown column, or a value it cannot hold.
+          OrganizationServiceFault: the platform or a synchronous step refused it.
+          RowInputError: there is no such column, or it cannot hold the value.
         """
         return self._service.create(self._row(table, columns, more))
 
@@ -47,7 +47,7 @@ class Crm:
         self._service.update(row)
 
     def retrieve(self, table: str, id: str, *columns: str) -> Entity:
-        """A row; ``formatted_values`` holds what a form shows, such as a choice's label.
+        """A row. Its ``formatted_values`` hold what a form shows, such as a choice's label.
 
         Raises:
           ObjectDoesNotExist: there is no such row.
@@ -55,7 +55,7 @@ class Crm:
         return self._service.retrieve(table, id, columns or None)
 
     def find(self, table: str, /, **where: Any) -> list[Entity]:
-        """The rows whose columns have these values; all of them without any."""
+        """The rows whose columns have these values; without any, all rows."""
         wanted = self._row(table, None, where).attributes
         return self._service.retrieve_multiple(QueryExpression.of(table, where=wanted)).entities
 
@@ -72,21 +72,21 @@ class Crm:
     # --- steps and jobs ------------------------------------------------------------------------------------
 
     def register(self, step: Step) -> None:
-        """One more step: ``crm.register(Step(plugin=MyPlugin(), message="Create", entity="account", stage=20))``."""
+        """Register a step: ``crm.register(Step(plugin=MyPlugin(), message="Create", entity="account", stage=20))``."""
         self.emulator.register(step)
 
     @property
     def executions(self) -> tuple[Execution, ...]:
-        """What ran, in order, each with its ``step``, ``context``, ``lines`` and ``error``."""
+        """The executions of steps, in order, each with its ``step``, ``context``, ``lines`` and ``error``."""
         return self.emulator.executions
 
     @property
     def pending_jobs(self) -> tuple[Job, ...]:
-        """Asynchronous steps that wait."""
+        """The asynchronous steps that wait."""
         return self.emulator.pending_jobs
 
     def run_jobs(self) -> int:
-        """Run what asynchronous steps are due. Returns how many jobs came to an end."""
+        """Run the asynchronous steps that wait. Returns how many jobs ended."""
         return self.emulator.run_jobs()
 
     # --- the whole -----------------------------------------------------------------------------------------
@@ -96,5 +96,5 @@ class Crm:
         return self.emulator.snapshot()
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Back to the snapshot. What is at Stripe stays as it is."""
+        """Put back the rows and jobs of a snapshot. Stripe's objects stay as they are."""
         self.emulator.restore(snapshot)

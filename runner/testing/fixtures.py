@@ -1,4 +1,4 @@
-"""The fixtures, as pytest finds them. Override ``registrations``, ``clock`` or ``back_off`` in a conftest of yours."""
+"""The pytest plug-in. Override its fixtures ``registrations``, ``clock`` or ``back_off`` in your own conftest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-# pytest imports this module in every run of every project that has the package: what is heavy waits for its fixture.
+# pytest imports this module in every run of every project with this package, so fixtures import what they need.
 if TYPE_CHECKING:
     from azure_bridge.clock import ManualClock
     from azure_bridge.secrets import Secrets
@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test of plug-ins that fails is told of the plug-ins that ran, and of no frames but theirs and its own."""
+    """For a failed test that uses ``crm``, report the plug-ins that ran, and hide the runner's own frames."""
     crm = getattr(item, "funcargs", {}).get("crm")
     if crm is None or call.excinfo is None or call.when != "call":
         return (yield)
@@ -48,13 +48,13 @@ def pytest_runtest_makereport(
 
 @pytest.fixture
 def registrations(pytestconfig: pytest.Config) -> Path:
-    """The file that says which plug-ins run: ``runner_registrations`` of the pytest settings."""
+    """The registrations file: ``runner_registrations`` of the pytest settings."""
     return pytestconfig.rootpath / str(pytestconfig.getini("runner_registrations"))
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """The time of everything here: ``clock.advance(timedelta(days=3))``."""
+    """The clock of all fixtures: ``clock.advance(timedelta(days=3))``."""
     from azure_bridge.clock import ManualClock
 
     return ManualClock()
@@ -62,13 +62,13 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def back_off() -> bool:
-    """Whether retries wait, by ``clock``. They do not, unless overridden."""
+    """Whether retries wait for ``clock``. False unless overridden."""
     return False
 
 
 @pytest.fixture
 def stripe_simulator(clock: ManualClock) -> StripeSimulator:
-    """Stripe in test mode, in process; also its customers and banks: ``stripe_simulator.pay(intent_id)``."""
+    """Stripe in test mode, in process, with its customers and banks: ``stripe_simulator.pay(intent_id)``."""
     from runner.stripe_simulator import StripeSimulator
 
     return StripeSimulator(clock=clock, seed=0)
@@ -83,7 +83,7 @@ def embedded_environment(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[EmbeddedEnvironment]:
-    """CRM, client, queue and bridge, wired as in production. Plug-ins are looked for beside ``registrations`` first."""
+    """CRM, client, queue and bridge as in production. Plug-ins are looked for beside ``registrations`` first."""
     import os
 
     import stripe
@@ -96,7 +96,7 @@ def embedded_environment(
     secrets = Secrets.from_environment(os.environ)
     registered = _registered(registrations)
     monkeypatch.syspath_prepend(str(Path(registrations).resolve().parent))
-    with _told_in_words():
+    with _failing_in_words():
         environment = EmbeddedEnvironment(
             steps_from(registered, secrets),
             _bridge_configuration(registered, secrets),
@@ -121,7 +121,7 @@ def crm(embedded_environment: EmbeddedEnvironment) -> Crm:
 
 @pytest.fixture
 def bridge(registrations: Path, embedded_environment: EmbeddedEnvironment, stripe_simulator: StripeSimulator) -> Bridge:
-    """Carries Stripe's events to the rows: ``bridge.deliver()``."""
+    """Delivers Stripe's events to the rows: ``bridge.deliver()``."""
     from runner.testing.bridge import Bridge
 
     if _registered(registrations).bridge is None:
@@ -132,9 +132,9 @@ def bridge(registrations: Path, embedded_environment: EmbeddedEnvironment, strip
 
 
 def _registered(file: Path) -> Registrations:
-    """What the file says."""
+    """The registrations in ``file``; the test fails when it cannot be read."""
     try:
-        with _told_in_words():
+        with _failing_in_words():
             return _load(Path(file), Path(file).stat().st_mtime_ns)
     except OSError as error:
         advice = "Set runner_registrations in the pytest settings, or override the fixture registrations."
@@ -143,8 +143,8 @@ def _registered(file: Path) -> Registrations:
 
 
 @contextmanager
-def _told_in_words() -> Iterator[None]:
-    """A test whose registrations cannot be used fails with what is wrong with them, and nothing else."""
+def _failing_in_words() -> Iterator[None]:
+    """Errors in registrations fail the test with their message alone, without a traceback."""
     from azure_bridge.secrets import SecretError, SecretNotFoundError
     from runner.execution.step import StepError
     from runner.registrations.plugins import PluginLoadError
@@ -159,7 +159,7 @@ def _told_in_words() -> Iterator[None]:
 
 
 def _bridge_configuration(registered: Registrations, secrets: Secrets) -> BridgeConfiguration:
-    """Plug-ins do without a bridge; then no event is for any table."""
+    """The configuration of the bridge; one without tables if the registrations have no bridge section."""
     from azure_bridge.tables import BridgeConfiguration
 
     if registered.bridge is None:
@@ -169,7 +169,7 @@ def _bridge_configuration(registered: Registrations, secrets: Secrets) -> Bridge
 
 @lru_cache(maxsize=8)
 def _load(file: Path, modified: int) -> Registrations:
-    """Read once per version of the file, not once per test."""
+    """The registrations in ``file``, read once per version of the file instead of once per test."""
     from runner.registrations.load import load
 
     return load(file)

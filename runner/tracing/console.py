@@ -1,6 +1,6 @@
 """The timeline on the console: one line per record, indented by nesting.
 
-Colour is the caller's business (``paint``); on anything but a terminal it is the identity.
+The caller provides the colours (``paint``); without a terminal, texts stay as they are.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ FormatValue = Callable[[str, str, Any], str]
 
 
 class Paint(Protocol):
+    """Adds colour to a text."""
+
     def __call__(self, text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False) -> str: ...
 
 
 def plain_paint(text: str, *, fg: str | None = None, bold: bool = False, dim: bool = False) -> str:
-    """No colour at all."""
+    """The text without colour."""
     return text
 
 
 class ConsoleTimeline:
-    """Writes each record as it happens, so that a slow step is seen to be slow."""
+    """Writes a line for each record at once, so that a slow step is visible."""
 
     def __init__(
         self,
@@ -55,13 +57,13 @@ class ConsoleTimeline:
         *,
         hidden: Collection[str] = (),
     ) -> None:
-        """``hidden`` are columns not worth a person's eyes."""
+        """``hidden`` are columns that mean nothing to people."""
         self._hidden = hidden
         self._write = write
         self._format = format_value
         self._paint = paint
         self._level = 1
-        self._unspoken: OperationStarted | None = None
+        self._held_back: OperationStarted | None = None
 
     def record(self, record: TraceRecord) -> None:
         if self._is_plain_read(record):
@@ -89,28 +91,29 @@ class ConsoleTimeline:
                 self._written_back(record)
 
     def heading(self, text: str) -> None:
-        """A new part of the story."""
+        """Begin a new part of the timeline."""
         self._write("")
         self._write(redact(self._paint(text, bold=True)))
 
     def note(self, text: str) -> None:
+        """Write a remark."""
         self._line(self._paint(text, dim=True))
 
     def columns(self, table: str, values: Mapping[str, Any]) -> None:
-        """A row, one column a line."""
+        """Write a row, one column per line."""
         width = max((len(column) for column in values), default=0)
         for column, value in values.items():
             self._line(f"{column:<{width}}  {self._format(table, column, value)}")
 
     def _is_plain_read(self, record: TraceRecord) -> bool:
-        """A read that sets nothing in motion is not worth a line; it is told once something happens in it."""
-        unspoken, self._unspoken = self._unspoken, None
-        if isinstance(record, OperationFinished) and unspoken is not None and record.outcome == "succeeded":
+        """Whether the record belongs to a read in which nothing else happens: such reads are left out."""
+        held_back, self._held_back = self._held_back, None
+        if isinstance(record, OperationFinished) and held_back is not None and record.outcome == "succeeded":
             return True
-        if unspoken is not None:
-            self._operation_started(unspoken)
+        if held_back is not None:
+            self._operation_started(held_back)
         if isinstance(record, OperationStarted) and record.message in _READS:
-            self._unspoken = record
+            self._held_back = record
             return True
         return False
 
@@ -188,13 +191,14 @@ class ConsoleTimeline:
         try:
             self._write(redact("  " * self._level + text))
         except BrokenPipeError:
-            # Whoever read has seen enough, as `head` does: no reason to undo what would have been told.
-            self._write = _nobody_reads
+            # The reader has gone, as `head` does: that is no reason to fail the operation.
+            self._write = _discard
 
 
-def _nobody_reads(_: str) -> None:
-    """There is nobody to write for any more."""
+def _discard(_: str) -> None:
+    """Write nothing."""
 
 
 def milliseconds(seconds: float) -> str:
+    """``4.2 ms``."""
     return f"{seconds * 1000:.1f} ms"

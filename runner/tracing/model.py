@@ -1,8 +1,7 @@
 """Trace records: small frozen values, in the order in which things happened.
 
-One record differs from the next in what it is about: a message operation, a step of it, a call to Stripe, an
-event on its way back, or a notification from a Dataverse elsewhere. All carry ``at`` (aware UTC); durations are in
-seconds.
+There is one class for each thing that can happen: to a message operation, a step, a request to Stripe, a Stripe event,
+or a notification of a remote Dataverse. All have ``at`` (aware UTC); durations are in seconds.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class OperationStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationFinished:
-    """It left the pipeline. ``outcome``: succeeded or failed; at depth 1 the transaction went with it."""
+    """An operation left the pipeline. ``outcome`` is succeeded or failed; at depth 1 its transaction ended as well."""
 
     at: datetime
     message: str
@@ -42,6 +41,8 @@ class OperationFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted:
+    """A step begins to run. ``mode`` is 0 for synchronous, 1 for asynchronous."""
+
     at: datetime
     step: str
     plugin: str
@@ -56,7 +57,7 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTraced:
-    """One line a plug-in traced, at the moment it did."""
+    """A plug-in traced a line."""
 
     at: datetime
     step: str
@@ -66,7 +67,7 @@ class StepTraced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished:
-    """A step ended. ``changes``: what it changed in Target, column -> (before, after)."""
+    """A step ended. ``changes`` has what it changed in Target: the value before and after, by column."""
 
     at: datetime
     step: str
@@ -86,7 +87,7 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compensated:
-    """An ``on_rollback`` action ran. ``error`` when the undoing itself failed."""
+    """An ``on_rollback`` action ran; ``error`` is set when it failed."""
 
     at: datetime
     depth: int
@@ -95,7 +96,7 @@ class Compensated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripeCalled:
-    """One request to Stripe. ``subject`` is the id of the object answered, such as ``pi_...``."""
+    """One request to Stripe. ``subject`` is the id of the object in the answer, such as ``pi_...``."""
 
     at: datetime
     method: str
@@ -110,7 +111,7 @@ class StripeCalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTraced:
-    """A Stripe event at one station of its way: received, queued, applied, ignored, put off, dead-lettered."""
+    """A Stripe event reached a station: received, queued, applied, ignored, put off, dead-lettered."""
 
     at: datetime
     station: str
@@ -124,9 +125,10 @@ class EventTraced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationTraced:
-    """What Dataverse told us, at one station of its way: queued, ignored, vetoed, handled, put off, dead-lettered.
+    """A notification of Dataverse reached a station: queued, ignored, answered, vetoed, handled, put off,
+    dead-lettered.
 
-    ``source`` is how we came to know: notification, or poll for what was found by looking.
+    ``source`` is ``notification``, or ``poll`` for a change that polling found.
     """
 
     at: datetime
@@ -142,7 +144,7 @@ class NotificationTraced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenBack:
-    """What a step changed in Target away from the transaction is on the row."""
+    """The changes that a step made to Target outside the transaction were written to the row."""
 
     at: datetime
     step: str
@@ -166,6 +168,6 @@ TraceRecord: TypeAlias = (
 
 
 class TraceSink(Protocol):
-    """Takes records as they happen. Implementations must be quick and must not raise."""
+    """Receives records as things happen. Implementations must be quick and must not raise."""
 
     def record(self, record: TraceRecord) -> None: ...

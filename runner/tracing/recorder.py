@@ -25,7 +25,7 @@ class Recorder:
 
 
 class FanOut:
-    """Hands each record to several sinks."""
+    """Passes each record on to several sinks."""
 
     def __init__(self, *sinks: TraceSink) -> None:
         self._sinks = sinks
@@ -36,7 +36,7 @@ class FanOut:
 
 
 class PerThread:
-    """Gives every thread a sink of its own, for sinks that tell one story at a time."""
+    """Gives each thread a sink of its own, for sinks whose records must not be interleaved."""
 
     def __init__(self, make: Callable[[], TraceSink]) -> None:
         self._make = make
@@ -50,20 +50,20 @@ class PerThread:
 
 
 class Silence:
-    """Nobody listens."""
+    """Drops every record."""
 
     def record(self, record: TraceRecord) -> None:
-        """Nothing is kept."""
+        """Does nothing."""
 
 
 def to_json(record: TraceRecord) -> dict[str, Any]:
-    """A record as plain JSON values, ``kind`` first; texts are redacted."""
+    """A record as JSON values, with its class as ``kind``. Secrets in texts are masked."""
     fields = {f.name: plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
     return {"kind": type(record).__name__, **fields}
 
 
 def plain(value: Any) -> Any:
-    """A column or parameter value as JSON can hold it: money as exact text, choices as numbers."""
+    """A column or parameter value in JSON: amounts as exact text, choices as numbers."""
     match value:
         case str():
             return redact(value)

@@ -17,6 +17,7 @@ from dataverse_client.types import OptionSetValue
 from runner.registrations.deploy.rows import ENDPOINT, Row
 from runner.registrations.endpoints import ServiceBusQueueEndpoint, WebhookEndpoint, WebhookKey
 from runner.registrations.identity import endpoint_id
+from runner.settings import DATAVERSE_HOOK
 
 if TYPE_CHECKING:
     from azure_bridge.secrets import Secrets
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 #: The endpoint of steps that name none; a file may declare one of this name to replace it.
 DEFAULT_ENDPOINT = "Dataverse plug-in runner"
 
-WEBHOOK_PATH = "/dataverse/webhook"
 
 _PERSISTENT_QUEUE, _TOPIC, _WEBHOOK = 6, 5, 8
 _SAS_KEY, _WEBHOOK_KEY = 2, 4
@@ -50,7 +50,7 @@ class Site:
 
     @property
     def webhook_url(self) -> str:
-        return self.public_url.rstrip("/") + WEBHOOK_PATH
+        return self.public_url.rstrip("/") + DATAVERSE_HOOK
 
 
 def endpoint_rows(registrations: Registrations, site: Site, secrets: Secrets) -> dict[str, Row]:

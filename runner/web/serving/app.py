@@ -15,15 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from azure_bridge.queues.contract import QueueError
 from azure_bridge.queues.embedded import EmbeddedQueue
 from runner.service.wiring import Service
+from runner.settings import DATAVERSE_HOOK, STRIPE_HOOK
 from runner.web.dataverse.host import application
 from runner.web.dataverse.start_page import Facts
 from runner.web.serving.hooks import DataverseHook, StripeHook
 from runner.web.serving.metrics import CONTENT_TYPE, Metrics
 from runner.web.stripe_api import PREFIX as STRIPE_API
 from runner.web.stripe_api import StripeApi
-
-DATAVERSE_HOOK = "/dataverse/webhook"
-STRIPE_HOOK = "/stripe/webhook"
 
 
 class ServeApp:
