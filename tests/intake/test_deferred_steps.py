@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from dataverse_client.types import Entity, EntityReference, OrganizationRequest
+from dataverse_client.types import Entity, EntityReference, OptionSetValue, OrganizationRequest
 from plugins.payment_tables import PaymentStatus
 from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
