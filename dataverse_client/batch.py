@@ -108,10 +108,16 @@ def read_batch(answer: Answer, requests: Sequence[Request], *, atomic: bool = Fa
         )
     parts = list(_read_multipart(answer.body, kind))
     if atomic and len(parts) == 1 and parts[0].status >= 400:
-        parts *= len(requests)
-    elif all(part.content_id and part.content_id.isdecimal() for part in parts):
+        return [_answer(_refused(requests, parts[0], answer), parts[0], answer)] * len(requests)
+    if all(part.content_id and part.content_id.isdecimal() for part in parts):
         parts.sort(key=lambda part: int(part.content_id or 0))
     return [_answer(request, part, answer) for request, part in zip(requests, parts, strict=False)]
+
+
+def _refused(requests: Sequence[Request], part: _Part, batch: Answer) -> Request:
+    """The request of a change set that failed, where the answer says which it was; else the batch."""
+    number = int(part.content_id) if part.content_id and part.content_id.isdecimal() else 0
+    return requests[number - 1] if 0 < number <= len(requests) else batch.request
 
 
 def _answer(request: Request, part: _Part, batch: Answer) -> Answer:

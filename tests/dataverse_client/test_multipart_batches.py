@@ -233,6 +233,21 @@ def test_a_change_set_is_one_part_of_numbered_parts(client, answer, sent):
     assert len(re.findall(r"boundary=\"changeset_", text)) == 1
 
 
+@pytest.mark.parametrize(
+    ("content_id", "request_line"),
+    [(None, "POST $batch"), (2, f"DELETE accounts({id_of(2)})")],
+    ids=["not said", "by its Content-ID"],
+)
+def test_the_error_of_a_change_set_names_the_request_that_is_known_to_have_failed(
+    client, answer, content_id, request_line
+):
+    answer(part("400 Bad Request", content_id=content_id, body=error("0x80048d19")), status=400)
+
+    results = client.batch([Delete("account", id_of(1)), Delete("account", id_of(2))], atomic=True)
+
+    assert [str(result.error).partition(": ")[0] for result in results] == [request_line] * 2
+
+
 def test_a_change_sets_answers_are_matched_by_content_id(client, answer):
     ids = [f"OData-EntityId: {API}accounts({id_of(n)})" for n in (1, 2)]
     answer(change_set(part(NO_CONTENT, ids[1], content_id=2), part(NO_CONTENT, ids[0], content_id=1)))

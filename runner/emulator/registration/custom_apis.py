@@ -2,7 +2,7 @@
 
 A row's API has no main operation, which only a .NET plug-in could be: it is an event, and steps listen to it.
 
-Source: https://learn.microsoft.com/power-apps/developer/data-platform/customapi-tables
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/customapi-table-columns
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Only a .NET plug-in can be the main operation of a custom API. Here it has none, so that it is an event; a plug-in of
 ours is told of it after the commit, by a step on its message, and what it answers reaches nobody.
 
-Source: https://learn.microsoft.com/power-apps/developer/data-platform/customapi-tables
+Source: https://learn.microsoft.com/power-apps/developer/data-platform/customapi-table-columns
 """
 
 from __future__ import annotations
