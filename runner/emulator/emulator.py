@@ -269,7 +269,7 @@ class Emulator:
 
     @property
     def pending_jobs(self) -> tuple[Job, ...]:
-        """The jobs that wait, in the order they will run: first those an earlier process left in the file, paused last."""
+        """The jobs that wait, in the order they will run: those an earlier process left first, paused ones last."""
         self._engine.resume_jobs()
         return tuple(self._engine.jobs)
 
