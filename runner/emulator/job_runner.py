@@ -5,6 +5,8 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchron
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any
 
@@ -30,6 +32,7 @@ from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.transaction import Transaction
 from runner.execution.execution import Execution, execute
 from runner.execution.host import StepHost
+from runner.plugin import Caller
 
 
 class Standing(Enum):
@@ -46,12 +49,23 @@ def run_job(engine: Engine, job: Job) -> bool:
     """Run one attempt of a job and write down what became of it. Answers whether the job is over."""
     standing = _begin(engine, job)
     if standing is Standing.DUE:
-        execution = _attempt(engine, job)
-        with engine.turn:
-            return _finish(engine, job, execution)
+        with _not_lost(engine, job):
+            execution = _attempt(engine, job)
+            with engine.turn:
+                return _finish(engine, job, execution)
     if standing is Standing.HELD:
         engine.jobs.hold(job)
     return standing is Standing.OVER
+
+
+@contextmanager
+def _not_lost(engine: Engine, job: Job) -> Iterator[None]:
+    """A job whose attempt is interrupted, by Ctrl-C or a full disk, is run again."""
+    try:
+        yield
+    except BaseException:
+        engine.jobs.hold(job)
+        raise
 
 
 def release_due(engine: Engine) -> None:
@@ -94,7 +108,7 @@ def _attempt(engine: Engine, job: Job) -> Execution:
     context = apart(job.context)
     call = Call(
         engine,
-        engine.users.caller(context.initiating_user_id),
+        _caller(engine, context.initiating_user_id),
         Transaction(engine.store),
         depth=context.depth,
         correlation_id=context.correlation_id,
@@ -109,6 +123,14 @@ def _attempt(engine: Engine, job: Job) -> Execution:
     with engine.turn:
         engine.ended(context, host)
     return Execution(context, host)
+
+
+def _caller(engine: Engine, user_id: str) -> Caller:
+    """Who is gone by now is refused whatever the step asks for on their behalf."""
+    try:
+        return engine.users.caller(user_id)
+    except ObjectDoesNotExist:
+        return Caller(initiating_user_id=user_id, authenticated_user_id=user_id)
 
 
 def _finish(engine: Engine, job: Job, execution: Execution) -> bool:
@@ -143,13 +165,17 @@ def _wait(engine: Engine, job: Job, execution: Execution, *, paused: bool) -> No
 def _outcome(engine: Engine, job: Job, execution: Execution) -> dict[str, Any]:
     ended = {"completedon": engine.clock.now(), "data": None}
     if execution.error is None:
-        return {**SUCCEEDED, **ended}
+        return {**SUCCEEDED, **ended, **_NOTHING_SAID}
     return {**failure(execution.error), **_said(execution), **ended, "retrycount": job.attempt - 1}
 
 
 def _said(execution: Execution) -> dict[str, Any]:
     fault = fault_of(execution)
     return {"message": fault.message, "friendlymessage": fault.message, "errorcode": signed(fault.code)}
+
+
+#: What an attempt before may have said.
+_NOTHING_SAID = dict.fromkeys(("message", "friendlymessage", "errorcode"))
 
 
 def signed(code: int) -> int:

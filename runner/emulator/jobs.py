@@ -23,6 +23,7 @@ MAX_ATTEMPTS = 4
 BACK_OFF = timedelta(minutes=1)
 
 _SYSTEM_EVENT = 1
+_NAME_LENGTH = 256
 
 SUSPENDED = OptionSetValue(1)
 COMPLETED = OptionSetValue(3)
@@ -48,7 +49,7 @@ class Job:
         """The ``asyncoperation`` row of a job that waits for its turn."""
         context = self.context
         columns = {
-            "name": self.step.name,
+            "name": self.step.name[:_NAME_LENGTH],
             "operationtype": OptionSetValue(_SYSTEM_EVENT),
             "messagename": context.message_name,
             "primaryentitytype": context.primary_entity_name,

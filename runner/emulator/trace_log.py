@@ -56,7 +56,8 @@ class TraceLog:
         """What the organization row says; read again when it may have changed."""
         if self._generation != self._store.generation:
             row = self._records.retrieve(_ORGANIZATION, ("plugintracelogsetting",), formatted=False)
-            self._setting = TraceSetting(row["plugintracelogsetting"].value)
+            setting = row.get("plugintracelogsetting")
+            self._setting = TraceSetting.OFF if setting is None else TraceSetting(setting.value)
             self._generation = self._store.generation
         return self._setting
 

@@ -9,13 +9,15 @@ from emulator_samples import account
 
 from dataverse_client.types import Entity, EntityReference, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
-from runner.emulator.errors import CannotDeleteUnlessCompleted, InvalidOperation
+from runner.emulator.errors import CannotDeleteUnlessCompleted, InvalidOperation, ObjectDoesNotExist
 from runner.emulator.job_queue import JobQueue, JobWorker
 from runner.emulator.job_runner import signed
 from runner.emulator.plugin_faults import IsvAborted
-from runner.emulator.seed import INTEGRATION_USER_ID
-from runner.execution.step import Image, Step
+from runner.emulator.seed import INTEGRATION_USER_ID, ROOT_BUSINESS_UNIT_ID
+from runner.execution.step import Image, Step, StepError
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin
+
+BUSINESS_UNIT = EntityReference("businessunit", ROOT_BUSINESS_UNIT_ID)
 
 
 @pytest.fixture
@@ -472,6 +474,58 @@ def test_the_operation_id_is_the_jobs(crm, service, later, job_row):
     crm.run_jobs()
     ((operation, request),) = seen
     assert operation == job_row().id != request
+
+
+def test_a_job_that_succeeds_in_the_end_says_nothing_of_what_failed_before(crm, service, later, job_row):
+    attempts = []
+
+    @later("Create")
+    def busy_at_first(context):
+        attempts.append(1)
+        if len(attempts) == 1:
+            retry(context)
+
+    service.create(account())
+    crm.run_jobs()
+    assert {"message", "friendlymessage", "errorcode"}.isdisjoint(job_row().attributes)
+
+
+def test_a_job_whose_user_is_gone_runs_and_is_refused_what_it_asks_for(crm, service, later, job_row):
+    user = service.create(Entity("systemuser", None, {"fullname": "A", "businessunitid": BUSINESS_UNIT}))
+    later("Create")(lambda context: context.organization.create(Entity("contact")))
+    crm.service(user).create(account())
+    service.delete("systemuser", user)
+    assert crm.run_jobs() == 1
+    assert (state(job_row()), job_row()["errorcode"]) == ((3, 31), signed(ObjectDoesNotExist.code))
+
+
+def test_the_name_of_a_step_may_be_longer_than_that_of_its_jobs(crm, service, later, job_row):
+    later("Create", name="N" * 300)(lambda context: None)
+    service.create(account())
+    assert job_row()["name"] == "N" * 256
+
+
+def test_a_job_that_is_interrupted_is_run_again(crm, service, later, job_row):
+    attempts = []
+
+    @later("Create")
+    def interrupted_at_first(context):
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise KeyboardInterrupt
+
+    service.create(account())
+    with pytest.raises(KeyboardInterrupt):
+        crm.run_jobs()
+    assert (crm.run_jobs(), state(job_row())) == (1, (3, 30))
+
+
+@pytest.mark.behaviour(
+    "Asynchronous jobs", "No custom step runs on messages of asyncoperation", "reference/entities/asyncoperation"
+)
+def test_jobs_set_no_steps_in_motion(later):
+    with pytest.raises(StepError, match="no custom step runs on Update of asyncoperation"):
+        later("Update", entity="asyncoperation")(lambda context: None)
 
 
 # --- the queue ------------------------------------------------------------------------------------------------

@@ -76,6 +76,13 @@ def test_the_setting_decides_what_leaves_a_row(crm, service, on, log, setting, r
     assert len(log()) == rows
 
 
+def test_a_setting_that_is_cleared_is_off(crm, service, on, log):
+    on("Create", 20)(lambda context: None)
+    service.update(Entity("organization", crm.organization.organization_id, {"plugintracelogsetting": None}))
+    service.create(ACCOUNT)
+    assert log() == []
+
+
 def test_the_setting_given_to_the_emulator_is_the_organizations():
     with Emulator(trace_setting=TraceSetting.EXCEPTION) as crm:
         (organization,) = crm.service().retrieve_multiple(QueryExpression.of("organization"))

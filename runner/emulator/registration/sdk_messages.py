@@ -36,6 +36,7 @@ _WITHOUT_CUSTOM_STEPS = ("Upsert", "UpsertMultiple")
 #: Tables the platform keeps its own steps and traces in.
 _CLOSED_TABLES = frozenset(
     {
+        "asyncoperation",
         "plugintracelog",
         "pluginassembly",
         "plugintype",
