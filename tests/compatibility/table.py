@@ -94,6 +94,7 @@ PAGES = frozenset(
         "reference/entities/plugintracelog",
         "reference/entities/sdkmessageprocessingstep",
         "reference/entities/serviceendpoint",
+        "reference/entities/transactioncurrency",
         "reference/web-service-error-codes",
         "register-plug-in",
         "register-web-hook",

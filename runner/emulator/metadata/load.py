@@ -161,6 +161,7 @@ def make_column(table: str, name: str, body: Mapping[str, Any]) -> Column:
         display_name=body.get("display_name") or _words(schema_name),
         metadata_id=stable_id(table, name),
         required=body.get("required", False),
+        system_required=body.get("system_required", False),
         max_length=body.get("max_length"),
         precision=body.get("precision", _PRECISIONS.get(kind)),
         precision_source=body.get("precision_source", 0),

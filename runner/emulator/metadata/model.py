@@ -95,7 +95,10 @@ class Column:
     type: AttributeType
     display_name: str
     metadata_id: str = EMPTY_GUID
+    #: Forms ask for it; the platform does not.
     required: bool = False
+    #: The platform refuses a row without it.
+    system_required: bool = False
     max_length: int | None = None
     precision: int | None = None
     #: Whose decimal places a money column has: 0 ``precision``, 1 the organization's, 2 the row's currency's.

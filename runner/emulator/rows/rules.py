@@ -51,6 +51,7 @@ class Rules:
         self._user_owned = table.ownership is Ownership.USER
         self._unit_column = _unit_column(table)
         self._audited = "modifiedon" in columns
+        self._required = frozenset(c.logical_name for c in columns.values() if c.system_required)
 
     def _is_checked(self, column: Column) -> bool:
         looked_up = column.type is AttributeType.OWNER or (self._amounts and column.logical_name == CURRENCY)
@@ -95,6 +96,8 @@ class Rules:
         """
         if self._unit_column and attributes.get(self._unit_column) is None:
             attributes[self._unit_column] = self._facts.business_unit(user)
+        if self._required:
+            self._refuse_missing(attributes, self._required)
         if self._name_parts:
             attributes["fullname"] = self._full_name(attributes)
         return self._amounts.complete_create(attributes, user.id) if self._amounts else None
@@ -143,6 +146,8 @@ class Rules:
         attributes = target.attributes
         if not self._no_update.isdisjoint(attributes):
             self._drop(attributes, self._no_update)
+        if self._required:
+            self._refuse_missing(attributes, self._required & attributes.keys())
         if self._user_owned and "ownerid" in attributes:
             self._own(attributes, attributes["ownerid"])
         if self._amounts and self._amounts.are_touched(attributes):
@@ -155,6 +160,11 @@ class Rules:
     def modification_columns(self, user: EntityReference, now: datetime) -> dict[str, Any]:
         """What the platform sets on a row changed by ``user`` at ``now`` (whole seconds)."""
         return {"modifiedon": now, "modifiedby": user, "modifiedonbehalfby": None} if self._audited else {}
+
+    def _refuse_missing(self, attributes: Mapping[str, Any], names: frozenset[str]) -> None:
+        for name in names:
+            if attributes.get(name) in (None, ""):
+                raise InvalidArgument(f"Required field '{name}' of '{self.name}' is missing.")
 
     @staticmethod
     def _drop(attributes: dict[str, Any], names: frozenset[str]) -> None:

@@ -149,6 +149,8 @@ def attribute_class(type: AttributeType) -> str:
 def _attribute_values(table: Table, column: Column) -> dict[str, Any]:
     is_multi_select = column.type is AttributeType.MULTI_SELECT_PICKLIST
     required = "ApplicationRequired" if column.required else "None"
+    if column.system_required:
+        required = "SystemRequired"
     return {
         "@odata.type": f"#{NAMESPACE}{attribute_class(column.type)}",
         "MetadataId": column.metadata_id,

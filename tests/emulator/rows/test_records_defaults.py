@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -148,7 +149,8 @@ def test_a_row_is_never_without_owner_state_and_reason(crm, column):
 
 @pytest.mark.behaviour("Rows", "Rows of tables the organization owns have no owner", "common")
 def test_the_organizations_rows_have_no_owner(crm):
-    row = crm.read(crm.create("transactioncurrency", currencyname="Dollar", exchangerate=2, currencyprecision=2))
+    code = {"isocurrencycode": "TRY", "currencysymbol": "₺"}
+    row = crm.read(crm.create("transactioncurrency", currencyname="Lira", exchangerate=2, currencyprecision=2, **code))
     assert "ownerid" not in row
 
 
@@ -200,3 +202,17 @@ def test_a_row_can_be_created_inactive(crm):
 def test_a_state_must_be_a_choice(crm):
     with pytest.raises(IncorrectAttributeValueType, match="statecode"):
         crm.create("account", statecode=1)
+
+
+@pytest.mark.behaviour(
+    "Rows", "Columns that are system required are required by the platform", "reference/entities/transactioncurrency"
+)
+@pytest.mark.parametrize("missing", ["isocurrencycode", "currencysymbol", "currencyprecision", "exchangerate"])
+def test_a_currency_needs_all_that_amounts_are_reckoned_with(crm, currency, missing):
+    columns = {"isocurrencycode": "TRY", "currencyname": "Lira", "currencysymbol": "₺", "currencyprecision": 2}
+    columns["exchangerate"] = Decimal(41)
+    with pytest.raises(InvalidArgument, match=missing):
+        crm.create("transactioncurrency", **{name: value for name, value in columns.items() if name != missing})
+    with pytest.raises(InvalidArgument, match="exchangerate"):
+        crm.update(currency("EUR"), exchangerate=None)
+    assert crm.read(crm.create("transactioncurrency", **columns))["currencyname"] == "Lira"
