@@ -126,7 +126,7 @@ def _line(url: str, site: Site) -> str:
 def _welcome(url: str, hosting: Hosting, site: Site) -> str:
     lines = [f"The embedded Dataverse answers at {url}/api/data/v9.2/ (Ctrl-C ends it)."]
     plugins = f"plug-ins of {hosting.registrations}" if hosting.registrations else "no plug-ins"
-    rows = f"rows in {hosting.data}" if hosting.data else "rows until it ends"
+    rows = f"rows in {hosting.data}" if hosting.data else "rows in memory"
     lines.append(f"{plugins[0].upper()}{plugins[1:]}, Stripe is the {site.stripe}, {rows}. How to use it: {url}/")
     if site.certificate is not None:
         lines.append(f"Clients trust its certificate with  REQUESTS_CA_BUNDLE={site.certificate.authority}")
