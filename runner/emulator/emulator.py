@@ -170,11 +170,13 @@ class Emulator:
         tag: str | None = None,
         bypass: Bypass | None = None,
         authenticated_user_id: str | None = None,
+        user_agent: str = "",
     ) -> OrganizationResponse:
         """Carry out a message as the user (None: the administrator), including all steps it causes.
 
         ``authenticated_user_id`` is the user who calls on behalf of ``user_id``; rows record both. Plug-ins find
-        ``tag`` in the shared variable of that name. ``bypass`` says which steps are not run.
+        ``tag`` in the shared variable of that name. ``bypass`` says which steps are not run. ``user_agent`` is
+        the calling program's name, which they find as ``initiating_user_agent``.
 
         Raises:
           OrganizationServiceFault: the platform or a synchronous step refused the request, and everything it did was
@@ -187,6 +189,7 @@ class Emulator:
             tag=tag,
             bypass=bypass,
             authenticated_user_id=authenticated_user_id,
+            user_agent=user_agent,
         )
         return OrganizationResponse(request.message_name, results)
 

@@ -114,6 +114,7 @@ class Engine:
         tag: str | None = None,
         bypass: Bypass | None = None,
         authenticated_user_id: str | None = None,
+        user_agent: str = "",
     ) -> Mapping[str, Any]:
         """A request from outside; answers its results."""
         if not self.turn.acquire(False):
@@ -126,7 +127,7 @@ class Engine:
             if message not in _NEVER_READ_TRACES:
                 self._tend_traces()
             transaction = self._open or Transaction(self.store)
-            caller = self.users.impersonated(user_id, authenticated_user_id)
+            caller = self.users.impersonated(user_id, authenticated_user_id, user_agent)
             call = Call(self, caller, transaction, tag, bypass)
             return self._serve(call, message, parameters)
         finally:

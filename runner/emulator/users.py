@@ -31,10 +31,15 @@ class Users:
             caller = self._callers[user_id] = self._read(user_id)
             return caller
 
-    def impersonated(self, user_id: str, by: str | None) -> Caller:
-        """The user, as whom another (None: nobody) acts. Raises ObjectDoesNotExist when there is no such user."""
+    def impersonated(self, user_id: str, by: str | None, agent: str) -> Caller:
+        """The user, as whom another (None: nobody) acts, by a program that says it is ``agent``.
+
+        Raises ObjectDoesNotExist when there is no such user.
+        """
         caller = self.caller(user_id)
-        return caller if by is None or by == caller.initiating_user_id else replace(caller, authenticated_user_id=by)
+        if not agent and by in (None, caller.initiating_user_id):
+            return caller
+        return replace(caller, authenticated_user_id=by or caller.authenticated_user_id, initiating_user_agent=agent)
 
     def _read(self, user_id: str) -> Caller:
         user_id = guid(user_id) if is_guid(user_id) else user_id

@@ -32,6 +32,7 @@ _INHERITED = (
     "mscrm.bypassbusinesslogicexecutionstepids",
     "mscrm.bypasscustompluginexecution",
     "mscrm.suppressduplicatedetection",
+    "user-agent",
 )
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 

@@ -19,6 +19,9 @@ from runner.emulator.webapi.http import Address, Preferences, Request, Response
 from runner.emulator.webapi.payload import PayloadReader
 from runner.emulator.webapi.schema import Schema
 
+_SUPPRESS_DETECTION = "mscrm.suppressduplicatedetection"
+_DETECTING = frozenset({"Create", "Update", "Upsert"})
+
 JSON_CONTENT_TYPE = "application/json; odata.metadata=minimal"
 
 
@@ -39,6 +42,9 @@ class Exchange:
 
     def execute(self, message: str, **parameters: Any) -> Mapping[str, Any]:
         """Send a message as the caller. Answers its output parameters; raises OrganizationServiceFault."""
+        suppressed = self.request.header(_SUPPRESS_DETECTION)
+        if suppressed is not None and message in _DETECTING:
+            parameters["SuppressDuplicateDetection"] = suppressed.lower() == "true"
         request = OrganizationRequest(message, parameters)
         tag = self.parameters.get("tag")
         return self.emulator.execute(
@@ -47,6 +53,7 @@ class Exchange:
             tag=tag,
             bypass=self.bypass,
             authenticated_user_id=self.authenticated_user_id,
+            user_agent=self.request.header("user-agent") or "",
         ).results
 
     def transaction(self) -> AbstractContextManager[None]:

@@ -337,6 +337,38 @@ def test_a_caller_is_known_by_an_entra_object_id(crm):
     assert crm.get("WhoAmI", CallerObjectId=object_id)["UserId"] == user
 
 
+@pytest.fixture
+def heard(emulator):
+    """The contexts of steps before and after a Create, in the order they run."""
+    contexts = []
+
+    class Look(Plugin):
+        def execute(self, context):
+            contexts.append(context)
+
+    for stage in (10, 40):
+        emulator.register(Step(plugin=Look(), message="Create", entity="account", stage=stage))
+    return contexts
+
+
+@pytest.mark.behaviour("Web API", "The User-Agent header is the context's InitiatingUserAgent", "observed")
+def test_a_step_knows_the_calling_program(crm, heard):
+    crm.post("accounts", {"name": "A"}, User_Agent="Loader/1.0")
+    assert [context.initiating_user_agent for context in heard] == ["Loader/1.0"] * 2
+    assert {context.authenticated_user_id for context in heard} == {heard[0].initiating_user_id}
+
+
+@pytest.mark.behaviour(
+    "Web API", "MSCRM.SuppressDuplicateDetection is the request's parameter of that name", "optional-parameters"
+)
+@pytest.mark.parametrize(("said", "meant"), [("false", False), ("true", True)])
+def test_a_step_knows_whether_duplicates_are_looked_for(crm, heard, said, meant):
+    crm.send("POST", "accounts", {"name": "A"}, **{"MSCRM.SuppressDuplicateDetection": said})
+    before, after = heard
+    assert before.input_parameters["SuppressDuplicateDetection"] is meant
+    assert after.parent_context.input_parameters["SuppressDuplicateDetection"] is meant
+
+
 @pytest.mark.behaviour("Web API", "The query parameter tag becomes the shared variable `tag`", "optional-parameters")
 def test_a_request_can_be_tagged(crm, emulator):
     seen = []
