@@ -51,6 +51,7 @@ class Rules:
         self._user_owned = table.ownership is Ownership.USER
         self._unit_column = _unit_column(table)
         self._audited = "modifiedon" in columns
+        self._is_currency = self.name == "transactioncurrency"
         self._required = frozenset(c.logical_name for c in columns.values() if c.system_required)
 
     def _is_checked(self, column: Column) -> bool:
@@ -148,6 +149,8 @@ class Rules:
             self._drop(attributes, self._no_update)
         if self._required:
             self._refuse_missing(attributes, self._required & attributes.keys())
+        if self._is_currency:
+            self._refuse_other_rate(target)
         if self._user_owned and "ownerid" in attributes:
             self._own(attributes, attributes["ownerid"])
         if self._amounts and self._amounts.are_touched(attributes):
@@ -160,6 +163,12 @@ class Rules:
     def modification_columns(self, user: EntityReference, now: datetime) -> dict[str, Any]:
         """What the platform sets on a row changed by ``user`` at ``now`` (whole seconds)."""
         return {"modifiedon": now, "modifiedby": user, "modifiedonbehalfby": None} if self._audited else {}
+
+    def _refuse_other_rate(self, currency: Entity) -> None:
+        """The base currency is what the others' rates are told in."""
+        base = self._facts.base_currency
+        if currency.id == base.id and currency.attributes.get("exchangerate", 1) != 1:
+            raise InvalidArgument("The exchange rate of the base currency cannot be modified.")
 
     def _refuse_missing(self, attributes: Mapping[str, Any], names: frozenset[str]) -> None:
         for name in names:

@@ -112,6 +112,14 @@ def test_other_changes_leave_the_money_alone(crm, money):
     assert "exchangerate" not in crm.update(payment, new_name="Invoice 8")
 
 
+@pytest.mark.behaviour("Rows", "The exchange rate of the base currency cannot be modified", "common")
+def test_the_base_currency_is_worth_one_of_itself(crm, currency):
+    with pytest.raises(InvalidArgument, match="base currency"):
+        crm.update(currency("USD"), exchangerate=Decimal(2))
+    crm.update(currency("USD"), exchangerate=Decimal(1), currencysymbol="US$")
+    crm.update(currency("EUR"), exchangerate=Decimal(2))
+
+
 def test_a_currency_is_a_row_of_its_table(crm, currency):
     euro = EntityReference("account", currency("EUR").id)
     with pytest.raises(InvalidArgument, match="'transactioncurrencyid'.*not to 'account'"):  # noqa: RUF043
