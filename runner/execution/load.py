@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def steps_from(registrations: Registrations, secrets: Secrets) -> list[Step]:
-    """The enabled steps, each with its plug-in made and its references resolved.
+    """The enabled steps of a file, each with its plug-in instance and resolved references.
 
     Raises:
       PluginLoadError: a plug-in cannot be found or made.
@@ -25,7 +25,7 @@ def steps_from(registrations: Registrations, secrets: Secrets) -> list[Step]:
 
 
 def custom_api_steps_from(registrations: Registrations, secrets: Secrets) -> list[Step]:
-    """The plug-ins of custom APIs, as the steps that an environment without them tells of the calls.
+    """The plug-ins of custom APIs as steps, for a remote environment, which only sends notifications of the calls.
 
     Raises:
       PluginLoadError, SecretError, StepError: as above.

@@ -1,10 +1,10 @@
-"""RemoteExecutionContext: the JSON document in which Dataverse tells a webhook or a queue what happened.
+"""RemoteExecutionContext: the JSON document that Dataverse sends to a webhook or a queue for each operation.
 
     remote = RemoteContext.decode(body)          # bytes -> document
     context = remote.context_for(host)           # what a plug-in is given
     body = RemoteContext.of(context).encode()    # and back
 
-The document is kept as it came, so that nothing a newer Dataverse adds to it is lost on the way through.
+The document is kept as it was received, so that members a newer Dataverse may add are passed on.
 
 Sources: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.remoteexecutioncontext
   https://learn.microsoft.com/power-apps/developer/data-platform/use-webhooks
@@ -53,9 +53,9 @@ _LONGEST_INTEGER = 18
 
 @dataclass(frozen=True, slots=True)
 class RemoteContext:
-    """One notification: its JSON ``document``, and what it says as a ``context`` that can be read but not run.
+    """One notification: its JSON ``document``, and the same as a ``context`` that can be read and not run.
 
-    ``is_trimmed``: it was too long, so that Target, images and parent context must be retrieved instead.
+    ``is_trimmed`` says that it was too long, so that Target, images and parent context are missing.
     """
 
     document: Mapping[str, Any]
@@ -66,11 +66,11 @@ class RemoteContext:
     def decode(cls, body: bytes, *, size_exceeded: bool = False) -> RemoteContext:
         """Read the body of a webhook request or of a Service Bus message.
 
-        ``size_exceeded``: the request's header or the message's property said that it was trimmed.
+        ``size_exceeded`` says that the request's header, or the message's property, marks it as trimmed.
 
         Raises:
           UnsupportedMessageFormatError: the body is .NET binary or XML.
-          InvalidRemoteContextError: the body is not JSON, or no RemoteExecutionContext.
+          InvalidRemoteContextError: the body is not JSON, or not a RemoteExecutionContext.
         """
         document = _parse(body)
         try:
@@ -81,23 +81,23 @@ class RemoteContext:
 
     @classmethod
     def of(cls, context: PluginContext, *, isolation_mode: int | None = None) -> RemoteContext:
-        """The notification that tells of ``context``; ``isolation_mode`` stands in for the context's own.
+        """The notification for ``context``. ``isolation_mode`` replaces the context's own.
 
         Raises:
-          UnknownValueTypeError: a parameter or column holds what has no form on the wire.
+          UnknownValueTypeError: a parameter or column has a value that cannot be written.
         """
         return cls(_write(context, isolation_mode), context)
 
     def context_for(self, host: ExecutionHost) -> PluginContext:
-        """What a plug-in run by ``host`` is given: with collections of its own, so that it may change them."""
+        """The context for a plug-in that ``host`` runs, with new collections, which the plug-in may change."""
         return _read(self.document, host)
 
     def operation(self) -> MessageOperation:
-        """The message it tells of, with collections of its own."""
+        """The operation the notification describes, with new collections."""
         return _read_operation(_Members(self.document, ""))
 
     def trimmed(self) -> RemoteContext:
-        """The notification without what makes it long: those members are null, as .NET writes what is not there."""
+        """The notification without its long members: they are null, as .NET writes missing ones."""
         return RemoteContext({**self.document, **dict.fromkeys(TRIMMED_KEYS)}, self.context, is_trimmed=True)
 
     def encode(self) -> bytes:

@@ -17,11 +17,11 @@ from dataverse_client.types import EntityReference, guid, is_guid
 from runner.plugin import Plugin
 from runner.registrations.messages import IMAGES, WITHOUT_STEPS, WITHOUT_TABLE
 
-#: Seconds a message operation may take before Dataverse gives up on its plug-ins.
+#: Seconds a message operation may take in Dataverse, including its plug-ins.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/analyze-performance
 DEFAULT_TIMEOUT = 120.0
 
-#: In code one may listen to WhoAmI, which is the plainest way to see a pipeline run.
+#: Steps given in code may listen to WhoAmI, the simplest message to see a pipeline run with.
 _NEVER_RUN = frozenset(map(str.lower, WITHOUT_STEPS - {"WhoAmI"}))
 _WITHOUT_TABLE = frozenset(map(str.lower, WITHOUT_TABLE))
 _WITH_IMAGES = frozenset(map(str.lower, IMAGES))
@@ -41,15 +41,17 @@ class Stage(IntEnum):
 
 
 class Mode(IntEnum):
+    """Whether a step runs within the operation or after it, as a system job."""
+
     SYNCHRONOUS = 0
     ASYNCHRONOUS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A snapshot of the row a step asks for. ``columns`` None, or none, means every column that has a value.
+    """An image of the row that a step is given. Without ``columns`` it holds every column that has a value.
 
-    Columns may also come as a list, or in one comma-separated text as Dataverse keeps them.
+    Columns may also be given as a list, or as comma-separated text, as Dataverse stores them.
     """
 
     alias: str
@@ -64,9 +66,9 @@ class Image:
 class Step:
     """A registered step (``sdkmessageprocessingstep``), holding its plug-in instance.
 
-    ``Step(plugin=MyPlugin(), message="Create", entity="account", stage=20)`` is a whole registration: name and id
-    are derived from it. ``entity`` None runs for every table; ``timeout`` is in seconds; ``isolation`` "process"
-    runs the plug-in in a process of its own that is killed when the time is up.
+    ``Step(plugin=MyPlugin(), message="Create", entity="account", stage=20)`` is a complete registration: name and id
+    are derived from it. Without an ``entity`` it runs for every table. ``timeout`` is in seconds. With ``isolation``
+    "process" the plug-in runs in a process of its own, which is killed when the time is up.
 
     Raises:
       StepError: Dataverse would refuse the combination.

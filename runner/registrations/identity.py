@@ -1,7 +1,7 @@
-"""Ids of what this file registers elsewhere, derived from names: the same on every machine, so nothing is kept.
+"""Ids of the rows that a file registers in an environment. They are derived from names, so no state has to be kept.
 
-A row in an environment proves by its id whose it is: one whose id follows from its own name was made from such a
-file, and one with any other id was not. Changing a step's stage or filter changes its row; renaming it makes another.
+A row whose id follows from its own name was registered from such a file; a row with any other id was not. Changing a
+step's stage or filter therefore changes its row, and renaming the step creates another one.
 """
 
 from __future__ import annotations

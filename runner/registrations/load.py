@@ -1,4 +1,4 @@
-"""Reads registrations.yaml. Everything that is wrong with it is said at once, each with its place in the file.
+"""Reads and checks registrations.yaml. All problems are reported at once, each with its place in the file.
 
 registrations = load(Path("registrations.yaml"))
 """
@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What reading a file came to: its registrations when it has no problems, else None."""
+    """The result of reading a file: its problems; its registrations only if it has none."""
 
     registrations: Registrations | None
     problems: tuple[Problem, ...]
@@ -47,7 +47,7 @@ def load(file: Path) -> Registrations:
 
 
 def parse(text: str, file: str = "registrations.yaml") -> Registrations:
-    """Read and check a text; ``file`` is what the problems call it.
+    """Read and check a text. ``file`` is its name in the problems.
 
     Raises:
       RegistrationError: with every problem in it.
@@ -81,7 +81,7 @@ def read_text(file: Path) -> str:
 def examine(
     text: str, file: str, more_rules: Sequence[StepRule] = (), more_file_rules: Sequence[FileRule] = ()
 ) -> Examination:
-    """Read a text and find everything that is wrong with it, by Dataverse's rules and by those given."""
+    """Read a text and check it by Dataverse's rules, and by ``more_rules`` and ``more_file_rules``."""
     try:
         document = Document(text)
     except YamlSyntaxError as error:

@@ -18,7 +18,7 @@ PluginConfiguration: TypeAlias = Mapping[str, Any] | str | None
 
 
 class PluginLoadError(Exception):
-    """A plug-in cannot be had. ``message`` says what is wrong, ``hint`` what to do."""
+    """A plug-in cannot be loaded. ``message`` says what is wrong, ``hint`` what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message} {hint}".strip())

@@ -13,7 +13,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is wrong at a path. A :class:`Problem` says in addition where in the file that is."""
+    """Something that is wrong at a path of the data. A :class:`Problem` adds the place in the file."""
 
     path: Path
     message: str
@@ -26,7 +26,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Problem:
-    """One thing to put right. ``line`` and ``column`` count from 1; ``code`` is the one Dataverse answers with."""
+    """One thing to correct. ``line`` and ``column`` count from 1; ``code`` is Dataverse's own error code for it."""
 
     file: str
     line: int
@@ -50,7 +50,7 @@ class Problem:
 
 
 class RegistrationError(Exception):
-    """The file cannot be used. ``problems`` has everything that is wrong with it, in the order of the file."""
+    """The file cannot be used. ``problems`` lists everything that is wrong with it, in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -58,7 +58,7 @@ class RegistrationError(Exception):
 
 
 class UnreadableRegistrationsError(Exception):
-    """There is no such file, or it cannot be opened: name another one."""
+    """The registrations file does not exist or cannot be opened: name another one."""
 
     exit_code = 2
     advice = "Start in the directory that has it, or name it: on the command line, or in RUNNER_REGISTRATIONS."
@@ -69,7 +69,7 @@ class UnreadableRegistrationsError(Exception):
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it.
+    """A path as text.
 
     >>> dotted(("steps", 0, "images", 1, "alias"))
     'steps[0].images[1].alias'
@@ -79,14 +79,14 @@ def dotted(path: Path) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word somebody most likely meant; upper and lower case do not matter."""
+    """The known word that is most similar to ``word``, ignoring case; None when none is similar."""
     by_folded = {each.casefold(): each for each in known}
     matches = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.7)
     return by_folded[matches[0]] if matches else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint: the nearest known word, or all of them."""
+    """A hint that names the nearest known word, or else all of them."""
     words = list(known)
     match = nearest(word, words)
     return f"Did you mean {match}?" if match else f"Known: {', '.join(words)}."

@@ -1,4 +1,4 @@
-"""What registrations can promise in the embedded Dataverse and not from outside a real one: said, not forbidden.
+"""Notes on what registrations do in the embedded Dataverse but cannot do from outside a real one.
 
 Sources: https://learn.microsoft.com/power-apps/developer/data-platform/use-webhooks
   https://learn.microsoft.com/power-apps/developer/data-platform/azure-integration
@@ -22,7 +22,7 @@ _PIPELINE = "https://learn.microsoft.com/power-apps/developer/data-platform/even
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteNote:
-    """One thing that is otherwise in a remote environment, the steps it concerns, and where it is documented."""
+    """One difference in a remote environment, the steps it concerns, and where it is documented."""
 
     message: str
     url: str
@@ -34,7 +34,7 @@ class RemoteNote:
 
 
 def remote_notes(registrations: Registrations) -> list[RemoteNote]:
-    """Everything there is to say of a file whose steps are reached from a remote environment."""
+    """All notes on a file whose steps are called from a remote environment."""
     return [*_step_notes(registrations), *_endpoint_notes(registrations), *_api_notes(registrations)]
 
 

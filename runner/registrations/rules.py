@@ -1,9 +1,8 @@
 """The rules by which Dataverse accepts registrations, as a table of small pure functions.
 
-Each rule looks at one part of the file and says what is wrong with it. ``reads`` names the keys it depends on: a
-rule is left out where one of them is broken already, so that one mistake is reported once. ``code`` is what
-Dataverse itself answers with; rules without one are refused by the registration tools, or by us, before
-Dataverse sees them.
+Each rule checks one part of the file. ``reads`` names the keys it depends on: if one of them is already known to be
+wrong, the rule is skipped, so that a mistake is reported once. ``code`` is Dataverse's own error code; what rules
+without one refuse is refused by the registration tools, or by us, before Dataverse sees it.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
 """
@@ -223,7 +222,7 @@ FILE_RULES: tuple[FileRule, ...] = (steps_differ, step_names_differ, *ABOUT_THE_
 def apply_rules(
     view: View, step_rules: Sequence[StepRule] = STEP_RULES, file_rules: Sequence[FileRule] = FILE_RULES
 ) -> Wrong:
-    """Everything the rules find wrong."""
+    """All findings of the rules."""
     for step in view.steps:
         yield from _apply(step_rules, step, view)
     for check in file_rules:
