@@ -48,7 +48,8 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class OperationStatus(IntEnum):
     """What becomes of the operation a plug-in refuses.
 
-    ``RETRY`` makes Dataverse run an asynchronous step again, four times in all.
+    ``RETRY`` makes Dataverse run an asynchronous step again, four times in all; ``SUSPENDED`` makes its job wait until
+    somebody resumes it.
     Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.operationstatus
     """
 

@@ -68,12 +68,19 @@ def _written(value: Any) -> Any:
         return value
     if kind is list:
         return [_written(each) for each in value]
-    for known in kind.__mro__:
-        if known in _AS_THEY_ARE:
-            return known(value)
-        if known in _FORMS:
-            return {known.__name__: _FORMS[known][0](value)}
-    raise UnknownValueTypeError(f"Dataverse has no type for a {kind.__name__}.")
+    form = _FORMS.get(kind)
+    if form is not None:
+        return {kind.__name__: form[0](value)}
+    return _written_of_subclass(value)
+
+
+def _written_of_subclass(value: Any) -> Any:
+    for kind in type(value).__mro__:
+        if kind in _AS_THEY_ARE:
+            return kind(value)
+        if kind in _FORMS:
+            return {kind.__name__: _FORMS[kind][0](value)}
+    raise UnknownValueTypeError(f"Dataverse has no type for a {type(value).__name__}.")
 
 
 def _read(document: Any) -> Any:
@@ -131,7 +138,7 @@ def _members(kind: type, names: tuple[str, ...]) -> tuple[_Write, _Read]:
 
 # --- all of them --------------------------------------------------------------------------------------------------
 
-_AS_THEY_ARE = (bool, int, str)
+_AS_THEY_ARE: frozenset[type] = frozenset({bool, int, str})
 
 _RECORDS = (
     AliasedValue,

@@ -15,7 +15,7 @@ from azure_bridge.errors import SignatureRefusedError
 from azure_bridge.receiver import Ignored
 from runner.emulator.errors import AttributeNotFound, EntityNotFound, OrganizationServiceFault
 from runner.execution.step import Step
-from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
+from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin, PluginContext
 from runner.testing import Bridge, Crm, ManualClock, StripeSimulator
 
 pytest_plugins = ["pytester"]
@@ -28,6 +28,11 @@ class RefuseLargeOrders(Plugin):
     def execute(self, context: PluginContext) -> None:
         if context.target["totalamount"].value > 1000:
             raise InvalidPluginExecutionException("Ask the manager.")
+
+
+class Busy(Plugin):
+    def execute(self, context: PluginContext) -> None:
+        raise InvalidPluginExecutionException("Busy.", status=OperationStatus.RETRY)
 
 
 class CountRuns(Plugin):
@@ -126,6 +131,14 @@ class TestWithBackOff:
         assert bridge.drain().completed == 0
         clock.advance(timedelta(seconds=3))
         assert bridge.drain().completed == 1
+
+    def test_a_job_that_asks_to_be_retried_waits(self, crm: Crm, clock: ManualClock) -> None:
+        crm.register(Step(plugin=Busy(), message="Create", entity="account", stage=40, mode=1))
+        crm.create("account", name="Contoso")
+        assert (crm.run_jobs(), len(crm.pending_jobs)) == (0, 1)
+        clock.advance(timedelta(minutes=1))
+        crm.run_jobs()
+        assert len(crm.executions) == 2
 
 
 def test_without_back_off_nothing_waits_and_what_never_passes_becomes_a_dead_letter(
