@@ -183,6 +183,7 @@ class PluginContext:
         "_input_parameters",
         "_operation",
         "_output_parameters",
+        "_shared_variables",
         "is_in_transaction",
         "isolation_mode",
         "mode",
@@ -192,7 +193,6 @@ class PluginContext:
         "post_entity_images_collection",
         "pre_entity_images",
         "pre_entity_images_collection",
-        "shared_variables",
         "stage",
         "user_id",
     )
@@ -228,8 +228,7 @@ class PluginContext:
         #: Whose privileges the step uses: the caller's, unless the step impersonates.
         self.user_id = user_id
         self.is_in_transaction = is_in_transaction
-        #: Values handed from step to step: one collection for stages 20 to 40, the parent's for stage 10.
-        self.shared_variables = shared_variables
+        self._shared_variables = shared_variables
         self.parent_context = parent_context
         self._input_parameters = operation.input_parameters if input_parameters is None else input_parameters
         self._output_parameters = operation.output_parameters if output_parameters is None else output_parameters
@@ -255,7 +254,7 @@ class PluginContext:
             twin._operation = replace(self._operation, **facts)
         twin._input_parameters = _each(copied, self._input_parameters)
         twin._output_parameters = _each(copied, self._output_parameters)
-        twin.shared_variables = _each(copied, self.shared_variables)
+        twin._shared_variables = _each(copied, self._shared_variables)
         twin.pre_entity_images = _each(copied, self.pre_entity_images)
         twin.post_entity_images = _each(copied, self.post_entity_images)
         twin.pre_entity_images_collection = tuple(_each(copied, of) for of in self.pre_entity_images_collection)
@@ -312,6 +311,11 @@ class PluginContext:
     def output_parameters(self) -> dict[str, Any]:
         """The response's properties by name. A custom API's plug-in puts its results here."""
         return self._output_parameters
+
+    @property
+    def shared_variables(self) -> dict[str, Any]:
+        """Values handed from step to step: one collection for stages 20 to 40, the parent's for stage 10."""
+        return self._shared_variables
 
     @property
     def operation_id(self) -> str:

@@ -298,6 +298,20 @@ def test_stages_20_to_40_share_one_collection(service, on, seen):
     assert context().shared_variables == {"key": "value"}
 
 
+def test_the_collections_are_filled_not_replaced(service, on):
+    refused = []
+
+    @on("Create", 20)
+    def replace(context):
+        for name in ("input_parameters", "output_parameters", "shared_variables"):
+            with pytest.raises(AttributeError):
+                setattr(context, name, {})
+            refused.append(name)
+
+    service.create(account())
+    assert len(refused) == 3
+
+
 @pytest.mark.behaviour("Shared variables", "For other messages stage 10 shares directly", "understand-the-data-context")
 def test_for_other_messages_stage_10_shares_directly(service, on, seen):
     @on("Retrieve", 10)
