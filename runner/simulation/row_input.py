@@ -51,18 +51,19 @@ class RowInputError(ValueError):
 
 
 class LookupByName:
-    """Finds the row a lookup names; a customer nobody knows yet is made."""
+    """Finds the row a lookup names. A customer that is not there is made, unless ``makes_customers`` is False."""
 
-    def __init__(self, crm: OrganizationService, metadata: Metadata) -> None:
+    def __init__(self, crm: OrganizationService, metadata: Metadata, *, makes_customers: bool = True) -> None:
         self._crm = crm
         self._metadata = metadata
+        self._makes_customers = makes_customers
 
     def __call__(self, column: Column, text: str) -> EntityReference:
         for target in column.targets:
             found = self._find(target, text)
             if found is not None:
                 return found
-        if column.type is AttributeType.CUSTOMER:
+        if column.type is AttributeType.CUSTOMER and self._makes_customers:
             account = Entity("account", attributes={"name": text})
             return EntityReference("account", self._crm.create(account), name=text)
         raise RowInputError(

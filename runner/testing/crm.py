@@ -11,7 +11,7 @@ from runner.emulator.errors import EntityNotFound
 from runner.emulator.jobs import Job
 from runner.execution.execution import Execution
 from runner.execution.step import Step
-from runner.simulation.row_input import LookupByName, build_row
+from runner.simulation.row_input import LookupByName, ResolveLookup, build_row
 
 
 class Crm:
@@ -27,7 +27,8 @@ class Crm:
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self._service = emulator.service()
-        self._resolve = LookupByName(self._service, emulator.metadata)
+        self._named = LookupByName(self._service, emulator.metadata)
+        self._known = LookupByName(self._service, emulator.metadata, makes_customers=False)
 
     # --- rows ----------------------------------------------------------------------------------------------
 
@@ -38,11 +39,11 @@ class Crm:
           OrganizationServiceFault: the platform or a synchronous step refused it.
           RowInputError: there is no such column, or it cannot hold the value.
         """
-        return self._service.create(self._row(table, columns, more))
+        return self._service.create(self._row(table, {**(columns or {}), **more}, self._named))
 
     def update(self, table: str, id: str, columns: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Change columns of a row, through the pipeline. Raises as :meth:`create` does."""
-        row = self._row(table, columns, more)
+        row = self._row(table, {**(columns or {}), **more}, self._named)
         row.id = id
         self._service.update(row)
 
@@ -55,19 +56,23 @@ class Crm:
         return self._service.retrieve(table, id, columns or None)
 
     def find(self, table: str, /, **where: Any) -> list[Entity]:
-        """The rows whose columns have these values; without any, all rows."""
-        wanted = self._row(table, None, where).attributes
+        """The rows whose columns have these values; without any, all rows.
+
+        Raises:
+          RowInputError: there is no such column, it cannot hold the value, or no row has the name a lookup is given.
+        """
+        wanted = self._row(table, where, self._known).attributes
         return self._service.retrieve_multiple(QueryExpression.of(table, where=wanted)).entities
 
     def delete(self, table: str, id: str) -> None:
         """Delete a row, through the pipeline."""
         self._service.delete(table, id)
 
-    def _row(self, table: str, columns: Mapping[str, Any] | None, more: Mapping[str, Any]) -> Entity:
+    def _row(self, table: str, values: Mapping[str, Any], resolve: ResolveLookup) -> Entity:
         described = self.emulator.metadata.tables.get(table)
         if described is None:
             raise EntityNotFound.named(table, self.emulator.metadata.tables)
-        return build_row(described, {**(columns or {}), **more}, self._resolve)
+        return build_row(described, values, resolve)
 
     # --- steps and jobs ------------------------------------------------------------------------------------
 

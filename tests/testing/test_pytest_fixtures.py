@@ -16,6 +16,7 @@ from azure_bridge.receiver import Ignored
 from runner.emulator.errors import AttributeNotFound, EntityNotFound, OrganizationServiceFault
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin, PluginContext
+from runner.simulation.row_input import RowInputError
 from runner.testing import Bridge, Crm, ManualClock, StripeSimulator
 
 pytest_plugins = ["pytester"]
@@ -322,6 +323,14 @@ def test_a_table_nobody_knows_is_named_and_the_one_that_was_meant(crm: Crm) -> N
     for act in (crm.create, crm.find):
         with pytest.raises(EntityNotFound, match=r"'acount'.*Did you mean 'account'"):
             act("acount", name="Contoso")
+
+
+def test_looking_for_a_customer_makes_none(crm: Crm) -> None:
+    payment = crm.create("new_payment", PAYMENT, customer="Contoso")
+    assert [row.id for row in crm.find("new_payment", customer="Contoso")] == [payment]
+    with pytest.raises(RowInputError, match="'Nobody': no account or contact is called that"):
+        crm.find("new_payment", customer="Nobody")
+    assert [account["name"] for account in crm.find("account")] == ["Contoso"]
 
 
 def test_a_column_nobody_knows_is_all_that_is_told(crm: Crm) -> None:
