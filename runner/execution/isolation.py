@@ -6,39 +6,31 @@ lives on for as long as somebody may want undone what it did, which a thread of 
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from time import monotonic, sleep
-from types import FunctionType
-from typing import Any, TypeVar
+from time import monotonic
+from typing import Any
 
-from dataverse_client.types import OrganizationService
 from runner.execution.deadline import StepTimeoutError
-from runner.execution.failures import IsolationError, ProcessDiedError, not_for_plugins
-from runner.execution.host import StepHost, formatted, text_of
-from runner.execution.message_service import MessageService
+from runner.execution.failures import IsolationError, ProcessDiedError
+from runner.execution.host import StepHost
+from runner.execution.isolated_process import FAREWELL, work
+from runner.execution.process_messages import packed, result_of
 from runner.execution.step import Step
-from runner.execution.tracebacks import plugin_traceback
-from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
-
-T = TypeVar("T")
+from runner.plugin import PluginContext
 
 # A forked child would share locks and database connections with threads it does not have.
 _PROCESSES = multiprocessing.get_context("spawn")
 
 #: Seconds a process has to start and import the plug-in, which in a thread is there already.
 _START = 60.0
-#: Seconds a process has to end once nobody has any more use for it.
-_FAREWELL = 5.0
 #: Seconds after its time that a process is killed whatever it, or who waits for it, is doing.
 _GRACE = 1.0
 #: Seconds between looks whether it is alive. Its connection alone would not tell: a process it forked keeps that open.
@@ -76,7 +68,7 @@ class _Worker:
         self.asking, asks = _PROCESSES.Pipe()
         self.undoing, undoes = _PROCESSES.Pipe()
         self.process: BaseProcess = _PROCESSES.Process(
-            target=_work, args=(asks, undoes, step.plugin, context), name=step.name, daemon=True
+            target=work, args=(asks, undoes, step.plugin, context), name=step.name, daemon=True
         )
         try:
             self.process.start()
@@ -97,7 +89,7 @@ class _Worker:
                 if said[0] == "started":
                     expires = self._limit(self.step.timeout)
                 else:
-                    self._tell(connection, _result_of(partial(self._answer, *said)))
+                    self._tell(connection, result_of(partial(self._answer, *said)))
         except ProcessDiedError:
             if monotonic() < expires:
                 raise
@@ -158,7 +150,7 @@ class _Worker:
     def undo(self, number: int) -> None:
         """Run one of the child's ``on_rollback`` actions. They are run last first, so that 0 ends it."""
         try:
-            self._tell(self.undoing, _packed("undo", number))
+            self._tell(self.undoing, packed("undo", number))
             self.attend(self.undoing, self.step.timeout)
         except (StepTimeoutError, ProcessDiedError):
             self.end()
@@ -178,7 +170,7 @@ class _Worker:
         _kill(self.process)
 
     def _wait_for_its_end(self) -> None:
-        expires = monotonic() + _FAREWELL
+        expires = monotonic() + FAREWELL
         while self.process.is_alive() and monotonic() < expires:
             wait([self.process.sentinel], _LOOK)
 
@@ -198,153 +190,3 @@ def _take_over(context: PluginContext, *collections: dict[str, Any]) -> None:
     for collection, changed in zip(ours, collections, strict=True):
         collection.clear()
         collection.update(changed)
-
-
-# --- in the child ---------------------------------------------------------------------------------------------
-
-
-def _work(asking: Connection, undoing: Connection, plugin: Plugin, context: PluginContext) -> None:
-    if hasattr(os, "setpgrp"):
-        # Ctrl-C is for the parent, and one signal ends whatever the plug-in starts.
-        os.setpgrp()
-    host = _RemoteHost(asking)
-    context.attach(host)
-    threading.Thread(target=host.undo_what_is_asked, args=(undoing,), daemon=True).start()
-    host.say(_packed("started", None))
-    host.say(_result_of(partial(_changes_of, plugin, context)))
-    host.dismissed.wait()
-
-
-def _changes_of(plugin: Plugin, context: PluginContext) -> tuple[dict[str, Any], ...]:
-    """What the plug-in makes of the three collections it may change."""
-    try:
-        _execute(plugin, context)
-    except BaseException as error:
-        error.add_note(f"Raised in a process of its own:\n{plugin_traceback(error)}")
-        raise
-    return context.input_parameters, context.output_parameters, context.shared_variables
-
-
-def _execute(plugin: Plugin, context: PluginContext) -> None:
-    async def finish() -> None:
-        if pending is not None:
-            await pending
-
-    pending = plugin.execute(context)
-    if pending is not None:
-        asyncio.run(finish())
-
-
-class _RemoteHost:
-    """The ExecutionHost in the child: every question goes to the parent."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        #: A plug-in may have threads.
-        self._asking = threading.Lock()
-        #: Where the thread that undoes asks, as nobody else may be listened to by then.
-        self._undoing = threading.local()
-        self._undo: list[Callable[[], object]] = []
-        #: Set when the parent has no more use for this process.
-        self.dismissed = threading.Event()
-
-    def say(self, what: bytes) -> None:
-        with self._asking:
-            self._connection.send_bytes(what)
-
-    def _ask(self, kind: str, what: object) -> Any:
-        question = _packed(kind, what)
-        undoing: Connection | None = getattr(self._undoing, "connection", None)
-        with nullcontext() if undoing else self._asking:
-            connection = undoing or self._connection
-            connection.send_bytes(question)
-            answer, result = connection.recv()
-        if answer == "failed":
-            raise result
-        return result
-
-    def trace(self, message: str, *arguments: object) -> None:
-        self._ask("trace", formatted(message, arguments))
-
-    def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
-        return MessageService(lambda message, parameters: self._ask("perform", (user_id, message, parameters)))
-
-    def service(self, kind: type[T]) -> T:
-        provided: T = self._ask("service", kind)
-        return provided
-
-    def on_rollback(self, action: Callable[[], object]) -> None:
-        self._undo.append(action)
-        self._ask("on_rollback", len(self._undo) - 1)
-
-    def undo_what_is_asked(self, connection: Connection) -> None:
-        """Until the parent has no more use for this process, which then has a moment to end by itself."""
-        self._undoing.connection = connection
-        with suppress(EOFError, OSError):
-            while True:
-                _, number = connection.recv()
-                connection.send_bytes(_result_of(self._undo[number]))
-        self.dismissed.set()
-        sleep(_FAREWELL)
-        os._exit(1)
-
-
-# --- in both --------------------------------------------------------------------------------------------------
-
-
-def _packed(kind: str, what: object) -> bytes:
-    try:
-        return pickle.dumps((kind, what))
-    except Exception as error:
-        raise IsolationError(f"It cannot be told to another process: {error}. Use plain values.") from error
-
-
-def _result_of(work: Callable[[], object]) -> bytes:
-    """What it answered or raised, in a form that the other side can read."""
-    try:
-        return _packed("done", work())
-    except Exception as error:
-        return _packed("failed", _portable(error))
-    except BaseException as error:
-        return _packed("failed", _portable(not_for_plugins(error)))
-
-
-def _portable(error: Exception) -> _Raised:
-    """One that cannot travel is told in words."""
-    try:
-        pickle.loads(pickle.dumps(_Raised(error)))  # noqa: S301 - our own bytes
-    except Exception:
-        return _Raised(_stand_in_for(error))
-    return _Raised(error)
-
-
-def _stand_in_for(error: Exception) -> Exception:
-    stand_in: Exception = IsolationError(f"{type(error).__name__}: {text_of(error)}")
-    if isinstance(error, InvalidPluginExecutionException):
-        message = text_of(error.message)
-        stand_in = InvalidPluginExecutionException(message, status=error.status, error_code=error.error_code)
-    for note in getattr(error, "__notes__", ()):
-        stand_in.add_note(note)
-    return stand_in
-
-
-class _Raised:
-    """An exception on its way, which arrives as itself.
-
-    An initializer written in Python is not called again: it may take other arguments than those it passed on.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        error = self._error
-        if isinstance(type(error).__init__, FunctionType):
-            return _revived, (type(error), error.args, vars(error))
-        return error.__reduce__()
-
-
-def _revived(kind: type[Exception], arguments: tuple[Any, ...], state: dict[str, Any]) -> Exception:
-    error = kind.__new__(kind, *arguments)
-    vars(error).update(state)
-    return error

@@ -225,7 +225,7 @@ def test_its_threads_may_all_ask(plugin):
 
 
 def test_a_thread_it_leaves_behind_is_not_waited_for(plugin, monkeypatch):
-    monkeypatch.setattr("runner.execution.isolation._FAREWELL", 0.1)
+    monkeypatch.setattr("runner.execution.isolation.FAREWELL", 0.1)
     names, _ = create(plugin("import threading; threading.Thread(target=threading.Event().wait).start()"))
     assert names == ["Contoso"]
 
