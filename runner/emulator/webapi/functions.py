@@ -18,7 +18,7 @@ from runner.emulator.webapi import custom_apis
 from runner.emulator.webapi.bulk_delete import bulk_delete
 from runner.emulator.webapi.definition_writes import create_customer_column, create_tables, reactivate_key
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
-from runner.emulator.webapi.faults import BadRequest, InvalidPayload, ResourceNotFound
+from runner.emulator.webapi.faults import BadRequest, InvalidPayload, MethodNotAllowed, ResourceNotFound
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.metadata_changes import retrieve_metadata_changes
 from runner.emulator.webapi.option_actions import OPTION_ACTIONS
@@ -54,14 +54,21 @@ def call(exchange: Exchange, segment: Segment) -> Response:
 
 
 def call_on_collection(exchange: Exchange, table: Table, segment: Segment) -> Response:
-    """Call what is bound to a table's rows: CreateMultiple and its like, or a custom API. Raises ResourceNotFound."""
+    """Call what is bound to a table's rows: a custom API, or CreateMultiple and its like.
+
+    Raises:
+      ResourceNotFound: there is nothing of that name.
+      MethodNotAllowed: it is not asked with POST, as what is no custom API must be.
+    """
     name = segment.operation or ""
-    handler, api = _ON_COLLECTION.get(name), exchange.emulator.custom_apis.get(name)
-    if handler is not None and exchange.request.method.upper() == "POST":
-        return handler(exchange, table)
-    if api is None or api.entity != table.logical_name or api.is_about_a_row:
+    api = exchange.emulator.custom_apis.get(name)
+    if api is not None and api.entity == table.logical_name and not api.is_about_a_row:
+        return custom_apis.call(exchange, api, segment.arguments or {})
+    if exchange.request.method.upper() != "POST":
+        raise MethodNotAllowed.of(exchange.request.method, exchange.address.path)
+    if name not in _ON_COLLECTION:
         raise ResourceNotFound.at(segment.name)
-    return custom_apis.call(exchange, api, segment.arguments or {})
+    return _ON_COLLECTION[name](exchange, table)
 
 
 def call_on_row(exchange: Exchange, table: Table, reference: EntityReference, segment: Segment) -> Response:
