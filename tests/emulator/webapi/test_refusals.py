@@ -31,7 +31,7 @@ MISSING = "00000000-0000-0000-0000-00000000dead"
         ("GET", "accounts(name='x')", None, 400, "0x80060890", "name"),
         ("GET", "accounts(nonsense)", None, 400, "0x80060888", "nonsense"),
         ("GET", "nonsense", None, 404, "0x8006088a", "Resource not found for the segment 'nonsense'"),
-        ("GET", "accounts/Microsoft.Dynamics.CRM.Nonsense", None, 404, "0x8006088a", "segment .*Nonsense"),
+        ("GET", "accounts/Microsoft.Dynamics.CRM.Nonsense", None, 405, "0x80060888", "GET"),
         ("GET", "accounts?$select=nonsense", None, 400, "0x80060888", "'nonsense'.*account"),
         ("GET", "accounts?$filter=nonsense eq 1", None, 400, "0x80060888", "'nonsense'"),
         ("GET", "accounts?$filter=name eq", None, 400, "0x80060888", "position 7"),
