@@ -197,7 +197,7 @@ class Engine:
         handler = known[1] if known else self._declared(message)
         if not OPTIONAL_PARAMETERS.isdisjoint(parameters):
             call = call.with_options(parameters)
-        return handler(self, call, dict(parameters))
+        return handler(self, call, {**parameters})
 
     def _declared(self, message: str) -> Handler:
         api = self.custom_apis.find(message)

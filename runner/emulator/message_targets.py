@@ -18,31 +18,26 @@ from runner.emulator.jobs import COMPLETED
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine
-
-#: Tables whose rows can be read, and those of the trace log deleted.
-_CLOSED = frozenset({"plugintracelog", "sdkmessage", "sdkmessagefilter"})
-#: Its one row can be changed.
-_ORGANIZATION = "organization"
-_NEVER_DELETED = _CLOSED - {"plugintracelog"} | {_ORGANIZATION}
+    from runner.emulator.rows.table_records import TableRecords
 
 _GUID_LENGTH = len(EMPTY_GUID)
 
 
 def new(engine: Engine, row: Entity) -> Entity:
     """A copy of the row as it is before stage 20 of its Create."""
-    _refuse_closed(engine, "Create", row.logical_name)
+    table = table_for(engine, "Create", row.logical_name)
     target = row.copy()
     _resolve_lookups(engine, target)
-    engine.records.add_defaults(target)
+    table.rules.add_defaults(target)
     return target
 
 
 def existing(engine: Engine, row: Entity) -> Entity:
     """A copy of the row that says by its id which one it is."""
-    _refuse_closed(engine, "Update", row.logical_name)
+    table = table_for(engine, "Update", row.logical_name)
     target = row.copy()
     _resolve_lookups(engine, target)
-    id_column = primary_id(engine, target.logical_name)
+    id_column = table.rules.primary_id
     target.id = _named_id(target, id_column)
     if target.id is None:
         target.id = _id_by_key(engine, target)
@@ -66,29 +61,17 @@ def _named_id(row: Entity, id_column: str) -> str | None:
     return None if named == EMPTY_GUID else named
 
 
-def _refuse_closed(engine: Engine, message: str, table: str) -> None:
-    """Raises MethodNotSupported: only the platform writes the table."""
-    if table in _CLOSED or _is_link(engine, table) or (table == _ORGANIZATION and message == "Create"):
-        raise MethodNotSupported.of(message, table)
-
-
-def _is_link(engine: Engine, table: str) -> bool:
-    """Rows of intersect tables come and go by association."""
-    known = engine.store.metadata.tables.get(table)
-    return known is not None and known.is_intersect
-
-
-def refuse_without(engine: Engine, message: str, row: EntityReference, column: str) -> None:
-    """Raises MethodNotSupported: the message is about a column the table has not got."""
-    table = engine.store.metadata.tables.get(row.logical_name)
-    if table is not None and column not in table.columns:
-        raise MethodNotSupported.of(message, row.logical_name)
+def table_for(engine: Engine, message: str, name: str) -> TableRecords:
+    """The table the message is about. Raises EntityNotFound, and MethodNotSupported: the table does not take it."""
+    table = engine.records.tables[name]
+    if message in table.refused_messages:
+        raise MethodNotSupported.of(message, name)
+    return table
 
 
 def refuse_delete(engine: Engine, row: EntityReference) -> None:
     """Raises MethodNotSupported for a row of the platform's, and CannotDeleteUnlessCompleted for a job not over."""
-    if row.logical_name in _NEVER_DELETED or _is_link(engine, row.logical_name):
-        raise MethodNotSupported.of("Delete", row.logical_name)
+    table_for(engine, "Delete", row.logical_name)
     if row.logical_name != "asyncoperation":
         return
     if engine.records.retrieve(row, ("statecode",), formatted=False)["statecode"] != COMPLETED:

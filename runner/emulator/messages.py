@@ -21,7 +21,7 @@ from runner.emulator.bulk_messages import (
 )
 from runner.emulator.call import Call
 from runner.emulator.message_parameters import choice, parameter, several
-from runner.emulator.message_targets import existing, new, refuse_delete, refuse_without, resolved, resolved_for_upsert
+from runner.emulator.message_targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
 from runner.emulator.message_writes import expected_version, insert, is_plain, update_row, upserted
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
@@ -117,7 +117,7 @@ def retrieve_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) ->
 
 def assign(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "Target", EntityReference))
-    refuse_without(engine, "Assign", reference, "ownerid")
+    table_for(engine, "Assign", reference.logical_name)
 
     def main(operation: Operation) -> dict[str, Any]:
         owner = parameter(operation.parameters, "Assignee", EntityReference)
@@ -136,7 +136,7 @@ def set_state_dynamic_entity(engine: Engine, call: Call, parameters: dict[str, A
 
 def _set_state(engine: Engine, call: Call, parameters: dict[str, Any], message: str) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "EntityMoniker", EntityReference))
-    refuse_without(engine, message, reference, "statecode")
+    table_for(engine, message, reference.logical_name)
 
     def main(operation: Operation) -> dict[str, Any]:
         state, status = choice(operation.parameters, "State"), choice(operation.parameters, "Status")

@@ -35,13 +35,13 @@ class Transaction:
     entering it again, or leaving it without an exception, raises TransactionNotStarted.
     """
 
-    #: How many ``with`` are inside one another now, even of one that has been rolled back meanwhile.
-    level = 0
     is_active = False
     is_rolled_back = False
 
     def __init__(self, store: TransactionalStore) -> None:
         self._store = store
+        #: How many ``with`` are inside one another now, even of one that has been rolled back meanwhile.
+        self.level = 0
         #: Asynchronous steps to run once it is committed.
         self.jobs: list[Job] = []
         #: What plug-ins asked to have undone outside CRM should it not be.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -31,6 +31,7 @@ MONEY_SCALE = 4
 _MONEY_UNIT = Decimal(1).scaleb(-MONEY_SCALE)
 #: What a 64-bit integer holds.
 _MAX_STORED = 2**63 - 1
+_MAX_DIGITS = 20
 #: SQL Server's first datetime; Dataverse refuses what is earlier.
 _FIRST_YEAR = 1753
 _ID_LENGTH = 36
@@ -38,7 +39,6 @@ _ID_LENGTH = 36
 _WHOLE_SECONDS = 19
 #: Many rows refer to few owners, currencies and customers; references are immutable.
 _REFERENCES_KEPT = 1024
-_HALF = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +154,17 @@ def _scaler(table: str, column: Column, places: int) -> Callable[[Decimal], int]
     factor = Decimal(10) ** places
     low = max(_units(column.min_value, places, -_MAX_STORED), -_MAX_STORED)
     high = min(_units(column.max_value, places, _MAX_STORED), _MAX_STORED)
-    # Between them is whatever rounds to a value in the column's range.
-    below, above = (low - _HALF) / factor, (high + _HALF) / factor
 
     def to_units(value: Decimal) -> int:
         try:
-            if below < value < above:
-                return int((value * factor).to_integral_value(ROUND_HALF_UP))
-        except InvalidOperation:  # not a number
+            scaled = value * factor
+            if scaled.adjusted() < _MAX_DIGITS:
+                units = int(scaled)
+                if units != scaled:
+                    units = int(scaled.to_integral_value(ROUND_HALF_UP))
+                if low <= units <= high:
+                    return units
+        except (ArithmeticError, ValueError):  # not a number
             pass
         raise ValueOutOfRange.of(table, name, value)
 
@@ -251,11 +254,12 @@ def _choice(table: str, column: Column) -> Codec:
     def encode(value: Any) -> int:
         if not isinstance(value, OptionSetValue):
             raise IncorrectAttributeValueType.of(table, name, value, "an OptionSetValue")
-        if value.value not in known and not isinstance(value.value, int):
-            raise IncorrectAttributeValueType.of(table, name, value.value, "the OptionSetValue of a number (int)")
-        if value.value not in known:
-            raise ValueOutOfRange.of(table, name, value.value, known)
-        return value.value
+        number = value.value
+        if number in known:
+            return number
+        if not isinstance(number, int):
+            raise IncorrectAttributeValueType.of(table, name, number, "the OptionSetValue of a number (int)")
+        raise ValueOutOfRange.of(table, name, number, known)
 
     def decode(number: int) -> OptionSetValue:
         return known.get(number) or OptionSetValue(number)

@@ -26,11 +26,11 @@ class ReadableRecords:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._tables = Tables(store)
+        self.tables = Tables(store)
 
     def forget_tables(self) -> None:
         """The metadata is another: make anew what is made from it."""
-        self._tables.clear()
+        self.tables.clear()
 
     def retrieve(
         self, reference: EntityReference, columns: Sequence[str] | None = None, *, formatted: bool = True
@@ -43,7 +43,7 @@ class ReadableRecords:
           ObjectDoesNotExist: there is no such row.
           AttributeNotFound: the table has no such column.
         """
-        table = self._tables[reference.logical_name]
+        table = self.tables[reference.logical_name]
         entity = self._read(table, self._resolved(reference), None if columns is None else tuple(columns))
         if formatted:
             table.formats.name_lookups(entity)
@@ -60,7 +60,7 @@ class ReadableRecords:
             query = from_query_expression(query)
         answer = run_query(self._store, query)
         if formatted:
-            formats = self._tables[query.entity_name].formats
+            formats = self.tables[query.entity_name].formats
             for entity in answer.entities:
                 formats.name_lookups(entity)
                 formats.apply(entity)
@@ -70,14 +70,14 @@ class ReadableRecords:
     def _format_aliased(self, entity: Entity) -> None:
         for key, value in entity.attributes.items():
             if isinstance(value, AliasedValue) and key not in entity.formatted_values:
-                formats = self._tables[value.entity_logical_name].formats
+                formats = self.tables[value.entity_logical_name].formats
                 text = formats.text(value.attribute_logical_name, value.value)
                 if text is not None:
                     entity.formatted_values[key] = text
 
     def format(self, target: Entity) -> None:
         """Fill the formatted values of a Target."""
-        self._tables[target.logical_name].formats.apply(target)
+        self.tables[target.logical_name].formats.apply(target)
 
     def resolve_key(self, row: Entity | EntityReference) -> str | None:
         """The id of the row meant by id or by alternate key; None when there is no such row.
@@ -86,7 +86,7 @@ class ReadableRecords:
           EntityKeyNotDefined: the key attributes are no alternate key of the table.
           InvalidArgument: (one of its kinds) a key attribute's value does not fit its column.
         """
-        table = self._tables[row.logical_name]
+        table = self.tables[row.logical_name]
         if row.id is not None and row.id != EMPTY_GUID:
             id = guid(row.id)
             return id if self._version(table, id) else None
@@ -97,7 +97,7 @@ class ReadableRecords:
     def must_exist(self, *references: EntityReference) -> None:
         """Raises ObjectDoesNotExist, naming the first row that is not there."""
         for reference in references:
-            if self._version(self._tables[reference.logical_name], reference.id) is None:
+            if self._version(self.tables[reference.logical_name], reference.id) is None:
                 raise ObjectDoesNotExist.of(reference.logical_name, reference.id)
 
     # --- images -----------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class ReadableRecords:
 
     def image_of_new(self, target: Entity, columns: Sequence[str] | None = None) -> Entity:
         """The same as :meth:`image` of a row that was just made of this Target, without reading it."""
-        table = self._tables[target.logical_name]
+        table = self.tables[target.logical_name]
         version = self._store.version
         entity = Entity(target.logical_name, target.id)
         entity.attributes = table.read_back(target, version, None if columns is None else tuple(columns))
@@ -136,7 +136,7 @@ class ReadableRecords:
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
         """
-        primary_id = self._tables[logical_name].table.primary_id_attribute
+        primary_id = self.tables[logical_name].table.primary_id_attribute
         sql = (
             f'SELECT d.id FROM deleted_row AS d LEFT JOIN "{logical_name}" AS t ON t."{primary_id}" = d.id '  # noqa: S608 - names of metadata
             f'WHERE d.table_name = ? AND d.version > ? AND d.version <= ? AND t."{primary_id}" IS NULL '

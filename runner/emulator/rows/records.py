@@ -53,7 +53,7 @@ class Records(ReadableRecords):
           EntityNotFound: there is no such table.
           InvalidArgument: the id is not a GUID.
         """
-        self._tables[target.logical_name].rules.add_defaults(target)
+        self.tables[target.logical_name].rules.add_defaults(target)
 
     def create(self, target: Entity, user_id: str) -> str:
         """Insert the row and return its id.
@@ -63,7 +63,7 @@ class Records(ReadableRecords):
           ObjectDoesNotExist: a lookup refers to a row that is not there.
           DuplicateRecord: the id, or an alternate key, is taken.
         """
-        table = self._tables[target.logical_name]
+        table = self.tables[target.logical_name]
         write, parameters = self._new_row(table, target, self._users[user_id], self._second.now())
         if write.checked:
             self.must_exist(*write.references(target.attributes))
@@ -76,7 +76,7 @@ class Records(ReadableRecords):
         Raises:
           InvalidArgument, ObjectDoesNotExist, DuplicateRecord: as :meth:`create`; some rows may be there then.
         """
-        table, user, now = self._tables[targets[0].logical_name], self._users[user_id], self._second.now()
+        table, user, now = self.tables[targets[0].logical_name], self._users[user_id], self._second.now()
         same: Write | None = None
         waiting: list[list[Any]] = []
         for target in targets:
@@ -125,7 +125,7 @@ class Records(ReadableRecords):
           DuplicateRecordEntityKey: an alternate key is taken.
           LoopBeingCreated: the row would hang under itself.
         """
-        table = self._tables[target.logical_name]
+        table = self.tables[target.logical_name]
         id = _id_of(table.table, target)
         if row_version is not None:
             self._check_version(table, id, row_version)
@@ -148,13 +148,13 @@ class Records(ReadableRecords):
           ObjectDoesNotExist: there is no such row.
           InvalidArgument: (one of its kinds) a column or value is wrong; the message names it.
         """
-        table = self._tables[target.logical_name]
+        table = self.tables[target.logical_name]
         system = table.modification(self._users[user_id], self._second.now())
         self._change(table, target.id or EMPTY_GUID, target.attributes, system)
 
     def sign(self, target: Entity, user_id: str, columns: Iterable[str]) -> None:
         """Name that user in those columns of the row, where its table has them."""
-        table = self._tables[target.logical_name]
+        table = self.tables[target.logical_name]
         signature = dict.fromkeys((name for name in columns if name in table.codecs), self._users[user_id])
         if signature:
             self._change(table, target.id or EMPTY_GUID, signature, table.unsigned)
@@ -200,7 +200,7 @@ class Records(ReadableRecords):
           ConcurrencyVersionMismatch: the row is not at ``row_version``.
           CannotDeleteDueToAssociation: a relationship restricts the deletion.
         """
-        table = self._tables[reference.logical_name]
+        table = self.tables[reference.logical_name]
         self._check_version(table, reference.id, row_version)
         self._take_along(reference, delete or self.delete)
         self._execute(table, table.delete_sql, [reference.id])
@@ -216,7 +216,7 @@ class Records(ReadableRecords):
             self._leaving.discard(reference)
 
     def _clear(self, row: EntityReference, column: str) -> None:
-        table = self._tables[row.logical_name]
+        table = self.tables[row.logical_name]
         self._change(table, row.id, {column: None}, table.unsigned)
 
     # --- statements -----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from runner.emulator.metadata.model import Table
 from runner.emulator.query.reader import Reader, check_columns
 from runner.emulator.rows.facts import KEPT_TABLES, Currency, Facts
 from runner.emulator.rows.formats import Formats
+from runner.emulator.rows.refused_messages import refused_messages
 from runner.emulator.rows.rules import Rules
 from runner.emulator.sequential_guids import sequential_guids
 from runner.emulator.store import Store
@@ -37,18 +38,17 @@ class Write:
     """
 
     sql: str
-    encoders: tuple[Encode, ...]
+    encoders: Mapping[str, Encode]
     #: Positions of lookups whose table is kept too, and of those that must refer to a row that is there.
     typed: tuple[int, ...]
     checked: tuple[int, ...]
 
     def parameters(self, attributes: Mapping[str, Any]) -> list[Any]:
         """Raises InvalidArgument (one of its kinds) for a value that does not fit its column."""
-        given = attributes.values()
-        columns = zip(self.encoders, given)  # noqa: B905 - of one shape
-        stored = [None if value is None else encode(value) for encode, value in columns]
+        encoders = self.encoders
+        stored = [None if value is None else encoders[name](value) for name, value in attributes.items()]
         if self.typed:
-            values = list(given)
+            values = list(attributes.values())
             stored += [None if values[i] is None else values[i].logical_name for i in self.typed]
         return stored
 
@@ -84,10 +84,13 @@ class TableRecords:
         self.version_sql = f'SELECT {version} FROM "{name}" WHERE "{id}" = ?'  # noqa: S608 - names of metadata
         self.delete_sql = f'DELETE FROM "{name}" WHERE "{id}" = ?'  # noqa: S608
         self.is_kept = name in KEPT_TABLES
+        self.refused_messages = refused_messages(table)
         tree = store.metadata.hierarchy(name)
         #: The column that says under which row each hangs, where the table's rows form a tree.
         self.parent_column = tree.referencing_attribute if tree else None
         self._store = store
+        # The rules have made the id what it must be.
+        self._encoders: dict[str, Encode] = {**{name: each.encode for name, each in self.codecs.items()}, id: str}
         self._inserts: dict[_Shape, dict[_Shape, Write]] = {}
         self._updates: dict[_Shape, dict[_Shape, Write]] = {}
         self._created = self._modified = _NOTHING_YET
@@ -192,13 +195,10 @@ class TableRecords:
         return (*shape, *(table for column in shape if (table := self.codecs[column].table_column)))
 
     def _write(self, sql: str, shape: tuple[str, ...]) -> Write:
-        codecs = [self.codecs[column] for column in shape]
-        id = self.table.primary_id_attribute
         return Write(
             sql,
-            # The rules have made the id what it must be.
-            tuple(str if codec.name == id else codec.encode for codec in codecs),
-            tuple(position for position, codec in enumerate(codecs) if codec.table_column),
+            self._encoders,
+            tuple(position for position, column in enumerate(shape) if self.codecs[column].table_column),
             tuple(position for position, column in enumerate(shape) if column in self.rules.checked_lookups),
         )
 
