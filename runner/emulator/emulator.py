@@ -35,9 +35,9 @@ from runner.emulator.custom_api import CustomApi, custom_apis_from
 from runner.emulator.customizations import Customizations
 from runner.emulator.database_lock import DatabaseLock
 from runner.emulator.engine import Engine
-from runner.emulator.job_queue import JobWorker
-from runner.emulator.job_runner import release_due, run_job
-from runner.emulator.jobs import Job
+from runner.emulator.jobs.job import Job
+from runner.emulator.jobs.queue import JobWorker
+from runner.emulator.jobs.runner import release_due, run_job
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.notifications import SenderFactory

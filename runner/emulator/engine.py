@@ -17,9 +17,9 @@ from runner.emulator.committed_reads import CommittedReads
 from runner.emulator.custom_api import CustomApi
 from runner.emulator.customizations import Customizations
 from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist, SqlTimeout
-from runner.emulator.job_queue import JobQueue
-from runner.emulator.jobs import Job
-from runner.emulator.kept_jobs import data_of, unfinished_jobs
+from runner.emulator.jobs.job import Job
+from runner.emulator.jobs.kept_jobs import data_of, unfinished_jobs
+from runner.emulator.jobs.queue import JobQueue
 from runner.emulator.message_writes import is_plain
 from runner.emulator.messages import MESSAGES, Handler
 from runner.emulator.notifications import Notification, SenderFactory, Surroundings

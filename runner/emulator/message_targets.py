@@ -13,8 +13,8 @@ from runner.emulator.errors import (
     MethodNotSupported,
     RecordNotFoundByEntityKey,
 )
-from runner.emulator.job_changes import complete_change
-from runner.emulator.jobs import COMPLETED
+from runner.emulator.jobs.changes import complete_change
+from runner.emulator.jobs.job import COMPLETED
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine

@@ -10,7 +10,7 @@ from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityR
 from runner.emulator.call import OPTIONAL_PARAMETERS
 from runner.emulator.context_copies import told_later
 from runner.emulator.images import image_collection, images_of, with_primary_name
-from runner.emulator.jobs import Job
+from runner.emulator.jobs.job import Job
 from runner.emulator.operation import Operation
 from runner.emulator.step_table import Plans, StepPlan
 from runner.execution.step import Mode, Stage, Step

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
 from runner.emulator.images import with_columns
-from runner.emulator.jobs import Job
+from runner.emulator.jobs.job import Job
 from runner.emulator.operation import Operation
 from runner.emulator.operation_trace import told_to
 from runner.emulator.operation_view import View, views_of

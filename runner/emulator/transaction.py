@@ -13,7 +13,7 @@ from runner.emulator.errors import InvalidOperation
 from runner.emulator.plugin_faults import TransactionNotStarted
 
 if TYPE_CHECKING:
-    from runner.emulator.jobs import Job
+    from runner.emulator.jobs.job import Job
 
 
 class TransactionalStore(Protocol):

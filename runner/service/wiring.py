@@ -22,7 +22,7 @@ from dataverse_client.client import DataverseClient
 from runner.connection import connect
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
-from runner.emulator.jobs import BACK_OFF
+from runner.emulator.jobs.job import BACK_OFF
 from runner.emulator.webapi import WebApi
 from runner.execution.services import Services
 from runner.intake.credentials import Credentials

@@ -24,7 +24,7 @@ from dataverse_client.retry import RetrySettings
 from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.custom_api import CustomApi
 from runner.emulator.emulator import Emulator
-from runner.emulator.jobs import BACK_OFF
+from runner.emulator.jobs.job import BACK_OFF
 from runner.emulator.webapi import WebApi
 from runner.execution.step import Step
 from runner.tracing.bridge import TracingObserver

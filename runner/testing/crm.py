@@ -8,7 +8,7 @@ from typing import Any
 from dataverse_client.types import Entity, QueryExpression
 from runner.emulator.emulator import Emulator, Snapshot
 from runner.emulator.errors import EntityNotFound
-from runner.emulator.jobs import Job
+from runner.emulator.jobs.job import Job
 from runner.execution.execution import Execution
 from runner.execution.step import Step
 from runner.simulation.row_input import LookupByName, ResolveLookup, build_row

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 
-from runner.emulator.jobs import Job
-from runner.emulator.kept_values import read, written
+from runner.emulator.jobs.job import Job
+from runner.emulator.jobs.kept_values import read, written
 from runner.emulator.store import Store
 from runner.execution.remote_errors import UnknownValueTypeError
 from runner.execution.step import Step

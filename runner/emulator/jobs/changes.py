@@ -9,7 +9,7 @@ from typing import Any
 
 from dataverse_client.types import Entity, OptionSetValue
 from runner.emulator.errors import AsyncOperationInvalidStateChange
-from runner.emulator.jobs import COMPLETED, WAITING
+from runner.emulator.jobs.job import COMPLETED, WAITING
 
 _READY, _SUSPENDED, _LOCKED, _COMPLETED = range(4)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from time import monotonic
 
-from runner.emulator.jobs import Job
+from runner.emulator.jobs.job import Job
 
 #: How often the worker looks at held jobs: their rows, and the clock, say nothing when they change.
 LOOK_AGAIN = timedelta(seconds=1)

@@ -15,7 +15,7 @@ from runner.emulator.call import Call
 from runner.emulator.context_copies import apart
 from runner.emulator.engine import Engine
 from runner.emulator.errors import ObjectDoesNotExist
-from runner.emulator.jobs import (
+from runner.emulator.jobs.job import (
     COMPLETED,
     IN_PROGRESS,
     SUCCEEDED,
