@@ -16,7 +16,7 @@ from dataverse_client.types import Entity, EntityCollection, EntityReference, Mo
 from runner.emulator.call import OPTIONAL_PARAMETERS, Call
 from runner.emulator.context_copies import copied
 from runner.emulator.errors import InvalidArgument
-from runner.emulator.message_targets import resolved
+from runner.emulator.messages.targets import resolved
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.execution.step import Stage, Step
 from runner.plugin import Plugin

@@ -20,8 +20,8 @@ from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNot
 from runner.emulator.jobs.job import Job
 from runner.emulator.jobs.kept_jobs import data_of, unfinished_jobs
 from runner.emulator.jobs.queue import JobQueue
-from runner.emulator.message_writes import is_plain
-from runner.emulator.messages import MESSAGES, Handler
+from runner.emulator.messages.handlers import MESSAGES, Handler
+from runner.emulator.messages.writes import is_plain
 from runner.emulator.notifications import Notification, SenderFactory, Surroundings
 from runner.emulator.operation import NO_ENTITY
 from runner.emulator.pipeline import Pipeline

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.emulator.messages import MESSAGES
+from runner.emulator.messages.handlers import MESSAGES
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
 CHAPTERS = re.split(r"^##? ", GUIDE, flags=re.MULTILINE)[1:]

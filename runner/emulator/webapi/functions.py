@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference
-from runner.emulator.auto_number_messages import AUTO_NUMBER_MESSAGES
+from runner.emulator.messages.auto_numbers import AUTO_NUMBER_MESSAGES
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import Aggregate, Query
 from runner.emulator.webapi import custom_apis

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArgument, NotAnAutoNumber
-from runner.emulator.message_parameters import parameter
+from runner.emulator.messages.parameters import parameter
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.rows.auto_numbers import following_number, seed, set_seed
 from runner.emulator.store import Store

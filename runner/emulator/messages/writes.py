@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.call import Call
 from runner.emulator.errors import InvalidArgument
+from runner.emulator.messages.related_owners import assign_related, owner_to_follow
+from runner.emulator.messages.related_rows import create_related, update_related
 from runner.emulator.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
 from runner.emulator.registration.step_rows import CHECKED
-from runner.emulator.related_owners import assign_related, owner_to_follow
-from runner.emulator.related_rows import create_related, update_related
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from dataverse_client.types import Entity, EntityCollection, OrganizationRequest, OrganizationResponse
 from runner.emulator.call import Call
 from runner.emulator.errors import DuplicateRecord, InvalidArgument, NotSupported, OrganizationServiceFault
-from runner.emulator.message_parameters import requests_of, rows_of, settings_of
-from runner.emulator.message_targets import existing, new, resolved_for_upsert
-from runner.emulator.message_writes import insert_all, update_row, upserted
+from runner.emulator.messages.parameters import requests_of, rows_of, settings_of
+from runner.emulator.messages.targets import existing, new, resolved_for_upsert
+from runner.emulator.messages.writes import insert_all, update_row, upserted
 from runner.emulator.operation import Operation
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, FetchExpression, QueryExpression
 from runner.emulator.errors import InvalidArgument
-from runner.emulator.message_targets import primary_id
+from runner.emulator.messages.targets import primary_id
 from runner.emulator.query.fetchxml import fetched_entity, read_fetch
 from runner.emulator.query.fetchxml_conditions import Viewpoint
 from runner.emulator.query.fetchxml_paging import write_fetch_cookie

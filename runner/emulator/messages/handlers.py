@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
-from runner.emulator.auto_number_messages import AUTO_NUMBER_MESSAGES
-from runner.emulator.bulk_messages import (
+from runner.emulator.call import Call
+from runner.emulator.messages.auto_numbers import AUTO_NUMBER_MESSAGES
+from runner.emulator.messages.bulk import (
     create_multiple,
     delete_multiple,
     execute_multiple,
@@ -19,14 +20,13 @@ from runner.emulator.bulk_messages import (
     update_multiple,
     upsert_multiple,
 )
-from runner.emulator.call import Call
-from runner.emulator.message_parameters import choice, parameter, several
-from runner.emulator.message_targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
-from runner.emulator.message_writes import expected_version, insert, is_plain, update_row, upserted
+from runner.emulator.messages.parameters import choice, parameter, several
+from runner.emulator.messages.retrieval import asked_table, columns_of, found, question_of, related_rows
+from runner.emulator.messages.targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
+from runner.emulator.messages.writes import expected_version, insert, is_plain, update_row, upserted
 from runner.emulator.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
 from runner.emulator.query.model import Query
-from runner.emulator.retrieval import asked_table, columns_of, found, question_of, related_rows
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine
