@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from dataverse_client.types import EntityReference, FetchExpression
 from runner.emulator.call import Call
-from runner.emulator.operation import NO_ENTITY
-from runner.emulator.pipeline import Pipeline
+from runner.emulator.pipeline.operation import NO_ENTITY
+from runner.emulator.pipeline.pipeline import Pipeline
+from runner.emulator.pipeline.step_table import StepTable
 from runner.emulator.query.fetchxml import fetched_entity
 from runner.emulator.registration.step_rows import STEP
 from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.records import Records
-from runner.emulator.step_table import StepTable
 from runner.emulator.store import CommittedStore, Store
 from runner.emulator.transaction import Transaction
 from runner.emulator.users import Users

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue, is_guid
 from runner.emulator.call import OPTIONAL_PARAMETERS, Call
-from runner.emulator.context_copies import copied
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.messages.targets import resolved
-from runner.emulator.operation import NO_ENTITY, Operation
+from runner.emulator.pipeline.context_copies import copied
+from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.execution.step import Stage, Step
 from runner.plugin import Plugin
 from runner.registrations.plugins import load_plugin

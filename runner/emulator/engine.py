@@ -23,8 +23,8 @@ from runner.emulator.jobs.queue import JobQueue
 from runner.emulator.messages.handlers import MESSAGES, Handler
 from runner.emulator.messages.writes import is_plain
 from runner.emulator.notifications import Notification, SenderFactory, Surroundings
-from runner.emulator.operation import NO_ENTITY
-from runner.emulator.pipeline import Pipeline
+from runner.emulator.pipeline.operation import NO_ENTITY
+from runner.emulator.pipeline.pipeline import Pipeline
 from runner.emulator.registration.custom_apis import CustomApis
 from runner.emulator.registration.registered_steps import RegisteredSteps
 from runner.emulator.rows.associations import Associations
@@ -323,7 +323,7 @@ class Engine:
             for row in rows:
                 self.trace_log.date(row)
 
-    # --- what the pipeline needs done (runner.emulator.pipeline.Platform) ------------------------------------
+    # --- what the pipeline needs done (runner.emulator.pipeline.pipeline.Platform) ------------------------------------
 
     def snapshot(self, reference: EntityReference, columns: tuple[str, ...] | None) -> Entity | None:
         try:

@@ -12,7 +12,6 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
-from runner.emulator.context_copies import apart
 from runner.emulator.engine import Engine
 from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.jobs.job import (
@@ -27,6 +26,7 @@ from runner.emulator.jobs.job import (
     is_to_be_suspended,
     pause_before_next,
 )
+from runner.emulator.pipeline.context_copies import apart
 from runner.emulator.plugin_faults import fault_of
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.transaction import Transaction

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArgument, NotAnAutoNumber
 from runner.emulator.messages.parameters import parameter
-from runner.emulator.operation import NO_ENTITY, Operation
+from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.emulator.rows.auto_numbers import following_number, seed, set_seed
 from runner.emulator.store import Store
 

@@ -13,7 +13,7 @@ from runner.emulator.errors import DuplicateRecord, InvalidArgument, NotSupporte
 from runner.emulator.messages.parameters import requests_of, rows_of, settings_of
 from runner.emulator.messages.targets import existing, new, resolved_for_upsert
 from runner.emulator.messages.writes import insert_all, update_row, upserted
-from runner.emulator.operation import Operation
+from runner.emulator.pipeline.operation import Operation
 
 if TYPE_CHECKING:
     from runner.emulator.engine import Engine

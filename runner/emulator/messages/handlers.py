@@ -24,7 +24,7 @@ from runner.emulator.messages.parameters import choice, parameter, several
 from runner.emulator.messages.retrieval import asked_table, columns_of, found, question_of, related_rows
 from runner.emulator.messages.targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
 from runner.emulator.messages.writes import expected_version, insert, is_plain, update_row, upserted
-from runner.emulator.operation import NO_ENTITY, Operation
+from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
 from runner.emulator.query.model import Query
 

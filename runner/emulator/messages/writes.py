@@ -9,7 +9,7 @@ from runner.emulator.call import Call
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.messages.related_owners import assign_related, owner_to_follow
 from runner.emulator.messages.related_rows import create_related, update_related
-from runner.emulator.operation import Operation
+from runner.emulator.pipeline.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
 from runner.emulator.registration.step_rows import CHECKED
 

@@ -18,6 +18,7 @@ from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.metadata.stable_ids import stable_id
 from runner.emulator.notifications import Surroundings
+from runner.emulator.pipeline.step_table import Plans, StepTable
 from runner.emulator.registration.custom_api_rows import CUSTOM_API, DECLARATIONS, check_declaration
 from runner.emulator.registration.sdk_messages import SdkMessages
 from runner.emulator.registration.step_reader import StepReader
@@ -35,7 +36,6 @@ from runner.emulator.registration.step_rows import (
 from runner.emulator.registration.write_only import WriteOnlyColumns
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
-from runner.emulator.step_table import Plans, StepTable
 from runner.emulator.store import Store
 from runner.emulator.transaction import Transaction
 from runner.execution.step import Step, StepError

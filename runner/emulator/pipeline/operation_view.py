@@ -8,11 +8,11 @@ from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference, new_guid
 from runner.emulator.call import OPTIONAL_PARAMETERS
-from runner.emulator.context_copies import told_later
-from runner.emulator.images import image_collection, images_of, with_primary_name
 from runner.emulator.jobs.job import Job
-from runner.emulator.operation import Operation
-from runner.emulator.step_table import Plans, StepPlan
+from runner.emulator.pipeline.context_copies import told_later
+from runner.emulator.pipeline.images import image_collection, images_of, with_primary_name
+from runner.emulator.pipeline.operation import Operation
+from runner.emulator.pipeline.step_table import Plans, StepPlan
 from runner.execution.step import Mode, Stage, Step
 from runner.plugin import INERT_HOST, ExecutionHost, MessageOperation, PluginContext
 

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from azure_bridge.redaction import redact
-from runner.emulator.operation import Operation
+from runner.emulator.pipeline.operation import Operation
 from runner.tracing.model import OperationFinished, OperationStarted, TraceSink
 
 

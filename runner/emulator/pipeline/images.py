@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from dataverse_client.types import Entity
-from runner.emulator.step_table import Snapshot
+from runner.emulator.pipeline.step_table import Snapshot
 from runner.execution.step import Image
 
 #: The image every asynchronous step carries without having asked for it.

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
-from runner.emulator.images import with_columns
 from runner.emulator.jobs.job import Job
-from runner.emulator.operation import Operation
-from runner.emulator.operation_trace import told_to
-from runner.emulator.operation_view import View, views_of
+from runner.emulator.pipeline.images import with_columns
+from runner.emulator.pipeline.operation import Operation
+from runner.emulator.pipeline.operation_trace import told_to
+from runner.emulator.pipeline.operation_view import View, views_of
+from runner.emulator.pipeline.step_table import Plans, Snapshot, Steps
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted, fault_of
-from runner.emulator.step_table import Plans, Snapshot, Steps
 from runner.execution.execution import Execution, execute
 from runner.execution.host import StepHost
 from runner.execution.step import Step
