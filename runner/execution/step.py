@@ -146,10 +146,12 @@ def _refusals(step: Step) -> Iterable[str]:
         yield f"{step.message} belongs to no table. Leave out entity, and look at Target (0x80044187)."
     if step.stage not in tuple(Stage):
         yield f"stage {step.stage} cannot be registered. Use 10, 20 or 40 (0x80044184)."
-    if step.mode not in tuple(Mode):
+    if step.mode not in tuple(Mode) or isinstance(step.mode, bool):
         yield f"mode {step.mode} is none. Use 0 for synchronous, 1 for asynchronous."
     if step.mode == Mode.ASYNCHRONOUS and step.stage != Stage.POST_OPERATION:
         yield "an asynchronous step runs after the operation. Use stage 40 (0x80044184)."
+    if not isinstance(step.rank, int) or isinstance(step.rank, bool):
+        yield f"rank {step.rank!r} is none. Use a whole number."
     if not _is_timeout(step.timeout):
         yield f"timeout {step.timeout!r} is none. Use seconds, more than 0."
     if step.isolation not in ("thread", "process"):

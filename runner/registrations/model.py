@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StrictBool,
+    StrictFloat,
     StrictInt,
     StringConstraints,
     WithJsonSchema,
@@ -36,9 +37,16 @@ _MODES = {"sync": SYNCHRONOUS, "async": ASYNCHRONOUS}
 #: Names are checked by the rules, which say what was meant; editors complete them from this.
 _MESSAGE_SCHEMA = {"anyOf": [{"enum": sorted(MESSAGES)}, {"type": "string", "pattern": CUSTOM_API.pattern}]}
 
+
+def _mode_number(mode: Any) -> Any:
+    """The number of a mode's name; a truth value, which Python takes for a number, becomes its name in YAML."""
+    name = str(mode).lower() if isinstance(mode, bool) else mode
+    return _MODES.get(name, name) if isinstance(name, str) else name
+
+
 Mode = Annotated[
     Literal[0, 1],
-    BeforeValidator(lambda mode: _MODES.get(mode, mode) if isinstance(mode, str) else mode),
+    BeforeValidator(_mode_number),
     PlainSerializer(lambda mode: "async" if mode else "sync", return_type=str),
     WithJsonSchema({"enum": ["sync", "async", 0, 1]}),
 ]
@@ -104,7 +112,7 @@ class StepRegistration(Section):
     endpoint: str | None = None
     """The name under ``endpoints`` through which a remote environment reaches it."""
 
-    timeout: Annotated[float, Field(gt=0, le=120)] = 120
+    timeout: Annotated[StrictFloat, Field(gt=0, le=120)] = 120
     """Seconds until the plug-in is stopped and the operation fails; 120 is Dataverse's limit."""
 
     isolation: Literal["thread", "process"] = "thread"

@@ -64,6 +64,7 @@ _MESSAGES = {
     "greater_than_equal": "This must be at least {ge}.",
     "string_type": "This must be text, and it is {kind}.",
     "int_type": "This must be a whole number, and it is {kind}.",
+    "float_type": "This must be a number, and it is {kind}.",
     "bool_type": "This must be true or false, and it is {kind}.",
     "tuple_type": "This must be a list, and it is {kind}.",
     "dict_type": "This must be a mapping of keys to values, and it is {kind}.",

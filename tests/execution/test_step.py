@@ -80,6 +80,8 @@ def test_an_image_of_both_kinds_is_taken_before_and_after():
         pytest.param({"message": "ExecuteMultiple", "entity": None}, "0x80044187", id="message that carries others"),
         pytest.param({"message": "Associate"}, "no table.*0x80044187", id="table of a message about none"),
         pytest.param({"mode": 2}, "mode 2 is none", id="unknown mode"),
+        pytest.param({"mode": True}, "mode True is none", id="truth value as mode"),
+        pytest.param({"rank": True}, "rank True is none", id="truth value as rank"),
         pytest.param({"isolation": "jail"}, "'thread' or 'process'", id="unknown isolation"),
         pytest.param({"run_as": "ada"}, "no systemuserid", id="user who is no id"),
         pytest.param({"images": (Image("x", "middle"),)}, "of kind 'middle'", id="unknown kind of image"),

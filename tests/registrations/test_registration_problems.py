@@ -144,6 +144,15 @@ WRONG_STEPS = {
         None,
     ),
     "names are text": ({"name": "7"}, "r.yaml:2:11: steps[0].name: This must be text, and it is a number.", None),
+    "true is no mode": ({"mode": "true"}, "steps[0].mode: 'true' is not allowed here. Use sync or async.", None),
+    "true is no rank": (
+        {"rank": "true"},
+        "steps[0].rank: This must be a whole number, and it is true or false.",
+        None,
+    ),
+    "true is no timeout": ({"timeout": "true"}, "steps[0].timeout: This must be a number, and it is true or", None),
+    "text is no timeout": ({"timeout": "'5'"}, "steps[0].timeout: This must be a number, and it is text.", None),
+    "true is no stage": ({"stage": "true"}, "steps[0].stage: True is not allowed here. Use 10", 0x80044184),
     "ranks are whole numbers": ({"rank": "1.5"}, "steps[0].rank: This must be a whole number, and it is", None),
     "configuration is a mapping or text": (
         {"configuration": "[1]"},

@@ -18,10 +18,12 @@ from runner.emulator.metadata.model import AttributeType, Column, Ownership, Tab
 from runner.emulator.rows.amounts import CURRENCY, Amounts
 from runner.emulator.rows.auto_numbers import AutoNumber
 from runner.emulator.rows.facts import Currency, Facts
+from runner.emulator.seed import ORGANIZATION_ID
 from runner.emulator.store import Store
 
 _CREATION_WISHES = frozenset({"ownerid", "statecode", "statuscode", "overriddencreatedon"})
 _NAME_PARTS = ("firstname", "middlename", "lastname")
+_ORGANIZATION = EntityReference("organization", ORGANIZATION_ID)
 
 
 class Rules:
@@ -49,6 +51,7 @@ class Rules:
         self._states = _States(table) if "statecode" in columns else None
         self._name_parts = frozenset(_NAME_PARTS) & columns.keys() if "fullname" in columns else frozenset()
         self._user_owned = table.ownership is Ownership.USER
+        self._organization_owned = table.ownership is Ownership.ORGANIZATION
         self._unit_column = _unit_column(table)
         self._audited = "modifiedon" in columns
         self._is_currency = self.name == "transactioncurrency"
@@ -117,6 +120,8 @@ class Rules:
             self._sign_created(columns, user, now)
         if self._user_owned:
             self._own(columns, columns.get("ownerid") or user)
+        if self._organization_owned:
+            columns["organizationid"] = _ORGANIZATION
         if self._states:
             self._states.complete_create(columns)
         return columns

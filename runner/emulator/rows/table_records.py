@@ -134,11 +134,7 @@ class TableRecords:
     def insert(self, attributes: Mapping[str, Any], system: SystemColumns) -> Write:
         """Its last parameter is the row version. Raises AttributeNotFound."""
         shape = tuple(attributes)
-        try:
-            return system.writes[shape]
-        except KeyError:
-            """Made below."""
-        return _kept(system.writes, shape, partial(self._insert, system.columns))
+        return system.writes.get(shape) or _kept(system.writes, shape, partial(self._insert, system.columns))
 
     def update(self, attributes: Mapping[str, Any], system: SystemColumns) -> Write:
         """Its last parameters are the row version and the id. Raises AttributeNotFound."""
@@ -230,10 +226,9 @@ _NOTHING_YET: tuple[tuple[Any, ...], SystemColumns] = ((), SystemColumns({}, (),
 
 def _kept(kept: dict[K, T], key: K, make: Callable[[K], T]) -> T:
     """What was made for ``key`` before, or is made now. Shapes come from requests: not kept without end."""
-    try:
-        return kept[key]
-    except KeyError:
-        """Made below, so that what refuses to be made is told without this error."""
+    known = kept.get(key)
+    if known is not None:
+        return known
     if len(kept) >= _SHAPES_KEPT:
         kept.clear()
     made = kept[key] = make(key)

@@ -14,7 +14,7 @@ from runner.emulator.errors import (
     InvalidStateCodeStatusCode,
     ObjectDoesNotExist,
 )
-from runner.emulator.seed import ADMINISTRATOR_ID, ROOT_BUSINESS_UNIT_ID, SYSTEM_USER_ID
+from runner.emulator.seed import ADMINISTRATOR_ID, ORGANIZATION_ID, ROOT_BUSINESS_UNIT_ID, SYSTEM_USER_ID
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ADMINISTRATOR = EntityReference("systemuser", ADMINISTRATOR_ID)
@@ -147,11 +147,14 @@ def test_a_row_is_never_without_owner_state_and_reason(crm, column):
         crm.update(crm.create("account"), **{column: None})
 
 
-@pytest.mark.behaviour("Rows", "Rows of tables the organization owns have no owner", "common")
+@pytest.mark.behaviour(
+    "Rows", "Rows of tables the organization owns have no owner, and name the organization", "common"
+)
 def test_the_organizations_rows_have_no_owner(crm):
     code = {"isocurrencycode": "TRY", "currencysymbol": "₺"}
     row = crm.read(crm.create("transactioncurrency", currencyname="Lira", exchangerate=2, currencyprecision=2, **code))
     assert "ownerid" not in row
+    assert row["organizationid"] == EntityReference("organization", ORGANIZATION_ID)
 
 
 @pytest.mark.behaviour("Rows", "A contact's fullname follows its parts", "observed")
