@@ -40,7 +40,7 @@ from runner.emulator.jobs.queue import JobWorker
 from runner.emulator.jobs.runner import release_due, run_job
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.metadata.model import Metadata
-from runner.emulator.notifications import SenderFactory
+from runner.emulator.notifications.notification import SenderFactory
 from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import (

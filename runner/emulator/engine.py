@@ -22,7 +22,7 @@ from runner.emulator.jobs.kept_jobs import data_of, unfinished_jobs
 from runner.emulator.jobs.queue import JobQueue
 from runner.emulator.messages.handlers import MESSAGES, Handler
 from runner.emulator.messages.writes import is_plain
-from runner.emulator.notifications import Notification, SenderFactory, Surroundings
+from runner.emulator.notifications.notification import Notification, SenderFactory, Surroundings
 from runner.emulator.pipeline.operation import NO_ENTITY
 from runner.emulator.pipeline.pipeline import Pipeline
 from runner.emulator.registration.custom_apis import CustomApis

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, OptionSetValue
 from runner.emulator.metadata.regarding import NEVER_REGARDED
-from runner.emulator.notification_faults import ServiceBusPostPostponed
+from runner.emulator.notifications.faults import ServiceBusPostPostponed
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
 

@@ -17,7 +17,7 @@ from typing import Any
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.metadata.stable_ids import stable_id
-from runner.emulator.notifications import Surroundings
+from runner.emulator.notifications.notification import Surroundings
 from runner.emulator.pipeline.step_table import Plans, StepTable
 from runner.emulator.registration.custom_api_rows import CUSTOM_API, DECLARATIONS, check_declaration
 from runner.emulator.registration.sdk_messages import SdkMessages

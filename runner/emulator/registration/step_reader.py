@@ -12,7 +12,8 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityReference, QueryExpression
 from runner.emulator.errors import InvalidArgument
-from runner.emulator.notifications import Notification, Surroundings, notification
+from runner.emulator.notifications.notification import Notification, Surroundings, notification
+from runner.emulator.notifications.service_endpoints import ServiceEndpoint
 from runner.emulator.registration.custom_api_rows import step_refusal
 from runner.emulator.registration.step_rows import (
     ENDPOINT,
@@ -31,7 +32,6 @@ from runner.emulator.registration.step_rows import (
 )
 from runner.emulator.registration.write_only import WriteOnlyColumns
 from runner.emulator.rows.reading import ReadableRecords
-from runner.emulator.service_endpoints import ServiceEndpoint
 from runner.emulator.store import Store
 from runner.execution.step import DEFAULT_TIMEOUT, Mode, Step, StepError
 from runner.plugin import Plugin

@@ -20,7 +20,7 @@ from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.secrets import Secrets
 from runner.emulator.emulator import Emulator
 from runner.emulator.jobs.job import BACK_OFF
-from runner.emulator.notifications import SenderFactory
+from runner.emulator.notifications.notification import SenderFactory
 from runner.emulator.webapi import WebApi
 from runner.execution.step import StepError
 from runner.settings import Settings, environment

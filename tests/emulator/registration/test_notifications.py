@@ -13,9 +13,9 @@ from azure_bridge.queues.contract import MessageTooLargeError, QueueUnavailableE
 from azure_bridge.queues.embedded import EmbeddedQueue
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
-from runner.emulator.notification_faults import WebhooksHttpRequestTimedOut
-from runner.emulator.notifications import Surroundings, WebhookNotification
-from runner.emulator.service_endpoints import AuthType, Contract, ServiceEndpoint
+from runner.emulator.notifications.faults import WebhooksHttpRequestTimedOut
+from runner.emulator.notifications.notification import Surroundings, WebhookNotification
+from runner.emulator.notifications.service_endpoints import AuthType, Contract, ServiceEndpoint
 from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, Plugin

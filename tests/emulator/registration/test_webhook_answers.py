@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from runner.emulator.notifications import WEBHOOK_TIMEOUT
+from runner.emulator.notifications.notification import WEBHOOK_TIMEOUT
 
 ENDLESS = {"Content-Length": "1000000"}
 GARBLED = {"Content-Encoding": "gzip"}
@@ -35,7 +35,7 @@ def test_what_an_answer_says_decides_nothing(web, webhook, serving, headers, sta
 
 def test_an_answer_that_never_ends_has_been_given(web, webhook, serving, monkeypatch):
     over, seconds = threading.Event(), count(step=WEBHOOK_TIMEOUT)
-    monkeypatch.setattr("runner.emulator.notifications.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("runner.emulator.notifications.notification.monotonic", lambda: next(seconds))
 
     def answer(request):
         request.send_response(200)

@@ -23,7 +23,7 @@ from azure_bridge.queues.contract import (
 )
 from azure_bridge.redaction import redact, register_secret
 from dataverse_client.types import Entity, OrderExpression, OrderType, QueryExpression
-from runner.emulator.notification_faults import (
+from runner.emulator.notifications.faults import (
     NotificationFailed,
     ServiceBusMaxSizeExceeded,
     ServiceBusPostFailed,
@@ -35,8 +35,8 @@ from runner.emulator.notification_faults import (
     WebhooksNonSuccessHttpResponse,
     WebhooksPostRequestFailed,
 )
+from runner.emulator.notifications.service_endpoints import AuthType, MessageSender, ServiceEndpoint, is_loopback
 from runner.emulator.query.model import Query
-from runner.emulator.service_endpoints import AuthType, MessageSender, ServiceEndpoint, is_loopback
 from runner.execution.remote_context import RemoteContext
 from runner.execution.remote_errors import UnknownValueTypeError
 from runner.execution.remote_values import encode_value

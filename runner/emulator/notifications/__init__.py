@@ -1,0 +1,1 @@
+"""What a step registered on a service endpoint sends to a webhook or to Azure Service Bus, and how sending fails."""
