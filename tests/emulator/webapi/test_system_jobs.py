@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from emulator_samples import refuse
 from small_plugins import Do
 
 from runner.emulator.seed import ADMINISTRATOR_ID, INTEGRATION_USER_ID
 from runner.execution.step import Step
-from runner.plugin import InvalidPluginExecutionException
 
 #: The query of Microsoft's page, less what is only about other jobs.
 DOCUMENTED = (
@@ -30,10 +30,6 @@ def later(emulator):
         return step.id
 
     return register
-
-
-def fail(context):
-    raise InvalidPluginExecutionException("Not today.")
 
 
 @pytest.mark.behaviour(
@@ -70,11 +66,11 @@ def test_a_job_leads_to_its_row_and_back(crm, later):
 )
 def test_the_failed_jobs_of_a_step_are_found(crm, emulator, later):
     later(lambda context: None)
-    step = later(fail, name="Fails")
+    step = later(refuse, name="Fails")
     crm.create("accounts", name="Contoso")
     emulator.run_jobs()
     found = crm.get(f"asyncoperations?$filter=statuscode eq 31 and _owningextensionid_value eq {step}")["value"]
-    assert [(job["message"], job["errorcode"]) for job in found] == [("Not today.", -2147220891)]
+    assert [(job["message"], job["errorcode"]) for job in found] == [("No.", -2147220891)]
 
 
 @pytest.mark.behaviour("Asynchronous jobs", "The owner of a job is the user it runs as", "common")

@@ -29,7 +29,7 @@ MOMENTS = {
 SUCCEEDED, FAILED = 30, 31
 
 
-def fail(context):
+def crash(context):
     raise ZeroDivisionError
 
 
@@ -69,7 +69,7 @@ def test_a_refusal_carries_message_status_and_code(service, on, stage):
 
 
 @pytest.mark.behaviour("Transactions", "An exception at stage 10, 20 or 40 leaves no row", "event-framework")
-@pytest.mark.parametrize(("error", "fault"), [(refuse, IsvAborted), (fail, IsvUnExpected)])
+@pytest.mark.parametrize(("error", "fault"), [(refuse, IsvAborted), (crash, IsvUnExpected)])
 @pytest.mark.parametrize("thrown_at", ["10", "20", "40"])
 def test_a_synchronous_step_that_throws(act, on, thrown_at, error, fault):
     on("Create", **MOMENTS[thrown_at])(error)
@@ -89,7 +89,7 @@ def test_an_operation_the_platform_refuses(act, on):
 
 
 @pytest.mark.behaviour("Transactions", "An exception of an asynchronous step leaves everything", "event-framework")
-@pytest.mark.parametrize("error", [refuse, fail])
+@pytest.mark.parametrize("error", [refuse, crash])
 def test_an_asynchronous_step_that_throws(act, on, error):
     on("Create", **MOMENTS["async"])(error)
     assert act() == (None, ["Contoso"], [], [FAILED])
