@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from itertools import repeat
 
 from dataverse_client.types import new_guid
-from runner.emulator.sequential_guids import sequential_guids
-from runner.emulator.store import Store
+from runner.emulator.storage.sequential_guids import sequential_guids
+from runner.emulator.storage.store import Store
 
 
 class BareTable:

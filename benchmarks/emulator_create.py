@@ -18,7 +18,7 @@ from dataverse_client.types import Entity, EntityReference, Money
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import ADMINISTRATOR_ID, currency_id
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 ROUNDS = 15
 ROWS = 2000

@@ -23,7 +23,7 @@ from runner.emulator.query.fetchxml import fetched_entity
 from runner.emulator.registration.step_rows import STEP
 from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.records import Records
-from runner.emulator.store import CommittedStore, Store
+from runner.emulator.storage.store import CommittedStore, Store
 from runner.emulator.transaction import Transaction
 from runner.emulator.users import Users
 

@@ -15,7 +15,7 @@ from runner.emulator.errors import AttributeNotFound, CannotDeleteDueToAssociati
 from runner.emulator.metadata.customize import customized
 from runner.emulator.metadata.model import AttributeType, Metadata, OptionSet, Table
 from runner.emulator.rows.auto_numbers import AutoNumber
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 #: Where the database keeps a global choice; no table is called so.
 _OPTION_SET = "option set "

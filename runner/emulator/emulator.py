@@ -33,7 +33,6 @@ from dataverse_client.types import (
 from runner.emulator.call import Bypass
 from runner.emulator.custom_api import CustomApi, custom_apis_from
 from runner.emulator.customizations import Customizations
-from runner.emulator.database_lock import DatabaseLock
 from runner.emulator.engine import Engine
 from runner.emulator.jobs.job import Job
 from runner.emulator.jobs.queue import JobWorker
@@ -50,7 +49,8 @@ from runner.emulator.seed import (
     ROOT_BUSINESS_UNIT_ID,
     SYSTEM_USER_ID,
 )
-from runner.emulator.store import Store
+from runner.emulator.storage.database_lock import DatabaseLock
+from runner.emulator.storage.store import Store
 from runner.emulator.trace_log import TraceSetting
 from runner.emulator.transaction import Transaction
 from runner.execution.execution import Execution

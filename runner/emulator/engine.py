@@ -31,8 +31,8 @@ from runner.emulator.rows.associations import Associations
 from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
-from runner.emulator.sequential_guids import sequential_guids
-from runner.emulator.store import Store
+from runner.emulator.storage.sequential_guids import sequential_guids
+from runner.emulator.storage.store import Store
 from runner.emulator.trace_log import TraceLog
 from runner.emulator.transaction import Transaction
 from runner.emulator.users import Users

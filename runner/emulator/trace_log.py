@@ -13,8 +13,8 @@ from azure_bridge.redaction import redact
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.seed import ORGANIZATION_ID
-from runner.emulator.store import Store
-from runner.emulator.values import moment_text
+from runner.emulator.storage.store import Store
+from runner.emulator.storage.values import moment_text
 from runner.execution.execution import Execution
 from runner.execution.host import text_of
 from runner.execution.tracebacks import plugin_traceback

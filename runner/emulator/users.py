@@ -7,7 +7,7 @@ from dataclasses import replace
 from dataverse_client.types import EMPTY_GUID, EntityReference, guid, is_guid
 from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.seed import ROOT_BUSINESS_UNIT_ID as _ROOT
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 from runner.plugin import Caller
 
 _COLUMNS = ("businessunitid", "azureactivedirectoryobjectid", "applicationid")

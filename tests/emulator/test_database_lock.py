@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from dataverse_client.types import Entity
 from runner.cli.main import runner
-from runner.emulator.database_lock import DatabaseInUseError
 from runner.emulator.emulator import Emulator
+from runner.emulator.storage.database_lock import DatabaseInUseError
 
 HOLDER = """
 import sys

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from runner.emulator.jobs.job import Job
 from runner.emulator.jobs.kept_values import read, written
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 from runner.execution.remote_errors import UnknownValueTypeError
 from runner.execution.step import Step
 from runner.plugin import PluginContext

@@ -13,7 +13,7 @@ from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArg
 from runner.emulator.messages.parameters import parameter
 from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.emulator.rows.auto_numbers import following_number, seed, set_seed
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 if TYPE_CHECKING:
     from runner.emulator.call import Call

@@ -18,8 +18,8 @@ from runner.emulator.query.conditions import QUARTER, join, where
 from runner.emulator.query.model import Aggregate, ColumnRef, GroupBy, Page, Query
 from runner.emulator.query.paging import page_of, write_cookie
 from runner.emulator.query.scope import Scope
-from runner.emulator.store import Store
-from runner.emulator.values import MONEY_SCALE
+from runner.emulator.storage.store import Store
+from runner.emulator.storage.values import MONEY_SCALE
 
 _DATE_PARTS = {
     "year": "CAST(strftime('%Y', {0}) AS INTEGER)",

@@ -28,7 +28,7 @@ from runner.emulator.query.model import (
 )
 from runner.emulator.query.operands import operand
 from runner.emulator.query.scope import Scope
-from runner.emulator.text import fold
+from runner.emulator.storage.text import fold
 
 _EVERY_ROW = "1"
 _NO_ROW = "0"

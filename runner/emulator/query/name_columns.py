@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner.emulator.metadata.model import AttributeType, Column, Metadata, Table
-from runner.emulator.text import COLLATION
+from runner.emulator.storage.text import COLLATION
 
 _SUFFIX = "name"
 

@@ -13,7 +13,7 @@ from typing import Any
 from dataverse_client.types import EntityReference, Money, OptionSetValue, guid
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.metadata.model import AttributeType, Column
-from runner.emulator.values import MONEY_SCALE, moment_text
+from runner.emulator.storage.values import MONEY_SCALE, moment_text
 
 _TRUTHS = {"true": 1, "1": 1, "yes": 1, "false": 0, "0": 0, "no": 0}
 #: Sorts right after the whole second it follows, before the next one.

@@ -30,7 +30,7 @@ from runner.emulator.query.paging import (
 from runner.emulator.query.reader import Reader
 from runner.emulator.query.scope import Scope
 from runner.emulator.query.sorting import sort_sql
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 
 def run_query(store: Store, query: Query) -> EntityCollection:

@@ -8,7 +8,7 @@ from typing import Any
 from dataverse_client.types import Entity
 from runner.emulator.errors import AttributeNotFound
 from runner.emulator.metadata.model import AttributeType, Table
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 
 class Reader:

@@ -8,9 +8,9 @@ from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArg
 from runner.emulator.metadata.model import Column, Table
 from runner.emulator.query.model import ColumnRef
 from runner.emulator.query.name_columns import name_column, shown_sql
-from runner.emulator.store import Store
-from runner.emulator.text import COLLATION
-from runner.emulator.values import Decode
+from runner.emulator.storage.store import Store
+from runner.emulator.storage.text import COLLATION
+from runner.emulator.storage.values import Decode
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataverse_client.types import Entity
 from runner.emulator.errors import DuplicateRecord, EntityNotFound, InvalidArgument
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 from runner.execution.step import Mode
 from runner.registrations.messages import CUSTOM_API as UNIQUE_NAME
 

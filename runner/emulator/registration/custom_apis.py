@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from runner.emulator.custom_api import CustomApi, ParameterType, RequestParameter
 from runner.emulator.registration.custom_api_rows import BOUND_TO_COLLECTION, BOUND_TO_ROW
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 from runner.execution.step import StepError
 
 _APIS = """

@@ -36,7 +36,7 @@ from runner.emulator.registration.step_rows import (
 from runner.emulator.registration.write_only import WriteOnlyColumns
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 from runner.emulator.transaction import Transaction
 from runner.execution.step import Step, StepError
 

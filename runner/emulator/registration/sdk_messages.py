@@ -12,7 +12,7 @@ from functools import cache
 from runner.emulator.metadata.model import Metadata, Ownership, Table
 from runner.emulator.metadata.stable_ids import stable_id
 from runner.emulator.registration.custom_api_rows import step_refusal
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 from runner.execution.step import Stage, Step, StepError
 from runner.registrations.messages import MESSAGES, WITHOUT_STEPS
 

@@ -32,7 +32,7 @@ from runner.emulator.registration.step_rows import (
 )
 from runner.emulator.registration.write_only import WriteOnlyColumns
 from runner.emulator.rows.reading import ReadableRecords
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 from runner.execution.step import DEFAULT_TIMEOUT, Mode, Step, StepError
 from runner.plugin import Plugin
 from runner.registrations.plugins import PluginLoadError, load_plugin

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from dataverse_client.types import Entity
 from runner.emulator.errors import IncorrectAttributeValueType, StringLengthTooLong
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 #: Column -> the one that tells whether it is set.
 _COLUMNS = {

@@ -13,7 +13,7 @@ from runner.emulator.errors import DuplicateRecord, DuplicateRecordEntityKey, In
 from runner.emulator.metadata.model import ManyToManyRelationship, Metadata
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 
 class Associations:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeAlias
 
 from runner.emulator.errors import InvalidArgument
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 FIRST_NUMBER = 1000
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Sequence
 from dataverse_client.types import EntityReference
 from runner.emulator.errors import CannotDeleteDueToAssociation
 from runner.emulator.metadata.model import CascadeAssign, CascadeDelete, OneToManyRelationship
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 DeleteRow = Callable[[EntityReference], None]
 ClearLookup = Callable[[EntityReference, str], None]

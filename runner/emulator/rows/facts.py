@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from dataverse_client.types import EntityReference
 from runner.emulator.errors import ObjectDoesNotExist
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 #: Tables whose rows somebody keeps in memory: a write to one of them starts a new generation.
 KEPT_TABLES = frozenset(

@@ -17,7 +17,7 @@ from runner.emulator.errors import (
 )
 from runner.emulator.metadata.model import AlternateKey, Table
 from runner.emulator.rows.table_records import TableRecords
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 
 def id_by_key(store: Store, table: TableRecords, attributes: Mapping[str, Any]) -> str | None:

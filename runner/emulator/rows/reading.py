@@ -18,7 +18,7 @@ from runner.emulator.query.model import Query, from_query_expression
 from runner.emulator.query.plan import run_query
 from runner.emulator.rows.keys import id_by_key
 from runner.emulator.rows.table_records import TableRecords, Tables
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 
 class ReadableRecords:

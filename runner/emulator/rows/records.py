@@ -21,7 +21,7 @@ from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.signatures import PresentSecond, UserReferences
 from runner.emulator.rows.table_records import SystemColumns, TableRecords, Write
 from runner.emulator.seed import SYSTEM_USER_ID, seed_rows
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 
 class Records(ReadableRecords):

@@ -19,7 +19,7 @@ from runner.emulator.rows.amounts import CURRENCY, Amounts
 from runner.emulator.rows.auto_numbers import AutoNumber
 from runner.emulator.rows.facts import Currency, Facts
 from runner.emulator.seed import ORGANIZATION_ID
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 _CREATION_WISHES = frozenset({"ownerid", "statecode", "statuscode", "overriddencreatedon"})
 _NAME_PARTS = ("firstname", "middlename", "lastname")

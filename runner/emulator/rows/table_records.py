@@ -19,9 +19,9 @@ from runner.emulator.rows.facts import KEPT_TABLES, Currency, Facts
 from runner.emulator.rows.formats import Formats
 from runner.emulator.rows.refused_messages import refused_messages
 from runner.emulator.rows.rules import Rules
-from runner.emulator.sequential_guids import sequential_guids
-from runner.emulator.store import Store
-from runner.emulator.values import Codec, Encode
+from runner.emulator.storage.sequential_guids import sequential_guids
+from runner.emulator.storage.store import Store
+from runner.emulator.storage.values import Codec, Encode
 
 _Shape: TypeAlias = "tuple[str, ...]"
 K = TypeVar("K")

@@ -13,7 +13,7 @@ from runner.emulator.query.model import Query
 from runner.emulator.rows.associations import Associations
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import ADMINISTRATOR_ID, currency_id
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 #: A table with a column of every kind, for what the shipped tables have no column for.
 SAMPLE = {

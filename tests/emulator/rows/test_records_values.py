@@ -20,7 +20,7 @@ from runner.emulator.errors import (
     ValueOutOfRange,
 )
 from runner.emulator.metadata.load import load_metadata
-from runner.emulator.values import codec
+from runner.emulator.storage.values import codec
 
 MOMENT = datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
 AMOUNT = codec("new_payment", load_metadata().tables["new_payment"].columns["new_amount"])

@@ -10,7 +10,7 @@ from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.metadata.load import load_metadata, metadata_of
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
-from runner.emulator.store import Store
+from runner.emulator.storage.store import Store
 
 
 def test_a_rolled_back_row_was_never_there(crm):

@@ -12,8 +12,8 @@ from pathlib import Path
 from threading import RLock
 
 from runner.emulator.metadata.model import Column, Metadata, Table
-from runner.emulator.text import COLLATION, compare, fold, matches
-from runner.emulator.values import Codec, codec
+from runner.emulator.storage.text import COLLATION, compare, fold, matches
+from runner.emulator.storage.values import Codec, codec
 
 #: Row versions are handed out from memory; this many are set aside on disk at a time.
 _VERSIONS_AT_ONCE = 1000
