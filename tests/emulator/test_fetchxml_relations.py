@@ -70,7 +70,10 @@ def test_a_lookup_says_where_its_row_stands(service, fetch, tree):
 
 @pytest.mark.parametrize(
     ("attribute", "value", "words"),
-    [("accountid", "nonsense", "no id"), ("primarycontactid", ADMINISTRATOR_ID, "no hierarchical relationship")],
+    [
+        ("accountid", "nonsense", "compared with an id"),
+        ("primarycontactid", ADMINISTRATOR_ID, "no hierarchical relationship"),
+    ],
 )
 def test_what_stands_in_no_tree_is_refused(found, attribute, value, words):
     with pytest.raises(InvalidArgument, match=words):

@@ -25,14 +25,14 @@ _DATE_PARTS = {
     "year": "CAST(strftime('%Y', {0}) AS INTEGER)",
     "quarter": QUARTER,
     "month": "CAST(strftime('%m', {0}) AS INTEGER)",
-    # The first week is that of the first of January; weeks begin on Sunday.
+    # Week 1 is the week of 1 January; weeks begin on Sunday.
     "week": "(strftime('%j', {0}) - 1 + strftime('%w', {0}, 'start of year')) / 7 + 1",
     "day": "CAST(strftime('%d', {0}) AS INTEGER)",
     "fiscal-year": "CAST(strftime('%Y', {0}) AS INTEGER)",
-    # The period of its year: 20233.
+    # The year and the number of its period: 20233.
     "fiscal-period": f"CAST(strftime('%Y', {{0}}) AS INTEGER) * 10 + {QUARTER}",
 }
-#: What a person reads of a fiscal date part.
+#: The formatted value of a fiscal date part.
 _FISCAL_NAMES: dict[str, Callable[[int], str]] = {
     "fiscal-year": lambda year: f"FY{year}",
     "fiscal-period": lambda period: f"Quarter {period % 10} FY{period // 10}",
@@ -50,7 +50,7 @@ _NUMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """One aliased value of an answer: its SQL, what reads it, and what shows it where its column's format does not."""
+    """One aliased value of the result: its SQL, what reads its value, and what formats it if its column does not."""
 
     alias: str
     entity_name: str
@@ -61,7 +61,7 @@ class _Output:
 
 
 def run_aggregates(store: Store, query: Query) -> EntityCollection:
-    """The groups of ``query``, each an entity of aliased values.
+    """Run an aggregate query. Returns the groups, each an entity of aliased values.
 
     Raises:
       InvalidArgument: (one of its kinds) a column, alias or function is wrong; the message names it.
@@ -117,7 +117,7 @@ def _group_by(groups: int) -> str:
 
 
 def _order_by(query: Query, outputs: Sequence[_Output]) -> str:
-    """Aggregates are sorted by the alias of an output."""
+    """The ORDER BY clause. An aggregate query is sorted by the aliases of its outputs."""
     positions = {output.alias: position for position, output in enumerate(outputs, 1)}
     terms = []
     for order in query.orders:
@@ -131,7 +131,7 @@ def _group(scope: Scope, group: GroupBy) -> _Output:
     table, column, sql = scope.column(group.column)
     if group.date_grouping is not None:
         if column.type is not AttributeType.DATE_TIME:
-            raise InvalidArgument(f"'{column.logical_name}' of '{table.logical_name}' is no date to group by.")
+            raise InvalidArgument(f"'{column.logical_name}' of '{table.logical_name}' is not a date to group by.")
         return _date_part(group.alias, table, column, group.date_grouping, sql)
     _, _, selected, decode = scope.selected(group.column)
     return _Output(group.alias, table.logical_name, column.logical_name, selected, decode)
@@ -156,7 +156,7 @@ def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
     if aggregate.function in ("count", "countcolumn"):
         return _Output(aggregate.alias, table.logical_name, column.logical_name, f"COUNT({counted})", int)
     if aggregate.function in ("sum", "avg") and column.type not in _NUMBERS:
-        raise InvalidArgument(f"'{column.logical_name}' of '{table.logical_name}' is no number to aggregate.")
+        raise InvalidArgument(f"'{column.logical_name}' of '{table.logical_name}' is not a number to aggregate.")
     if aggregate.function == "avg":
         # SQLite averages in floating point; the sum and the count are exact.
         average = f"SUM({counted}) || ' ' || NULLIF(COUNT({counted}), 0)"
@@ -169,7 +169,7 @@ def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
 
 
 def _comparable(ref: ColumnRef, table: Table, column: Column) -> ColumnRef:
-    """The column itself; of an amount its value in the base currency, as rows may be of several."""
+    """The column to aggregate: of an amount its value in the base currency, as rows may have different currencies."""
     base = table.columns.get(f"{column.logical_name}_base")
     return replace(ref, name=base.logical_name) if base is not None and base.base_of == column.logical_name else ref
 

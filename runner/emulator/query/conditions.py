@@ -1,7 +1,7 @@
 """Translates filters and links into SQL with bound parameters.
 
-Nothing is unknown in Dataverse's filters: a negative comparison (``ne``, ``not-like``, ``not-in``) holds for rows
-without a value, and ``not`` turns every answer round.
+Unlike SQL's conditions, Dataverse's are either true or false: a negative comparison (``ne``, ``not-like``, ``not-in``)
+is true for rows without a value, and ``not`` reverses every result.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/filter-rows
 """
 
@@ -32,7 +32,7 @@ from runner.emulator.storage.text import fold
 
 _EVERY_ROW = "1"
 _NO_ROW = "0"
-#: The fiscal year is the calendar's, its periods are quarters: an environment's settings until somebody changes them.
+#: Fiscal years are calendar years and their periods quarters, the default settings of an environment.
 QUARTER = "((CAST(strftime('%m', {0}) AS INTEGER) + 2) / 3)"
 
 _COMPARISONS = {
@@ -42,7 +42,7 @@ _COMPARISONS = {
     Operator.LESS_THAN: "<",
     Operator.LESS_EQUAL: "<=",
 }
-#: Operators that hold exactly where another one does not.
+#: Operators that are true exactly where another one is false.
 _NEGATIONS = {
     Operator.NOT_EQUAL: Operator.EQUAL,
     Operator.NOT_LIKE: Operator.LIKE,
@@ -57,7 +57,7 @@ _PATTERNS = {Operator.LIKE: "{}", Operator.CONTAINS: "%{}%", Operator.BEGINS_WIT
 
 
 def where(scope: Scope, part: Filter | None, alias: str | None = None) -> str:
-    """The SQL of a filter on the table ``alias``; its values are bound in ``scope`` in the order of their marks.
+    """The SQL of a filter on the table ``alias``. Its values are bound in ``scope``, in the order of its placeholders.
 
     Raises:
       InvalidArgument: (one of its kinds) a column, alias, operator or value is wrong; the message names it.
@@ -88,13 +88,13 @@ def _joined(scope: Scope, word: str, parts: tuple[Filter, ...], alias: str | Non
 
 
 def join(scope: Scope, link: Link, parent: str | None) -> str:
-    """The JOIN of a link to the table ``parent`` and of the links that hang on it."""
+    """The JOIN of a link to the table ``parent``, and of the links nested in it."""
     word = "LEFT JOIN" if link.kind == "outer" else "JOIN"
     first = _first(scope, link, parent) if link.kind == "first" else None
     table, condition = _linked(scope, link, parent)
     if first is not None:
         return f" {word} {table} ON {table.rpartition(' ')[2]}.rowid = {first}" + _joins(scope, link)
-    # A filter of a link says which rows are joined, so an outer one keeps the parents of the others.
+    # A filter of a link belongs to its ON, so that an outer join keeps the parents of the rows it leaves out.
     sql = f" {word} {table} ON {condition} AND {where(scope, link.where, link.alias)}"
     return sql + _joins(scope, link)
 
@@ -123,7 +123,7 @@ def _exists(scope: Scope, link: Link, parent: str | None) -> str:
 
 
 def _linked(scope: Scope, link: Link, parent: str | None) -> tuple[str, str]:
-    """The linked table with its SQL name, and what joins it to its parent."""
+    """The linked table with its SQL name, and the condition that joins it to its parent."""
     table, source = scope.add(link.entity_name, link.alias)
     own = scope.column(ColumnRef(link.from_column, link.alias))[2]
     parents = scope.column(ColumnRef(link.to_column, parent))[2]
@@ -220,7 +220,7 @@ def _like(scope: Scope, table: Table, column: Column, sql: str, operator: Operat
 
 
 def _pattern(scope: Scope, sql: str, pattern: str) -> str:
-    """SQLite's own LIKE is the fast one; it knows neither ``[...]`` nor letters beyond ASCII."""
+    """Compare with SQLite's own LIKE, which is fast, unless ``[...]`` or letters beyond ASCII need ``matches``."""
     if "[" in pattern or not pattern.isascii():
         return f"matches({scope.bind(pattern)}, {sql})"
     plain = f"{sql} LIKE {scope.bind(pattern)}"

@@ -9,7 +9,7 @@ from runner.emulator.metadata.model import Column
 from runner.emulator.query.model import And, ColumnRef, Condition, Filter, InFiscalPeriod, Operator
 from runner.emulator.query.relative_dates import Span, day_span, fiscal_period, fiscal_year
 
-#: Operators that name a fiscal year, or a period of one, and how many numbers they take: the period goes first.
+#: Operators that name a fiscal year or period, and how many numbers they take; the period comes first.
 FISCAL: Mapping[str, int] = {
     "InFiscalYear": 1,
     "InFiscalPeriod": 1,
@@ -20,7 +20,7 @@ FISCAL: Mapping[str, int] = {
 
 
 def counts_hours(name: str) -> bool:
-    """Whether it speaks of times of a day, which columns that hold dates alone have none of.
+    """Whether the operator counts hours or minutes, so that it does not fit a column of dates without a time.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/operators#last-x-hours
     """
@@ -28,7 +28,7 @@ def counts_hours(name: str) -> bool:
 
 
 def within(ref: ColumnRef, column: Column, span: Span) -> Filter:
-    """The column lies in the span; a column without a value lies in none."""
+    """The filter "the column lies in the span", which is false for a row without a value."""
     start, end = span
     parts = []
     if start is not None:
@@ -43,13 +43,17 @@ def _edge(column: Column, moment: datetime) -> date:
 
 
 def on_spans(moment: datetime) -> Mapping[str, Span]:
-    """What ``On``, ``OnOrBefore`` and ``OnOrAfter`` that moment's day mean. Raises OverflowError on the last day."""
+    """The spans of ``On``, ``OnOrBefore`` and ``OnOrAfter`` the day of ``moment``.
+
+    Raises:
+      OverflowError: it is the last day of the calendar.
+    """
     start, end = day_span(moment)
     return {"On": (start, end), "OnOrBefore": (None, end), "OnOrAfter": (start, None)}
 
 
 def in_fiscal(name: str, ref: ColumnRef, column: Column, numbers: Sequence[int]) -> Filter:
-    """One of ``FISCAL``. Raises ValueError: there is no such year or period."""
+    """The filter of an operator in ``FISCAL``. Raises ValueError when there is no such year or period."""
     if name == "InFiscalPeriod":
         return InFiscalPeriod(ref, numbers[0])
     if name == "InFiscalYear":

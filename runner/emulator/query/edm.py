@@ -32,7 +32,7 @@ _EDM_TYPES = {
 
 
 def edm_type(column: Column) -> str:
-    """The type OData gives the column's values, such as ``Edm.Guid``. Choices are ``Edm.Int32``."""
+    """The OData type of the column's values, such as ``Edm.Guid``. Choices are ``Edm.Int32``."""
     return "Edm.Date" if column.date_only else _EDM_TYPES.get(column.type, "Edm.Int32")
 
 
@@ -43,7 +43,7 @@ def unknown_property(table: Table, name: str) -> ODataError:
 
 
 def property_name(column: Column) -> str:
-    """What the column is called in a row: ``_x_value`` for a lookup, its logical name otherwise."""
+    """The column's name in OData: ``_x_value`` for a lookup, its logical name otherwise."""
     return f"_{column.logical_name}_value" if column.is_lookup else column.logical_name
 
 
@@ -55,24 +55,24 @@ def column_named(table: Table, name: str) -> Column | None:
 
 
 def managed_property(table: Table, path: Sequence[str]) -> Column | None:
-    """The column whose value the path is, such as ``iscustomizable/Value``; None if it is no such path."""
+    """The managed property that a path such as ``iscustomizable/Value`` refers to; None for any other path."""
     column = table.columns.get(path[0]) if len(path) == 2 and path[1] == "Value" else None
     return column if column is not None and column.type is AttributeType.MANAGED_PROPERTY else None
 
 
 def column_value(column: Column, value: Any, *, from_text: bool = False) -> Any:
-    """``value`` as a plain value of the column: an amount is a Decimal, a choice an int, a lookup an id.
+    """Convert ``value`` to a plain value of the column: an amount to Decimal, a choice to int, a lookup to an id.
 
-    With ``from_text``, numbers and booleans may be written as text, too.
+    With ``from_text``, numbers and booleans may also be given as text.
 
     Raises:
-      ValueError: it cannot be one.
+      ValueError: it does not fit the column.
     """
     return value_reader(column, from_text=from_text)(value)
 
 
 def value_reader(column: Column, *, from_text: bool = False) -> Callable[[Any], Any]:
-    """:func:`column_value` of that column, for many values."""
+    """The function that does what :func:`column_value` does, for many values of one column."""
     expected = edm_type(column)
     if expected == "Edm.Boolean":
         return partial(_boolean, from_text=from_text)
@@ -87,7 +87,7 @@ def value_reader(column: Column, *, from_text: bool = False) -> Callable[[Any], 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")  # noqa: TRY004  # a caller's mistake, not a programmer's
+        raise ValueError(f"{value!r} is not text")  # noqa: TRY004  # a caller's mistake, not a programmer's
     return value
 
 
@@ -96,13 +96,13 @@ def _guid(value: object) -> str:
 
 
 def instant(value: object, *, date_only: bool) -> date:
-    """``value``, or the text it is written as, as a moment in UTC or as a day. Raises ValueError."""
+    """Read a date, or its text form, as an aware UTC datetime or a date. Raises ValueError."""
     if isinstance(value, str):
         value = read_datetime(value)
     if isinstance(value, datetime):
         return value.date() if date_only else value
     if not isinstance(value, date):
-        raise ValueError(f"{value!r} is no date")  # noqa: TRY004  # a caller's mistake, not a programmer's
+        raise ValueError(f"{value!r} is not a date")  # noqa: TRY004  # a caller's mistake, not a programmer's
     return value if date_only else datetime(value.year, value.month, value.day, tzinfo=UTC)
 
 
@@ -114,19 +114,19 @@ def _boolean(value: object, *, from_text: bool) -> bool:
         return value
     if from_text and str(value).lower() in _BOOLEAN_WORDS:
         return _BOOLEAN_WORDS[str(value).lower()]
-    raise ValueError(f"{value!r} is no boolean")
+    raise ValueError(f"{value!r} is not true or false")
 
 
 def _number(value: object, *, from_text: bool, whole: bool) -> int | Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str) if from_text else (int, Decimal)):
-        raise ValueError(f"{value!r} is no number")  # noqa: TRY004  # as above
+        raise ValueError(f"{value!r} is not a number")  # noqa: TRY004  # as above
     try:
         number = value if isinstance(value, Decimal) else Decimal(value)
     except InvalidOperation:
-        raise ValueError(f"{value!r} is no number") from None
-    # No column of Dataverse reaches so far; expanding an exponent such as 1e999999999 would exhaust memory.
+        raise ValueError(f"{value!r} is not a number") from None
+    # Larger than any column allows: expanding an exponent such as 1e999999999 would exhaust memory.
     if not number.is_finite() or abs(number.as_tuple().exponent) > 40 or number.adjusted() > 30:  # type: ignore[arg-type]
-        raise ValueError(f"{value!r} does not fit")
+        raise ValueError(f"{value!r} is out of range")
     if whole and number != int(number):
-        raise ValueError(f"{value!r} does not fit")
+        raise ValueError(f"{value!r} is out of range")
     return int(number) if whole else number

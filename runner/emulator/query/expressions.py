@@ -25,16 +25,16 @@ _NEGATED = {
     Operator.LIKE: Operator.NOT_LIKE,
     Operator.NULL: Operator.NOT_NULL,
 }
-#: What only OData has a word for, as a pattern.
+#: OData's own text operators, as patterns of LIKE.
 _PATTERNS = {Operator.CONTAINS: "%{}%", Operator.BEGINS_WITH: "{}%", Operator.ENDS_WITH: "%{}"}
 
 
 class _NoExpressionError(Exception):
-    """QueryExpression, as it is here, cannot say it."""
+    """No QueryExpression is equivalent to the query."""
 
 
 def to_query_expression(query: Query) -> QueryExpression | None:
-    """None when the query speaks of other tables, groups rows, or compares as no ConditionOperator does."""
+    """The equivalent QueryExpression. None when the query joins tables, groups rows, or has an operator of its own."""
     if query.links or query.aggregates or query.group_by or query.distinct or query.aliased or query.offset:
         return None
     try:

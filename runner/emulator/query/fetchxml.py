@@ -60,10 +60,10 @@ _TOO_MANY_LINKS = 0x8004430D
 
 
 def read_fetch(xml: str, metadata: Metadata, viewpoint: Viewpoint) -> Query:
-    """The question a FetchXML text asks.
+    """Parse FetchXML text into a query.
 
     Raises:
-      InvalidArgument: (one of its kinds) it cannot be read, or names what there is not; the message names it.
+      InvalidArgument: (one of its kinds) it is malformed, or names an unknown table, column or alias.
     """
     fetch, entity = _parse(xml)
     check_children(fetch)
@@ -72,12 +72,12 @@ def read_fetch(xml: str, metadata: Metadata, viewpoint: Viewpoint) -> Query:
 
 
 def fetched_entity(xml: str) -> str:
-    """The logical name of the table a FetchXML text asks for. Raises InvalidArgument."""
+    """The logical name of the table that FetchXML text queries. Raises InvalidArgument."""
     return required(_parse(xml)[1], "name")
 
 
 def counting(xml: str) -> str:
-    """The same question, asking for the number of rows too, as ``$count=true`` beside it does. Raises InvalidArgument.
+    """The same FetchXML, which also returns the number of rows, as ``$count=true`` requires. Raises InvalidArgument.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/count-rows
     """
@@ -91,10 +91,10 @@ def counting(xml: str) -> str:
 def _parse(xml: str) -> tuple[Element, Element]:
     fetch = parse_xml(xml, "FetchXML")
     if fetch.tag != "fetch":
-        raise refusal(INVALID_NODE, f"FetchXML begins with the element fetch, not {fetch.tag}.")
+        raise refusal(INVALID_NODE, f"The root element of FetchXML must be fetch, not {fetch.tag}.")
     entities = fetch.findall("entity")
     if len(entities) != 1:
-        raise refusal(ELEMENT_NOT_FOUND, f"A fetch element holds one entity element, not {len(entities)}.")
+        raise refusal(ELEMENT_NOT_FOUND, f"A fetch element must hold one entity element, not {len(entities)}.")
     return fetch, entities[0]
 
 
@@ -139,7 +139,7 @@ class _Reader:
     # --- links ---------------------------------------------------------------------------------------------
 
     def _links(self, element: Element) -> tuple[tuple[Link, ...], list[Filter]]:
-        """The tables joined to an element, and the conditions that others of its links are."""
+        """The links of an element that join tables, and its other links as conditions."""
         joined: list[Link] = []
         conditions: list[Filter] = []
         for child in element.findall("link-entity"):
@@ -150,7 +150,7 @@ class _Reader:
                 conditions.append(self._exists(child))
             else:
                 raise refusal(
-                    INVALID_LINK_TYPE, f"The link-type '{kind}' of '{child.get('name')}' belongs in a filter."
+                    INVALID_LINK_TYPE, f"The link-type '{kind}' of '{child.get('name')}' is allowed in a filter only."
                 )
         return tuple(joined), conditions
 
@@ -203,7 +203,7 @@ class _Reader:
         return read_condition(element, ref, column, self._other_column(element, source), self._viewpoint)
 
     def _other_column(self, element: Element, source: Source) -> ColumnRef | None:
-        """The column ``valueof`` names: one of the same table, or ``alias.column``."""
+        """The column that ``valueof`` names: one of the same table, or ``alias.column``."""
         text = element.get("valueof")
         if text is None:
             return None
@@ -216,14 +216,14 @@ class _Reader:
         """Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/filter-rows#filter-on-values-in-related-records"""
         kind = link_type(element)
         if kind not in FILTER_LINKS:
-            raise refusal(INVALID_LINK_TYPE, f"In a filter, link-type is one of {', '.join(sorted(FILTER_LINKS))}.")
+            raise refusal(INVALID_LINK_TYPE, f"link-type in a filter must be one of {', '.join(sorted(FILTER_LINKS))}.")
         matching = self._exists(element)
         if kind in ("any", "not all"):
             return matching
         if kind == "not any":
             return Not(matching)
         link = matching.link
-        # "all" finds the parents that have related rows, none of which matches.
+        # "all" means: there are related rows, and none of them matches.
         related = Exists(Link(link.entity_name, link.from_column, link.to_column, link.alias))
         return And((related, Not(matching)))
 

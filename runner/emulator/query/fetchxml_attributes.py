@@ -34,7 +34,7 @@ _DATE_GROUPINGS = frozenset({"day", "week", "month", "quarter", "year", "fiscal-
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """The attributes of one query. ``by_label`` orders choices and lookups by what a person reads."""
+    """The attributes of one query. ``by_label`` sorts choices by label and lookups by name."""
 
     sources: Sources
     is_aggregate: bool
@@ -46,7 +46,7 @@ class Attributes:
                 yield attribute, self.sources.of(element).ref(required(attribute, "name"))
 
     def check(self) -> None:
-        """Raises InvalidArgument unless each fits the kind of query this is, under an alias of its own."""
+        """Raises InvalidArgument unless all attributes fit the kind of query, each under its own alias."""
         aliases = [self._checked_alias(attribute) for attribute, _ in self._all()]
         if self.is_aggregate and not aliases:
             raise refusal(INVALID_AGGREGATE, "An aggregate query needs an attribute to aggregate.")
@@ -59,7 +59,7 @@ class Attributes:
         name, alias = required(attribute, "name"), alias_of(attribute)
         uses = int(bool(attribute.get("aggregate"))) + flag(attribute, "groupby")
         if uses > (1 if self.is_aggregate else 0):
-            hint = "both" if self.is_aggregate else "so say aggregate='true' in fetch"
+            hint = "not both" if self.is_aggregate else "so set aggregate='true' on fetch"
             raise refusal(INVALID_AGGREGATE, f"'{name}' is aggregated or grouped by, {hint}.")
         if self.is_aggregate and not uses:
             raise refusal(
@@ -71,7 +71,7 @@ class Attributes:
         return alias
 
     def columns(self, element: Element) -> tuple[str, ...]:
-        """The columns of one table that keep their names."""
+        """The columns of one table that have no alias."""
         source = self.sources.of(element)
         attributes = element.findall("attribute")
         if self.is_aggregate:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Viewpoint:
-    """When a query is asked, and by whom: what ``today`` and ``eq-userid`` are relative to."""
+    """The time of a query and its user, which operators such as ``today`` and ``eq-userid`` refer to."""
 
     now: datetime
     user_id: str
@@ -36,7 +36,7 @@ class Viewpoint:
 _ALIKE = {"neq": Operator.NOT_EQUAL}
 _LISTS = frozenset({Operator.IN, Operator.NOT_IN, Operator.CONTAIN_VALUES, Operator.NOT_CONTAIN_VALUES})
 _VALUE_COUNTS = {Operator.NULL: 0, Operator.NOT_NULL: 0, Operator.BETWEEN: 2, Operator.NOT_BETWEEN: 2}
-#: In the query model, but no operators of FetchXML, which has patterns for that.
+#: Operators of the query model that FetchXML does not have; it uses patterns instead.
 _NOT_FETCHXML = frozenset({Operator.CONTAINS, Operator.NOT_CONTAINS})
 _OPERATORS: Mapping[str, Operator] = {
     **{operator.value: operator for operator in Operator if operator not in _NOT_FETCHXML},
@@ -89,10 +89,10 @@ _ON = {"on": "On", "on-or-before": "OnOrBefore", "on-or-after": "OnOrAfter"}
 def read_condition(
     element: Element, ref: ColumnRef, column: Column, other: ColumnRef | None, viewpoint: Viewpoint
 ) -> Filter:
-    """The filter a ``condition`` element means, on the column ``ref``; ``other`` is what its ``valueof`` names.
+    """Parse a ``condition`` on the column ``ref``; ``other`` is the column that its ``valueof`` names.
 
     Raises:
-      InvalidArgument: the operator is unknown or does not fit the column, or its values are not as many as it takes.
+      InvalidArgument: the operator is unknown, does not fit the column, or has the wrong number of values.
     """
     name = required(element, "operator")
     if name in _OPERATORS:
@@ -142,7 +142,7 @@ def _values(element: Element) -> tuple[str, ...]:
 
 
 def _counted_values(element: Element, operator: str, ref: ColumnRef, count: int) -> tuple[str, ...]:
-    """Raises InvalidArgument unless there are as many values as the operator takes."""
+    """The element's values. Raises InvalidArgument unless there are ``count`` of them."""
     values = _values(element)
     if len(values) != count:
         raise refusal(

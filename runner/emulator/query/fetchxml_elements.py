@@ -30,7 +30,7 @@ ELEMENT_NOT_FOUND: Final = 0x80041123
 EMPTY_XML: Final = 0x80041124
 LINK_FOR_ORDER_NOT_FOUND: Final = 0x80041126
 
-#: Deeper than anyone writes, and shallow enough for Python's own stack.
+#: Deeper than real queries, and shallow enough for Python's stack.
 MAX_DEPTH = 40
 
 _ALIAS = re.compile(r"[A-Za-z_]\w*")
@@ -49,12 +49,12 @@ def refusal(code: int, message: str) -> InvalidArgument:
 
 
 def parse_xml(text: str, what: str) -> Element:
-    """The root element. Entities, external references and a DTD are refused, as is XML without end.
+    """Parse XML and return its root element. Entities, external references and a DTD are refused.
 
     Raises:
-      InvalidArgument: it is not XML, or none that is safe to read.
+      InvalidArgument: it is not XML, or not safe to parse.
     """
-    # Only an environment that is asked in FetchXML pays for the import.
+    # The import is slow, and only needed for FetchXML.
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import ParseError, fromstring
 
@@ -80,7 +80,7 @@ def _check_depth(root: Element, what: str) -> None:
 
 
 def check_children(element: Element) -> None:
-    """Raises InvalidArgument at the first child, however deep, that its parent cannot have."""
+    """Raises InvalidArgument for the first element, at any depth, that its parent cannot have."""
     valid = _CHILDREN.get(element.tag, ())
     for child in element:
         if child.tag not in valid:
@@ -99,15 +99,15 @@ def required(element: Element, name: str) -> str:
 
 
 def alias_of(element: Element) -> str:
-    """The element's alias, empty when it has none. Raises InvalidArgument when it is no name."""
+    """The element's alias, empty when it has none. Raises InvalidArgument when it is not a valid name."""
     alias = element.get("alias", "")
     if alias and not _ALIAS.fullmatch(alias):
-        raise refusal(INVALID_ALIAS, f"'{alias}' is no alias: use letters, digits and _, with no digit first.")
+        raise refusal(INVALID_ALIAS, f"'{alias}' is not a valid alias: use letters, digits and _, and no digit first.")
     return alias
 
 
 def flag(element: Element, name: str) -> bool:
-    """A boolean attribute; False when it is missing. Raises InvalidArgument."""
+    """The value of a boolean attribute; False when it is missing. Raises InvalidArgument."""
     text = element.get(name, "false").lower()
     if text not in _TRUTHS:
         raise refusal(INVALID_VALUE, f"'{name}' of {element.tag} must be true or false, not '{element.get(name)}'.")
@@ -115,7 +115,7 @@ def flag(element: Element, name: str) -> bool:
 
 
 def number(element: Element, name: str) -> int | None:
-    """An attribute that counts from 1; None when it is missing. Raises InvalidArgument."""
+    """The value of an attribute that must be a whole number above 0; None when missing. Raises InvalidArgument."""
     text = element.get(name)
     if text is None:
         return None
@@ -125,7 +125,7 @@ def number(element: Element, name: str) -> int | None:
 
 
 def choice(element: Element, name: str, default: str, accepted: frozenset[str], code: int) -> str:
-    """One of a few words. Raises InvalidArgument, naming them."""
+    """The value of an attribute that must be one of ``accepted``. Raises InvalidArgument."""
     word = element.get(name, default)
     if word not in accepted:
         raise refusal(code, f"'{name}' of {element.tag} must be one of {', '.join(sorted(accepted))}, not '{word}'.")

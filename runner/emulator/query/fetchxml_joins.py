@@ -1,4 +1,4 @@
-"""Finds the columns of a ``link-entity`` that does not name them.
+"""Finds the columns that join a ``link-entity`` whose ``from`` and ``to`` are missing.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/link-entity#using-from-and-to-attributes
 """
@@ -14,10 +14,13 @@ from runner.emulator.query.model import Link
 
 
 def join(metadata: Metadata, parent: Table, link: Link) -> Link:
-    """The link with the column it lacks, or, when it has neither, behind the table of a many-to-many relationship.
+    """Complete a link that lacks one of its columns or both.
+
+    With both missing, a many-to-many relationship may join the tables; then the link is nested in one to its intersect
+    table.
 
     Raises:
-      EntityNotFound: no relationship of the two tables says them; Dataverse's code for it.
+      EntityNotFound: no relationship joins the two tables. The code is Dataverse's.
     """
     if link.from_column and link.to_column:
         return link
@@ -28,7 +31,7 @@ def join(metadata: Metadata, parent: Table, link: Link) -> Link:
     else:
         for table, parents, own in _intersects(metadata, parent, link.entity_name):
             id = metadata.tables[link.entity_name].primary_id_attribute
-            # No alias that a query may give has a dot.
+            # The dot keeps it apart from the aliases of a query, which cannot have one.
             inner = replace(link, from_column=id, to_column=own)
             return Link(table, parents, parent.primary_id_attribute, f"{link.alias}.", link.kind, links=(inner,))
     raise EntityNotFound(
@@ -39,7 +42,7 @@ def join(metadata: Metadata, parent: Table, link: Link) -> Link:
 
 
 def _lookups(metadata: Metadata, parent: Table, linked: str) -> Iterator[tuple[str, str]]:
-    """The ``from`` and ``to`` of each lookup between the two, the parent's own first."""
+    """The ``from`` and ``to`` of each lookup between the two tables, the parent's own lookups first."""
     for relationship in metadata.many_to_one(parent.logical_name):
         if relationship.referenced_entity == linked:
             yield relationship.referenced_attribute, relationship.referencing_attribute
@@ -49,7 +52,7 @@ def _lookups(metadata: Metadata, parent: Table, linked: str) -> Iterator[tuple[s
 
 
 def _intersects(metadata: Metadata, parent: Table, linked: str) -> Iterator[tuple[str, str, str]]:
-    """The tables of system relationships between the two, each with its columns for the parent and for the linked."""
+    """The intersect tables of system relationships between the two, with their columns for each."""
     for many in metadata.many_to_many:
         one, other = many.entity1_logical_name, many.entity2_logical_name
         if metadata.tables[many.intersect_entity_name].is_custom:

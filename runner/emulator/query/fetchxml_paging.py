@@ -1,8 +1,8 @@
-"""The paging cookie of FetchXML: XML around the query model's own cookie.
+"""Writes and reads the paging cookies of FetchXML: XML that contains the query model's cookie.
 
     <cookie page="1"><accountid last="WzEsIC4uLl0=" /></cookie>
 
-The Web API wraps it once more, encoded twice; clients decode it and send the inner cookie back.
+The Web API puts that into another XML element, URL-encoded twice; clients decode it and send the inner cookie back.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/page-results
 """
 
@@ -18,17 +18,17 @@ from runner.emulator.query.paging import read_cookie
 
 
 def write_fetch_cookie(cookie: str, primary_id: str) -> str:
-    """The query model's ``cookie``, for a table with that primary id column."""
-    # Encoded, because some clients swap the quotes of what they send back.
+    """The FetchXML cookie for the query model's ``cookie``, for a table with that primary id column."""
+    # Encoded, because some clients replace the quotes of a cookie they send back.
     encoded = base64.urlsafe_b64encode(cookie.encode()).decode()
     return f'<cookie page="{read_cookie(cookie)[0]}"><{primary_id} last="{encoded}" /></cookie>'
 
 
 def read_fetch_cookie(cookie: str, page: int | None) -> str | None:
-    """The query model's cookie, when it leads to page ``page``; None when that page is to be counted off.
+    """The query model's cookie in a FetchXML cookie; None unless it leads to page ``page``.
 
     Raises:
-      InvalidArgument: it is no cookie of :func:`write_fetch_cookie`.
+      InvalidArgument: the cookie was not made by :func:`write_fetch_cookie`.
     """
     element = parse_xml(cookie, "paging cookie")
     ended = number(element, "page")
@@ -41,7 +41,7 @@ def read_fetch_cookie(cookie: str, page: int | None) -> str | None:
 
 
 def paging_annotation(cookie: str) -> str:
-    """``Microsoft.Dynamics.CRM.fetchxmlpagingcookie``: the next page's number and the cookie of the page before."""
+    """The annotation ``Microsoft.Dynamics.CRM.fetchxmlpagingcookie``: the number of the next page, and the cookie."""
     page = number(parse_xml(cookie, "paging cookie"), "page") or 0
     encoded = quote(quote(cookie, safe=""), safe="")
     return f'<cookie pagenumber="{page + 1}" pagingcookie="{encoded}" istracking="False" />'

@@ -1,4 +1,4 @@
-"""The tables of a FetchXML query, and the columns that its names refer to."""
+"""Resolves the table and column names of a FetchXML query."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.emulator.query.name_columns import queried_column
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-#: Link types that join a table, that ask for a row of it, and that do so in a filter.
+#: The link types that join a table, those that are conditions, and those that are conditions within a filter.
 JOINS = {"inner": "inner", "outer": "outer", "matchfirstrowusingcrossapply": "first"}
 SEMI_JOINS = frozenset({"exists", "in"})
 FILTER_LINKS = frozenset({"any", "not any", "all", "not all"})
@@ -27,7 +27,7 @@ def link_type(element: Element) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an ``entity`` or ``link-entity`` element stands for. ``alias`` None is the query's own table."""
+    """The table of an ``entity`` or ``link-entity`` element. ``alias`` is None for the query's own table."""
 
     table: Table
     alias: str | None
@@ -45,7 +45,7 @@ class Source:
 
 
 class Sources:
-    """Every source of one query: they are known before anything that may name them is read."""
+    """All sources of one query. They are collected first, because conditions may name a link that comes later."""
 
     def __init__(self, entity: Element, metadata: Metadata) -> None:
         self.entity = entity
@@ -65,7 +65,7 @@ class Sources:
     def _declare(self, link: Element, position: int) -> None:
         table, alias = self._table(link), alias_of(link)
         source = self._sources[link] = Source(table, alias or f"{table.logical_name}{position}")
-        # An alias goes before a table's name, whichever comes first.
+        # A name that is one link's alias and another's table means the alias.
         if alias:
             self._named[alias] = source
         else:
@@ -75,21 +75,21 @@ class Sources:
         return self._sources[element]
 
     def parent(self, link: Element) -> Source:
-        """The source a link is joined to, whichever filters stand between."""
+        """The source that a link is joined to; filters may lie between them."""
         element = self._parents[link]
         while element not in self._sources:
             element = self._parents[element]
         return self._sources[element]
 
     def named(self, name: str, code: int) -> Source:
-        """The link of that alias or table. Raises InvalidArgument with ``code``."""
+        """The link with that alias or table name. Raises InvalidArgument with ``code``."""
         source = self._named.get(name)
         if source is None:
             raise refusal(code, f"No link-entity of the query has the name or alias '{name}'.")
         return source
 
     def joined(self) -> Iterator[Element]:
-        """The entity and its joined tables, each before those that hang on it."""
+        """The elements of the entity and its joined tables, each before those nested in it."""
         waiting = [self.entity]
         while waiting:
             element = waiting.pop()

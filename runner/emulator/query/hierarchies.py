@@ -1,4 +1,4 @@
-"""Conditions on where a row stands in a tree, and on who its owner is among users and teams -> SQL.
+"""Translates conditions on hierarchies, such as ``under``, and on teams that own rows into SQL.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/query-hierarchical-data
 """
@@ -11,29 +11,33 @@ from runner.emulator.metadata.model import Column, OneToManyRelationship, Table
 from runner.emulator.query.model import Lineage, TeamOwned
 from runner.emulator.query.scope import Scope
 
-#: Dataverse's code for an operator that does not fit its column.
+#: Dataverse's error code for an operator that does not fit its column.
 _INVALID_OPERATOR = 0x80041120
 
 
 def lineage(scope: Scope, condition: Lineage) -> str:
-    """Raises InvalidArgument: the rows meant form no tree, or the id is none."""
+    """The SQL of a condition on ancestors or descendants.
+
+    Raises:
+      InvalidArgument: the table has no hierarchy, or the value is not an id.
+    """
     table, column, sql = scope.column(condition.column)
     tree = _tree(scope, table, column)
     try:
         id = guid(condition.id)
     except ValueError as error:
         raise InvalidArgument(
-            f"'{column.logical_name}' of '{table.logical_name}' is compared with no id: {error}."
+            f"'{column.logical_name}' of '{table.logical_name}' must be compared with an id: {error}."
         ) from None
     return f"{sql} IN ({_relatives(scope, tree, id, above=condition.above, or_equal=condition.or_equal)})"
 
 
 def team_owned(scope: Scope, condition: TeamOwned) -> str:
-    """Raises InvalidArgument: the column names no owner."""
+    """The SQL of "is owned by a team of the user". Raises InvalidArgument when the column is not an owner."""
     table, column, sql = scope.column(condition.column)
     if "team" not in column.targets:
         raise InvalidArgument(
-            f"'{column.logical_name}' of '{table.logical_name}' cannot name a team.", code=_INVALID_OPERATOR
+            f"'{column.logical_name}' of '{table.logical_name}' cannot refer to a team.", code=_INVALID_OPERATOR
         )
     if condition.with_reports:
         users = _relatives(scope, _hierarchy(scope, "systemuser"), condition.user_id, above=False, or_equal=True)
@@ -43,7 +47,7 @@ def team_owned(scope: Scope, condition: TeamOwned) -> str:
 
 
 def child_count(scope: Scope, table: Table, source: str) -> str:
-    """How many rows hang directly under each. Raises InvalidArgument: the table has no hierarchy."""
+    """The SQL of the number of direct children of a row. Raises InvalidArgument when the table has no hierarchy."""
     tree = _hierarchy(scope, table.logical_name)
     return (
         f'(SELECT COUNT(*) FROM "{tree.referencing_entity}" AS child '  # noqa: S608 - names of metadata
@@ -52,14 +56,14 @@ def child_count(scope: Scope, table: Table, source: str) -> str:
 
 
 def _tree(scope: Scope, table: Table, column: Column) -> OneToManyRelationship:
-    """The hierarchy of the rows the column names: of its own table for the primary id, of a lookup's otherwise."""
+    """The hierarchy to search: of the column's own table for the primary id, of the referenced one for a lookup."""
     names = (table.logical_name,) if column.logical_name == table.primary_id_attribute else column.targets
     for name in names:
         found = scope.store.metadata.hierarchy(name)
         if found is not None:
             return found
     raise InvalidArgument(
-        f"'{column.logical_name}' of '{table.logical_name}' names rows of no hierarchical relationship.",
+        f"'{column.logical_name}' of '{table.logical_name}' refers to rows of no hierarchical relationship.",
         code=_INVALID_OPERATOR,
     )
 
@@ -72,7 +76,7 @@ def _hierarchy(scope: Scope, table: str) -> OneToManyRelationship:
 
 
 def _relatives(scope: Scope, tree: OneToManyRelationship, id: str, *, above: bool, or_equal: bool) -> str:
-    """The ids of the row's ancestors, or descendants. UNION drops what was met before, so a loop comes to an end."""
+    """The SQL of the ids of the row's ancestors, or descendants. UNION drops duplicates, so that a cycle ends."""
     table, child, parent = tree.referencing_entity, tree.referenced_attribute, tree.referencing_attribute
     known, wanted = (child, parent) if above else (parent, child)
     if or_equal:

@@ -1,4 +1,4 @@
-"""The query model: OData, FetchXML, SQL and ``QueryExpression`` are parsed into it, :mod:`plan` runs it.
+"""The query model: OData, FetchXML, SQL and ``QueryExpression`` are parsed into it, and :mod:`plan` runs it.
 
 Values are those of :mod:`dataverse_client.types`, or plain ``int``, ``str`` and ``Decimal`` where a choice, a lookup
 or an amount is compared.
@@ -28,7 +28,7 @@ MAX_AGGREGATED = 50_000
 class Operator(StrEnum):
     """How a condition compares. The values are FetchXML's operator names where FetchXML has one.
 
-    Those that look into text take wildcards: ``%``, ``_``, ``[...]`` and ``[^...]``.
+    The values of text operators may hold wildcards: ``%``, ``_``, ``[...]`` and ``[^...]``.
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/operators
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/wildcard-characters
     """
@@ -53,7 +53,7 @@ class Operator(StrEnum):
     NOT_BEGINS_WITH = "not-begin-with"
     ENDS_WITH = "ends-with"
     NOT_ENDS_WITH = "not-end-with"
-    #: A multi-select choice holds any, or none, of the values.
+    #: A multi-select choice contains any of the values, or none of them.
     CONTAIN_VALUES = "contain-values"
     NOT_CONTAIN_VALUES = "not-contain-values"
 
@@ -68,7 +68,7 @@ class ColumnRef:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A comparison. A value may be a :class:`ColumnRef`: then two columns of the row are compared."""
+    """A comparison of a column with values, or with another column of the row: a :class:`ColumnRef`."""
 
     column: ColumnRef
     operator: Operator
@@ -77,14 +77,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Every part holds. Without parts it holds for every row."""
+    """True when all parts are true. Without parts it is true for every row."""
 
     parts: tuple[Filter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Some part holds. Without parts it holds for every row, as an empty filter does."""
+    """True when any part is true. Without parts it is true for every row, as an empty filter is."""
 
     parts: tuple[Filter, ...] = ()
 
@@ -113,14 +113,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """Some row of the linked table matches."""
+    """True when some row of the linked table matches."""
 
     link: Link
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The row that an id or lookup column names lies under ``id`` in its table's hierarchy, or ``above`` it."""
+    """True when the row in an id or lookup column is below the row ``id`` in its hierarchy, or ``above`` it."""
 
     column: ColumnRef
     id: str
@@ -130,7 +130,7 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class TeamOwned:
-    """The owner is a team of the user, or (``with_reports``) a team of anybody who reports to the user."""
+    """True when the owner is a team of the user or, ``with_reports``, of anybody who reports to the user."""
 
     column: ColumnRef
     user_id: str
@@ -139,7 +139,7 @@ class TeamOwned:
 
 @dataclass(frozen=True, slots=True)
 class InFiscalPeriod:
-    """The date lies in that period, a quarter, of whatever fiscal year."""
+    """True when the date lies in that period (a quarter) of any fiscal year."""
 
     column: ColumnRef
     period: int
@@ -150,7 +150,7 @@ Filter: TypeAlias = "And | Or | Not | Condition | Exists | Lineage | TeamOwned |
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``by_label`` sorts a choice by its label, and a lookup by the name of the row it refers to."""
+    """A column to sort by. ``by_label`` sorts a choice by its label, a lookup by the name of the row it refers to."""
 
     column: ColumnRef
     descending: bool = False
@@ -159,7 +159,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class AliasedColumn:
-    """A column a row carries as an aliased value, under ``alias``; or how many rows hang under the row."""
+    """A column, or the number of a row's children, returned with each row as the aliased value ``alias``."""
 
     column: ColumnRef
     alias: str
@@ -168,7 +168,7 @@ class AliasedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """``count`` counts rows, whatever its ``column`` holds; None is the id's."""
+    """A function over the rows of a group. ``count`` counts all rows, and its ``column`` may be None."""
 
     function: Literal["count", "countcolumn", "sum", "avg", "min", "max"]
     column: ColumnRef | None
@@ -185,7 +185,7 @@ class GroupBy:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``cookie`` is what the page before carried; with it, ``number`` costs nothing to reach."""
+    """Which page to return. With the ``cookie`` of the page before, any page costs the same."""
 
     size: int
     number: int = 1
@@ -194,10 +194,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question to one table and those linked to it. ``columns`` None means every column.
+    """A query of one table and those linked to it. ``columns`` None means every column.
 
-    ``offset`` rows are left out before the first page begins. An aggregate of more than ``aggregate_limit`` rows is
-    refused.
+    ``offset`` rows are skipped before the first page. An aggregate of more than ``aggregate_limit`` rows is refused.
     """
 
     entity_name: str
@@ -217,9 +216,10 @@ class Query:
 
 
 def from_query_expression(expression: QueryExpression) -> Query:
-    """The same question in this model. A page or a size of 0 is none said, as in .NET.
+    """Convert a QueryExpression. A page number or size of 0 counts as not set, as in .NET.
 
-    Raises InvalidArgument: more rows are asked for than a query answers.
+    Raises:
+      InvalidArgument: TopCount is above the limit.
     """
     paging = expression.page_info
     if expression.top_count is not None and expression.top_count > MAX_TOP:

@@ -1,6 +1,6 @@
 """Virtual columns such as ``primarycontactidname``: the text shown for a lookup, a choice or a yes/no column.
 
-Nothing is stored in them. Queries of rows may select, compare and sort by them; OData knows them as formatted values.
+They store nothing. Queries may select, filter and sort by them; in OData their values are formatted values instead.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/account#read-only-columnsattributes
 """
@@ -17,14 +17,14 @@ _SUFFIX = "name"
 
 @dataclass(frozen=True, slots=True)
 class NameColumn:
-    """``column`` shows what ``of`` holds."""
+    """A virtual ``column`` with the text shown for the column ``of``."""
 
     column: Column
     of: Column
 
 
 def name_column(table: Table, name: str) -> NameColumn | None:
-    """The virtual column of that name, where the table has none of its own."""
+    """The virtual column of that name; None when there is none, or the table has a column with that name."""
     of = table.columns.get(name.removesuffix(_SUFFIX)) if name not in table.columns else None
     if of is None or not (of.is_lookup or of.is_choice or of.type is AttributeType.BOOLEAN):
         return None
@@ -46,13 +46,13 @@ def queried_column(table: Table, name: str) -> Column | None:
 
 
 def shown_sql(metadata: Metadata, column: Column, sql: str) -> str:
-    """What a person reads of ``column``, whose value is ``sql``."""
+    """The SQL of the text shown for a value of ``column``, which is ``sql``."""
     shown = _primary_name(metadata, column, sql) if column.is_lookup else _label(column, sql)
     return f"({shown} COLLATE {COLLATION})"
 
 
 def _primary_name(metadata: Metadata, column: Column, sql: str) -> str:
-    """The primary name of the row a lookup refers to, in whichever table that is."""
+    """The SQL of the primary name of the row that a lookup refers to, in any of its target tables."""
     names = []
     for target in column.targets:
         table = metadata.tables.get(target)
@@ -61,12 +61,12 @@ def _primary_name(metadata: Metadata, column: Column, sql: str) -> str:
                 f'(SELECT "{table.primary_name_attribute}" FROM "{target}"'  # noqa: S608 - metadata's names
                 f' WHERE "{table.primary_id_attribute}" = {sql})'
             )
-    # NULL, because COALESCE takes two at least.
+    # The NULLs are there because COALESCE needs at least two arguments.
     return f"COALESCE({', '.join((*names, 'NULL', 'NULL'))})"
 
 
 def _label(column: Column, sql: str) -> str:
-    # The text stands in several places of a statement, so its labels are written out instead of bound.
+    # The SQL may be repeated in a statement, which bound parameters could not be, so labels are literals.
     cases = "".join(f" WHEN {option.value:d} THEN {_quoted(option.label)}" for option in column.options)
     return f"CASE {sql}{cases} END" if cases else "NULL"
 

@@ -35,10 +35,10 @@ from runner.emulator.query.odata_syntax import (
 
 COMPARISON_OPERATORS = frozenset({"eq", "ne", "gt", "ge", "lt", "le"})
 QUERY_FUNCTION_NAMESPACE = "Microsoft.Dynamics.CRM."
-#: Deeper than anyone writes, and shallow enough for Python's own stack.
+#: Deeper than real filters, and shallow enough for Python's stack.
 MAX_DEPTH = 60
 
-#: What OData's options may hold as it is in a URL.
+#: Characters that OData's options may hold in a URL without being encoded.
 _UNENCODED = "$=,:/()'*!@"
 
 _GUID_LENGTH = 36
@@ -58,7 +58,8 @@ class OrderItem:
 class ExpandItem:
     """A navigation property and the options in its parentheses.
 
-    ``query`` is the same options as an encoded query string. ``is_reference``: only the row's address is asked for.
+    ``query`` is the same options as an encoded query string. ``is_reference`` is set by ``/$ref``, which returns the
+    row's address only.
     """
 
     navigation_property: str
@@ -81,7 +82,7 @@ class QueryOptions:
 
     @property
     def shown(self) -> tuple[str, ...] | None:
-        """What a row shows: what is selected, and lookups that are expanded to their address."""
+        """The properties returned of a row: the selected ones, and lookups that are expanded with ``/$ref``."""
         if self.select is None:
             return None
         return (*self.select, *(item.navigation_property for item in self.expand if item.is_reference))
@@ -91,10 +92,10 @@ _NO_OPTIONS = QueryOptions()
 
 
 def parse_options(parameters: Mapping[str, str], depth: int = 0) -> QueryOptions:
-    """The system query options among ``parameters``; ``@p`` parameters are what ``@p`` stands for in them.
+    """Parse the system query options among ``parameters``, in which ``@p`` is replaced by the parameter ``@p``.
 
     Raises:
-      ODataError: an option cannot be read, or is one Dataverse does not support.
+      ODataError: an option is malformed, or not supported by Dataverse.
     """
     if not parameters:
         return _NO_OPTIONS
@@ -118,7 +119,7 @@ def _optional(parameters: Mapping[str, str], name: str, parse: Callable[[str], A
 
 
 def parse_filter(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Expression:
-    """The tree of a ``$filter``. Raises ODataError."""
+    """Parse a ``$filter``. Raises ODataError."""
     parser = Parser(text, aliases)
     expression = parser.disjunction()
     parser.expect("end")
@@ -126,7 +127,7 @@ def parse_filter(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Express
 
 
 def parse_orderby(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> tuple[OrderItem, ...]:
-    """The items of an ``$orderby``. Raises ODataError."""
+    """Parse an ``$orderby``. Raises ODataError."""
     parser = Parser(text, aliases)
     items = [parser.order_item()]
     while parser.accept(","):
@@ -136,13 +137,13 @@ def parse_orderby(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> tuple[
 
 
 def parse_select(text: str) -> tuple[str, ...] | None:
-    """The names in a ``$select``; None for ``*`` or nothing, which mean every column."""
+    """Parse a ``$select``. None, for ``*`` or nothing, means every column."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     return None if not names or "*" in names else names
 
 
 def parse_expand(text: str, depth: int = 0, aliases: Mapping[str, str] = _NO_ALIASES) -> tuple[ExpandItem, ...]:
-    """The items of an ``$expand``, options in parentheses included. Raises ODataError."""
+    """Parse an ``$expand`` with the options in its parentheses. Raises ODataError."""
     return tuple(_expand_item(part.strip(), depth, aliases) for part in split_outside(text, ",") if part.strip())
 
 
@@ -162,12 +163,12 @@ def _expand_item(text: str, depth: int, aliases: Mapping[str, str]) -> ExpandIte
 
 
 def parse_arguments(text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> Mapping[str, Any]:
-    """What stands in the parentheses of a URL segment, by name: a key's columns, or a function's parameters.
+    """Parse the parentheses of a URL segment: the columns of a key, or the parameters of a function, by name.
 
-    A single value without a name is found under ``""``, as in ``accounts(<guid>)``. Raises ODataError.
+    A single value without a name, as in ``accounts(<guid>)``, is returned as ``""``. Raises ODataError.
     """
     if len(text) == _GUID_LENGTH and is_guid(text):
-        return {"": text.lower()}  # as nearly all of them are: one token needs no parser
+        return {"": text.lower()}  # the most frequent case needs no parser
     parser = Parser(text, aliases)
     arguments = parser.named_arguments("end") if text.strip() else {}
     parser.expect("end")
@@ -193,12 +194,12 @@ def split_outside(text: str, separator: str) -> list[str]:
 
 @cache
 def _marks(separator: str) -> re.Pattern[str]:
-    """All that matters to where a text is split: quoted parts, brackets and the separator."""
+    """Matches what decides where a text is split: quoted parts, brackets and the separator."""
     return re.compile(rf"'[^']*'?|[()\[\]{{}}{re.escape(separator)}]")
 
 
 def _parse_top(text: str) -> int:
-    # isascii keeps out digits that int() reads but Dataverse does not, such as the Arabic-Indic ones.
+    # isascii excludes digits that int() accepts and Dataverse does not, such as Arabic-Indic ones.
     if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) == 0:
         raise ODataError(f"Invalid value '{text}' for $top query option found. It must be a positive integer.")
     return int(text)
@@ -211,12 +212,12 @@ def _parse_count(text: str) -> bool:
 
 
 class Parser:
-    """One text and the place reached in it. Each method reads one rule of the grammar."""
+    """A recursive descent parser of one text. Each method parses one rule of the grammar."""
 
     def __init__(self, text: str, aliases: Mapping[str, str] = _NO_ALIASES) -> None:
         self._text = text
         self._aliases = aliases
-        # All at once: a literal without its end is told of before what it seems to say up to there.
+        # All tokens at once, so that an unterminated literal is reported before any other error.
         self._tokens = iter(tuple(tokens(text)))
         self._token = next(self._tokens)
         self._depth = 0
@@ -303,7 +304,7 @@ class Parser:
         while not self._at(end):
             name = "" if literal(self._token) else self._argument_name()
             if name in arguments:
-                raise ODataError(f"'{name}' is given twice in '{self._text}'.")
+                raise ODataError(f"'{name}' appears twice in '{self._text}'.")
             arguments[name] = self._value()
             if not self._at(end):
                 self.expect(",")
@@ -317,14 +318,14 @@ class Parser:
     def _value(self) -> Any:
         expression = self._primary()
         if isinstance(expression, Property):
-            # PropertyName=statecode without quotes is accepted by Dataverse, too.
+            # Dataverse also accepts PropertyName=statecode without quotes.
             return str(expression)
         if not isinstance(expression, Literal):
             raise syntax_error(self._text, self._token.position)
         return expression.value
 
     def _alias(self) -> Expression:
-        """What an alias stands for: a value or a property. One without a value is null."""
+        """The value or property that a parameter alias stands for; null when it has no value."""
         aliased = Parser(self._aliases.get(self._next().text, "null"))
         expression = aliased._primary()
         aliased.expect("end")
@@ -344,7 +345,7 @@ class Parser:
     def order_item(self) -> OrderItem:
         item = self._alias() if self._token.text.startswith("@") else Property(self.path())
         if not isinstance(item, Property):
-            raise ODataError(f"'{self._text}' orders by what is no property.")
+            raise ODataError(f"'{self._text}' does not name a property to order by.")
         if self._token.text in ("asc", "desc"):
             return OrderItem(item, self._next().text == "desc")
         return OrderItem(item)
@@ -356,7 +357,7 @@ class Parser:
         return True
 
     def expect(self, what: str) -> Token:
-        """The next token, which must be of the kind, or the mark, ``what``."""
+        """Consume the next token. Raises ODataError unless its kind or text is ``what``."""
         if self._token.kind != what and not self._at(what):
             raise syntax_error(self._text, self._token.position)
         return self._next()

@@ -25,7 +25,7 @@ _FUNCTIONS: Mapping[str, Function] = {"sum": "sum", "min": "min", "max": "max", 
 
 @dataclass(frozen=True, slots=True)
 class AggregateItem:
-    """``property`` None counts rows."""
+    """An aggregate function over a property; without ``property`` it counts rows."""
 
     function: Function
     property: Property | None
@@ -34,7 +34,7 @@ class AggregateItem:
 
 @dataclass(frozen=True, slots=True)
 class Transformation:
-    """What ``$apply`` does: filter the rows, then group them, then aggregate each group."""
+    """A parsed ``$apply``: filter the rows, then group them, then aggregate each group."""
 
     filter: Expression | None = None
     group_by: tuple[Property, ...] = ()
@@ -42,7 +42,7 @@ class Transformation:
 
 
 def parse_apply(text: str, aliases: Mapping[str, str] | None = None) -> Transformation:
-    """Raises ODataError when the text cannot be read, or asks for what Dataverse does not support."""
+    """Parse a ``$apply``. Raises ODataError when it is malformed, or not supported by Dataverse."""
     *filters, last = [_call(step.strip()) for step in split_outside(text, "/")]
     if any(name != "filter" for name, _ in filters):
         raise ODataError("$apply takes filter(...) steps, and then one groupby(...) or aggregate(...).")
@@ -96,7 +96,7 @@ def _aggregate(text: str) -> AggregateItem:
         case [name, "with", method, "as", alias] if method in _FUNCTIONS and alias.isidentifier():
             return AggregateItem(_FUNCTIONS[method], _property(name), alias)
     raise ODataError(
-        f"'{text.strip()}' is no aggregate. Write '<column> with sum|average|min|max as <alias>', "
+        f"'{text.strip()}' is not an aggregate. Write '<column> with sum|average|min|max as <alias>', "
         "or '$count as <alias>'."
     )
 
@@ -104,7 +104,7 @@ def _aggregate(text: str) -> AggregateItem:
 def bind_apply(
     binder: Binder, transformation: Transformation, entity_name: str, orderby: Sequence[OrderItem] = ()
 ) -> Query:
-    """The aggregate query a ``$apply`` asks for. Raises ODataError when a column is unknown, or sorted by in vain."""
+    """Build the aggregate query of a ``$apply``. Raises ODataError when a column is unknown or cannot be sorted by."""
     where = binder.filter(transformation.filter) if transformation.filter else None
     groups = tuple(_group(binder, prop) for prop in transformation.group_by)
     aggregates = tuple(_bound(binder, item) for item in transformation.aggregates)
@@ -114,7 +114,7 @@ def bind_apply(
 
 
 def _order(item: OrderItem, names: Mapping[str, str]) -> Order:
-    """Groups are sorted by what they are grouped by, and by nothing else."""
+    """The order of groups. They can be sorted by the properties they are grouped by only."""
     alias = names.get(str(item.property))
     if alias is None:
         raise ODataError("The query node SingleValueOpenPropertyAccess is not supported")
@@ -124,8 +124,8 @@ def _order(item: OrderItem, names: Mapping[str, str]) -> Order:
 def _group(binder: Binder, prop: Property) -> GroupBy:
     ref, column = binder.column(prop)
     if column.type is AttributeType.DATE_TIME:
-        raise ODataError(f"groupby of '{prop}' is not supported: it is a date.")
-    # A column reached through a lookup is called after its table: contact_fullname.
+        raise ODataError(f"groupby of '{prop}' is not supported, because it is a date.")
+    # The alias of a column reached through a lookup begins with its table: contact_fullname.
     table = binder.table_of(prop)
     return GroupBy(ref, prop.path[-1] if len(prop.path) == 1 else f"{table.logical_name}_{prop.path[-1]}")
 

@@ -41,7 +41,7 @@ from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Spa
 
 #: The language of every user: English.
 LANGUAGE = 1033
-#: Dataverse refuses a query with more conditions.
+#: The highest number of conditions that Dataverse accepts in a query.
 MAX_CONDITIONS = 500
 
 _FLIPPED = {"eq": "eq", "ne": "ne", "gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}
@@ -61,7 +61,7 @@ _IDENTITY_OPERATORS = {
     "NotEqualUserId": (Operator.NOT_EQUAL, "user_id"),
     "EqualBusinessId": (Operator.EQUAL, "business_unit_id"),
     "NotEqualBusinessId": (Operator.NOT_EQUAL, "business_unit_id"),
-    # The reference of functions and the guide to filters spell these two in their own ways.
+    # Both spellings occur in Microsoft's documentation.
     "NotUserId": (Operator.NOT_EQUAL, "user_id"),
     "NotBusinessId": (Operator.NOT_EQUAL, "business_unit_id"),
     "EqualUserLanguage": (Operator.EQUAL, "language"),
@@ -78,7 +78,7 @@ _OPERATOR_KINDS = {
 
 @dataclass(slots=True)
 class _Node:
-    """A table a filter speaks of, and the tables reached from it. ``alias`` None is the query's own."""
+    """A table used in a filter, and the tables reached from it. ``alias`` is None for the query's own table."""
 
     table: Table
     alias: str | None
@@ -103,7 +103,7 @@ class Ends:
 
 
 def ends_of(relationship: ManyToManyRelationship, near: str) -> Ends:
-    """The ends as seen from the table ``near``; a table linked to itself is seen from its first end."""
+    """The ends as seen from the table ``near``; the first end, for a relationship of a table with itself."""
     first = (relationship.entity1_intersect_attribute, relationship.entity1_logical_name)
     second = (relationship.entity2_intersect_attribute, relationship.entity2_logical_name)
     here, there = (first, second) if first[1] == near else (second, first)
@@ -111,7 +111,7 @@ def ends_of(relationship: ManyToManyRelationship, near: str) -> Ends:
 
 
 class Binder:
-    """Binds the expressions of one query. :meth:`links` are the joins they turned out to need."""
+    """Binds the expressions of one query, and collects the joins they need in :meth:`links`."""
 
     def __init__(
         self, metadata: Metadata, table: Table, *, now: datetime, user_id: str, business_unit_id: str = ""
@@ -127,11 +127,11 @@ class Binder:
         return self._root.links()
 
     def filter(self, expression: syntax.Expression) -> Filter:
-        """Raises ODataError when a name is unknown or a value does not fit its column."""
+        """Bind a ``$filter``. Raises ODataError when a name is unknown or a value does not fit its column."""
         return self._filter(expression, {"": self._root})
 
     def orders(self, items: Iterable[OrderItem]) -> tuple[Order, ...]:
-        """A lookup is sorted by the name of the row it refers to. Raises ODataError when a name is unknown.
+        """Bind an ``$orderby``; lookups are sorted by name. Raises ODataError when a name is unknown.
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/order-rows
         """
@@ -215,7 +215,7 @@ class Binder:
     ) -> Condition:
         ref, column = self._column(prop, scopes)
         if column.type not in TEXT_TYPES:
-            raise ODataError(f"{operator.value} looks into text, and '{prop}' is {edm_type(column)}.")
+            raise ODataError(f"{operator.value} needs a text property, and '{prop}' is {edm_type(column)}.")
         return Condition(ref, operator, (text,))
 
     def _query_function(self, call: syntax.QueryFunction, scopes: Mapping[str, _Node]) -> Filter:
@@ -307,11 +307,11 @@ class Binder:
             where = self._filter(expression.body, {**scopes, expression.variable: node})
         if expression.quantifier == "any":
             return Exists(_through(through, node.link("inner", where)))
-        # All of them hold when there is none that does not.
+        # All rows match when there is none that does not.
         return Not(Exists(_through(through, node.link("inner", Not(where) if where else None))))
 
     def _collection(self, parent: _Node, name: str) -> tuple[_Node, Link | None]:
-        """The table a collection leads to, and the intersect table on the way, if there is one."""
+        """The table of a collection, and the link to the intersect table if the relationship is many-to-many."""
         for relationship in self._metadata.referenced_by(parent.table.logical_name):
             if relationship.referenced_entity_navigation_property_name == name:
                 columns = (relationship.referencing_attribute, relationship.referenced_attribute)
@@ -338,7 +338,7 @@ def _through(through: Link | None, link: Link) -> Link:
 
 
 def _start(prop: syntax.Property, scopes: Mapping[str, _Node]) -> tuple[_Node, tuple[str, ...]]:
-    """Where a path begins: at a lambda's variable when its first name is one, at the query's table otherwise."""
+    """The node where a path begins: that of a lambda variable if its first name is one, otherwise the query's own."""
     if len(prop.path) > 1 and prop.path[0] in scopes:
         return scopes[prop.path[0]], prop.path[1:]
     return scopes[""], prop.path
@@ -380,7 +380,7 @@ def _list_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Column) 
 
 def _choices_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Filter:
     if column.type is not AttributeType.MULTI_SELECT_PICKLIST:
-        raise ODataError(f"{call.name} looks into multi-select choices, and '{column.logical_name}' is none.")
+        raise ODataError(f"{call.name} needs a multi-select choice, and '{column.logical_name}' is not one.")
     operator = Operator.CONTAIN_VALUES if call.name == "ContainValues" else Operator.NOT_CONTAIN_VALUES
     return Condition(ref, operator, _values(call, column))
 

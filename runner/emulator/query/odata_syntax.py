@@ -1,7 +1,7 @@
 """The syntax of OData expressions: tokens, and the tree that a ``$filter`` is parsed into.
 
-The tree knows nothing of tables. :mod:`runner.emulator.query.odata` makes it out of text; who evaluates it decides
-what a name means: a column (``odata_binding``) or a property of a metadata document.
+The tree does not depend on tables. :mod:`runner.emulator.query.odata` parses text into it; a name in it is later taken
+for a column (``odata_binding``) or for a property of a metadata document.
 
 Source: https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part2-url-conventions.html
 """
@@ -21,7 +21,7 @@ from runner.emulator.errors import OrganizationServiceFault
 
 
 class ODataError(OrganizationServiceFault):
-    """A URL that cannot be understood, or that names something the table does not have."""
+    """The URL is malformed, or names something that the table does not have."""
 
     code = 0x80060888
     http_status = 400
@@ -29,7 +29,7 @@ class ODataError(OrganizationServiceFault):
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value written in the URL. ``edm_type`` is the name OData gives its form; None is that of ``null``."""
+    """A value in the URL. ``edm_type`` is the OData type of its syntax, and None for ``null``."""
 
     value: Any
     edm_type: str | None
@@ -83,7 +83,7 @@ class QueryFunction:
 
 @dataclass(frozen=True, slots=True)
 class Lambda:
-    """``contacts/any(c:c/lastname eq 'x')``. Without a body it asks whether there is any row at all."""
+    """``contacts/any(c:c/lastname eq 'x')``. Without a body it is true when there is any row."""
 
     collection: Property
     quantifier: str
@@ -117,7 +117,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _CONSTANTS = {"null": (None, None), "true": (True, "Edm.Boolean"), "false": (False, "Edm.Boolean")}
-#: What matters to where JSON ends: text, quoted as JSON or as OData quotes it, and brackets.
+#: Matches what decides where JSON ends: text in JSON's or OData's quotes, and brackets.
 _JSON_PART = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[\[{\]}]""", re.DOTALL)
 _JSON = json.JSONDecoder(parse_float=Decimal)
 
@@ -126,7 +126,7 @@ def tokens(text: str) -> Iterator[Token]:
     """The tokens of ``text``, the last one of kind ``end``.
 
     Raises:
-      ODataError: at the first character that begins no token.
+      ODataError: some character does not begin a token.
     """
     position = 0
     while True:
@@ -152,7 +152,7 @@ def _token(text: str, match: re.Match[str]) -> tuple[Token, int]:
 
 
 def _json_token(text: str, start: int) -> tuple[Token, int]:
-    """JSON, whose texts may be quoted as OData quotes them: ``{'@odata.id':'accounts(<id>)'}``."""
+    """Read JSON, whose strings may be in OData's quotes: ``{'@odata.id':'accounts(<id>)'}``."""
     end = _json_end(text, start)
     try:
         value = _JSON.decode(_JSON_PART.sub(_as_json, text[start:end]))
@@ -194,8 +194,8 @@ def syntax_error(text: str, position: int) -> ODataError:
 
 
 def read_datetime(text: str) -> datetime:
-    """An instant in UTC; one without an offset is taken as UTC. Raises ValueError."""
-    # Python reads at most six digits of a second; Dataverse's clients may send seven.
+    """Read a date and time as aware UTC; without an offset it is taken as UTC. Raises ValueError."""
+    # Python reads at most six digits of a second; clients of Dataverse may send seven.
     instant = datetime.fromisoformat(re.sub(r"(\.\d{6})\d", r"\1", text))
     try:
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
@@ -235,7 +235,7 @@ _EDM_TYPES = {
 
 
 def literal(token: Token) -> Literal | None:
-    """What ``token`` stands for as a value, or None when it is a name or a mark."""
+    """The value of ``token``, or None when it is a name or a mark."""
     if token.kind == "name" and token.text in _CONSTANTS:
         return Literal(*_CONSTANTS[token.text])
     if token.kind == "number":

@@ -1,6 +1,6 @@
-"""Converts the values of a condition to what SQLite compares with, by the column's type.
+"""Converts the values of a condition to the form in which SQLite stores the column.
 
-FetchXML and quoted OData lists bring every operand as text, so each type reads its text form too.
+In FetchXML and in quoted OData lists every value is text, so each type can also be read from text.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from runner.emulator.metadata.model import AttributeType, Column
 from runner.emulator.storage.values import MONEY_SCALE, moment_text
 
 _TRUTHS = {"true": 1, "1": 1, "yes": 1, "false": 0, "0": 0, "no": 0}
-#: Sorts right after the whole second it follows, before the next one.
+#: Appended to a time with a fraction of a second: sorts between that whole second and the next one.
 _LATER_IN_THE_SECOND = "~"
-#: No column reaches so far; expanding an exponent such as 1e999999999 would exhaust memory.
+#: More digits than any column allows; expanding an exponent such as 1e999999999 would exhaust memory.
 _MAX_DIGITS = 40
 
 
 def operand(table: str, column: Column, value: Any) -> int | float | str:
-    """``value`` as the column's stored form.
+    """Convert ``value`` to the stored form of the column.
 
     Raises:
-      InvalidArgument: the column cannot be compared with such a value; the message names both.
+      InvalidArgument: the column cannot be compared with that value. The message names both.
     """
     try:
         return _OPERANDS[column.type](column, value)
@@ -65,7 +65,8 @@ def _money(_: Column, value: Any) -> int | float:
 
 
 def _number(value: Any, places: int) -> int | float:
-    """In units of ``10**-places``. What lies between two units becomes the half between them: never rounded."""
+    """A number in units of ``10**-places``. One that lies between two units becomes their midpoint, so that it equals
+    neither."""
     if isinstance(value, bool | float):
         value = Decimal(repr(float(value)))
     scaled = Decimal(value).scaleb(places)

@@ -1,8 +1,8 @@
-"""Where a page starts: the cookie, and the SQL for "after this row".
+"""Finds where a page starts: the paging cookie, and the SQL of "after this row".
 
-Rows after ``(a, b, n)`` are those with the same a and b and a later n, then those with the same a and a later b,
-then those with a later a: segments that follow each other in the very order asked for. Each is a range of an index, so
-a page costs the same wherever it is. Rows without a value come first, as in SQL Server.
+The rows after ``(a, b, n)`` are those with the same a and b and a greater n, then those with the same a and a greater
+b, then those with a greater a. These segments follow each other in the requested order. Each is a range of an index,
+so every page costs the same. Rows without a value come first, as in SQL Server.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.query.model import Page, Query
 
-#: The most rows a page has, and the highest count Dataverse tells.
+#: The most rows of a page, and the highest count that Dataverse returns.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/count-rows
 MAX_PAGE = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """SQL of what is sorted by. The last key of a query is unique."""
+    """The SQL of an expression to sort by. The last key of a query is unique."""
 
     sql: str
     descending: bool
@@ -30,7 +30,7 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A condition and the values of its marks."""
+    """A condition in SQL and the values of its placeholders."""
 
     sql: str
     parameters: tuple[Any, ...] = ()
@@ -45,7 +45,7 @@ def order_by(keys: Sequence[SortKey]) -> str:
 
 
 def segments_after(keys: Sequence[SortKey], last: Sequence[Any]) -> Iterator[Segment]:
-    """The rows after the one whose sort keys are ``last``, in order."""
+    """The segments of the rows after the one whose sort keys are ``last``, in order."""
     for depth in range(len(keys) - 1, -1, -1):
         same = [_same(key, value) for key, value in zip(keys[:depth], last[:depth], strict=True)]
         for later in _later(keys[depth], last[depth]):
@@ -68,15 +68,15 @@ def _later(key: SortKey, value: Any) -> Iterator[Segment]:
 
 
 def write_cookie(page: int, last: Sequence[Any]) -> str:
-    """Opaque to clients: the number of the page that ends here and its last row's sort keys."""
+    """The cookie of a page: its number and the sort keys of its last row. Opaque to clients."""
     return json.dumps([page, *last], separators=(",", ":"))
 
 
 def read_cookie(cookie: str, keys: int | None = None) -> tuple[int, list[Any]]:
-    """The page a cookie ends, and its last row's sort keys.
+    """Read a cookie: the number of its page and the sort keys of that page's last row.
 
     Raises:
-      InvalidArgument: it is not a cookie, or not one of a query with that many keys.
+      InvalidArgument: it is not a cookie, or belongs to a query with another number of sort keys.
     """
     try:
         values = json.loads(cookie)
@@ -93,12 +93,12 @@ def _is_cookie(values: list[Any]) -> bool:
 
 
 def _is_stored(value: Any) -> bool:
-    """Whether SQLite could hold it."""
+    """Whether SQLite can store the value."""
     return abs(value) < 2**63 if type(value) is int else not isinstance(value, dict | list)
 
 
 def page_of(query: Query) -> Page:
-    """The page meant: the first thousands when none is, and the one after its cookie when there is one."""
+    """The page to return: the first one of the largest size when the query names none."""
     if query.top is not None:
         if query.page is not None:
             raise InvalidArgument(f"The Top.Count = {query.top} can't be specified with pagingInfo")

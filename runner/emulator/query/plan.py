@@ -1,7 +1,7 @@
 """Runs a query of the model on SQLite, and turns the result into entities.
 
-A page is found by the key of the row before it. Where links multiply rows, or rows are made distinct, there is no such
-key, and pages are counted off.
+A page is found by the sort keys of the row before it. If links multiply rows, or the query is distinct, rows have no
+such keys, and the rows before the page are skipped instead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from runner.emulator.storage.store import Store
 
 
 def run_query(store: Store, query: Query) -> EntityCollection:
-    """The page of rows asked for, without formatted values.
+    """Run a query. Returns the requested page of rows, without formatted values.
 
     Raises:
       InvalidArgument: (one of its kinds) a table, column, operator, value or cookie is wrong; the message names it.
@@ -45,7 +45,7 @@ def run_query(store: Store, query: Query) -> EntityCollection:
 
 
 class _Plan:
-    """One query made ready: what it selects, from where, in which order, and which page of it."""
+    """The SQL of one query: its columns, tables, order and page."""
 
     def __init__(self, store: Store, query: Query) -> None:
         self._store = store
@@ -63,7 +63,7 @@ class _Plan:
         self._counted_off = query.distinct or any(_multiplies(store.metadata, link) for link in _all_links(query.links))
         self._keys = [SortKey(sort_sql(self._scope, order), order.descending) for order in query.orders]
         if not query.distinct:
-            # The order of creation settles ties, in the direction of the last order: one index serves both.
+            # Ties are in order of creation, in the direction of the last order, so that one index serves both.
             descending = bool(self._keys) and self._keys[-1].descending
             self._keys.append(SortKey(f"{source}.rowid", descending))
         self._page = page_of(query)
@@ -119,7 +119,7 @@ class _Plan:
 
 
 class _AliasedColumn:
-    """A column that comes with each row as an aliased value."""
+    """A column that is returned with each row as an aliased value."""
 
     def __init__(self, scope: Scope, aliased: AliasedColumn) -> None:
         table, column, self.select, self._decode = scope.selected(aliased.column)
@@ -133,7 +133,7 @@ class _AliasedColumn:
 
 
 def _aliased_columns(metadata: Metadata, query: Query) -> Iterator[AliasedColumn]:
-    """Those of the links, and those with a name of their own."""
+    """The columns of the links, and those with an alias."""
     for link in _all_links(query.links):
         for name in link.columns:
             yield AliasedColumn(ColumnRef(name, link.alias), _key(metadata, link, name))
@@ -141,7 +141,7 @@ def _aliased_columns(metadata: Metadata, query: Query) -> Iterator[AliasedColumn
 
 
 def _key(metadata: Metadata, link: Link, name: str) -> str:
-    """``alias.column``, but the schema name in a link to the first row that matches.
+    """The name of a link's column in a row: ``alias.column``, but its schema name in a link to the first matching row.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/join-tables#related-table-propertyattribute-names-are-inconsistent
     """
@@ -156,5 +156,5 @@ def _all_links(links: Iterable[Link]) -> Iterator[Link]:
 
 
 def _multiplies(metadata: Metadata, link: Link) -> bool:
-    """Whether a row can have several rows of the link: it does not hang on the linked table's id."""
+    """Whether the link may join several rows to one: it does not use the linked table's primary id."""
     return link.kind != "first" and link.from_column != metadata.tables[link.entity_name].primary_id_attribute

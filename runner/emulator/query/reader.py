@@ -1,4 +1,4 @@
-"""Turns rows of a SELECT into entities; made once for each table and set of columns."""
+"""Turns rows of a SELECT into entities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.emulator.storage.store import Store
 
 
 class Reader:
-    """Reads ``columns`` (None: all) of ``table``; as in Dataverse the currency always comes with money.
+    """Reads ``columns`` (None: all) of ``table``. As in Dataverse, the currency is always included with amounts.
 
     ``select`` lists the SQL expressions, each qualified by ``source``. A ``keyed`` reader also reads the id and the row
     version, before the columns.
@@ -37,7 +37,7 @@ class Reader:
         codecs = store.codecs[table.logical_name]
         prefix = f'"{source or table.logical_name}".'
         wanted = _with_currency(table, columns)
-        #: Column names and what makes values of what SQLite holds, in the order of ``select``.
+        #: Column names and the functions that decode their stored values, in the order of ``select``.
         self.decoders = [(name, codecs[name].decode) for name in wanted]
         self.select = [codecs[name].select(prefix) for name in wanted]
         if keyed:
@@ -55,13 +55,13 @@ class Reader:
         return entity
 
     def _attributes(self, stored: Sequence[Any]) -> dict[str, Any]:
-        """``stored`` may go on after the reader's own columns."""
+        """The values of the reader's columns; ``stored`` may hold more values after them."""
         columns = zip(self.decoders, stored, strict=False)
         return {name: decode(value) for (name, decode), value in columns if value is not None}
 
 
 def check_columns(table: Table, columns: Iterable[str]) -> None:
-    """Raises AttributeNotFound, naming the first column the table has not."""
+    """Raises AttributeNotFound for the first column that the table does not have."""
     for name in columns:
         if name not in table.columns:
             raise AttributeNotFound.named(table.logical_name, name, table.columns)

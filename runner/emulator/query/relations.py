@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from runner.emulator.query.model import ColumnRef, Condition, Filter, Lineage, Not, Operator, Or, TeamOwned
 
-#: The column, and the id it is seen from: a row's for a lineage, the caller's for an owner.
+#: Takes a column and an id: that of a row for a hierarchy, of the user for an owner.
 _Relation: TypeAlias = "Callable[[ColumnRef, str], Filter]"
 
 LINEAGES: Mapping[str, _Relation] = {

@@ -1,8 +1,8 @@
-"""What "last month" and its kin mean: spans of time seen from a moment, in UTC, weeks beginning on Sunday.
+"""Computes the spans of time that names such as ``LastMonth`` mean, in UTC, with weeks that begin on Sunday.
 
-The fiscal year is the calendar's and its periods are quarters, as in an environment where nobody has set another.
+Fiscal years are calendar years and their periods quarters, the default settings of an environment.
 
-A span is half open: from its first instant up to, but not including, its last. None leaves that side open.
+A span is half open: its end is excluded. None as start or end means that there is no limit.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/queryfunctions
 """
@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-#: The quarters of a fiscal year.
+#: The number of periods (quarters) in a fiscal year.
 PERIODS_A_YEAR = 4
 
 Span: TypeAlias = "tuple[datetime | None, datetime | None]"
 
-#: Names that need no number.
+#: The spans without a number.
 FIXED_SPANS: Mapping[str, Callable[[datetime], Span]] = {
     "Yesterday": lambda now: _days(now, -1, 0),
     "Today": lambda now: _days(now, 0, 1),
@@ -63,17 +63,17 @@ _SHIFTS: Mapping[str, _Shift] = {
 
 
 def shifted(moment: datetime, unit: str, count: int) -> datetime:
-    """``moment`` so many Minutes, Hours, Days, Weeks, Months or Years later.
+    """Add ``count`` Minutes, Hours, Days, Weeks, Months or Years to ``moment``.
 
     Raises:
-      ValueError, OverflowError: that leads out of the calendar.
+      ValueError, OverflowError: the result is outside the calendar.
     """
     return _SHIFTS[unit](moment, count)
 
 
 _DIRECTIONS = ("Last", "Next", "OlderThan")
 
-#: Names that take a number X, such as LastXDays.
+#: The spans with a number X, such as LastXDays.
 COUNTED_SPANS = frozenset(
     f"{direction}X{unit}"
     for direction in _DIRECTIONS
@@ -86,7 +86,7 @@ def counted_span(name: str, count: int, now: datetime) -> Span:
     """The span of a name in ``COUNTED_SPANS``.
 
     Raises:
-      ValueError: ``count`` is not positive, or leads out of the calendar.
+      ValueError: ``count`` is not positive, or the span is outside the calendar.
     """
     direction, unit = name.split("X", 1)
     if count < 1:
@@ -110,26 +110,26 @@ def _counted(direction: str, unit: str, count: int, now: datetime) -> Span:
 
 
 def _whole_periods(span: Callable[[datetime, int], Span], direction: str, count: int, now: datetime) -> Span:
-    """The periods before, or after, the one ``now`` lies in."""
+    """The ``count`` whole periods before, or after, the current one."""
     if direction == "Last":
         return span(now, -count)[0], span(now, 0)[0]
     return span(now, 1)[0], span(now, count)[1]
 
 
 def fiscal_year(year: int) -> Span:
-    """Raises ValueError: no calendar has that year."""
+    """The span of a fiscal year. Raises ValueError when it is outside the calendar."""
     return _years(datetime(year, 1, 1, tzinfo=UTC), 0)
 
 
 def fiscal_period(year: int, period: int) -> Span:
-    """A quarter of a year. Raises ValueError: there is none."""
+    """The span of a period (quarter) of a fiscal year. Raises ValueError when there is no such period."""
     if not 1 <= period <= PERIODS_A_YEAR:
-        raise ValueError(f"a fiscal year has {PERIODS_A_YEAR} periods, and no period {period}")
+        raise ValueError(f"a fiscal year has {PERIODS_A_YEAR} periods, so there is no period {period}")
     return _quarters(datetime(year, 3 * period, 1, tzinfo=UTC), 0)
 
 
 def day_span(moment: datetime) -> tuple[datetime, datetime]:
-    """The day ``moment`` lies in. Raises OverflowError on the last day of the calendar."""
+    """The day of ``moment``. Raises OverflowError on the last day of the calendar."""
     return _day(moment), _day(moment) + timedelta(days=1)
 
 
@@ -142,7 +142,7 @@ def _day(moment: datetime) -> datetime:
 
 
 def _just_after(now: datetime) -> datetime:
-    # Rows carry whole seconds; the current one belongs to the past that "last" speaks of.
+    # Rows hold whole seconds, and "last" includes the current one.
     return now.replace(microsecond=0) + timedelta(seconds=1)
 
 

@@ -1,4 +1,4 @@
-"""The tables of a query, and their names in SQL."""
+"""Resolves the tables and columns of a query, and names them in SQL."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from runner.emulator.storage.values import Decode
 
 @dataclass(slots=True)
 class Scope:
-    """Aliases of one statement. SQL sees only names made here, never an alias a client chose."""
+    """The tables of one statement by alias. Their names in SQL are generated, so a client's alias never reaches it."""
 
     store: Store
     tables: dict[str | None, tuple[Table, str]] = field(default_factory=dict)
     parameters: list[object] = field(default_factory=list)
 
     def table(self, logical_name: str) -> Table:
-        """Raises EntityNotFound."""
+        """The table of that name. Raises EntityNotFound."""
         table = self.store.metadata.tables.get(logical_name)
         if table is None:
             raise EntityNotFound.named(logical_name)
         return table
 
     def add(self, logical_name: str, alias: str | None) -> tuple[Table, str]:
-        """Let ``alias`` mean that table (None: the query's own) and return its SQL name.
+        """Add a table under ``alias`` (None: the query's own). Returns the table and its SQL name.
 
         Raises:
           EntityNotFound: there is no such table.
@@ -41,7 +41,7 @@ class Scope:
         return entry
 
     def column(self, reference: ColumnRef) -> tuple[Table, Column, str]:
-        """The column meant, with its table and its SQL.
+        """The table, the column and the SQL that compares it.
 
         Raises:
           InvalidArgument: no linked table has that alias.
@@ -65,7 +65,7 @@ class Scope:
         )
 
     def selected(self, reference: ColumnRef) -> tuple[Table, Column, str, Decode]:
-        """As :meth:`column`, but the SQL reads the whole value, which the last item makes of it."""
+        """As :meth:`column`, but with SQL that selects the value, and the function that decodes it."""
         table, column, sql = self.column(reference)
         codec = self.store.codecs[table.logical_name].get(column.logical_name)
         if codec is None or column.is_text:
@@ -73,11 +73,11 @@ class Scope:
         return table, column, codec.select(sql[: sql.index(".") + 1]), codec.decode
 
     def bind(self, value: object) -> str:
-        """The mark that stands for ``value``."""
+        """Bind ``value``. Returns its placeholder."""
         self.parameters.append(value)
         return "?"
 
 
 def _is_prose(table: Table, column: Column) -> bool:
-    """Text that no index keeps. What one keeps are codes and numbers, compared as the index does."""
+    """Whether it is text without an index. Indexed text holds codes and numbers, and is compared as the index does."""
     return column.is_text and not column.indexed and not any(column.logical_name in key.columns for key in table.keys)

@@ -1,4 +1,4 @@
-"""Sorting: by a column's value, or by the text that is shown for it."""
+"""Translates an order to SQL: by a column's value, or by the text shown for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runner.emulator.query.scope import Scope
 
 
 def sort_sql(scope: Scope, order: Order) -> str:
-    """The SQL of what an order sorts by.
+    """The SQL expression that an order sorts by.
 
     Raises:
       InvalidArgument: (one of its kinds) there is no such column.

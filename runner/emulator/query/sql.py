@@ -43,18 +43,18 @@ _KINDS: Mapping[tuple[str, str], Literal["inner", "outer"]] = {
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A query whose rows are aliased values, and their ``names`` in the order they were asked for."""
+    """A query whose rows are aliased values, and their ``names`` in the order of the SELECT."""
 
     query: Query
     names: tuple[str, ...]
 
 
 def read_sql(text: str, metadata: Metadata, now: datetime) -> Selection:
-    """The question a SELECT asks at that moment.
+    """Parse a SELECT into a query. ``now`` is the value of GETUTCDATE().
 
     Raises:
-      InvalidArgument: (one of its kinds) it cannot be read, names what there is not, or is beyond what Dataverse
-        supports; the message says what.
+      InvalidArgument: (one of its kinds) it is malformed, names an unknown table or column, or is not supported by
+        Dataverse; the message says which.
     """
     try:
         select = _parse(text)
@@ -62,7 +62,7 @@ def read_sql(text: str, metadata: Metadata, now: datetime) -> Selection:
             raise InvalidArgument("Number of conditions in query exceeded maximum limit.")
         return _Reader(select, Tables(metadata, now)).selection()
     except RecursionError:
-        raise InvalidArgument("The SQL query nests too deep.") from None
+        raise InvalidArgument("The SQL query is nested too deeply.") from None
 
 
 def _parse(text: str) -> exp.Select:
@@ -71,7 +71,7 @@ def _parse(text: str) -> exp.Select:
     except SqlglotError as error:
         problem = str(error).splitlines()[0] if str(error) else "it is empty"
         raise InvalidArgument(f"The SQL query cannot be read: {problem}") from None
-    # What follows a semicolon may be nothing, or a comment.
+    # After a semicolon, there may be nothing but a comment.
     statements = [each for each in parsed if each is not None and not isinstance(each, exp.Semicolon)] or parsed
     if len(statements) != 1:
         raise unsupported(f"{len(statements)} statements instead of one")
@@ -84,7 +84,7 @@ def _parse(text: str) -> exp.Select:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One thing selected: ``node`` is its expression without the name."""
+    """An item of the select list. ``node`` is its expression without the alias."""
 
     name: str
     node: exp.Expr
@@ -93,7 +93,7 @@ class _Item:
 
 
 class _Reader:
-    """Reads one SELECT, clause by clause."""
+    """Parses one SELECT, clause by clause."""
 
     def __init__(self, select: exp.Select, tables: Tables) -> None:
         allow_only(select, *_CLAUSES)
@@ -210,7 +210,7 @@ class _Reader:
         return tuple(orders)
 
     def _item_named(self, node: exp.Expr) -> _Item | None:
-        """The selected item an ORDER BY means, by position, by name or by saying the same."""
+        """The item of the select list that an ORDER BY refers to, by position, by name or by the same expression."""
         if isinstance(node, exp.Literal) and node.name.isdecimal():
             position = int(node.name[:9])
             if not 1 <= position <= len(self._items):
@@ -256,7 +256,7 @@ class _Reader:
 
 
 def _of_nothing(query: Query) -> Query:
-    """TOP 0 asks for no rows, but the query model for one at least: the one after the last of none."""
+    """A query that returns no rows, for TOP 0: the model asks for at least one row, so its filter matches none."""
     return replace(query, top=1, where=Not(And()), offset=1)
 
 

@@ -1,7 +1,7 @@
 """Parses the conditions of a SELECT into filters of the query model.
 
-SQL knows three truths: a comparison with a column without a value is unknown, and so is its negation. Negations are
-therefore carried inwards until they are operators of their own, and none holds for a row without a value.
+In SQL, a comparison with NULL is unknown, and so is its negation. Negations are therefore moved inwards until they
+become operators such as ``ne``, which are then false for rows without a value.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ _NEGATIONS = {
     Operator.NULL: Operator.NOT_NULL,
 }
 _NEGATIONS |= {negative: positive for positive, negative in _NEGATIONS.items()}
-#: The same comparison with its sides changed over.
+#: The same comparison with its sides exchanged.
 _FLIPPED = {
     Operator.GREATER_THAN: Operator.LESS_THAN,
     Operator.LESS_THAN: Operator.GREATER_THAN,
     Operator.GREATER_EQUAL: Operator.LESS_EQUAL,
     Operator.LESS_EQUAL: Operator.GREATER_EQUAL,
 }
-#: In the query model these hold for rows without a value.
+#: In the query model these are true for rows without a value.
 _HOLDING_FOR_NULL = frozenset({Operator.NOT_EQUAL, Operator.NOT_LIKE, Operator.NOT_IN})
 
 
 def read_condition(node: exp.Expr, tables: Tables, *, negated: bool = False) -> Filter:
-    """The filter of a condition, or of its negation.
+    """Parse a condition, or its negation.
 
     Raises:
-      InvalidArgument: (one of its kinds) a name is unknown, or the condition is of a kind Dataverse does not support.
+      InvalidArgument: (one of its kinds) a name is unknown, or Dataverse does not support the condition.
     """
     if isinstance(node, exp.Paren):
         return read_condition(node.this, tables, negated=negated)
@@ -122,7 +122,7 @@ _READERS: Mapping[type[exp.Expr], Callable[[exp.Expr, Tables], _Read]] = {
 
 
 def value_of(node: exp.Expr, tables: Tables) -> str:
-    """A literal, or what a date function makes of one, as text that each column's type knows how to read.
+    """The value of a literal or a date function, as text that each column type can read.
 
     Raises InvalidArgument.
     """

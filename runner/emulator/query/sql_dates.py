@@ -1,4 +1,4 @@
-"""``DATEADD`` and ``GETUTCDATE`` of a SELECT, evaluated while parsing: they can only form constants.
+"""Evaluates ``DATEADD`` and ``GETUTCDATE`` of a SELECT while parsing, as their arguments can only be constants.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/sql#using-dateadd-and-getutcdate-functions
 """
@@ -15,7 +15,7 @@ from runner.emulator.query.relative_dates import shifted
 from runner.emulator.query.sql_tables import text_of, unsupported
 
 _NOW = "GETUTCDATE"
-#: T-SQL's date parts, long and short, in units of ours.
+#: T-SQL's date parts and their abbreviations, as units of :func:`shifted`.
 _PARTS: Mapping[str, tuple[str, int]] = {
     name: unit
     for names, unit in (
@@ -36,10 +36,10 @@ def is_date_function(node: exp.Expr) -> bool:
 
 
 def moment_of(node: exp.Expr, now: datetime) -> datetime:
-    """What a function, or the literal it is applied to, amounts to.
+    """Evaluate a date function or a date literal.
 
     Raises:
-      InvalidArgument: it reckons with a column, in parts unknown, or beyond the calendar.
+      InvalidArgument: it uses a column or an unknown date part, or the result is outside the calendar.
     """
     if isinstance(node, exp.DateAdd):
         return _added(node, moment_of(node.this, now))
@@ -50,7 +50,7 @@ def moment_of(node: exp.Expr, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(node.name)
     except ValueError:
-        raise InvalidArgument(f"'{node.name}' is no date.") from None
+        raise InvalidArgument(f"'{node.name}' is not a date.") from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
@@ -62,7 +62,7 @@ def _added(node: exp.DateAdd, moment: datetime) -> datetime:
     try:
         return shifted(moment, unit, size * _number(node.expression))
     except (ValueError, OverflowError):
-        raise InvalidArgument(f"{text_of(node)} lies outside the calendar.") from None
+        raise InvalidArgument(f"{text_of(node)} is outside the calendar.") from None
 
 
 def _number(node: exp.Expr) -> int:

@@ -1,4 +1,4 @@
-"""The tables of a SELECT: what its names refer to, and how they are joined."""
+"""Resolves the table and column names of a SELECT, and its joins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runner.emulator.query.name_columns import queried_column
 
 
 def unsupported(construct: str) -> InvalidArgument:
-    """What to raise where Dataverse's SQL does not go that far."""
+    """The error for a construct that Dataverse's SQL does not support."""
     return InvalidArgument(
         f"The SQL query is not supported: {construct}. Use SELECT of columns and of COUNT, SUM, AVG, MIN and MAX, "
         "INNER and LEFT JOIN on equal columns, WHERE, GROUP BY, ORDER BY, TOP and OFFSET ... FETCH."
@@ -24,13 +24,13 @@ def unsupported(construct: str) -> InvalidArgument:
 
 
 def text_of(node: exp.Expr) -> str:
-    """The node as SQL, shortened, for people."""
+    """The node as SQL, shortened for a message."""
     text = node.sql(dialect="tsql")
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def allow_only(node: exp.Expr, *names: str) -> None:
-    """Raises InvalidArgument when the node says more than its parts of these names."""
+    """Raises InvalidArgument when the node has other parts than those named."""
     for name, value in node.args.items():
         if value and name not in names:
             raise unsupported(f"{name.strip('_').upper()} in {text_of(node)}")
@@ -38,7 +38,7 @@ def allow_only(node: exp.Expr, *names: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A table under the name the query gives it. ``alias`` None is the table after FROM."""
+    """A table and its name in the query. ``alias`` is None for the table after FROM."""
 
     table: Table
     alias: str | None
@@ -46,7 +46,7 @@ class _Source:
 
 @dataclass(slots=True)
 class Join:
-    """A source whose column ``own`` equals ``parent``, another's. ``where`` says which of its rows are joined."""
+    """A source joined on its column ``own``, which equals the column ``parent``. ``where`` filters the joined rows."""
 
     source: _Source
     kind: Literal["inner", "outer"]
@@ -57,10 +57,10 @@ class Join:
 
 @dataclass(slots=True)
 class Tables:
-    """The sources of one SELECT by their names. SQL's names have no case."""
+    """The sources of one SELECT by name. Names in SQL are case-insensitive."""
 
     metadata: Metadata
-    #: What GETUTCDATE answers.
+    #: The value of GETUTCDATE().
     now: datetime
     sources: dict[str, _Source] = field(default_factory=dict)
     joins: list[Join] = field(default_factory=list)
@@ -70,14 +70,14 @@ class Tables:
         return next(iter(self.sources.values())).table
 
     def start(self, node: exp.Expr) -> None:
-        """The table after FROM."""
+        """Add the table after FROM."""
         name, table = self._read(node)
         self.sources[name] = _Source(table, None)
 
     def join(self, node: exp.Expr, kind: Literal["inner", "outer"], on: list[exp.Expr]) -> tuple[Join, list[exp.Expr]]:
         """Join a table, by the first of the conditions ``on`` that makes its column equal another's.
 
-        Answers the conditions left over, which must be about the new table.
+        Returns the join and the remaining conditions, which must filter the new table.
         """
         name, table = self._read(node)
         if name in self.sources:
@@ -123,7 +123,7 @@ class Tables:
         return (node.alias or logical_name).lower(), self.metadata.tables[logical_name]
 
     def links(self, parent: str | None = None) -> tuple[Link, ...]:
-        """The joins as a tree, each under the table it hangs on."""
+        """The joins as a tree, each under the table that it joins."""
         return tuple(self._link(join) for join in self.joins if join.parent.alias == parent)
 
     def _link(self, join: Join) -> Link:
@@ -139,10 +139,10 @@ class Tables:
         )
 
     def column(self, node: exp.Expr) -> ColumnRef:
-        """The column a name stands for.
+        """The column that a name refers to.
 
         Raises:
-          InvalidArgument: (one of its kinds) it is no plain name, or names nothing, or more than one column.
+          InvalidArgument: (one of its kinds) it is not a plain name, or it is unknown or ambiguous.
         """
         if not isinstance(node, exp.Column) or isinstance(node.this, exp.Star):
             raise unsupported(f"{text_of(node)} in place of a column")
@@ -152,7 +152,7 @@ class Tables:
             return self._qualified(node.table.lower(), name)
         found = [source for source in self.sources.values() if queried_column(source.table, name)]
         if len(found) > 1:
-            raise InvalidArgument(f"Ambiguous column name '{name}': say which table's it is.")
+            raise InvalidArgument(f"Ambiguous column name '{name}': put the table's name before it.")
         if not found:
             raise AttributeNotFound.named(self.root.logical_name, name)
         return ColumnRef(name, found[0].alias)
@@ -167,7 +167,7 @@ class Tables:
 
 
 def conjuncts(node: exp.Expr | None) -> Iterator[exp.Expr]:
-    """What must all hold for the node to hold."""
+    """The conditions that are joined by AND."""
     if node is None:
         return
     if isinstance(node, exp.Paren):
