@@ -128,7 +128,7 @@ def test_the_setting_names_the_file(project: Path, monkeypatch: pytest.MonkeyPat
     assert check().output.endswith("OK: 1 step in mine.yaml.\n")
 
 
-def test_so_does_dotenv(project: Path) -> None:
+def test_dotenv_may_name_the_file(project: Path) -> None:
     write(project, name="mine.yaml")
     (project / ".env").write_text("RUNNER_REGISTRATIONS=mine.yaml\n")
     assert check().output.endswith("OK: 1 step in mine.yaml.\n")

@@ -276,7 +276,7 @@ def test_a_relationship_of_other_tables_is_refused(web, client):
         client.associate("contact", PAYMENT, "new_account_payment", [])
 
 
-def test_who_am_i(web, client):
+def test_who_am_i_answers_the_ids_in_lower_case(web, client):
     web.get(f"{API}WhoAmI()", json={"UserId": PAYMENT.upper(), "BusinessUnitId": ACCOUNT, "OrganizationId": ACCOUNT})
 
     assert client.who_am_i() == WhoAmI(PAYMENT, ACCOUNT, ACCOUNT)

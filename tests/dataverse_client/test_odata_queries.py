@@ -113,7 +113,7 @@ def test_an_empty_filter_holds_for_every_row(payment_table):
     assert filter_text(FilterExpression(LogicalOperator.OR, some, (every,)), payment_table) == ""
 
 
-def test_a_whole_query(payment_table):
+def test_a_whole_query_is_one_escaped_url(payment_table):
     query = QueryExpression(
         "new_payment",
         ("new_name", "new_salesorderid"),

@@ -147,7 +147,7 @@ def test_spans_are_seen_from_now(fetch, service, clock, operator, days):
         ("on-or-after", "2026-01-01", True),
     ],
 )
-def test_counted_spans(fetch, service, clock, operator, value, is_found):
+def test_spans_are_counted_back_from_now(fetch, service, clock, operator, value, is_found):
     """Given a row made at noon of 1 January 2026, asked for two hours later."""
     service.create(Entity("account", None, {"name": "Ada"}))
     clock.advance(timedelta(hours=2))
@@ -302,7 +302,7 @@ def aggregated(fetch, attributes, more=""):
 
 
 @pytest.mark.behaviour("Queries", "FetchXML aggregates and groups", "fetchxml/overview")
-def test_every_aggregate(fetch, accounts):
+def test_every_aggregate_is_computed_over_the_rows_that_have_a_value(fetch, accounts):
     functions = ("sum", "avg", "min", "max", "count", "countcolumn")
     attributes = "".join(
         f"<attribute name='numberofemployees' aggregate='{function}' alias='{function}'/>" for function in functions

@@ -155,7 +155,7 @@ def years(service):
         ("in-or-before-fiscal-period-and-year", (4, 2025), "2025-07", "2025-12"),
     ],
 )
-def test_the_fiscal_calendar(found, clock, years, operator, values, first, last):
+def test_the_fiscal_calendar_says_which_days_a_period_has(found, clock, years, operator, values, first, last):
     """Seen from the fifth of May 2026."""
     clock.advance(datetime(2026, 5, 5, tzinfo=UTC) - clock.now())
     names = found(condition("createdon", operator, *values))

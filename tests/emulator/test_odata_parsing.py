@@ -51,7 +51,7 @@ ID = "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11"
         ("Microsoft.Dynamics.CRM.AttributeTypeCode'Picklist'", "Picklist", "Edm.String"),
     ],
 )
-def test_literals(text, value, edm_type):
+def test_a_literal_has_the_type_it_is_written_as(text, value, edm_type):
     assert parse_filter(f"a eq {text}") == Comparison("eq", Property(("a",)), Literal(value, edm_type))
 
 
@@ -135,7 +135,7 @@ def test_expand_with_nested_options():
     )
 
 
-def test_orderby_and_select():
+def test_orderby_and_select_are_lists_with_spaces_or_without():
     assert parse_orderby("a, b/c desc") == (OrderItem(Property(("a",))), OrderItem(Property(("b", "c")), True))
     assert parse_select(" a ,b") == ("a", "b")
     assert parse_select("*") is None

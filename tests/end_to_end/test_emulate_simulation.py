@@ -40,7 +40,7 @@ def over_http(serve, monkeypatch, request):
 
 @pytest.mark.parametrize("entity", ["payment", "sales_order"])
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_every_outcome(over_http, entity, outcome):
+def test_every_outcome_of_a_payment_can_be_simulated_against_it(over_http, entity, outcome):
     result = CliRunner().invoke(runner, ["simulate", "--entity", entity, "--outcome", outcome])
     assert result.exit_code == 0, result.output
     assert {"POST", "GET"} <= set(over_http)
@@ -51,7 +51,7 @@ def test_every_outcome(over_http, entity, outcome):
     [["--rollback"], ["--message", "update"], ["--message", "delete"], ["--duplicate", "--shuffle", "7"]],
     ids=" ".join,
 )
-def test_every_way(over_http, arguments):
+def test_rollbacks_messages_and_disorder_can_be_simulated_against_it(over_http, arguments):
     result = CliRunner().invoke(runner, ["simulate", *arguments])
     assert result.exit_code == 0, result.output
     assert over_http

@@ -22,7 +22,7 @@ def test_create_a_row_and_see_the_intent(simulate: Simulate) -> None:
     assert seen.intent["metadata.CRM_PaymentId"] == seen.document["row_id"]
 
 
-def test_the_payment_succeeds(simulate: Simulate) -> None:
+def test_a_payment_that_succeeds_completes_its_row(simulate: Simulate) -> None:
     """When the customer pays, the row says Completed, with what was received and when."""
     seen = simulate("--outcome", "succeeded")
     assert seen.exit_code == 0
@@ -32,7 +32,7 @@ def test_the_payment_succeeds(simulate: Simulate) -> None:
     assert "payment_intent.succeeded" in seen.row["new_lastevent"]
 
 
-def test_the_message_on_the_queue(simulate: Simulate, tmp_path: Path) -> None:
+def test_the_message_on_the_queue_is_small_and_holds_no_secret(simulate: Simulate, tmp_path: Path) -> None:
     """Between Stripe and CRM the event lies on a durable queue, small and without a secret."""
     seen = simulate("--outcome", "succeeded", "--keep", str(tmp_path))
     stations = [record["station"] for record in seen.records("EventTraced", event_type="payment_intent.succeeded")]
@@ -58,7 +58,7 @@ def test_a_failed_payment_is_not_the_end(simulate: Simulate) -> None:
     assert seen.row.get("new_failurecode") is None
 
 
-def test_duplicates_and_disorder(simulate: Simulate) -> None:
+def test_duplicates_and_disorder_end_in_the_same_row(simulate: Simulate) -> None:
     """Events that arrive twice and in any order end in the same row."""
     plain = simulate("--outcome", "refunded")
     for seed in range(5):
@@ -92,7 +92,7 @@ def test_amounts_stripe_cannot_take(run: Simulate, simulate: Simulate) -> None:
     assert (yen.intent["amount"], yen.intent["currency"]) == (500, "jpy")
 
 
-def test_a_sales_order(simulate: Simulate) -> None:
+def test_a_sales_order_is_paid_like_a_payment_and_at_a_checkout_page(simulate: Simulate) -> None:
     """An order is paid like a payment, and also at a checkout page."""
     order = simulate("--entity", "sales_order")
     assert order.document["status"] == "Completed"

@@ -363,7 +363,8 @@ def test_a_secret_in_the_wrong_place_is_not_printed_either() -> None:
 
 
 def test_a_reference_is_no_secret() -> None:
-    parse(step(secure_configuration="'Endpoint=sb://x;SharedAccessKey=${keyvault:bus-key}'"))
+    reference = "Endpoint=sb://x;SharedAccessKey=${keyvault:bus-key}"
+    assert parse(step(secure_configuration=f"'{reference}'")).steps[0].secure_configuration == reference
 
 
 @pytest.mark.parametrize(

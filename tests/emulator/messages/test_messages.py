@@ -28,7 +28,7 @@ STATELESS = EntityReference("systemuser", INTEGRATION_USER_ID)
 
 
 @pytest.mark.behaviour("Messages", "WhoAmI answers user, business unit and organization", "org-service/use-messages")
-def test_who_am_i(crm, send):
+def test_who_am_i_answers_user_business_unit_and_organization(crm, send):
     assert send("WhoAmI") == {
         "UserId": crm.administrator_id,
         "BusinessUnitId": crm.organization.business_unit_id,

@@ -34,11 +34,17 @@ def test_eight_levels_run(service, on):
     "https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.depth",
 )
 def test_the_ninth_level_is_refused_and_everything_undone(service, on, names):
-    on("Create", 40)(lambda context: context.organization.create(account()))
+    depths = []
+
+    @on("Create", 40)
+    def nest(context):
+        depths.append(context.depth)
+        context.organization.create(account())
+
     with pytest.raises(SdkCorrelationTokenDepthTooHigh) as raised:
         service.create(account())
     assert raised.value.code == 0x80044182
-    assert names() == []
+    assert (depths[-1], names()) == (8, [])
 
 
 @pytest.mark.behaviour("Depth", "A step that updates its own row without end is refused, and the row stays", "common")

@@ -60,7 +60,7 @@ def test_a_table_without_choices_has_an_empty_list_of_them(crm):
     assert crm.get(f"{PAYMENT}/Attributes/{cast}")["value"] == []
 
 
-def test_one_column(crm):
+def test_one_column_is_described_as_what_it_is(crm):
     column = crm.get(f"{PAYMENT}/Attributes(LogicalName='new_amount')")
     assert column["@odata.type"] == "#Microsoft.Dynamics.CRM.MoneyAttributeMetadata"
     assert column["Precision"] == 4

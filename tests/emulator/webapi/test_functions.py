@@ -97,7 +97,7 @@ class TestBulkDelete:
         assert crm.send("GET", "accounts/$count").body == b"1"
 
 
-def test_total_record_count(crm):
+def test_total_record_counts_are_those_of_each_table_asked_for(crm):
     crm.create("accounts", name="A")
     path = """RetrieveTotalRecordCount(EntityNames=@p)?@p=["account","contact"]"""
     assert crm.get(path)["EntityRecordCountCollection"]["Values"] == [1, 0]

@@ -60,7 +60,7 @@ def names(crm, options, **headers):
         ("ownerid/lastname eq 'Administrator'", NAMES),
     ],
 )
-def test_filters(crm, filter, found):
+def test_a_filter_finds_its_rows(crm, filter, found):
     assert names(crm, f"$filter={filter}") == found
 
 
@@ -71,7 +71,7 @@ def test_a_plus_in_the_query_string_is_a_space(crm):
 
 
 @pytest.mark.usefixtures("accounts")
-def test_top_and_order(crm):
+def test_top_takes_the_first_in_the_order_asked_for(crm):
     rows = crm.get("accounts?$select=name&$orderby=revenue desc,name&$top=2")
     assert [row["name"] for row in rows["value"]] == ["Eve", "Dora"]
     assert "@odata.nextLink" not in rows
@@ -166,7 +166,7 @@ class TestPages:
 
 @pytest.mark.behaviour("Queries", "`$count` counts rows, with a filter too", "webapi/query/count-rows")
 @pytest.mark.usefixtures("accounts")
-def test_count(crm):
+def test_rows_are_counted_whatever_top_leaves_out(crm):
     assert crm.send("GET", "accounts/$count").body == b"5"
     assert crm.get("accounts?$filter=revenue gt 15&$count=true&$top=1")["@odata.count"] == 3
 

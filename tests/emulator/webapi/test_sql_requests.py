@@ -65,7 +65,7 @@ def select(crm, accounts):
         ("name = 'it''s; DROP TABLE account --'", []),
     ],
 )
-def test_conditions(select, where, found):
+def test_a_condition_in_sql_finds_its_rows(select, where, found):
     assert select(f"SELECT name FROM account WHERE {where} ORDER BY name") == [(name,) for name in found]
 
 
@@ -121,7 +121,7 @@ def test_conditions(select, where, found):
         ),
     ],
 )
-def test_selects(select, sql, rows):
+def test_a_select_answers_its_rows_in_order(select, sql, rows):
     assert select(sql) == rows
 
 
