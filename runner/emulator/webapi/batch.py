@@ -1,4 +1,4 @@
-"""``$batch``: many requests in one, independent or, in change sets, all or none.
+"""Answers ``$batch``: many requests in one. The requests of a change set succeed or fail together.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/execute-batch-operations-using-web-api
 """
@@ -24,7 +24,7 @@ from runner.emulator.webapi.multipart import (
 if TYPE_CHECKING:
     from runner.emulator.webapi.service import WebApi
 
-#: What the request around them says for every request in it.
+#: The headers of the batch that apply to every request in it.
 _INHERITED = (
     "callerobjectid",
     "mscrmcallerid",
@@ -38,10 +38,10 @@ _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 
 
 def answer(api: WebApi, request: Request, address: Address) -> Response:
-    """The multipart answer. Its status is that of the request it stopped at, or 200.
+    """Carry out a batch. The status of the multipart response is 200, or that of the request where it stopped.
 
     Raises:
-      BadRequest: the body is no batch.
+      BadRequest: the body is not a batch.
     """
     if request.method.upper() != "POST":
         raise MethodNotAllowed.of(request.method, "$batch")
@@ -60,11 +60,11 @@ def answer(api: WebApi, request: Request, address: Address) -> Response:
 
 
 def _refuse_batches(items: Sequence[BatchItem]) -> None:
-    """Before anything of the batch is carried out. Raises BadRequest."""
+    """Raises BadRequest, before any request is carried out, when the batch contains a batch."""
     for item in items:
         for each in item.requests if isinstance(item, ChangeSet) else (item,):
             if each.url.partition("?")[0].rstrip("/").endswith("$batch"):
-                raise BadRequest("A batch cannot hold another batch.")
+                raise BadRequest("A batch cannot contain another batch.")
 
 
 def _status(answered: BatchAnswer | ChangeSetAnswer) -> int:
@@ -96,7 +96,7 @@ def _in_turn(api: WebApi, outer: Request, address: Address, requests: Sequence[B
     answers = []
     for item in requests:
         if item.method == "GET":
-            raise BadRequest("A change set takes no GET request: nothing in it changes anything.")
+            raise BadRequest("A change set cannot contain GET requests. Put them into the batch itself.")
         response = api.respond(_inner(outer, address, item, references))
         if item.content_id is not None and "OData-EntityId" in response.headers:
             references[f"${item.content_id}"] = response.headers["OData-EntityId"]

@@ -1,6 +1,6 @@
-"""``BulkDelete``: a system job that deletes whatever its queries find.
+"""The action ``BulkDelete``: a system job that deletes all rows that its queries return.
 
-The job is done by the time it is answered; a row that cannot be deleted is counted, as in Dataverse.
+The job is done before the response is sent. As in Dataverse, rows that cannot be deleted are counted.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/delete-data-bulk
 """
@@ -21,7 +21,7 @@ _COMPLETED, _SUCCEEDED, _FAILED = OptionSetValue(3), OptionSetValue(30), OptionS
 
 
 def bulk_delete(exchange: Exchange, body: dict[str, Any]) -> dict[str, Any]:
-    """Answers the id of the job. Raises BadRequest when a query of it cannot be read."""
+    """Delete the rows, and return the id of the job. Raises BadRequest when a query is malformed."""
     queries = body.get("QuerySet")
     if not isinstance(queries, list) or not queries:
         raise BadRequest("BulkDelete needs QuerySet, a list of query expressions.")
@@ -36,7 +36,7 @@ def _found(exchange: Exchange, query: Query) -> list[EntityReference]:
 
 
 def _delete(exchange: Exchange, reference: EntityReference) -> str | None:
-    """Why the row could not be deleted; None when it is gone."""
+    """Delete a row. Returns why it could not be deleted, or None when it was."""
     try:
         exchange.execute("Delete", Target=reference)
     except OrganizationServiceFault as fault:

@@ -1,4 +1,4 @@
-"""Change tracking: first all rows, afterwards only those that were created, changed or deleted.
+"""Answers requests for changes: first all rows, then only those created, updated or deleted since.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
 """
@@ -29,7 +29,7 @@ _VERSION = ColumnRef("versionnumber")
 
 
 def is_tracked(exchange: Exchange) -> bool:
-    """Whether the request asks for changes: by its Prefer header, or by a token it follows."""
+    """Whether the request asks for changes, by its Prefer header or by a token in its URL."""
     if exchange.preferences.track_changes or "$deltatoken" in exchange.parameters:
         return True
     return SkipToken.of(exchange).until is not None
@@ -37,19 +37,19 @@ def is_tracked(exchange: Exchange) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Which row versions are told of: those above ``since``, up to ``until``."""
+    """The row versions to report: those above ``since``, up to and including ``until``."""
 
     since: int
     until: int
 
 
 def retrieve_changes(exchange: Exchange, table: Table) -> Response:
-    """The rows changed since the delta token, all without one; a deltaLink on the last page.
+    """The rows changed since the delta token, or all rows without one. The last page has a deltaLink.
 
     Raises:
       ChangeTrackingNotEnabled: the table's changes are not tracked.
-      ExpiredVersionStamp: the token is too old; begin anew.
-      BadRequest: an option that change tracking does not support, or a token not given here.
+      ExpiredVersionStamp: the token is too old; a full synchronization is needed.
+      BadRequest: change tracking does not support an option, or the token is malformed.
     """
     _check(exchange, table)
     exchange.emulator.follow_changes(table.logical_name)
@@ -72,7 +72,7 @@ def retrieve_changes(exchange: Exchange, table: Table) -> Response:
 
 
 def count_changes(exchange: Exchange, table: Table) -> Response:
-    """``GET set/$count?$deltatoken=...``: how many rows are new, changed or deleted."""
+    """``GET set/$count?$deltatoken=...``: how many rows are new, updated or deleted."""
     _check(exchange, table)
     span = _Span(_since(exchange), _version(exchange))
     found = _changed(exchange, table, QueryOptions(select=(table.primary_id_attribute,)), span, None)
@@ -89,23 +89,23 @@ def _check(exchange: Exchange, table: Table) -> None:
 
 
 def _version(exchange: Exchange) -> int:
-    """All that is committed up to this row version can be read now, and all that is not will be at a later one."""
+    """The current row version: all changes up to it are committed, and later commits have greater versions."""
     with exchange.emulator.reading() as rows:
         return rows.version
 
 
 def _since(exchange: Exchange) -> int:
-    """The row version the client has seen; 0 when it has seen nothing."""
+    """The row version of the client's last synchronization; 0 when there was none."""
     token = exchange.parameters.get("$deltatoken")
     if token is None:
         return 0
     match = _DELTA_TOKEN.match(token)
     if match is None:
-        raise BadRequest("The $deltatoken is not one this service gave. Follow @odata.deltaLink as it is.")
+        raise BadRequest("The $deltatoken is malformed. Use the URL in @odata.deltaLink unchanged.")
     try:
         given = datetime.strptime(match[2], _DATE).replace(tzinfo=UTC)
     except ValueError:
-        raise BadRequest(f"The $deltatoken holds '{match[2]}', which is no date.") from None
+        raise BadRequest(f"The $deltatoken holds '{match[2]}', which is not a date.") from None
     if exchange.emulator.clock.now() - given > _lifetime(exchange):
         raise ExpiredVersionStamp
     return int(match[1])
@@ -141,7 +141,7 @@ def _rows(exchange: Exchange, table: Table, options: QueryOptions, found: Entity
 
 def _deletions(exchange: Exchange, table: Table, span: _Span) -> list[dict[str, Any]]:
     if span.since == 0:
-        # Who has seen nothing has nothing to forget.
+        # A first synchronization does not report deleted rows.
         return []
     context = exchange.context(f"{table.entity_set_name}/$deletedEntity")
     with exchange.emulator.reading() as rows:

@@ -1,4 +1,4 @@
-"""Queries over the Web API: query options, pages and counts.
+"""Answers GET of an entity set: query options, pages and counts.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/overview
 """
@@ -32,7 +32,7 @@ _NOT_HERE = ("fetchXml", "sql")
 
 
 def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = None) -> Response:
-    """The rows of a table, or those of them that ``scope`` holds for, as the query options ask."""
+    """The rows of a table that match ``scope`` and the query options."""
     refuse_unsupported(exchange.parameters)
     options = _options(exchange)
     if options.apply is not None:
@@ -50,7 +50,7 @@ def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = N
 def _options(exchange: Exchange) -> QueryOptions:
     options = exchange.address.options()
     if options.top is not None and exchange.preferences.max_page_size is not None:
-        # Of a number of rows and a size of pages Dataverse heeds the latter.
+        # Dataverse ignores $top when a page size is given.
         # Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/page-results
         return replace(options, top=None)
     return options
@@ -65,7 +65,7 @@ def query(
     page: Page | None = None,
     scope: Filter | None = None,
 ) -> EntityCollection:
-    """The rows ``options`` ask for. Raises ODataError, or what the message raises."""
+    """Query the rows that ``options`` ask for. Raises OrganizationServiceFault."""
     binder = exchange.binder(table)
     where = binder.filter(options.filter) if options.filter is not None else None
     both = And((scope, where)) if scope is not None and where is not None else scope or where
@@ -93,14 +93,14 @@ def _aggregate(exchange: Exchange, table: Table, apply: str, orderby: Sequence[O
 
 
 def count(exchange: Exchange, table: Table, scope: Filter | None = None) -> Response:
-    """``GET set/$count``: digits."""
+    """``GET set/$count``: the number of rows as plain text."""
     options = parse_options({**exchange.parameters, "$count": "true"})
     found = query(exchange, table, options, columns=(table.primary_id_attribute,), page=Page(1), scope=scope)
     return text_response(str(min(found.total_record_count, MAX_COUNT)))
 
 
 def refuse_unsupported(parameters: Mapping[str, str]) -> None:
-    """Raises BadRequest at the first system query option Dataverse does not know."""
+    """Raises BadRequest for the first system query option that Dataverse does not support."""
     for name in _NOT_HERE:
         if name in parameters:
             raise NotImplementedHere(f"{name} is not supported by the embedded Dataverse.")
@@ -135,6 +135,6 @@ def _answer(
 
 
 def applied_page_size(exchange: Exchange) -> dict[str, str]:
-    """The header that says which page size was heeded; none when none was asked for."""
+    """The Preference-Applied header with the page size; no header when the client asked for none."""
     size = exchange.preferences.max_page_size
     return {} if size is None else {"Preference-Applied": f"odata.maxpagesize={size}"}

@@ -13,12 +13,12 @@ from runner.emulator.metadata.model import AttributeType, Column, Table
 from runner.emulator.query.edm import edm_type, value_reader
 from runner.emulator.webapi.faults import InvalidPayload
 
-#: From JSON to the column's value. Raises InvalidPayload when the type is another.
+#: Converts JSON to the column's value. Raises InvalidPayload when it has another type.
 Converter: TypeAlias = Callable[[Any], Any]
 
 
 def converters(table: Table) -> Mapping[str, Converter]:
-    """Those of the table's columns, without lookups: JSON names these by their navigation properties."""
+    """The converters of a table by column. Lookups have none: JSON names them by their navigation properties."""
     columns = table.columns.values()
     return {column.logical_name: _converter(table, column) for column in columns if not column.is_lookup}
 
@@ -50,7 +50,7 @@ def _reader(column: Column) -> Converter:
 
 
 def _wrapper(column: Column) -> Converter | None:
-    """What makes a plain value Dataverse's; None when it is already."""
+    """The function that converts a plain value to Dataverse's type; None when they are the same."""
     if column.type is AttributeType.MONEY:
         return Money
     if column.is_choice:

@@ -1,4 +1,4 @@
-"""The ``@odata.context`` of an answer, and which preferences were applied.
+"""Writes the ``@odata.context`` of a response, and the header with the preferences that were applied.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/join-tables
 """
@@ -12,7 +12,7 @@ _APPLIED = "Preference-Applied"
 
 
 def selection(options: QueryOptions) -> str:
-    """The properties selected and expanded: ``(name,primarycontactid(fullname))``; empty when all are."""
+    """The selected and expanded properties: ``(name,primarycontactid(fullname))``; empty when all are selected."""
     parts = [*(options.select or ()), *map(_expanded, options.expand)]
     return f"({','.join(parts)})" if parts else ""
 
@@ -22,7 +22,7 @@ def _expanded(item: ExpandItem) -> str:
 
 
 def with_applied(response: Response, preferences: Preferences) -> Response:
-    """The response, with what it applied of the preferences that any answer may apply."""
+    """The response with the Preference-Applied header for the preferences that any response may apply."""
     annotations = preferences.include_annotations
     if not annotations or not response.body or response.status >= 400:
         return response

@@ -1,4 +1,4 @@
-"""``$metadata``: the environment's tables as an OData schema, for clients that generate code from it.
+"""Writes ``$metadata``: the tables as an OData schema, from which clients generate code.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-service-documents
 Source: https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part3-csdl.html
@@ -35,7 +35,7 @@ _CHANGES_TRACKED = (
 
 
 def schema_document(schema: Schema, *, annotated: bool = False) -> str:
-    """The CSDL of every table: an entity type and an entity set each, ``annotated`` with what the sets can do."""
+    """The CSDL of all tables. ``annotated`` adds annotations such as support of change tracking."""
     tables = list(schema.metadata.tables.values())
     types = "".join(line for table in tables for line in _entity_type(schema, table))
     return _HEAD + types + "".join(_container(schema, tables, annotated)) + _FOOT
@@ -56,7 +56,7 @@ def _property_type(column: Column) -> str:
 
 def _navigation_properties(navigation: Navigation, table: str) -> Iterator[str]:
     for name, relationships in navigation.lookups.items():
-        # One property may lead to several tables (ownerid); only their common base type is true of all.
+        # A property such as ownerid may refer to several tables; its type is then their common base type.
         target = relationships[0].referenced_entity if len(relationships) == 1 else "crmbaseentity"
         column = f"_{relationships[0].referencing_attribute}_value"
         yield f'<NavigationProperty Name={quoteattr(name)} Type="mscrm.{target}">'

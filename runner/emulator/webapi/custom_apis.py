@@ -25,11 +25,11 @@ _NAMESPACE = "Microsoft.Dynamics.CRM."
 def call(
     exchange: Exchange, api: CustomApi, arguments: Mapping[str, Any], target: EntityReference | None = None
 ) -> Response:
-    """Call ``api``: a function with the URL's ``arguments``, an action with the body.
+    """Call a custom API: a function with the URL's ``arguments``, an action with the body.
 
     Raises:
-      ResourceNotFound: a function is not asked with GET, an action not with POST, or a function answers nothing.
-      BadRequest: a parameter cannot be read.
+      ResourceNotFound: a function needs GET, an action POST, or a function has no response properties.
+      BadRequest: a parameter has another type.
     """
     method = exchange.request.method.upper()
     if method != ("GET" if api.is_function else "POST"):
@@ -50,12 +50,12 @@ def call(
 def _parameter(exchange: Exchange, api: CustomApi, name: str, value: Any) -> tuple[str, Any]:
     declared = api.request_parameters.get(name)
     if declared is None or value is None:
-        # What is not declared, or missing, the API itself refuses, naming it.
+        # The custom API itself refuses parameters that are missing or not declared.
         return name, value
     try:
         return name, _read(exchange, declared.type, value)
     except (ValueError, TypeError, KeyError):
-        raise BadRequest(f"{api.name}: '{value}' is no {declared.type.name} for the parameter '{name}'.") from None
+        raise BadRequest(f"{api.name}: the parameter '{name}' must be {declared.type.name}, not '{value}'.") from None
 
 
 def _read(exchange: Exchange, kind: ParameterType, value: Any) -> Any:

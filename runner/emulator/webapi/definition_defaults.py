@@ -1,4 +1,4 @@
-"""Values in definitions for features that are not emulated, as a new table or column has them.
+"""The values in definitions for features that are not emulated: those of a new table or column.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-column-definitions-using-web-api
@@ -39,7 +39,7 @@ TABLE_DEFAULTS: Mapping[str, Any] = {
     "SyncToExternalSearchIndex": False,
 }
 
-#: Managed properties: the value, and the name that solutions know it by.
+#: Managed properties: the value, and the logical name of the managed property.
 MANAGED_TABLE_DEFAULTS: Mapping[str, tuple[bool, str]] = {
     "CanBeInManyToMany": (True, "canbeinmanytomany"),
     "CanBePrimaryEntityInRelationship": (True, "canbeprimaryentityinrelationship"),

@@ -1,4 +1,4 @@
-"""Tables, columns, keys and relationships as documents of the metadata API.
+"""Describes tables, columns, keys and relationships as documents of the metadata API.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/entitymetadata
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/attributemetadata
@@ -50,7 +50,7 @@ def label(text: str) -> dict[str, Any]:
 
 
 def table_document(metadata: Metadata, table: Table) -> Document:
-    """A table's EntityMetadata, and the way to its columns, keys and relationships."""
+    """A table's EntityMetadata, with links to its columns, keys and relationships."""
     return Document(
         _table_values(table),
         {
@@ -106,7 +106,7 @@ def _table_values(table: Table) -> dict[str, Any]:
 
 
 def attribute_document(table: Table, column: Column, metadata: Metadata) -> Document:
-    """A column's AttributeMetadata, of the kind its type asks for."""
+    """A column's AttributeMetadata, of the class for its type."""
     values, base = _attribute_values(table, column), f"{NAMESPACE}AttributeMetadata"
     if column.type in _ENUM_TYPES:
         bases = (base, f"{NAMESPACE}EnumAttributeMetadata")

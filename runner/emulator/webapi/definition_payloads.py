@@ -1,4 +1,4 @@
-"""Converts metadata that a client sends to descriptions in the form of a table's YAML file.
+"""Converts the metadata that a client sends to descriptions as in the YAML files of tables.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-column-definitions-using-web-api
@@ -17,7 +17,7 @@ from runner.emulator.webapi.faults import BadRequest
 Payload: TypeAlias = Mapping[str, Any]
 Description: TypeAlias = dict[str, Any]
 
-#: Where the platform begins to number the choices of a column that says no numbers.
+#: The first value the platform gives to options without one.
 FIRST_OPTION = 100000000
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{1,7}_\w{1,80}\Z", re.ASCII)
@@ -32,7 +32,7 @@ _CREATABLE = frozenset(AttributeType) - {
 }
 _CHOICES = (AttributeType.PICKLIST, AttributeType.MULTI_SELECT_PICKLIST)
 _NUMBERS = {"MaxLength": "max_length", "Precision": "precision", "MinValue": "min_value", "MaxValue": "max_value"}
-#: What CascadeConfiguration says that is kept: the key of a description, and the values it takes.
+#: The properties of CascadeConfiguration that are supported: the key in a description, and the allowed values.
 _CASCADES: Mapping[str, tuple[str, type[CascadeDelete | CascadeAssign]]] = {
     "Delete": ("cascade_delete", CascadeDelete),
     "Assign": ("cascade_assign", CascadeAssign),
@@ -41,7 +41,7 @@ _FORMATS = ("Email", "Url", "Phone")
 
 
 def table_description(payload: Any) -> Description:
-    """A table of its own, from EntityMetadata with its Attributes. Raises BadRequest."""
+    """The description of a new table, from EntityMetadata with its Attributes. Raises BadRequest."""
     payload = _object(payload, "The definition of a table")
     schema_name = _schema_name(payload)
     bodies = [_object(each, "An attribute") for each in _list(payload, "Attributes")]
@@ -74,7 +74,7 @@ def _primary_name(bodies: list[Payload]) -> str:
 
 
 def plural(name: str) -> str:
-    """The name of the entity set, as the platform makes it."""
+    """The name of the entity set, formed as the platform does."""
     if name.endswith("y"):
         return f"{name[:-1]}ies"
     return f"{name}es" if name.endswith(("s", "x", "ch")) else f"{name}s"
@@ -89,7 +89,7 @@ def column_description(payload: Any) -> tuple[str, Description]:
 
 
 def column_changes(payload: Payload) -> Description:
-    """What an AttributeMetadata says of a column beyond its name. Raises BadRequest."""
+    """The description of a column without its name, from AttributeMetadata. Raises BadRequest."""
     kind = _attribute_type(payload)
     return {"type": kind.value, **dict(_common(payload)), **dict(_typed(kind, payload))}
 
@@ -128,18 +128,18 @@ def _text_format(payload: Payload, shape: Any) -> Iterator[tuple[str, Any]]:
         return
     text = payload["AutoNumberFormat"] or None
     if text is not None and (shape in _FORMATS or not isinstance(text, str)):
-        raise BadRequest("AutoNumberFormat is a text such as WID-{SEQNUM:5}, of a column whose format is Text.")
+        raise BadRequest("AutoNumberFormat must be text such as WID-{SEQNUM:5}, on a column whose format is Text.")
     yield "auto_number_format", text
 
 
 def _choice(payload: Payload) -> Iterator[tuple[str, Any]]:
-    """Options of its own, or those of a global choice, by its name or id."""
+    """The column's own options, or the global choice it uses, by name or id."""
     bound = payload.get("GlobalOptionSet@odata.bind")
     option_set = payload.get("OptionSet")
     if isinstance(bound, str):
         match = _BOUND.search(bound)
         if match is None:
-            raise BadRequest(f"'{bound}' names no global choice: /GlobalOptionSetDefinitions(<id>) or (Name='...').")
+            raise BadRequest(f"'{bound}' is no global choice: use /GlobalOptionSetDefinitions(<id>) or (Name='...').")
         yield "option_set", match[1] or match[2]
     elif isinstance(option_set, Mapping) and option_set.get("IsGlobal") and "Options" not in option_set:
         yield "option_set", _text(option_set, "Name")
@@ -157,13 +157,13 @@ def option_set_description(payload: Any) -> tuple[str, Description]:
 
 
 def option_set_changes(payload: Payload) -> Description:
-    """What can be changed of a global choice by writing its definition: not its options."""
+    """The changes of a global choice, from OptionSetMetadata; options are changed by actions. Raises BadRequest."""
     text = label_text(payload.get("DisplayName"))
     return {"display_name": text} if text else {}
 
 
 def table_changes(payload: Payload) -> Description:
-    """What an EntityMetadata says of a table that is there. Raises BadRequest."""
+    """The changes of an existing table, from EntityMetadata. Raises BadRequest."""
     changes: Description = {}
     for name, key in (("DisplayName", "display_name"), ("DisplayCollectionName", "collection_display_name")):
         text = label_text(payload.get(name))
@@ -176,7 +176,7 @@ def table_changes(payload: Payload) -> Description:
 
 
 def relationship_changes(payload: Payload) -> Description:
-    """What a OneToManyRelationshipMetadata says of a relationship that is there. Raises BadRequest."""
+    """The changes of an existing relationship, from OneToManyRelationshipMetadata. Raises BadRequest."""
     changes: Description = dict(_cascades(payload))
     if isinstance(payload.get("IsHierarchical"), bool):
         changes["hierarchical"] = payload["IsHierarchical"]
@@ -220,9 +220,9 @@ def _attribute_type(payload: Payload) -> AttributeType:
     try:
         kind = AttributeType(match[1] if match else "")
     except ValueError:
-        raise BadRequest(f"'{payload.get('@odata.type')}' is no kind of attribute that can be created.") from None
+        raise BadRequest(f"'{payload.get('@odata.type')}' is not a type of attribute that can be created.") from None
     if kind not in _CREATABLE:
-        raise BadRequest(f"An attribute of type {kind.value} cannot be created so.")
+        raise BadRequest(f"An attribute of type {kind.value} cannot be created on its own.")
     return kind
 
 
@@ -237,7 +237,7 @@ def key_description(payload: Any) -> tuple[str, Description]:
 
 
 def lookup_description(payload: Payload) -> tuple[str, str, Description]:
-    """The table, the name and the description of the lookup a one-to-many relationship makes. Raises BadRequest."""
+    """The table, name and description of the lookup that a one-to-many relationship creates. Raises BadRequest."""
     lookup = _object(payload.get("Lookup"), "Lookup")
     schema_name, relationship = _schema_name(lookup), _schema_name(payload)
     body = {
@@ -254,12 +254,12 @@ def lookup_description(payload: Payload) -> tuple[str, str, Description]:
 
 
 def customer_description(payload: Payload) -> tuple[str, str, Description]:
-    """The same of a customer column, from the relationships to accounts and contacts. Raises BadRequest."""
+    """The table, name and description of a customer column, from its two relationships. Raises BadRequest."""
     relationships = [_object(each, "A relationship") for each in _list(payload, "OneToManyRelationships")]
     targets = [_text(each, "ReferencedEntity").lower() for each in relationships]
     tables = {_text(each, "ReferencingEntity").lower() for each in relationships}
     if sorted(targets) != ["account", "contact"] or len(tables) != 1:
-        raise BadRequest("A customer column refers to account and contact, from one table.")
+        raise BadRequest("A customer column needs two relationships from one table, to account and to contact.")
     lookup = _object(payload.get("Lookup"), "Lookup")
     schema_name = _schema_name(lookup)
     body = {
@@ -297,7 +297,7 @@ def _schema_name(payload: Payload) -> str:
 
 
 def label_text(label: Any) -> str | None:
-    """The text of a Label: the user's, or the first there is."""
+    """The text of a Label: in the user's language, or its first one."""
     if not isinstance(label, Mapping):
         return None
     localized = label.get("UserLocalizedLabel") or next(iter(_list(label, "LocalizedLabels")), None)

@@ -1,4 +1,4 @@
-"""Creating, updating and deleting tables, columns, keys, relationships and choices through their definitions.
+"""Creates, updates and deletes tables, columns, keys, relationships and choices through their definitions.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-definitions-using-web-api
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-relationships-using-web-api
@@ -35,8 +35,8 @@ _Handlers = Mapping[str, Callable[[], Response]]
 
 
 def handlers(exchange: Exchange, segments: Sequence[Segment]) -> _Handlers:
-    """What can be written at a path below the definitions, by method."""
-    segments = [segment for segment in segments if segment.operation is None]  # a cast changes nothing
+    """The handlers of a path to definitions, by HTTP method."""
+    segments = [segment for segment in segments if segment.operation is None]  # type casts are ignored
     match [(segment.name, bool(segment.arguments)) for segment in segments]:
         case [("EntityDefinitions", False)]:
             return {"POST": lambda: _create_table(exchange)}
@@ -74,15 +74,15 @@ def handlers(exchange: Exchange, segments: Sequence[Segment]) -> _Handlers:
 
 
 def _metadata(exchange: Exchange) -> Metadata:
-    """The metadata as it is now: a handler has just changed what its exchange began with."""
+    """The current metadata, which a handler may have changed since its exchange began."""
     return exchange.emulator.metadata
 
 
 def _found(exchange: Exchange, segments: Sequence[Segment]) -> Mapping[str, Any]:
-    """The values of the definition a path leads to. Raises ResourceNotFound."""
+    """The values of the definition at a path. Raises ResourceNotFound."""
     found = walk(ROOTS[segments[0].name](_metadata(exchange)), segments)
     if not isinstance(found, Document):
-        raise BadRequest(f"'{exchange.address.path}' names no single definition.")
+        raise BadRequest(f"'{exchange.address.path}' is not the path of a single definition.")
     return found.values
 
 
@@ -104,7 +104,7 @@ def _create_table(exchange: Exchange) -> Response:
 
 
 def create_tables(exchange: Exchange, body: Mapping[str, Any]) -> None:
-    """``CreateEntities``: several tables, all or none. Raises BadRequest."""
+    """The action ``CreateEntities``: create all the tables, or none of them. Raises BadRequest."""
     definitions = body.get("Entities")
     if not isinstance(definitions, list) or not definitions:
         raise BadRequest("CreateEntities needs Entities, a list of definitions.")
@@ -115,7 +115,7 @@ def create_tables(exchange: Exchange, body: Mapping[str, Any]) -> None:
 
 
 def create_customer_column(exchange: Exchange, body: Mapping[str, Any]) -> dict[str, Any]:
-    """``CreateCustomerRelationships``: a lookup of accounts and contacts. Raises BadRequest.
+    """The action ``CreateCustomerRelationships``: create a customer column. Raises BadRequest.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/createcustomerrelationships
     """
@@ -135,7 +135,7 @@ def _update_table(exchange: Exchange, segments: Sequence[Segment]) -> Response:
     changes = table_changes(exchange.request.json_body())
     if table["ChangeTrackingEnabled"] and changes.get("change_tracking") is False:
         # Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
-        raise BadRequest(f"Change tracking of {table['LogicalName']} is enabled, and cannot be disabled again.")
+        raise BadRequest(f"Change tracking of {table['LogicalName']} is enabled and cannot be disabled.")
     with exchange.emulator.customizing() as customizations:
         customizations.update_table(table["LogicalName"], changes)
     return NO_CONTENT
@@ -180,7 +180,7 @@ def _delete_column(exchange: Exchange, segments: Sequence[Segment]) -> Response:
 
 
 def _steps_naming(exchange: Exchange, table: str, column: str) -> int:
-    """How many steps and images of the table name the column."""
+    """How many steps and images of the table use the column."""
     steps = [step for step in exchange.emulator.steps if step.entity == table]
     images = [image for step in steps for image in step.images]
     return sum(column in step.filtering_attributes for step in steps) + sum(
@@ -189,7 +189,7 @@ def _steps_naming(exchange: Exchange, table: str, column: str) -> int:
 
 
 def reactivate_key(exchange: Exchange, body: Mapping[str, Any]) -> None:
-    """``ReactivateEntityKey``: try anew to make a key that has failed.
+    """The action ``ReactivateEntityKey``: try again to create a key that failed.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/reactivateentitykey
     """
@@ -238,7 +238,7 @@ def _update_relationship(exchange: Exchange, segments: Sequence[Segment]) -> Res
 
 
 def _delete_relationship(exchange: Exchange, segments: Sequence[Segment]) -> Response:
-    """A one-to-many relationship goes with its lookup."""
+    """Delete a relationship; a one-to-many relationship is deleted with its lookup."""
     found = _found(exchange, segments)
     with exchange.emulator.customizing() as customizations:
         if found["RelationshipType"] == "ManyToManyRelationship":
@@ -259,7 +259,7 @@ def _create_option_set(exchange: Exchange) -> Response:
 
 
 def _update_option_set(exchange: Exchange, segments: Sequence[Segment]) -> Response:
-    """What it is called. Its options have actions of their own."""
+    """Change the names of a global choice. Its options are changed by actions."""
     found = _found(exchange, segments)
     changes = option_set_changes(exchange.request.json_body())
     with exchange.emulator.customizing() as customizations:

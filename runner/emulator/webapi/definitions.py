@@ -1,4 +1,4 @@
-"""Table definitions over the Web API: ``EntityDefinitions``, ``RelationshipDefinitions`` and what lies below them.
+"""Answers GET of ``EntityDefinitions``, ``RelationshipDefinitions`` and ``GlobalOptionSetDefinitions``.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query-metadata-web-api
 """
@@ -26,7 +26,7 @@ def _option_sets(metadata: Metadata) -> Sequence[Document]:
     return [option_set_document(option_set) for option_set in metadata.option_sets.values()]
 
 
-#: What definitions begin with.
+#: The definitions of each first path segment.
 ROOTS: Mapping[str, Callable[[Metadata], Sequence[Document]]] = {
     "EntityDefinitions": _tables,
     "RelationshipDefinitions": relationship_documents,
@@ -35,7 +35,7 @@ ROOTS: Mapping[str, Callable[[Metadata], Sequence[Document]]] = {
 
 
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query-metadata-web-api
-#: names these; what a live environment says of others is commonly observed.
+#: names these; the error for other options is that of a live environment.
 _OPTIONS = frozenset({"$select", "$filter", "$expand"})
 
 
@@ -47,12 +47,12 @@ def _options(exchange: Exchange) -> QueryOptions:
 
 
 def single(exchange: Exchange, path: str, document: Document) -> dict[str, Any]:
-    """One definition as JSON, as the query options ask. Raises ODataError."""
+    """One definition as JSON, with the query options applied. Raises ODataError."""
     return {"@odata.context": exchange.context(f"{path}/$entity"), **render(document, _options(exchange))}
 
 
 def answer(exchange: Exchange, segments: Sequence[Segment]) -> Response:
-    """The definitions a path leads to, as the query options ask. Raises ResourceNotFound, ODataError."""
+    """The definitions at a path, with the query options applied. Raises ResourceNotFound or ODataError."""
     start = ROOTS[segments[0].name](exchange.schema.metadata)
     found = walk(start, segments)
     if found is None:

@@ -1,7 +1,7 @@
-"""Answers paths and query options from a graph of read-only documents, as which metadata is served.
+"""Applies paths and query options to a graph of read-only documents, which is how metadata is served.
 
-A document has values and navigation properties; a path walks along them, picks by key and narrows by type, and
-the options ``$select``, ``$filter`` and ``$expand`` work on whatever it ends at.
+A document has values and navigation properties. A path follows these, selects by key and by type; ``$select``,
+``$filter`` and ``$expand`` are applied to what it leads to.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runner.emulator.webapi.paths import Segment
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """``values`` begin with ``@odata.type`` where a base type has several kinds. ``key_names`` may address it."""
+    """One definition. ``values`` begin with ``@odata.type`` if its type is derived; ``key_names`` are its keys."""
 
     values: Mapping[str, Any]
     navigation: Mapping[str, Callable[[], Found]] = field(default_factory=dict)
@@ -36,10 +36,10 @@ Found: TypeAlias = "Document | Sequence[Document] | None"
 
 
 def walk(start: Sequence[Document], segments: Sequence[Segment]) -> Found | Any:
-    """What the path ends at: a document, several, None, or a plain value. The first segment names ``start``.
+    """Follow a path, whose first segment names ``start``, to a document, several, None or a plain value.
 
     Raises:
-      ResourceNotFound: a segment leads nowhere.
+      ResourceNotFound: a segment does not exist.
     """
     found: Any = _pick(start, segments[0])
     for segment in segments[1:]:
@@ -84,14 +84,14 @@ def _has_key(document: Document, arguments: Mapping[str, Any]) -> bool:
     )
 
 
-def _same(held: object, asked: object) -> bool:
+def _same(held: object, requested: object) -> bool:
     if isinstance(held, str) and is_guid(held):
-        return held == str(asked).lower()
-    return held == asked
+        return held == str(requested).lower()
+    return held == requested
 
 
 def render(document: Document, options: QueryOptions) -> dict[str, Any]:
-    """The document as JSON. Raises ODataError when an option names what it does not have."""
+    """The document as JSON. Raises ODataError when an option names an unknown property."""
     names = options.select
     if names is None:
         body = dict(document.values)
@@ -107,7 +107,7 @@ def render(document: Document, options: QueryOptions) -> dict[str, Any]:
 
 
 def _refuse_unknown(document: Document, names: Sequence[str]) -> None:
-    # Documents of one collection may differ in kind, so a name another kind has is let pass.
+    # A collection may hold documents of several types, so a property of another type is accepted.
     if document.bases:
         return
     for name in names:
@@ -121,7 +121,7 @@ def _unknown(document: Document, name: str) -> ODataError:
 
 
 def render_found(found: Found, options: QueryOptions) -> Any:
-    """One document or several as JSON, filtered, ordered and cut as the options ask."""
+    """One document or several as JSON, with the options applied."""
     if found is None or isinstance(found, Document):
         return None if found is None else render(found, options)
     if options.filter is not None:
@@ -146,7 +146,7 @@ _FUNCTIONS: Mapping[str, Callable[[str, str], bool]] = {
 
 
 def matches(expression: syntax.Expression, values: Mapping[str, Any]) -> bool:
-    """Whether the filter holds for the values. Raises ODataError at what it cannot evaluate."""
+    """Whether the values match the filter. Raises ODataError for a filter that is not supported."""
     match expression:
         case syntax.Junction("and", operands):
             return all(matches(operand, values) for operand in operands)
@@ -164,7 +164,7 @@ def matches(expression: syntax.Expression, values: Mapping[str, Any]) -> bool:
 
 
 def _names(expression: syntax.Expression) -> Iterator[str]:
-    """The properties a filter reads."""
+    """The properties that a filter uses."""
     match expression:
         case syntax.Property(path):
             yield path[0]

@@ -1,4 +1,4 @@
-"""JSON with exact amounts: numbers with a decimal point are Decimals in both directions."""
+"""Reads and writes JSON with exact amounts: a number with a decimal point is a Decimal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def loads(body: bytes) -> Any:
-    """Raises BadRequest when ``body`` is not JSON, or holds text that is not Unicode."""
+    """Parse a request body. Raises BadRequest when it is not JSON, or holds text that is not Unicode."""
     try:
-        # A mark of the byte order is no part of JSON, and many a client sends one nevertheless.
+        # Some clients send a byte order mark, although JSON has none.
         value = _DECODER.decode(body.decode().removeprefix("\ufeff"))
         if _SURROGATE.search(body):
-            # Half a surrogate pair is legal JSON but no text: nothing could store it or send it on.
+            # Half a surrogate pair is valid JSON, but cannot be stored or sent as text.
             json.dumps(value, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The request body is not valid JSON: {error}.") from None
@@ -28,14 +28,14 @@ def loads(body: bytes) -> Any:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse)
 
 
 def dumps(value: Any) -> bytes:
-    """Decimals are written as numbers with every digit they have."""
+    """Write JSON. Decimals become numbers with all their digits."""
     return orjson.dumps(value, default=_fragment)
 
 

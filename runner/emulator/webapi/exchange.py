@@ -1,4 +1,4 @@
-"""One request that is being answered: what it asks for, as which user, and the environment.
+"""What a handler gets: the request, its user and the environment.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/optional-parameters
 """
@@ -27,7 +27,7 @@ JSON_CONTENT_TYPE = "application/json; odata.metadata=minimal"
 
 @dataclass(slots=True)
 class Exchange:
-    """What a handler needs. ``path`` of the address has been read already: handlers get its segments."""
+    """A request with its address, user and environment. Handlers get the segments of its path separately."""
 
     emulator: Emulator
     schema: Schema
@@ -37,11 +37,11 @@ class Exchange:
     preferences: Preferences
     user_id: str
     bypass: Any = None
-    #: Who signed in, where that is another than the user the request is made as.
+    #: The user who signed in, if the request is made as another user.
     authenticated_user_id: str | None = None
 
     def execute(self, message: str, **parameters: Any) -> Mapping[str, Any]:
-        """Send a message as the caller. Answers its output parameters; raises OrganizationServiceFault."""
+        """Execute a message as the user. Returns its output parameters; raises OrganizationServiceFault."""
         suppressed = self.request.header(_SUPPRESS_DETECTION)
         if suppressed is not None and message in _DETECTING:
             parameters["SuppressDuplicateDetection"] = suppressed.lower() == "true"
@@ -57,7 +57,7 @@ class Exchange:
         ).results
 
     def transaction(self) -> AbstractContextManager[None]:
-        """What is done inside counts as a whole. A change set is a transaction already."""
+        """A transaction around several messages. In a change set, there is one already."""
         return self.emulator.transaction() if self.request.references is None else nullcontext()
 
     def retrieve(self, reference: EntityReference, columns: tuple[str, ...] | None) -> Entity:
@@ -65,7 +65,7 @@ class Exchange:
         return row
 
     def resolve(self, reference: EntityReference) -> EntityReference:
-        """The same row by its id. Raises RecordNotFoundByEntityKey when there is none with that alternate key."""
+        """A reference to the same row by id. Raises RecordNotFoundByEntityKey when no row has that alternate key."""
         if not reference.key_attributes:
             return reference
         primary_id = self.schema.table(reference.logical_name).primary_id_attribute
@@ -85,7 +85,7 @@ class Exchange:
         )
 
     def context(self, fragment: str) -> str:
-        """The ``@odata.context`` of an answer."""
+        """The ``@odata.context`` of a response."""
         return f"{self.address.root}/$metadata#{fragment}"
 
 

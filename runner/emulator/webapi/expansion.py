@@ -1,4 +1,4 @@
-"""``$expand``: related rows inside a row. One query per navigation property, however many rows there are.
+"""Adds related rows for ``$expand``, with one query for each navigation property whatever the number of rows.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/join-tables
 """
@@ -23,10 +23,10 @@ from runner.emulator.webapi.paging import SkipToken
 from runner.emulator.webapi.representation import entity_url, row_writer
 from runner.emulator.webapi.schema import Relationship, Schema
 
-#: Dataverse refuses more. Source: as above, "Limit the number of results"
+#: The most that Dataverse accepts. Source: as above, "Limit the number of results"
 MAX_EXPANDS = 15
 
-#: The alias of an intersect table. No table is called so: names hold no capitals.
+#: The alias of an intersect table. No table has that name, as names have no capitals.
 _THROUGH = "Through"
 
 _Pairs = Sequence[tuple[Entity, dict[str, Any]]]
@@ -34,7 +34,7 @@ _Pairs = Sequence[tuple[Entity, dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """A navigation property to one row, by its lookup."""
+    """A navigation property to one row, through a lookup."""
 
     name: str
     options: QueryOptions
@@ -48,7 +48,7 @@ class _Lookup:
 
 @dataclass(frozen=True, slots=True)
 class _Collection:
-    """A navigation property to many rows, those that refer to a row or are linked to it."""
+    """A navigation property to many rows: those that refer to a row or are associated with it."""
 
     name: str
     options: QueryOptions
@@ -60,7 +60,7 @@ class _Collection:
 class Expansion:
     """The navigation properties of a table that a request expands.
 
-    ``page_size`` is how many rows of a collection come at once: all, unless expansions are nested.
+    ``page_size`` is the most rows of a collection that are included. There is no limit unless expansions are nested.
     """
 
     exchange: Exchange
@@ -71,7 +71,7 @@ class Expansion:
 
     @classmethod
     def of(cls, exchange: Exchange, table: Table, items: Sequence[ExpandItem], *, nested: bool = False) -> Expansion:
-        """Raises ODataError at a name that is no navigation property of the table."""
+        """Bind the items of an ``$expand``. Raises ODataError for an unknown navigation property."""
         if not items:
             return cls(exchange, table, ())
         if len(items) > MAX_EXPANDS:
@@ -81,11 +81,11 @@ class Expansion:
         return cls(exchange, table, found, exchange.preferences.max_page_size if nested else None, nested)
 
     def lookup_columns(self) -> tuple[str, ...]:
-        """The columns that must be read to follow the lookups."""
+        """The lookup columns that the rows must be read with."""
         return tuple(item.column for item in self.items if isinstance(item, _Lookup))
 
     def fill(self, pairs: _Pairs) -> None:
-        """Put the related rows into the JSON objects, each paired with the row it shows."""
+        """Add the related rows to the JSON objects, each of which is paired with its row."""
         for item in self.items:
             if isinstance(item, _Lookup):
                 self._fill_lookup(item, pairs)
@@ -120,7 +120,7 @@ class Expansion:
         return {"@odata.id": entity_url(self.exchange.address.root, table, reference.id)}
 
     def _next_link(self, item: _Collection, row: Entity, count: int) -> str:
-        """The collection by itself, from the second page on where it came in pages."""
+        """The URL of the collection, or of its second page if it has several."""
         options = [item.query] if item.query else []
         if self.page_size is not None and count >= self.page_size:
             options.append(SkipToken().parameter(None))
@@ -130,12 +130,12 @@ class Expansion:
     def _members(
         self, relationship: Relationship, options: QueryOptions, ids: list[str]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The related rows of those with these ``ids``, as JSON, each with the id of the row it is related to."""
+        """The rows related to those with these ``ids`` as JSON, each with the id of the row it is related to."""
         if isinstance(relationship, OneToManyRelationship):
             table = self.exchange.schema.table(relationship.referencing_entity)
             column = relationship.referencing_attribute
             if options.select is not None and not self.nested:
-                # Rows of a plain expansion tell whom they refer to; those of a nested one do not.
+                # The rows of a simple expansion include their lookup to the parent, those of a nested one do not.
                 options = replace(options, select=(*options.select, property_name(table.columns[column])))
             for row, body in self._read(table, options, column, ids):
                 yield row[column].id, body
@@ -155,9 +155,9 @@ class Expansion:
     def _read(
         self, table: Table, options: QueryOptions, column: str, ids: list[str], through: Link | None = None
     ) -> Iterator[tuple[Entity, dict[str, Any]]]:
-        """The rows whose ``column`` holds one of ``ids``, and their JSON, expanded themselves.
+        """The rows whose ``column`` holds one of ``ids``, with their JSON, in which nested ``$expand`` is applied.
 
-        ``through`` is the intersect table whose column it is, if it is not the table's own.
+        ``through`` is the intersect table that has the column, in a many-to-many relationship.
         """
         if not ids:
             return iter(())

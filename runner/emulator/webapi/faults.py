@@ -1,4 +1,4 @@
-"""Errors in a request itself, and the body of every error that the Web API answers.
+"""The errors of the Web API itself, and the body of an error response.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors
 """
@@ -13,7 +13,7 @@ from runner.emulator.plugin_faults import PluginFault
 
 
 class BadRequest(OrganizationServiceFault):
-    """The request cannot be read."""
+    """The request is malformed."""
 
     code = 0x80060888
     http_status = 400
@@ -24,9 +24,9 @@ _PAYLOAD_HELP = "https://go.microsoft.com/fwlink/?linkid=2195293"
 
 
 class InvalidPayload(BadRequest):
-    """The body names a property the table does not have, or gives one a value of another type.
+    """The body has a property that the table does not have, or a value of another type.
 
-    Clients cut what matters out of the message behind ``InnerException : ``.
+    Clients take the cause from the message after ``InnerException : ``.
     Source: https://learn.microsoft.com/troubleshoot/power-platform/dataverse/web-api-service/web-api-client-errors
     """
 
@@ -58,7 +58,7 @@ class InvalidPayload(BadRequest):
 
 
 class ResourceNotFound(BadRequest):
-    """The URL leads nowhere."""
+    """The URL names a resource that does not exist."""
 
     code = 0x8006088A
     http_status = 404
@@ -69,12 +69,12 @@ class ResourceNotFound(BadRequest):
 
     @classmethod
     def by_method(cls, url: str) -> ResourceNotFound:
-        """A function that is posted to, or an action that is asked."""
+        """The error for a function called with POST, or an action called with GET."""
         return cls(f"No HTTP resource was found that matches the request URI '{url}'.", code=0)
 
 
 class MethodNotAllowed(BadRequest):
-    """The resource does not answer this HTTP method."""
+    """The resource does not support this HTTP method."""
 
     http_status = 405
 
@@ -84,14 +84,14 @@ class MethodNotAllowed(BadRequest):
 
 
 class NotImplementedHere(BadRequest):
-    """Dataverse offers it, the embedded one does not."""
+    """A feature of Dataverse that the embedded Dataverse does not have."""
 
     code = 0x80040315
     http_status = 501
 
 
 class ReferencedComponent(OrganizationServiceFault):
-    """Steps or their images name the table or column that would be deleted.
+    """The table or column cannot be deleted, because steps or their images use it.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
     """
@@ -108,14 +108,14 @@ class ReferencedComponent(OrganizationServiceFault):
 
 
 class ChangeTrackingNotEnabled(OrganizationServiceFault):
-    """The table does not keep track of its changes."""
+    """Change tracking is not enabled for the table."""
 
     code = 0x80072491
     http_status = 400
 
 
 class ExpiredVersionStamp(OrganizationServiceFault):
-    """The delta token is older than the organization keeps changes. Begin with a full synchronization."""
+    """The delta token is older than the changes that the organization keeps. A full synchronization is needed."""
 
     code = 0x80044352
     http_status = 400
@@ -136,14 +136,14 @@ _HELP = "http://go.microsoft.com/fwlink/?LinkID=398563&error=Microsoft.Crm.CrmEx
 
 
 def error_body(fault: OrganizationServiceFault, wants: Callable[[str], bool]) -> dict[str, Any]:
-    """The ``error`` object of a fault, with the annotations that are wanted."""
+    """The ``error`` object of a fault, with the annotations that the client asked for."""
     error: dict[str, Any] = {"code": f"0x{fault.code:08x}" if fault.code else "", "message": fault.message}
     details = _details(fault).items()
     return {"error": error | {f"@{_CDS}{name}": value for name, value in details if wants(f"{_CDS}{name}")}}
 
 
 def _details(fault: OrganizationServiceFault) -> dict[str, str]:
-    """What a plug-in said beyond its message, and what the platform says of every fault."""
+    """The annotations of a fault: those of every fault, and those of a plug-in's."""
     common = {"HelpLink": f"{_HELP}{fault.code:08x}", "InnerError.Message": fault.message}
     if not isinstance(fault, PluginFault):
         return common
@@ -156,7 +156,7 @@ def _details(fault: OrganizationServiceFault) -> dict[str, str]:
 
 
 def _trace_text(fault: PluginFault) -> str:
-    """Headed by the plug-in and its step, as in Dataverse.
+    """The plug-in's trace under a heading with the plug-in and its step, as in Dataverse.
 
     Source: https://learn.microsoft.com/troubleshoot/power-platform/dataverse/dataverse-plug-ins-errors
     """

@@ -1,4 +1,4 @@
-"""``GET set?fetchXml=...``: rows, linked columns and aggregates asked for in FetchXML.
+"""Answers ``GET set?fetchXml=...``: rows, columns of linked tables and aggregates.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/retrieve-data
 """
@@ -19,7 +19,7 @@ from runner.emulator.webapi.exchange import Exchange, json_response
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.query_languages import aliased_values, aliases_of, check_request
 from runner.emulator.webapi.representation import RowWriter
-from runner.emulator.webapi.schema import unasked
+from runner.emulator.webapi.schema import always_returned
 
 _CRM = "Microsoft.Dynamics.CRM."
 #: Counts stop here. Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/count-rows
@@ -27,13 +27,15 @@ MAX_COUNT = 5000
 
 
 def retrieve_multiple(exchange: Exchange, table: Table, xml: str, scope: Filter | None = None) -> Response:
-    """The rows asked for, or those of them that ``scope`` holds for.
+    """Run a FetchXML query, limited to the rows that match ``scope``.
 
-    Raises BadRequest when the URL is another table's or says more, or what reading the FetchXML raises.
+    Raises:
+      BadRequest: the query is of another table than the URL, or the URL has other query options.
+      InvalidArgument: the FetchXML is not valid.
     """
     if exchange.parameters.get("$count", "").lower() == "true":
         xml = counting(xml)
-    # Read here for the shape of its rows; what is executed is the text, as a plug-in would see it.
+    # Parsed here to know the shape of its rows. The message gets the text, which its plug-ins would see.
     emulator = exchange.emulator
     viewpoint = Viewpoint(emulator.clock.now(), exchange.user_id, emulator.organization.business_unit_id)
     query = read_fetch(xml, exchange.schema.metadata, viewpoint)
@@ -51,16 +53,16 @@ def _writer(exchange: Exchange, table: Table, query: Query) -> Callable[[Entity]
     preferences = exchange.preferences
     if query.aggregates or query.group_by:
         return lambda row: aliased_values(row, aliases_of(row), preferences)
-    # What names show, OData has as formatted values.
+    # OData returns names as formatted values instead of virtual columns.
     columns = {name: table.columns[name] for name in query.columns or () if name in table.columns}
     if not query.distinct:
-        columns |= {name: table.columns[name] for name in unasked(table, columns.values())}
+        columns |= {name: table.columns[name] for name in always_returned(table, columns.values())}
     writer = RowWriter.of(columns.values(), exchange.schema.navigation(table), preferences)
     return lambda row: {**_present(writer.write(row)), **aliased_values(row, aliases_of(row), preferences)}
 
 
 def _present(row: dict[str, Any]) -> dict[str, Any]:
-    """Unlike OData, FetchXML leaves out the properties that are null.
+    """The row without null properties, which FetchXML, unlike OData, leaves out.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/retrieve-and-execute-predefined-queries
     """
@@ -68,13 +70,13 @@ def _present(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _annotations(exchange: Exchange, query: Query, found: EntityCollection) -> dict[str, Any]:
-    """Those asked for. On the last page there is neither a cookie nor word of more records."""
+    """The annotations the client asked for. The last page has no cookie and no ``morerecords``."""
     wants = exchange.preferences.wants
-    told: dict[str, Any] = {}
+    annotations: dict[str, Any] = {}
     if query.count:
-        told["totalrecordcount"] = min(found.total_record_count, MAX_COUNT)
-        told["totalrecordcountlimitexceeded"] = found.total_record_count > MAX_COUNT
+        annotations["totalrecordcount"] = min(found.total_record_count, MAX_COUNT)
+        annotations["totalrecordcountlimitexceeded"] = found.total_record_count > MAX_COUNT
     if found.more_records:
-        told["fetchxmlpagingcookie"] = paging_annotation(found.paging_cookie or "")
-        told["morerecords"] = True
-    return {f"@{_CRM}{name}": value for name, value in told.items() if wants(f"{_CRM}{name}")}
+        annotations["fetchxmlpagingcookie"] = paging_annotation(found.paging_cookie or "")
+        annotations["morerecords"] = True
+    return {f"@{_CRM}{name}": value for name, value in annotations.items() if wants(f"{_CRM}{name}")}

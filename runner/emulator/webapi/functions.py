@@ -1,4 +1,4 @@
-"""Functions (GET) and actions (POST), unbound and bound.
+"""Calls functions (GET) and actions (POST), unbound and bound.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/use-web-api-functions
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/use-web-api-actions
@@ -36,7 +36,7 @@ def knows(exchange: Exchange, name: str) -> bool:
 
 
 def call(exchange: Exchange, segment: Segment) -> Response:
-    """Call an unbound function or action. Raises ResourceNotFound when the one is asked like the other."""
+    """Call an unbound function with GET, or an action with POST. Raises ResourceNotFound for the wrong method."""
     name, method = segment.operation or segment.name, exchange.request.method.upper()
     if name in exchange.emulator.custom_apis:
         return custom_apis.call(exchange, exchange.emulator.custom_apis[name], segment.arguments or {})
@@ -44,7 +44,7 @@ def call(exchange: Exchange, segment: Segment) -> Response:
     if method == "GET" and name in _FUNCTIONS:
         results = _FUNCTIONS[name](exchange, segment.arguments or {})
     elif method == "POST" and name in _ACTIONS:
-        # PublishAllXml and its like are posted without a body.
+        # Actions such as PublishAllXml are called without a body.
         results = _ACTIONS[name](exchange, exchange.request.json_body() if exchange.request.body else {})
         if results is None:
             return NO_CONTENT
@@ -54,11 +54,11 @@ def call(exchange: Exchange, segment: Segment) -> Response:
 
 
 def call_on_collection(exchange: Exchange, table: Table, segment: Segment) -> Response:
-    """Call what is bound to a table's rows: a custom API, or CreateMultiple and its like.
+    """Call an operation bound to an entity set: a custom API, or one such as CreateMultiple.
 
     Raises:
-      ResourceNotFound: there is nothing of that name.
-      MethodNotAllowed: it is not asked with POST, as what is no custom API must be.
+      ResourceNotFound: there is no operation of that name.
+      MethodNotAllowed: an operation other than a custom API is not called with POST.
     """
     name = segment.operation or ""
     api = exchange.emulator.custom_apis.get(name)
@@ -93,7 +93,7 @@ def _retrieve_total_record_count(exchange: Exchange, arguments: Mapping[str, Any
 
 
 def _count(exchange: Exchange, table: str) -> int:
-    # Unlike $count this one does not stop at 5,000 rows.
+    # Unlike $count, this function is not limited to 5,000 rows.
     question = Query(table, aggregates=(Aggregate("count", None, "n"),), aggregate_limit=_NO_LIMIT)
     found = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
     return int(found[0]["n"].value)
@@ -111,7 +111,7 @@ def _auto_number(name: str, exchange: Exchange, body: dict[str, Any]) -> Mapping
 _AUTO_NUMBERS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | None]] = {
     name: partial(_auto_number, name) for name, _ in AUTO_NUMBER_MESSAGES
 }
-#: What is asked with GET: the exchange and the arguments in, the results out.
+#: Functions: they take the exchange and the arguments, and return the results.
 _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]] = {
     "RetrieveMetadataChanges": _retrieve_metadata_changes,
     "RetrieveTotalRecordCount": _retrieve_total_record_count,
@@ -119,7 +119,7 @@ _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, An
     **ELIGIBLE_TABLES,
     **ORGANIZATION_FUNCTIONS,
 }
-#: What is sent with POST: the exchange and the body in, the results out; None is no content.
+#: Actions: they take the exchange and the body, and return the results or, for 204 No Content, None.
 _ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | None]] = {
     "BulkDelete": bulk_delete,
     "CreateCustomerRelationships": create_customer_column,
@@ -150,7 +150,7 @@ def _upsert_multiple(exchange: Exchange, table: Table) -> Response:
 
 
 def _delete_multiple(exchange: Exchange, table: Table) -> Response:
-    # Standard tables refuse it; the message says so in the platform's words.
+    # Standard tables refuse it; the message itself raises the platform's error.
     exchange.execute("DeleteMultiple", Targets=EntityCollection(entity_name=table.logical_name))
     return NO_CONTENT
 

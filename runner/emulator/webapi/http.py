@@ -1,4 +1,4 @@
-"""Requests and responses, independent of the web server, and what is read from request headers.
+"""Requests, responses, addresses and preferences, independent of the web server.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors
 """
@@ -20,19 +20,19 @@ from runner.emulator.webapi.faults import BadRequest
 API_PATH = re.compile(r"/api/data/v9\.[0-2]/?", re.IGNORECASE)
 MAX_PAGE_SIZE = 5000
 
-#: Clients repeat their headers and queries all day; this many different ones are remembered.
+#: How many parsed headers and query strings are cached, as clients repeat them.
 _KEPT = 256
 _URL = re.compile(rf"((?:(?i:https?):)?//[^/?#]*)?((?i:{API_PATH.pattern}))([^?#]*)(?:\?([^#]*))?")
 _PREFERENCE = re.compile(r'\s*([\w.-]+)\s*(?:=\s*("[^"]*"|[^,;]*))?\s*(?:;[^,]*)?(?:,|$)')
 
 
-# Not frozen, like whatever else is made for each request: that would cost several times what filling it does.
+# Not frozen, like other objects made for each request: creating a frozen dataclass takes several times as long.
 @dataclass(slots=True)
 class Request:
-    """``url`` is absolute, or a path whose host the Host header gives. Header names may have any case.
+    """A request. ``url`` is absolute, or a path whose host is in the Host header. Header names may have any case.
 
-    ``references`` holds what the Content-IDs of a change set stand for, the URL of a row; None outside of one.
-    ``user_id`` is the systemuser the caller signed in as; None is the service's default.
+    ``references`` maps the Content-IDs of a change set to the URLs of rows; it is None outside of a change set.
+    ``user_id`` is the systemuser who signed in; None means the service's default.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Request:
         self.headers = {name.lower(): value for name, value in self.headers.items()}
 
     def header(self, name: str) -> str | None:
-        """``name`` is in lower case."""
+        """The value of the header ``name``, which is in lower case; None when it is missing."""
         return self.headers.get(name)
 
     @property
@@ -74,7 +74,7 @@ class Response(NamedTuple):
 
 
 class Address(NamedTuple):
-    """Where a request goes. ``root`` is the API's address on the host the client used; ``path`` is still encoded."""
+    """The parts of a request's URL. ``root`` is the API's URL on the client's host; ``path`` is still encoded."""
 
     root: str
     path: str
@@ -82,7 +82,7 @@ class Address(NamedTuple):
 
     @classmethod
     def of(cls, request: Request) -> Address | None:
-        """None when the URL does not lie under the Web API."""
+        """The address of a request; None when its URL is not below the Web API."""
         match = _URL.match(request.url)
         if match is None:
             return None
@@ -95,11 +95,11 @@ class Address(NamedTuple):
         return f"{self.root}/{self.path}"
 
     def parameters(self) -> Mapping[str, str]:
-        """The query string's parameters; ``+`` is a space. Raises BadRequest when one is given twice."""
+        """The parameters of the query string; ``+`` is a space. Raises BadRequest when one occurs twice."""
         return _parameters(self.query)
 
     def options(self) -> QueryOptions:
-        """The system query options among the parameters. Raises BadRequest, or ODataError when one cannot be read."""
+        """The system query options among the parameters. Raises BadRequest, or ODataError when one is malformed."""
         return _options(self.query)
 
 
@@ -131,7 +131,7 @@ def _options(query: str) -> QueryOptions:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What the Prefer header asks for. ``include_annotations`` are patterns such as ``*``."""
+    """The preferences in the Prefer header. ``include_annotations`` are patterns such as ``*``."""
 
     return_representation: bool = False
     max_page_size: int | None = None
@@ -142,7 +142,7 @@ class Preferences:
     @classmethod
     @lru_cache(_KEPT)
     def of(cls, header: str) -> Preferences:
-        """What a header asks for."""
+        """Parse the value of a Prefer header."""
         found = {name.lower(): (value or "").strip().strip('"') for name, value in _PREFERENCE.findall(header)}
         return cls(
             found.get("return") == "representation",
@@ -153,7 +153,7 @@ class Preferences:
         )
 
     def wants(self, annotation: str) -> bool:
-        """Whether rows and errors should carry the annotation. ``-`` before a pattern takes back what another gave."""
+        """Whether to include the annotation. A pattern that begins with ``-`` excludes annotations."""
         patterns = self.include_annotations
         refused = any(_covers(pattern[1:], annotation) for pattern in patterns if pattern.startswith("-"))
         return not refused and any(_covers(pattern, annotation) for pattern in patterns)

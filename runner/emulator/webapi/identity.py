@@ -1,4 +1,4 @@
-"""The user a request is made as, and the custom steps it asks to bypass.
+"""Finds the user that a request is made as, and the custom steps that it bypasses.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/impersonate-another-user-web-api
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/bypass-custom-business-logic
@@ -27,7 +27,7 @@ def caller_of(emulator: Emulator, request: Request, signed_in: str) -> str:
     """The systemuser the request is made as: ``signed_in``, unless a header names another.
 
     Raises:
-      Forbidden: the header names nobody.
+      Forbidden: there is no such user.
     """
     if request.headers.keys().isdisjoint(_CALLER_HEADERS):
         return signed_in
@@ -45,14 +45,14 @@ def _impersonated(emulator: Emulator, header: str, column: str, value: str) -> s
         found = emulator.execute(question).results["BusinessEntityCollection"]
         if len(found) == 1:
             return str(found[0].id)
-    raise Forbidden(f"The {header} header names '{value}', which is no user of this organization.")
+    raise Forbidden(f"The {header} header names '{value}', which is not a user of this organization.")
 
 
 def bypass_of(request: Request) -> Bypass | None:
-    """The steps the request's headers ask to skip; None is none.
+    """The steps that the request's headers ask to bypass; None when there are none.
 
     Raises:
-      InvalidArgument: a header says what it cannot say.
+      InvalidArgument: the value of a header is not valid.
     """
     headers = request.headers
     if headers.keys().isdisjoint(_BYPASS_HEADERS):

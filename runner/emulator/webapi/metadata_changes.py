@@ -1,6 +1,6 @@
-"""``RetrieveMetadataChanges``: definitions as an EntityQueryExpression asks for them, in one request.
+"""The function ``RetrieveMetadataChanges``: definitions that match an EntityQueryExpression, in one request.
 
-Nothing here remembers what changed since when: every answer is complete, and carries a stamp of its own.
+Changes of definitions are not recorded: every response contains all that match, and a version stamp.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/retrievemetadatachanges
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/query-schema-definitions
@@ -17,7 +17,7 @@ from runner.emulator.webapi.definition_documents import table_document
 from runner.emulator.webapi.documents import Document
 from runner.emulator.webapi.faults import BadRequest
 
-#: The query that says more about a part of a table.
+#: The properties of a table that have a query of their own.
 _PARTS = {
     "Attributes": "AttributeQuery",
     "Keys": "KeyQuery",
@@ -26,30 +26,30 @@ _PARTS = {
     "ManyToManyRelationships": "RelationshipQuery",
 }
 _CONDITIONS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "Equals": lambda held, asked: _written(held) == _written(asked),
-    "NotEquals": lambda held, asked: _written(held) != _written(asked),
-    "In": lambda held, asked: _written(held) in _listed(asked),
-    "NotIn": lambda held, asked: _written(held) not in _listed(asked),
+    "Equals": lambda held, expected: _written(held) == _written(expected),
+    "NotEquals": lambda held, expected: _written(held) != _written(expected),
+    "In": lambda held, expected: _written(held) in _listed(expected),
+    "NotIn": lambda held, expected: _written(held) not in _listed(expected),
 }
 
 
 def _written(value: Any) -> str:
-    """A value as an Object holds it, whose Value is text: ``{"Type":"System.Boolean","Value":"true"}``."""
+    """A value in the text form that an Object has: ``{"Type":"System.Boolean","Value":"true"}``."""
     return str(value).lower()
 
 
-def _listed(asked: Any) -> list[str]:
-    """Several values: a list, or the text of one."""
-    if isinstance(asked, str) and asked.strip().startswith("["):
-        asked = next(tokens(asked)).value
-    return [_written(each) for each in asked] if isinstance(asked, list) else []
+def _listed(expected: Any) -> list[str]:
+    """The values of a condition, which are a list or the text of one."""
+    if isinstance(expected, str) and expected.strip().startswith("["):
+        expected = next(tokens(expected)).value
+    return [_written(each) for each in expected] if isinstance(expected, list) else []
 
 
 def retrieve_metadata_changes(metadata: Metadata, query: Any) -> dict[str, Any]:
-    """The answer to ``RetrieveMetadataChanges(Query=...)``.
+    """The results of ``RetrieveMetadataChanges(Query=...)``.
 
     Raises:
-      BadRequest: the query cannot be read.
+      BadRequest: the query is malformed.
     """
     query = _object(query or {}, "Query")
     documents = [table_document(metadata, table) for table in metadata.tables.values()]
@@ -86,12 +86,12 @@ def _attribute(document: Document, names: Sequence[str] | None) -> dict[str, Any
 def _project(document: Document, names: Sequence[str] | None) -> dict[str, Any]:
     if names is None:
         return dict(document.values)
-    wanted = {"@odata.type", "MetadataId", "LogicalName", *names}
-    return {name: value for name, value in document.values.items() if name in wanted}
+    included = {"@odata.type", "MetadataId", "LogicalName", *names}
+    return {name: value for name, value in document.values.items() if name in included}
 
 
 def _property_names(query: Mapping[str, Any]) -> Sequence[str] | None:
-    """The properties a query asks for; None means all."""
+    """The properties that a query asks for; None means all."""
     properties = _object(query.get("Properties") or {}, "Properties")
     names = properties.get("PropertyNames")
     if properties.get("AllProperties") or not names:
@@ -115,8 +115,8 @@ def _condition_holds(condition: Mapping[str, Any], document: Document) -> bool:
     operator, name = condition.get("ConditionOperator"), condition.get("PropertyName")
     if not isinstance(operator, str) or operator not in _CONDITIONS or not isinstance(name, str):
         raise BadRequest(f"A metadata condition needs PropertyName and one of {', '.join(_CONDITIONS)}.")
-    held, asked = _plain(document.values.get(name)), _plain(condition.get("Value"))
-    return _CONDITIONS[operator](held, asked)
+    held, expected = _plain(document.values.get(name)), _plain(condition.get("Value"))
+    return _CONDITIONS[operator](held, expected)
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """The multipart format of ``$batch``: reads the requests in a body, and writes the responses.
 
-Reading is tolerant of what clients really send (line ends, quoting, spaces in URLs); writing is exact, because
+Reading tolerates the variations of clients (line ends, quoting, spaces in URLs); writing is strict, because
 clients look for ``batchresponse_`` and ``changesetresponse_`` in the boundaries and for a status line in every part.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/execute-batch-operations-using-web-api
@@ -19,7 +19,7 @@ from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.http import Response
 
 MAX_REQUESTS = 1000
-#: Characters of a URL in a batch.
+#: The most characters of a URL in a batch.
 MAX_URL = 65_536
 
 _BOUNDARY = re.compile(r'multipart/mixed\s*;.*?\bboundary="?([^"\s;,]{1,200})"?', re.IGNORECASE)
@@ -49,10 +49,10 @@ BatchItem: TypeAlias = BatchRequest | ChangeSet
 
 
 def read_batch(content_type: str, body: bytes) -> tuple[BatchItem, ...]:
-    """The items of a batch.
+    """Parse the body of a batch.
 
     Raises:
-      BadRequest: the body is no batch, or holds more than 1000 requests.
+      BadRequest: the body is not a batch, or has more than 1000 requests.
     """
     items = tuple(_item(headers, content) for headers, content in _parts(content_type, body))
     count = sum(len(item.requests) if isinstance(item, ChangeSet) else 1 for item in items)
@@ -85,7 +85,7 @@ def _parts(content_type: str, body: bytes) -> list[tuple[Mapping[str, str], byte
     if match is None:
         raise BadRequest(f"A batch needs Content-Type: multipart/mixed; boundary=..., not '{content_type}'.")
     line = rb"(?:\A|\r?\n)--" + re.escape(match[1].encode())
-    # What follows the closing delimiter is no part.
+    # The text after the closing delimiter is ignored.
     enclosed = re.split(line + rb"--[ \t]*(?=\r?\n|\Z)", body, maxsplit=1)[0]
     pieces = re.split(line + rb"[ \t]*(?=\r?\n|\Z)", enclosed)[1:]
     if not pieces and enclosed == body:
@@ -94,7 +94,7 @@ def _parts(content_type: str, body: bytes) -> list[tuple[Mapping[str, str], byte
 
 
 def _headers_and_content(piece: bytes) -> tuple[Mapping[str, str], bytes]:
-    # A part begins right after its delimiter's line end; one that begins with a blank line has no headers.
+    # The headers begin directly after the delimiter's line; a blank line there means that the part has none.
     head, content = _split_once(b"\r\n" + piece.lstrip(b"\r\n") if not _BLANK_LINE.match(piece) else piece)
     return _headers(head), content
 
@@ -116,7 +116,7 @@ def _request(headers: Mapping[str, str], content: bytes) -> BatchRequest:
     line, _, rest = head.partition("\n")
     match = _REQUEST_LINE.match(line.strip())
     if match is None:
-        raise BadRequest(f"A part of the batch holds no request: '{line.strip()[:100]}'.")
+        raise BadRequest(f"A part of the batch is not an HTTP request: '{line.strip()[:100]}'.")
     if len(match[2]) > MAX_URL:
         raise BadRequest("Invalid URI: The Uri string is too long.")
     inner = _headers(rest)

@@ -1,4 +1,4 @@
-"""The actions that change the options of a choice, of one column or global, and the status reasons of a table.
+"""The actions that change the options of a local or global choice, and the status reasons of a table.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-optionsets
 """
@@ -21,7 +21,7 @@ _Options: TypeAlias = "dict[int, str]"
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Whose options a request is about: a global choice's, or a column's of a table."""
+    """The global choice, or the column, whose options a request changes."""
 
     name: str
     table: str | None
@@ -29,7 +29,7 @@ class _Choice:
 
     @classmethod
     def of(cls, metadata: Metadata, body: Mapping[str, Any]) -> _Choice:
-        """Raises BadRequest, EntityNotFound or AttributeNotFound."""
+        """The choice that an action's body names. Raises BadRequest, EntityNotFound or AttributeNotFound."""
         name = body.get("OptionSetName")
         if name:
             if name not in metadata.option_sets:
@@ -41,7 +41,7 @@ class _Choice:
         return cls(column.logical_name, table, _labels(column.options))
 
     def require(self, value: int) -> int:
-        """Raises BadRequest when it has no such option."""
+        """``value``, if it is one of the options. Raises BadRequest."""
         if value not in self.options:
             raise BadRequest(f"'{self.name}' has no option with the value {value}.")
         return value
@@ -76,7 +76,7 @@ def _insert(exchange: Exchange, body: _Body) -> Mapping[str, Any]:
 
 
 def _new_value(body: Mapping[str, Any], taken: Mapping[int, Any]) -> int:
-    """The value asked for, or the next that is free. Raises BadRequest when it is taken."""
+    """The value in the request, or the next free one. Raises BadRequest when it is taken."""
     if body.get("Value") is None:
         return max((FIRST_OPTION - 1, *taken)) + 1
     value = _value(body)
@@ -110,7 +110,7 @@ def _order(exchange: Exchange, body: _Body) -> None:
     choice = _Choice.of(exchange.emulator.metadata, body)
     values = body.get("Values")
     if not isinstance(values, list) or sorted(map(str, values)) != sorted(map(str, choice.options)):
-        raise BadRequest(f"Values must hold each value of '{choice.name}' once: {sorted(choice.options)}.")
+        raise BadRequest(f"Values must contain each value of '{choice.name}' once: {sorted(choice.options)}.")
     choice.keep(exchange, {value: choice.options[value] for value in values})
 
 
@@ -146,7 +146,7 @@ def _update_state(exchange: Exchange, body: _Body) -> None:
 
 
 def _states(metadata: Metadata, table: str) -> dict[Any, dict[str, Any]]:
-    """The states as a table's YAML file writes them."""
+    """The states in the form of a table's YAML file."""
     columns = metadata.tables[table].columns
     if "statecode" not in columns:
         raise AttributeNotFound.named(table, "statecode")
@@ -157,7 +157,7 @@ def _states(metadata: Metadata, table: str) -> dict[Any, dict[str, Any]]:
     }
 
 
-#: By name: the exchange and the body in, the results out; None is no content.
+#: Actions by name: they take the exchange and the body, and return the results or, for 204 No Content, None.
 OPTION_ACTIONS: Mapping[str, Callable[[Exchange, _Body], Mapping[str, Any] | None]] = {
     "DeleteOptionValue": _delete,
     "InsertOptionValue": _insert,

@@ -1,4 +1,4 @@
-"""Functions about the environment as a whole, and the publishing actions, which have no effect here.
+"""Functions about the environment as a whole, and the actions that publish customizations.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/functions
 """
@@ -62,10 +62,10 @@ def _exchange_rate(exchange: Exchange, arguments: _Results) -> _Results:
 
 
 def _publish(exchange: Exchange, body: dict[str, Any]) -> None:
-    """Customizations take effect at once here."""
+    """Do nothing, because customizations take effect at once."""
 
 
-#: What is asked with GET: the exchange and the arguments in, the results out.
+#: Functions: they take the exchange and the arguments, and return the results.
 ORGANIZATION_FUNCTIONS: Mapping[str, Callable[[Exchange, _Results], _Results]] = {
     "RetrieveAvailableLanguages": _available_languages,
     "RetrieveCurrentOrganization": _current_organization,
@@ -73,7 +73,7 @@ ORGANIZATION_FUNCTIONS: Mapping[str, Callable[[Exchange, _Results], _Results]] =
     "RetrieveProvisionedLanguages": _provisioned_languages,
     "RetrieveVersion": _version,
 }
-#: What is sent with POST; there is no answer.
+#: Actions, which return nothing.
 PUBLISHING: Mapping[str, Callable[[Exchange, dict[str, Any]], None]] = {
     "PublishAllXml": _publish,
     "PublishXml": _publish,

@@ -1,4 +1,4 @@
-"""Pages of an answer: the ``$skiptoken`` in the link to the next one.
+"""Writes and reads ``$skiptoken``, the parameter that asks for the next page.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/page-results
 """
@@ -21,7 +21,7 @@ _SKIP_TOKEN = re.compile(r'<cookie pagenumber="(\d{1,9})" pagingcookie="([^"]*)"
 
 @dataclass(frozen=True, slots=True)
 class SkipToken:
-    """Which page, and where it begins. ``until`` is the row version up to which changes are being told."""
+    """A page and its cookie. ``until`` is the row version up to which change tracking reports changes."""
 
     number: int = 1
     cookie: str | None = None
@@ -29,18 +29,18 @@ class SkipToken:
 
     @classmethod
     def of(cls, exchange: Exchange) -> SkipToken:
-        """The request's; of the first page when it has none. Raises BadRequest when it is not one of ours."""
+        """The request's token; without one that of the first page. Raises BadRequest when it is malformed."""
         text = exchange.parameters.get("$skiptoken")
         if text is None:
             return cls()
         match = _SKIP_TOKEN.match(text)
         if match is None:
-            raise BadRequest("The $skiptoken is not one this service gave. Follow @odata.nextLink as it is.")
+            raise BadRequest("The $skiptoken is malformed. Use the URL in @odata.nextLink unchanged.")
         number, cookie, until = match.groups()
         return cls(max(1, int(number)), unescape(unquote(cookie)) or None, int(until) if until else None)
 
     def page(self, exchange: Exchange) -> Page:
-        """The page, of the size the client prefers."""
+        """The page, with the size that the client prefers."""
         return Page(exchange.preferences.max_page_size or MAX_PAGE_SIZE, self.number, self.cookie)
 
     def next_link(self, exchange: Exchange, cookie: str | None) -> str:
@@ -48,7 +48,7 @@ class SkipToken:
         return link(exchange, self.parameter(cookie), without=("$skiptoken",))
 
     def parameter(self, cookie: str | None) -> str:
-        """The parameter that asks for the page after this one."""
+        """The query parameter that asks for the page after this one."""
         tracking = "False" if self.until is None else str(self.until)
         cookie = escape(quote(cookie or ""))
         token = f'<cookie pagenumber="{self.number + 1}" pagingcookie="{cookie}" istracking="{tracking}" />'
@@ -56,8 +56,8 @@ class SkipToken:
 
 
 def link(exchange: Exchange, added: str, *, without: Collection[str]) -> str:
-    """The request's own URL with ``added`` at the end of its query string, and some parameters left out."""
-    # Clients send spaces and quotes raw; a link to follow must be a well-formed URL.
+    """The request's URL with ``added`` at the end of its query string, and ``without`` some parameters."""
+    # Clients send spaces and quotes unencoded, but a link must be a valid URL.
     query = quote(exchange.address.query, safe="%$&=+,;:/?@()'*!~-._")
     kept = [part for part in query.split("&") if part and unquote(part.partition("=")[0]) not in without]
     return f"{exchange.address.url}?{'&'.join([*kept, added])}"

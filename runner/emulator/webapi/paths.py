@@ -1,4 +1,4 @@
-"""The segments of a resource path: ``accounts(<guid>)/primarycontactid/$ref``.
+"""Parses a resource path into segments: ``accounts(<guid>)/primarycontactid/$ref``.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-navigation-properties
 """
@@ -18,25 +18,25 @@ MAX_SEGMENTS = 20
 
 
 class Segment(NamedTuple):
-    """A name and what stands in its parentheses, by name; None when there are none."""
+    """A name and the arguments in its parentheses; None when it has no parentheses."""
 
     name: str
     arguments: Mapping[str, Any] | None = None
 
     @property
     def operation(self) -> str | None:
-        """The action or function a name in the platform's namespace stands for, such as ``CreateMultiple``."""
+        """The action or function that the segment names, such as ``CreateMultiple``; None if it is not one."""
         namespace, _, name = self.name.rpartition(".")
         return name if namespace == "Microsoft.Dynamics.CRM" else None
 
 
 def parse_path(path: str, parameters: Mapping[str, str]) -> list[Segment]:
-    """The segments of a still encoded path. ``parameters`` say what ``@p`` stands for.
+    """Parse a path that is still encoded. ``parameters`` holds the values of aliases such as ``@p``.
 
     Raises:
-      BadRequest, ODataError: the path cannot be read.
+      BadRequest, ODataError: the path is malformed.
     """
-    # A slash in a key arrives as %2F, or raw between quotes; both belong to the key.
+    # A slash in a key is encoded as %2F or within quotes, and does not separate segments.
     parts = [part for part in split_outside(path.replace("%27", "'"), "/") if part]
     if len(parts) > MAX_SEGMENTS:
         raise BadRequest("The URL has too many segments.")
@@ -46,6 +46,6 @@ def parse_path(path: str, parameters: Mapping[str, str]) -> list[Segment]:
 def _segment(text: str, parameters: Mapping[str, str]) -> Segment:
     match = _SEGMENT.match(text)
     if match is None:
-        raise BadRequest(f"URL was not parsed: the segment '{text}' cannot be read.")
+        raise BadRequest(f"URL was not parsed: the segment '{text}' is malformed.")
     name, arguments = match.groups()
     return Segment(name, None if arguments is None else parse_arguments(arguments, parameters))

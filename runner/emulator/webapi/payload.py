@@ -24,7 +24,7 @@ _NO_REFERENCES: Mapping[str, str] = {}
 
 @dataclass(slots=True)
 class Payload:
-    """What a body asks for: a row, the rows to create before it and refer to, and those to create after it."""
+    """A parsed body: the row, the related rows to create before it, and those to create after it."""
 
     entity: Entity
     lookups: list[tuple[OneToManyRelationship, dict[str, Any]]] = field(default_factory=list)
@@ -32,15 +32,15 @@ class Payload:
 
     @property
     def is_nested(self) -> bool:
-        """Whether it holds other rows than its own."""
+        """Whether the body contains related rows."""
         return bool(self.lookups or self.collections)
 
 
 @dataclass(slots=True)
 class PayloadReader:
-    """Reads bodies.
+    """Parses bodies.
 
-    ``resolve`` finds the row of an alternate key; ``references`` are what the Content-IDs of a change set stand for.
+    ``resolve`` finds a row by alternate key; ``references`` maps the Content-IDs of a change set to URLs.
     """
 
     schema: Schema
@@ -48,7 +48,7 @@ class PayloadReader:
     references: Mapping[str, str]
 
     def read(self, table: Table, body: Mapping[str, Any]) -> Payload:
-        """The row a body describes.
+        """Parse a body that describes a row.
 
         Raises:
           InvalidPayload: a property does not exist, or its value has the wrong type.
@@ -67,7 +67,7 @@ class PayloadReader:
         return payload
 
     def _read_property(self, payload: Payload, table: Table, name: str, value: Any) -> None:
-        """One that is no plain column."""
+        """Parse a property that is not a plain column."""
         if "@" in name:
             if name.endswith("@odata.bind"):
                 self._bind(payload, table, name.removesuffix("@odata.bind"), value)
@@ -131,10 +131,10 @@ class PayloadReader:
         raise InvalidPayload.undeclared(table.entity_set_name, f"Microsoft.Dynamics.CRM.{table.logical_name}", name)
 
     def reference(self, url: str) -> EntityReference:
-        """The row a URL names: relative or absolute, by id, by alternate key, or by Content-ID.
+        """The row that a URL, relative or absolute, identifies by id, alternate key or Content-ID.
 
         Raises:
-          BadRequest: it names none.
+          BadRequest: the URL does not identify a row.
         """
         content_id = _REFERENCE.match(url)
         if content_id is not None:
@@ -142,18 +142,18 @@ class PayloadReader:
         path = _ORIGIN.sub("", url)
         segments = parse_path(API_PATH.sub("", path, count=1) if API_PATH.match(path) else path, _NO_REFERENCES)
         if len(segments) != 1 or not segments[0].arguments:
-            raise BadRequest(f"'{url}' is no reference to a row, such as /accounts(<id>).")
+            raise BadRequest(f"'{url}' does not identify a row: use a URL such as /accounts(<id>).")
         return self.key_reference(self.schema.entity_set(segments[0].name), segments[0])
 
     def content_reference(self, content_id: str) -> str:
-        """The URL a Content-ID such as ``$1`` stands for. Raises BadRequest."""
+        """The URL for a Content-ID such as ``$1``. Raises BadRequest."""
         try:
             return self.references[content_id]
         except KeyError:
             raise BadRequest(f"Content-ID Reference: '{content_id}' does not exist in the batch context.") from None
 
     def key_reference(self, table: Table, segment: Segment) -> EntityReference:
-        """The row the parentheses of a segment name. Raises BadRequest."""
+        """The row identified by the parentheses of a segment. Raises BadRequest."""
         arguments = dict(segment.arguments or {})
         if not arguments:
             raise BadRequest(f"'{segment.name}' needs an id or an alternate key in its parentheses.")
@@ -163,7 +163,7 @@ class PayloadReader:
         try:
             return EntityReference(table.logical_name, guid(id))
         except (TypeError, ValueError):
-            raise BadRequest(f"'{id}' is no id of {segment.name}: it must be a GUID.") from None
+            raise BadRequest(f"'{id}' is not an id of {segment.name}: it must be a GUID.") from None
 
     def _key(self, table: Table, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return dict(self._key_column(table, name, value) for name, value in arguments.items())
@@ -172,7 +172,7 @@ class PayloadReader:
         lookup = table.columns.get(name.removeprefix("_").removesuffix("_value"))
         column = lookup if lookup is not None and lookup.is_lookup else table.columns.get(name)
         if column is None:
-            raise BadRequest(f"The key '{name}' is no column of '{table.logical_name}'.")
+            raise BadRequest(f"The key '{name}' is not a column of '{table.logical_name}'.")
         if column.is_lookup:
             return column.logical_name, EntityReference(column.targets[0], str(value).lower())
         return name, self.schema.converters(table)[name](value)

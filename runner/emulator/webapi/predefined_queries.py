@@ -1,4 +1,4 @@
-"""``GET set?savedQuery=<id>`` and ``?userQuery=<id>``: the FetchXML a view holds.
+"""Answers ``GET set?savedQuery=<id>`` and ``?userQuery=<id>``, which run the FetchXML of a view.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/retrieve-and-execute-predefined-queries
 """
@@ -15,14 +15,16 @@ from runner.emulator.webapi.exchange import Exchange
 from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.http import Response
 
-#: Parameter -> the table of the views it names.
+#: The table of the views by parameter.
 PREDEFINED: Mapping[str, str] = {"savedQuery": "savedquery", "userQuery": "userquery"}
 
 
 def retrieve_multiple(exchange: Exchange, table: Table, parameter: str, scope: Filter | None = None) -> Response:
-    """The rows of a view, or those of them that ``scope`` holds for.
+    """Run the query of a view, limited to the rows that match ``scope``.
 
-    Raises BadRequest when the view is of another table, ObjectDoesNotExist when there is none.
+    Raises:
+      BadRequest: the view is of another table.
+      ObjectDoesNotExist: there is no such view.
     """
     try:
         id = guid(exchange.parameters[parameter])

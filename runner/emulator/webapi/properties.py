@@ -1,4 +1,4 @@
-"""Resources below a row: one column, related rows, and the links between them (``$ref``).
+"""Answers requests below a row: one column, related rows, and the links to them (``$ref``).
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/associate-disassociate-entities-using-web-api
 """
@@ -26,7 +26,7 @@ _Handlers = Mapping[str, Callable[[], Response]]
 
 
 def handlers(exchange: Exchange, table: Table, reference: EntityReference, rest: Sequence[Segment]) -> _Handlers:
-    """The handlers, by method, of a path that goes on after a row's key. Raises ResourceNotFound."""
+    """The handlers, by HTTP method, of a path that continues after a row's key. Raises ResourceNotFound."""
     name, tail = rest[0].name, [segment.name for segment in rest[1:]]
     navigation = exchange.schema.navigation(table)
     if rest[0].operation is not None and not tail:
@@ -152,7 +152,7 @@ def _collection_handlers(
 
 
 def _members(exchange: Exchange, reference: EntityReference, relationship: Relationship) -> Filter:
-    """Holds for the rows related to ``reference``."""
+    """The filter that the rows related to ``reference`` match."""
     id = exchange.resolve(reference).id
     if isinstance(relationship, OneToManyRelationship):
         return Condition(ColumnRef(relationship.referencing_attribute), Operator.EQUAL, (id,))

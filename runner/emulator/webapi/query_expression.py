@@ -38,14 +38,14 @@ _PATTERNS = (Operator.LIKE, Operator.NOT_LIKE)
 
 
 def read_query_expression(metadata: Metadata, body: Any) -> Query:
-    """The ids of the rows the expression asks for.
+    """Parse a QueryExpression into a query of the rows' ids.
 
     Raises:
-      BadRequest: a part of it is missing or unknown; the message names it.
+      BadRequest: a part of it is missing or not valid. The message names it.
     """
     table = metadata.tables.get(str(_object(body).get("EntityName")))
     if table is None:
-        raise BadRequest(f"EntityName '{body.get('EntityName')}' is no table.")
+        raise BadRequest(f"EntityName '{body.get('EntityName')}' is not a table.")
     if body.get("LinkEntities"):
         raise BadRequest("LinkEntities are not supported here.")
     return Query(table.logical_name, (table.primary_id_attribute,), _filter(table, body.get("Criteria") or {}, 0))
@@ -53,7 +53,7 @@ def read_query_expression(metadata: Metadata, body: Any) -> Query:
 
 def _filter(table: Table, criteria: Any, depth: int) -> Filter:
     if depth > MAX_DEPTH:
-        raise BadRequest(f"Criteria nest deeper than {MAX_DEPTH} levels.")
+        raise BadRequest(f"Criteria are nested deeper than {MAX_DEPTH} levels.")
     criteria = _object(criteria)
     conditions = tuple(_condition(table, _object(each)) for each in _list(criteria, "Conditions"))
     filters = tuple(_filter(table, each, depth + 1) for each in _list(criteria, "Filters"))

@@ -1,4 +1,4 @@
-"""One row over the Web API: create, retrieve, update, upsert, delete, with ETags.
+"""Creates, retrieves, updates, upserts and deletes one row, with ETags.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/perform-conditional-operations-using-web-api
 """
@@ -43,7 +43,7 @@ def _create_alone(exchange: Exchange, payload: Payload) -> str:
 
 
 def _create_with_related(exchange: Exchange, payload: Payload) -> str:
-    """Create the row, before it those its lookups lead to, after it those of its collections."""
+    """Create the row, after the rows its lookups refer to and before the rows of its collections."""
     for relationship, body in payload.lookups:
         related = exchange.reader().read(exchange.schema.table(relationship.referenced_entity), body)
         reference = EntityReference(relationship.referenced_entity, _create_with_related(exchange, related))
@@ -62,7 +62,7 @@ def _create_collections(exchange: Exchange, payload: Payload, parent: EntityRefe
 
 
 def _create_member(exchange: Exchange, relationship: Relationship, parent: EntityReference, body: Any) -> str:
-    """Create a row of a collection, or take an existing one in: ``{"@odata.id": url}``. Answers its id."""
+    """Create a row of a collection, or add an existing one: ``{"@odata.id": url}``. Returns its id."""
     if "@odata.id" in body:
         member = exchange.resolve(exchange.reader().reference(str(body["@odata.id"])))
         associate(exchange, relationship, parent, member)
@@ -77,7 +77,7 @@ def _create_member(exchange: Exchange, relationship: Relationship, parent: Entit
 
 
 def create_member(exchange: Exchange, relationship: Relationship, parent: EntityReference) -> Response:
-    """``POST set(id)/collection``: a new row of the collection."""
+    """``POST set(id)/collection``: create a row of the collection."""
     table = exchange.schema.table(far_end(relationship, parent.logical_name))
     with exchange.transaction():
         id = _create_member(exchange, relationship, parent, exchange.request.json_body())
@@ -111,12 +111,12 @@ def retrieve(exchange: Exchange, table: Table, reference: EntityReference) -> Re
 
 
 def _is_conditional(exchange: Exchange, options: QueryOptions) -> bool:
-    """Whether the row's own version says all about the answer."""
+    """Whether If-None-Match applies: the response depends on the row alone, so its ETag identifies it."""
     return not options.expand and not exchange.preferences.include_annotations
 
 
 def update_or_upsert(exchange: Exchange, table: Table, reference: EntityReference) -> Response:
-    """PATCH: If-Match makes it an update, If-None-Match: * a create, neither an upsert."""
+    """PATCH: an update with If-Match, a create with If-None-Match: *, otherwise an upsert."""
     payload = exchange.reader().read(table, exchange.request.json_body())
     if payload.is_nested:
         return _deep_upsert(exchange, table, reference, payload)
@@ -130,7 +130,7 @@ def update_or_upsert(exchange: Exchange, table: Table, reference: EntityReferenc
 
 
 def _deep_upsert(exchange: Exchange, table: Table, reference: EntityReference, payload: Payload) -> Response:
-    """A body with nested rows creates them, and may therefore only create the row itself, too."""
+    """Upsert with related rows in the body. As these are created, the row itself must not exist yet."""
     if exchange.request.header("if-match") is not None or _exists(exchange, reference):
         raise BadRequest("Deep update of navigation properties is not allowed. Update the related rows themselves.")
     target = _addressed(payload.entity, reference)
@@ -140,7 +140,7 @@ def _deep_upsert(exchange: Exchange, table: Table, reference: EntityReference, p
 
 
 def _addressed(entity: Entity, reference: EntityReference) -> Entity:
-    """``entity`` as the row the URL names, whatever id or key its body may carry."""
+    """``entity`` with the id or key of the URL, whatever the body contains."""
     if reference.key_attributes:
         entity.key_attributes = dict(reference.key_attributes)
         entity.id = None
@@ -162,7 +162,7 @@ def _update(exchange: Exchange, table: Table, target: Entity) -> Response:
 
 
 def _row_version(exchange: Exchange) -> str | None:
-    """The version If-Match names; None when there is no If-Match, or any version will do."""
+    """The version in If-Match; None without If-Match, or for any version (``*``)."""
     header = exchange.request.header("if-match")
     if header is None or header.strip() == "*":
         return None

@@ -1,4 +1,4 @@
-"""Which tables may stand at which end of a relationship: here all may, but intersect tables.
+"""Answers which tables can take part in a relationship: all but intersect tables.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/create-update-entity-relationships-using-web-api
 """
@@ -28,11 +28,11 @@ def _names(exchange: Exchange, arguments: Mapping[str, Any]) -> dict[str, list[s
     return {"EntityNames": _eligible(exchange)}
 
 
-#: What is asked with GET: which tables may be at the other end.
+#: Functions that return the tables a relationship can have at that end.
 ELIGIBLE_TABLES: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]] = dict.fromkeys(
     ("GetValidManyToMany", "GetValidReferencedEntities", "GetValidReferencingEntities"), _names
 )
-#: What is asked with POST: whether a table may be at that end.
+#: Actions that return whether a table can be at that end.
 ELIGIBILITY: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any]]] = {
     name: partial(_may, name) for name in ("CanBeReferenced", "CanBeReferencing", "CanManyToMany")
 }

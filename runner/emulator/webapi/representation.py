@@ -20,7 +20,7 @@ FORMATTED_VALUE = "OData.Community.Display.V1.FormattedValue"
 LOOKUP_LOGICAL_NAME = "Microsoft.Dynamics.CRM.lookuplogicalname"
 ASSOCIATED_NAVIGATION_PROPERTY = "Microsoft.Dynamics.CRM.associatednavigationproperty"
 
-#: Clients choose what to select, so there is no end to the ways of asking.
+#: The size of a cache whose keys depend on what clients select.
 MAX_WRITERS_KEPT = 500
 
 #: Both inherit from the entity type ``principal``, whose key is ``ownerid``.
@@ -39,28 +39,28 @@ _PLAIN: Mapping[type, Callable[[Any], Any]] = {
 
 
 def plain(value: Any) -> Any:
-    """A column's value as JSON has it: an amount a number, a lookup an id, a moment ISO 8601 in UTC."""
+    """A column's value as JSON: an amount as a number, a lookup as an id, a time in ISO 8601 and UTC."""
     convert = _PLAIN.get(type(value))
     return value if convert is None else convert(value)
 
 
 def etag(entity: Entity) -> str | None:
-    """``W/"<row version>"``, or None when the row carries no version."""
+    """``W/"<row version>"``, or None when the row has no version."""
     return None if entity.row_version is None else f'W/"{entity.row_version}"'
 
 
 @dataclass(frozen=True, slots=True)
 class RowWriter:
-    """Writes rows of one table, with the same columns and annotations each time."""
+    """Writes rows of one table with a fixed set of columns and annotations."""
 
     columns: tuple[tuple[str, str], ...]
     navigation: Navigation
     formatted: bool
     logical_names: bool
     associated: bool
-    #: Managed properties among the columns: logical name -> what they are named by.
+    #: Managed properties among the columns: logical name -> the name of the managed property.
     managed: Mapping[str, str]
-    #: The logical names of the columns it writes, which a row must therefore be read with.
+    #: The logical names of the columns it writes, which rows must be read with.
     column_names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,7 +114,7 @@ class RowWriter:
 
 
 def managed_property(value: Any, name: str) -> dict[str, Any]:
-    """A value that a solution may lock, such as ``BooleanManagedProperty``. No solution here locks anything.
+    """A value such as ``BooleanManagedProperty``, with CanBeChanged true as no solution here locks anything.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/booleanmanagedproperty
     """
@@ -122,7 +122,7 @@ def managed_property(value: Any, name: str) -> dict[str, Any]:
 
 
 def row_writer(schema: Schema, table: Table, select: tuple[str, ...] | None, preferences: Preferences) -> RowWriter:
-    """The writer of the columns a ``$select`` names, made once for each way of asking. Raises ODataError."""
+    """The writer for the columns of a ``$select``, cached. Raises ODataError."""
     key = (table.logical_name, select, preferences.include_annotations)
     writer: RowWriter | None = schema.row_writers.get(key)
     if writer is None:
@@ -136,7 +136,7 @@ def row_writer(schema: Schema, table: Table, select: tuple[str, ...] | None, pre
 
 
 def aliased_row(entity: Entity, *, formatted: bool) -> dict[str, Any]:
-    """The row of an aggregate: every value under its alias."""
+    """The JSON of an aggregate's row: the values by alias."""
     row: dict[str, Any] = {}
     for alias, value in entity.items():
         if formatted and alias in entity.formatted_values:
@@ -146,5 +146,5 @@ def aliased_row(entity: Entity, *, formatted: bool) -> dict[str, Any]:
 
 
 def entity_url(root: str, table: Table, id: str) -> str:
-    """The row's address, ending in ``(<guid>)``: that is where clients read the id from."""
+    """The row's URL. It ends in ``(<guid>)``, from which clients read the id."""
     return f"{root}/{table.entity_set_name}({id})"

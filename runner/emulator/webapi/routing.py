@@ -1,4 +1,4 @@
-"""Finds the handler for a path: the map of the Web API, from top to bottom.
+"""Routes a request to the handler of its path and method.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-service-documents
 """
@@ -31,7 +31,7 @@ _Handlers = Mapping[str, Callable[..., Response]]
 
 
 def route(exchange: Exchange, segments: Sequence[Segment]) -> Response:
-    """Raises ResourceNotFound, MethodNotAllowed, or what the handler raises."""
+    """Call the handler of a path. Raises ResourceNotFound, MethodNotAllowed, or what the handler raises."""
     if not segments:
         return _dispatch(exchange, {"GET": _service_document}, exchange)
     first = segments[0]
@@ -51,7 +51,7 @@ def route(exchange: Exchange, segments: Sequence[Segment]) -> Response:
 
 
 def _dispatch(exchange: Exchange, handlers: _Handlers, *arguments: Any) -> Response:
-    """What the handler of the request's method answers, called with ``arguments``."""
+    """Call the handler of the request's method with ``arguments``. Raises MethodNotAllowed."""
     handler = handlers.get(exchange.request.method.upper())
     if handler is None:
         raise MethodNotAllowed.of(exchange.request.method, exchange.address.path)
@@ -59,7 +59,7 @@ def _dispatch(exchange: Exchange, handlers: _Handlers, *arguments: Any) -> Respo
 
 
 def _content_reference(exchange: Exchange, segments: Sequence[Segment]) -> Response:
-    """``PATCH $1``: the row a request of the same change set wrote."""
+    """``PATCH $1``: a row that an earlier request of the change set wrote."""
     reference = exchange.reader().reference(segments[0].name)
     table = exchange.schema.table(reference.logical_name)
     row = Segment(table.entity_set_name, {"": reference.id})

@@ -1,6 +1,6 @@
 """Entity sets and navigation properties of the environment's tables.
 
-Made once from the metadata and kept until the metadata changes.
+A schema is made from the metadata once, and again when the metadata changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Relationship: TypeAlias = OneToManyRelationship | ManyToManyRelationship
 
 
 def far_end(relationship: Relationship, near: str) -> str:
-    """The table whose rows the table ``near`` has a collection of."""
+    """The table at the other end of a collection of the table ``near``."""
     if isinstance(relationship, OneToManyRelationship):
         return relationship.referencing_entity
     return ends_of(relationship, near).far_table
@@ -38,8 +38,8 @@ def far_end(relationship: Relationship, near: str) -> str:
 class Navigation:
     """The navigation properties of a table.
 
-    ``lookups`` lead to one row; a lookup that may point at several tables can have several relationships under
-    one name (``ownerid``). ``collections`` lead to many rows.
+    ``lookups`` refer to one row; a lookup of several tables, such as ``ownerid``, can have several relationships
+    under one name. ``collections`` refer to many rows.
     """
 
     lookups: Mapping[str, tuple[OneToManyRelationship, ...]]
@@ -64,8 +64,8 @@ class Navigation:
         return cls(lookups, collections, names)
 
 
-def unasked(table: Table, columns: Collection[Column]) -> Iterator[str]:
-    """What comes along with ``columns`` unasked.
+def always_returned(table: Table, columns: Collection[Column]) -> Iterator[str]:
+    """The columns that are always returned with ``columns``.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/select-columns
     """
@@ -75,13 +75,13 @@ def unasked(table: Table, columns: Collection[Column]) -> Iterator[str]:
 
 
 class Schema:
-    """Tables by entity set, and their navigation properties."""
+    """The tables by entity set, and their navigation properties."""
 
     def __init__(self, metadata: Metadata) -> None:
         self.metadata = metadata
         self._navigation: dict[str, Navigation] = {}
         self._converters: dict[str, Mapping[str, Converter]] = {}
-        #: What ``representation.row_writer`` made for this schema.
+        #: The cache of ``representation.row_writer``.
         self.row_writers: dict[Any, Any] = {}
 
     def table(self, logical_name: str) -> Table:
@@ -101,22 +101,22 @@ class Schema:
         return found
 
     def converters(self, table: Table) -> Mapping[str, Converter]:
-        """What makes JSON values those of the table's columns, by column; lookups have none."""
+        """The functions that convert JSON to column values, by column; lookups have none."""
         found = self._converters.get(table.logical_name)
         if found is None:
             found = self._converters[table.logical_name] = converters(table)
         return found
 
     def selected(self, table: Table, select: tuple[str, ...] | None) -> tuple[Column, ...]:
-        """The columns a ``$select`` names, each once, the id and with an amount its currency always among them.
+        """The columns of a ``$select`` without duplicates, always with the id and, for amounts, the currency.
 
         Raises:
-          ODataError: a name is no property of the table.
+          ODataError: a name is not a property of the table.
         """
         if select is None:
             return tuple(table.columns.values())
         columns = {column.logical_name: column for column in (self._selected(table, name) for name in select)}
-        for name in unasked(table, columns.values()):
+        for name in always_returned(table, columns.values()):
             columns.setdefault(name, table.columns[name])
         return tuple(columns.values())
 

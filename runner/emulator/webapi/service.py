@@ -31,17 +31,17 @@ class WebApi:
     """Answers Web API requests from an :class:`Emulator`. Safe to call from many threads."""
 
     def __init__(self, emulator: Emulator, *, user_id: str | None = None) -> None:
-        """``user_id`` is who requests come from when they do not say; None is the administrator."""
+        """``user_id`` is the user of requests that name none; None means the administrator."""
         self.emulator = emulator
         self._user_id = user_id or emulator.administrator_id
         self._schema = Schema(emulator.metadata)
 
     def handle(self, request: Request) -> Response:
-        """The answer to ``request``. Never raises: what goes wrong is a response, too."""
+        """Answer a request. Never raises: errors are returned as responses."""
         return self.guarded(request, self.respond)
 
     def guarded(self, request: Request, work: Callable[[Request], Response]) -> Response:
-        """What ``work`` answers to it, or the answer to what it raises; with the headers every answer has."""
+        """The response of ``work``, or that to the error it raises, with the headers of every response."""
         request_id = new_guid()
         try:
             response = work(request)
@@ -54,10 +54,10 @@ class WebApi:
         return Response(status, {**_headers(request, request_id), **headers}, body)
 
     def respond(self, request: Request) -> Response:
-        """The answer to ``request``, when it is granted. Raises OrganizationServiceFault when it is refused."""
+        """Answer a request. Raises OrganizationServiceFault when it is refused."""
         address = Address.of(request)
         if address is None:
-            raise ResourceNotFound(f"'{request.url}' does not lie under /api/data/v9.0 to v9.2.")
+            raise ResourceNotFound(f"'{request.url}' is not below /api/data/v9.0 to v9.2.")
         if address.path.rstrip("/") == "$batch":
             return batch.answer(self, request, address)
         exchange = self._exchange(request, address)
@@ -89,7 +89,7 @@ class WebApi:
 
 def _unexpected(request_id: str) -> OrganizationServiceFault:
     return OrganizationServiceFault(
-        f"An unexpected error occurred. The emulator's log tells more under request {request_id}.", http_status=500
+        f"An unexpected error occurred. See request {request_id} in the emulator's log.", http_status=500
     )
 
 

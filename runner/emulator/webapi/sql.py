@@ -1,4 +1,4 @@
-"""``GET set?sql=SELECT ...``: rows asked for in SQL, page by page.
+"""Answers ``GET set?sql=SELECT ...``, page by page.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/sql
 """
@@ -23,8 +23,13 @@ _TOTAL = "Microsoft.Dynamics.CRM.totalrecordcount"
 
 
 def retrieve_multiple(exchange: Exchange, table: Table, text: str) -> Response:
-    """Raises BadRequest when the SELECT is not from the URL's table, or what reading it raises."""
-    # Only an environment that is asked in SQL pays for the parser.
+    """Run a SELECT.
+
+    Raises:
+      BadRequest: the SELECT is of another table than the URL, or the URL has other query options.
+      InvalidArgument: the SELECT is not valid.
+    """
+    # The import of the parser is slow, and only needed for SQL.
     from runner.emulator.query.sql import read_sql
 
     selection = read_sql(text, exchange.schema.metadata, exchange.emulator.clock.now())
@@ -45,7 +50,7 @@ def retrieve_multiple(exchange: Exchange, table: Table, text: str) -> Response:
 
 
 def _shape(table: Table, query: Query) -> str:
-    """The columns of the URL's table in an answer of single rows, its id at the end."""
+    """The columns of the URL's table for ``@odata.context``, if the rows are not aggregates; its id is the last."""
     if query.aggregates or query.group_by or query.distinct:
         return ""
     own = [aliased.column.name for aliased in query.aliased if aliased.column.alias is None]
@@ -53,7 +58,7 @@ def _shape(table: Table, query: Query) -> str:
 
 
 def _row(exchange: Exchange, table: Table, row: Entity, names: Sequence[str]) -> dict[str, Any]:
-    """What was asked for, behind the ETag and the id of a row that stands for itself."""
+    """The selected values, after the ETag and the id if the row is not an aggregate."""
     values = aliased_values(row, names, exchange.preferences)
     if row.id is None:
         return values
