@@ -13,18 +13,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue, is_guid
-from runner.emulator.call import OPTIONAL_PARAMETERS, Call
+from runner.emulator.call import OPTIONAL_PARAMETERS
 from runner.emulator.errors import InvalidArgument
-from runner.emulator.messages.targets import resolved
-from runner.emulator.pipeline.context_copies import copied
-from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.execution.step import Stage, Step
 from runner.plugin import Plugin
 from runner.registrations.plugins import load_plugin
 
 if TYPE_CHECKING:
     from azure_bridge.secrets import Secrets
-    from runner.emulator.engine import Engine
     from runner.registrations.model import CustomApiRegistration, Registrations
 
 
@@ -117,15 +113,8 @@ class CustomApi:
             return None
         return Step(plugin=self.plugin, message=self.name, entity=self.entity, stage=Stage.MAIN_OPERATION)
 
-    def handle(self, engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    def check_request(self, parameters: Mapping[str, Any]) -> None:
         """Raises InvalidArgument when the parameters are not those declared."""
-        self._check_request(parameters)
-        parameters = {name: copied(value) for name, value in parameters.items()}
-        targets = [resolved(engine, parameters["Target"])] if self.is_about_a_row else []
-        operation = Operation(self.name, self.entity or NO_ENTITY, call, parameters, lambda _: {}, targets)
-        return self._response(engine.pipe(operation))
-
-    def _check_request(self, parameters: Mapping[str, Any]) -> None:
         declared = dict(self.request_parameters)
         if self.is_about_a_row:
             declared["Target"] = RequestParameter(ParameterType.ENTITY_REFERENCE)
@@ -141,8 +130,8 @@ class CustomApi:
         if self.is_about_a_row and parameters["Target"].logical_name != self.entity:
             raise InvalidArgument(f"{self.name} is bound to {self.entity}, not to {parameters['Target'].logical_name}.")
 
-    def _response(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What is declared of what the plug-ins answered."""
+    def response(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What is declared of what the plug-ins answered. Raises InvalidArgument when it is of another type."""
         answered = {name: outputs[name] for name in self.response_properties if outputs.get(name) is not None}
         for name, value in answered.items():
             self._check_type("response property", name, self.response_properties[name], value)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from azure_bridge.clock import Clock
@@ -20,6 +21,7 @@ from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNot
 from runner.emulator.jobs.job import Job
 from runner.emulator.jobs.kept_jobs import data_of, unfinished_jobs
 from runner.emulator.jobs.queue import JobQueue
+from runner.emulator.messages.custom_apis import call_custom_api
 from runner.emulator.messages.handlers import MESSAGES, Handler
 from runner.emulator.messages.writes import is_plain
 from runner.emulator.notifications.notification import Notification, SenderFactory, Surroundings
@@ -205,13 +207,13 @@ class Engine:
             raise NotSupported(
                 f"The message {message!r} is not known here. Register a custom API of that name, or send another."
             )
-        return api.handle
+        return partial(call_custom_api, api)
 
     def register_api(self, api: CustomApi) -> None:
         if api.name.lower() in MESSAGES:
             raise StepError(f"Custom API {api.name!r}: the platform has a message of that name. Choose another.")
         self.custom_apis.add(api)
-        self.messages[api.name.lower()] = (api.name, api.handle)
+        self.messages[api.name.lower()] = (api.name, partial(call_custom_api, api))
         self.steps.message(api.name, api.entity)
         step = api.step()
         if step is not None:
