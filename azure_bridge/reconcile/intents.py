@@ -24,6 +24,7 @@ from azure_bridge.reconcile.differences import (
 )
 from azure_bridge.reconcile.stripe_now import (
     AGREEING,
+    charge_event,
     charge_of,
     dispute_event,
     intent_event,
@@ -60,12 +61,12 @@ class IntentComparison:
         due = self._due(intents, until)
         events = [event for _, event in due]
         rows = find_rows(self._client, events, self._configuration.tables, to_compare=True)
-        found = (self._differences(intent, event, row) for (intent, event), row in zip(due, rows, strict=True))
+        found = (self._differences(intent, event, row, until) for (intent, event), row in zip(due, rows, strict=True))
         return list(chain.from_iterable(found))
 
     def compare_with(self, row: PaymentRow, intent: StripeObject, until: datetime) -> list[Difference]:
         """The differences between a row, read with its ``compared_columns``, and the intent whose id it holds."""
-        found = (self._differences(each, event, row) for each, event in self._due([intent], until))
+        found = (self._differences(each, event, row, until) for each, event in self._due([intent], until))
         return list(chain.from_iterable(found))
 
     def _due(self, intents: Sequence[StripeObject], until: datetime) -> list[tuple[StripeObject, PaymentEvent]]:
@@ -75,13 +76,15 @@ class IntentComparison:
         pairs = ((intent, intent_event(intent, tables, now)) for intent in settled)
         return [(intent, event) for intent, event in pairs if not self._configuration.is_foreign(event.organization_id)]
 
-    def _differences(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow | None) -> Iterator[Difference]:
+    def _differences(
+        self, intent: StripeObject, event: PaymentEvent, row: PaymentRow | None, until: datetime
+    ) -> Iterator[Difference]:
         if row is None:
             yield from self._orphan(intent, event)
         elif standing(row.entity, event, row.table) is not Standing.OWN:
             yield from self._second(intent, event, row)
         else:
-            yield from self._own(intent, event, row)
+            yield from self._own(intent, event, row, until)
 
     # --- intents without a row -----------------------------------------------------------------------------
 
@@ -123,19 +126,21 @@ class IntentComparison:
 
     # --- a row's own intent --------------------------------------------------------------------------------
 
-    def _own(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+    def _own(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow, until: datetime) -> Iterator[Difference]:
         try:
-            yield from self._compare_outcome(intent, event, row)
+            yield from self._compare_outcome(intent, event, row, until)
             yield from self._compare_demand(intent, event, row)
         except AmountError as error:
             yield _about(row, event, Kind.AMOUNT, str(error))
 
-    def _compare_outcome(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
+    def _compare_outcome(
+        self, intent: StripeObject, event: PaymentEvent, row: PaymentRow, until: datetime
+    ) -> Iterator[Difference]:
         """Status, received and refunded: what the row should show of the intent."""
         shown, columns = status_shown(row.entity, row.table), row.table.columns
         agrees = shown in AGREEING[event.event_type]
         events = [] if agrees and _money(row, columns.amount_received) == _received(intent) else [event]
-        events += self._money_back(intent, row)
+        events += self._money_back(intent, row, until)
         changed = _fold(row, events)
         wrong = [name for name in (columns.status, columns.amount_received, columns.amount_refunded) if name in changed]
         if wrong:
@@ -145,20 +150,21 @@ class IntentComparison:
             detail = f"it is {intent['status']}, and the row says {shown}, which no event undoes: correct the row"
             yield _about(row, event, Kind.STATUS, detail)
 
-    def _money_back(self, intent: StripeObject, row: PaymentRow) -> list[PaymentEvent]:
+    def _money_back(self, intent: StripeObject, row: PaymentRow, until: datetime) -> list[PaymentEvent]:
         """Refunds, if their sum differs, and disputes, as events. Both are rare enough to be read per intent."""
-        charge, events = charge_of(intent), []
+        charge, tables, now = charge_of(intent), self._configuration.tables, self._clock.now()
         if charge is None or not charge.get("captured"):
             return []
-        tables, now = self._configuration.tables, self._clock.now()
-        about: Any = {"payment_intent": intent["id"], "limit": 100}
+        events, about = [], {"payment_intent": intent["id"], "limit": 100}
         if _returned(charge, intent) != _money(row, row.table.columns.amount_refunded):
-            refunds = self._stripe.refunds.list(about).auto_paging_iter()
-            events += [refund_event(refund.to_dict(), intent, tables, now) for refund in refunds]
+            refunds = _listed_until(until, self._stripe.refunds, about)
+            events += [refund_event(refund, intent, tables, now) for refund in refunds]
+            # What was held and never captured is among the refunds; the charge says how much that is.
+            events += [charge_event(charge, intent, tables, now)] if refunds else []
         if charge.get("disputed"):
-            disputes = self._stripe.disputes.list(about).auto_paging_iter()
-            events += [dispute_event(dispute.to_dict(), intent, tables, now) for dispute in disputes]
-        return [event for event in events if _shows(row, event)]
+            disputes = _listed_until(until, self._stripe.disputes, about)
+            events += [dispute_event(dispute, intent, tables, now) for dispute in disputes]
+        return events
 
     def _compare_demand(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
         """Amount and currency: what the intent should ask for."""
@@ -189,6 +195,12 @@ class IntentComparison:
         return self._currencies
 
 
+def _listed_until(until: datetime, service: Any, about: Mapping[str, Any]) -> list[StripeObject]:
+    """The refunds or disputes of a payment; none while events of one made after ``until`` may be under way."""
+    found = [each.to_dict() for each in service.list(about).auto_paging_iter()]
+    return [] if any(each["created"] > until.timestamp() for each in found) else found
+
+
 def _about(row: PaymentRow, event: PaymentEvent, kind: Kind, detail: str, remedy: Remedy | None = None) -> Difference:
     return Difference(
         kind=kind,
@@ -209,12 +221,6 @@ def _fold(row: PaymentRow, events: Sequence[PaymentEvent]) -> dict[str, Any]:
         entity.update(added)
         changed |= added
     return changed
-
-
-def _shows(row: PaymentRow, event: PaymentEvent) -> bool:
-    """Whether the event changes the status or the refunded amount."""
-    columns = row.table.columns
-    return bool({columns.status, columns.amount_refunded} & (changes(row.entity, event, row.table) or {}).keys())
 
 
 def _can_show(row: PaymentRow, event: PaymentEvent) -> bool:

@@ -74,6 +74,13 @@ def intent_event(intent: StripeObject, tables: Sequence[PaymentTable], now: date
     return _event(event_type, intent, tables, last_change(intent) if is_final else int(now.timestamp()))
 
 
+def charge_event(
+    charge: StripeObject, intent: StripeObject, tables: Sequence[PaymentTable], now: datetime
+) -> PaymentEvent:
+    """What was given back of the charge in all, and what of it was never captured, as it is ``now``."""
+    return _event("charge.refunded", _of(intent, charge), tables, int(now.timestamp()))
+
+
 def refund_event(
     refund: StripeObject, intent: StripeObject, tables: Sequence[PaymentTable], now: datetime
 ) -> PaymentEvent:

@@ -156,6 +156,30 @@ def test_a_refund_whose_events_are_forgotten_is_found_and_applied(books, bridge)
     assert books.finds_nothing()
 
 
+def test_a_refund_of_a_part_that_was_captured_leaves_out_what_never_was(books, bridge) -> None:
+    row_id, intent_id = books.payment()
+    intents = books.stripe.client().v1.payment_intents
+    intents.update(intent_id, {"capture_method": "manual"})
+    books.stripe.pay(intent_id)
+    intents.capture(intent_id, {"amount_to_capture": 1200})
+    books.stripe.client().v1.refunds.create({"payment_intent": intent_id, "amount": 500})
+    books.clock.advance(timedelta(days=40))
+    assert books.fix() == [None]
+    row = books.row(row_id)
+    assert (row["new_amountreceived"], row["new_amountrefunded"]) == (Money(Decimal(12)), Money(Decimal(5)))
+    assert books.finds_nothing()
+
+
+def test_a_refund_made_a_moment_ago_is_still_on_its_way_too(books, bridge) -> None:
+    _, intent_id = books.payment()
+    books.stripe.pay(intent_id)
+    bridge.deliver()
+    books.clock.advance(LATER)
+    books.stripe.client().v1.refunds.create({"payment_intent": intent_id})
+    assert books.compare(wait=timedelta(minutes=1)) == []
+    assert books.compare() != []
+
+
 def test_a_dispute_whose_events_are_forgotten_is_found_and_applied(books, bridge) -> None:
     row_id, intent_id = books.payment()
     books.stripe.pay(intent_id)
