@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from emulator_samples import account
+from small_plugins import Do
 
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
-from runner.execution.step import Image
+from runner.emulator.emulator import Emulator
+from runner.execution.step import Image, Step
+from runner.tracing.model import StepTraced
 
 
 @pytest.mark.behaviour("Asynchronous jobs", "A job knows Target as it was, whatever becomes of the row", "common")
@@ -80,6 +85,21 @@ def test_a_job_sees_the_outputs_as_they_were_not_what_the_caller_made_of_them(cr
     service.retrieve("account", id)["name"] = "Changed"
     crm.run_jobs()
     assert seen == ["Contoso"]
+
+
+def test_what_a_job_traces_is_told_with_the_depth_of_its_operation():
+    records = []
+
+    def nest(context):
+        context.trace("at work")
+        if context.depth == 1:
+            context.organization.create(account())
+
+    step = Step(plugin=Do(nest), message="Create", entity="account", stage=40, mode=1)
+    with Emulator([step], sink=SimpleNamespace(record=records.append)) as crm:
+        crm.service().create(account())
+        crm.run_jobs()
+    assert [each.depth for each in records if isinstance(each, StepTraced)] == [1, 2]
 
 
 # --- images ---------------------------------------------------------------------------------------------------

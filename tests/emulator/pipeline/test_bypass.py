@@ -82,14 +82,13 @@ def test_bypassing_holds_for_what_the_platform_sets_in_motion(crm, service, ran)
 
 
 @pytest.mark.behaviour("Bypassing", "What is bypassed is not bypassed for the calls of a plug-in", "decided")
-def test_bypassing_ends_where_a_plugin_calls(crm, on, ran):
-    labels = ran("Create", 20, "contact created", entity="contact")
-
-    @on("Create", 40, mode=1)
-    def nest(context):
-        context.organization.create(Entity("contact"))
-
-    crm.execute(OrganizationRequest("Create", {"Target": account()}), bypass=Bypass(custom_sync=True))
+@pytest.mark.parametrize(("caller", "listener"), [(0, 1), (1, 0)], ids=["synchronous caller", "asynchronous caller"])
+def test_bypassing_ends_where_a_plugin_calls(crm, on, ran, caller, listener):
+    """The request leaves out steps of the listener's mode, which the plug-in's own call wakes all the same."""
+    labels = ran("Create", 40, "contact created", entity="contact", mode=listener)
+    on("Create", 40, mode=caller)(lambda context: context.organization.create(Entity("contact")))
+    bypass = Bypass(custom_sync=listener == 0, custom_async=listener == 1)
+    crm.execute(OrganizationRequest("Create", {"Target": account()}), bypass=bypass)
     crm.run_jobs()
     assert labels == ["contact created"]
 

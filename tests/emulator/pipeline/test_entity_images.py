@@ -36,8 +36,23 @@ def test_an_image_without_columns_has_all_that_have_a_value(service, seen):
     service.update(account("Other", id))
     before = context().pre_image("before")
     assert (before["name"], before["telephone1"]) == ("Contoso", "1")
-    assert "fax" not in before
+    assert "description" not in before
     assert "createdon" in before
+
+
+def test_every_image_has_its_own_columns(service, seen):
+    """Whatever the other images of the operation have: its row is read once for all."""
+    names = seen("Update", 40, images=(Image("before", "both", ("name",)),))
+    numbers = seen(
+        "Update",
+        20,
+        images=(Image("before", "pre", ("telephone1", "description")), Image("description", "pre", ("description",))),
+    )
+    service.update(account("Fabrikam", service.create(account(telephone1="1", description="2"))))
+    assert names().pre_image("before").attributes == {"name": "Contoso"}
+    assert names().post_image("before").attributes == {"name": "Fabrikam"}
+    assert numbers().pre_image("before").attributes == {"telephone1": "1", "description": "2"}
+    assert numbers().pre_image("description").attributes == {"description": "2"}
 
 
 @pytest.mark.behaviour("Images", "Images have no row version", "observed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 
 import pytest
 from emulator_samples import account, refuse
@@ -16,6 +17,7 @@ from runner.emulator.plugin_faults import (
     SandboxWorkerPluginExecuteTimeout,
     TransactionNotStarted,
 )
+from runner.emulator.storage.store import Store
 from runner.plugin import InvalidPluginExecutionException
 
 NOBODY = "11111111-1111-1111-1111-111111111111"
@@ -95,7 +97,7 @@ def test_a_swallowed_failure_still_ends_the_transaction(service, on, names, stag
 @pytest.mark.behaviour(
     "Transactions", "After a swallowed error every further call of the plug-in is refused", "bulk-operations"
 )
-def test_calls_after_a_swallowed_failure_are_refused(service, on):
+def test_calls_after_a_swallowed_failure_are_refused(service, on, names):
     answers = []
 
     @on("Create", 20)
@@ -109,6 +111,35 @@ def test_calls_after_a_swallowed_failure_are_refused(service, on):
     with pytest.raises(TransactionNotStarted):
         service.create(account())
     assert answers == ["EntityNotFound", "TransactionNotStarted"]
+    assert names("contact", "lastname") == []
+
+
+def test_a_transaction_from_outside_in_which_a_request_failed_is_not_committed(crm, service, names):
+    def go_on_after_a_failure():
+        with crm.transaction():
+            service.create(account())
+            with contextlib.suppress(ObjectDoesNotExist):
+                service.retrieve("contact", NOBODY)
+
+    with pytest.raises(TransactionNotStarted):
+        go_on_after_a_failure()
+    assert names() == []
+
+
+def test_a_commit_that_fails_undoes_what_was_to_be_committed(service, on, names, monkeypatch):
+    done = []
+    on("Create", 20)(lambda context: context.on_rollback(lambda: done.append("undone")))
+    with monkeypatch.context() as disk:
+        disk.setattr(Store, "commit", no_space)
+        with pytest.raises(OSError, match="The disk is full"):
+            service.create(account())
+    assert (done, names()) == (["undone"], [])
+    service.create(account("Fabrikam"))
+    assert names() == ["Fabrikam"]
+
+
+def no_space(store):
+    raise OSError("The disk is full.")
 
 
 @pytest.mark.behaviour("Transactions", "Stage 10 outside the transaction may swallow the error of a call", "common")
@@ -293,6 +324,24 @@ def test_compensation_is_forgotten_once_committed(crm, service, on):
     with pytest.raises(ObjectDoesNotExist):
         crm.execute(OrganizationRequest("Update", {"Target": Entity("account", NOBODY, {"name": "Nobody"})}))
     assert done == []
+
+
+def test_what_compensation_holds_is_kept_alive_no_longer_than_its_transaction(crm, service, on):
+    class Reservation:
+        def cancel(self):
+            raise AssertionError("It was committed.")
+
+    held = []
+
+    @on("Create", 20)
+    def reserve(context):
+        reservation = Reservation()
+        held.append(weakref.ref(reservation))
+        context.on_rollback(reservation.cancel)
+
+    service.create(account())
+    assert crm.executions
+    assert held[0]() is None
 
 
 @pytest.mark.behaviour(
