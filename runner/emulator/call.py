@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from azure_bridge.clock import Clock
 from dataverse_client.types import EntityReference, guid
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.transaction import Transaction
+from runner.emulator.users import Users
 from runner.execution.message_service import MessageService
+from runner.execution.services import Services
 from runner.execution.step import Mode, Stage, Step
-from runner.plugin import Caller, PluginContext
-
-if TYPE_CHECKING:
-    from runner.emulator.engine import Engine
+from runner.plugin import Caller, Organization, PluginContext
 
 T = TypeVar("T")
 
@@ -100,6 +100,22 @@ class Origin:
     row: EntityReference | None = None
 
 
+class Server(Protocol):
+    """Who serves a call, and what the call needs of them."""
+
+    clock: Clock
+    #: For operations, and for whatever belongs to the same call.
+    ids: Iterator[str]
+    organization: Organization
+    services: Services
+    users: Users
+
+    def execute_within(
+        self, call: Call, context: PluginContext, user_id: str | None, message: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Carry out the request of a plug-in, made while ``call`` is served; answers its results."""
+
+
 class Call:
     """One call and its surroundings; what an execution is given as its home.
 
@@ -124,7 +140,7 @@ class Call:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Server,
         caller: Caller,
         transaction: Transaction,
         tag: str | None = None,

@@ -11,24 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataverse_client.types import EntityReference, FetchExpression
 from runner.emulator.call import Call
+from runner.emulator.messages.environment import Environment
 from runner.emulator.pipeline.operation import NO_ENTITY
-from runner.emulator.pipeline.pipeline import Pipeline
-from runner.emulator.pipeline.step_table import StepTable
 from runner.emulator.query.fetchxml import fetched_entity
 from runner.emulator.registration.step_rows import STEP
 from runner.emulator.rows.reading import ReadableRecords
-from runner.emulator.rows.records import Records
 from runner.emulator.storage.store import CommittedStore, Store
 from runner.emulator.transaction import Transaction
-from runner.emulator.users import Users
-
-if TYPE_CHECKING:
-    from runner.emulator.engine import Engine
 
 #: Its rows are held back until somebody who has the turn asks for them.
 _WRITTEN_LATE = frozenset({"plugintracelog"})
@@ -43,21 +36,18 @@ _LISTENED_TO = f"""
 
 
 class CommittedReads:
-    """Answers what only reads, for an engine whose turn another has. Safe to use from several threads."""
+    """Answers what only reads, while another has the turn. Safe to use from several threads.
 
-    def __init__(self, engine: Engine) -> None:
-        self._store = CommittedStore(engine.store)
-        self._metadata = self._store.metadata
-        self._records = Records(self._store, engine.clock)
-        self._listened_to = _ListenedTo(self._store)
-        # The same environment in every other respect. Messages that only read use nothing else of it.
-        self._engine = copy(engine)
-        self._engine.store = self._store
-        self._engine.records = self._records
-        self._engine.users = Users(self._store, self._records)
-        self._engine.pipe = Pipeline(self._engine, StepTable(), engine.sink).run
+    ``environment`` reads that store alone. Messages that only read change nothing else of it.
+    """
+
+    def __init__(self, store: CommittedStore, environment: Environment) -> None:
+        self._store = store
+        self._metadata = store.metadata
+        self._environment = environment
+        self._listened_to = _ListenedTo(store)
         #: Whoever holds it keeps everybody from reading here.
-        self.lock = self._store.lock
+        self.lock = store.lock
 
     def answer(self, user_id: str, message: str, parameters: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The results; None when the request may change something, be it through a step that listens to it.
@@ -71,18 +61,18 @@ class CommittedReads:
         with self.rows():
             if self._listened_to.includes(message, entity):
                 return None
-            engine = self._engine
-            call = Call(engine, engine.users.caller(user_id), Transaction(self._store))
-            return engine.perform(call, message, parameters)
+            caller = self._environment.users.caller(user_id)
+            call = Call(self._environment, caller, Transaction(self._store))
+            return self._environment.perform(call, message, parameters)
 
     @contextmanager
     def rows(self) -> Iterator[ReadableRecords]:
         """The rows as they were last committed when it was entered. They can be read, not written."""
         with self._store.looking():
             if self._metadata is not self._store.metadata:
-                self._records.forget_tables()
+                self._environment.records.forget_tables()
                 self._metadata = self._store.metadata
-            yield self._records
+            yield self._environment.records
 
     def close(self) -> None:
         with self.lock:

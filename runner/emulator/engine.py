@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -22,11 +23,13 @@ from runner.emulator.jobs.job import Job
 from runner.emulator.jobs.kept_jobs import data_of, unfinished_jobs
 from runner.emulator.jobs.queue import JobQueue
 from runner.emulator.messages.custom_apis import call_custom_api
-from runner.emulator.messages.handlers import MESSAGES, Handler
+from runner.emulator.messages.environment import Handler
+from runner.emulator.messages.handlers import MESSAGES
 from runner.emulator.messages.writes import is_plain
 from runner.emulator.notifications.notification import Notification, SenderFactory, Surroundings
 from runner.emulator.pipeline.operation import NO_ENTITY
 from runner.emulator.pipeline.pipeline import Pipeline
+from runner.emulator.pipeline.step_table import StepTable
 from runner.emulator.registration.custom_apis import CustomApis
 from runner.emulator.registration.registered_steps import RegisteredSteps
 from runner.emulator.rows.associations import Associations
@@ -34,7 +37,7 @@ from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.storage.sequential_guids import sequential_guids
-from runner.emulator.storage.store import Store
+from runner.emulator.storage.store import CommittedStore, Store
 from runner.emulator.trace_log import TraceLog
 from runner.emulator.transaction import Transaction
 from runner.emulator.users import Users
@@ -101,9 +104,18 @@ class Engine:
         self._resumed = not store.is_durable
         self._closed = False
         self._lock_timeout = lock_timeout.total_seconds()
-        self._committed = None if store.is_private else CommittedReads(self)
+        self._committed = None if store.is_private else self._beside(CommittedStore(store))
         #: ``with engine.no_readers:`` keeps out those who read beside whoever has the turn.
         self.no_readers: AbstractContextManager[object] = self._committed.lock if self._committed else nullcontext()
+
+    def _beside(self, store: CommittedStore) -> CommittedReads:
+        """Reads of that store, in what is the same environment in every other respect."""
+        twin = copy(self)
+        twin.store = store
+        twin.records = Records(store, self.clock)
+        twin.users = Users(store, twin.records)
+        twin.pipe = Pipeline(twin, StepTable(), self.sink).run
+        return CommittedReads(store, twin)
 
     # --- requests ------------------------------------------------------------------------------------------
 

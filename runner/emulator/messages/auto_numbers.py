@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runner.emulator.call import Call
 from runner.emulator.errors import AttributeNotFound, EntityNotFound, InvalidArgument, NotAnAutoNumber
+from runner.emulator.messages.environment import Environment, Handler
 from runner.emulator.messages.parameters import parameter
 from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.emulator.rows.auto_numbers import following_number, seed, set_seed
 from runner.emulator.storage.store import Store
-
-if TYPE_CHECKING:
-    from runner.emulator.call import Call
-    from runner.emulator.engine import Engine
 
 
 def _set_seed(store: Store, sequence: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -43,14 +41,14 @@ _MEANINGS: dict[str, Callable[[Store, str, dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-def _perform(name: str, engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def _perform(name: str, engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     def main(operation: Operation) -> dict[str, Any]:
         return _MEANINGS[name](engine.store, _sequence(engine, operation.parameters), operation.parameters)
 
     return engine.pipe(Operation(name, NO_ENTITY, call, parameters, main))
 
 
-def _sequence(engine: Engine, parameters: dict[str, Any]) -> str:
+def _sequence(engine: Environment, parameters: dict[str, Any]) -> str:
     """Raises EntityNotFound, AttributeNotFound or NotAnAutoNumber."""
     name, attribute = parameter(parameters, "EntityName", str), parameter(parameters, "AttributeName", str)
     table = engine.store.metadata.tables.get(name)
@@ -64,6 +62,4 @@ def _sequence(engine: Engine, parameters: dict[str, Any]) -> str:
     return f"{name}.{attribute}"
 
 
-AUTO_NUMBER_MESSAGES: tuple[tuple[str, Callable[[Engine, Call, dict[str, Any]], dict[str, Any]]], ...] = tuple(
-    (name, partial(_perform, name)) for name in _MEANINGS
-)
+AUTO_NUMBER_MESSAGES: tuple[tuple[str, Handler], ...] = tuple((name, partial(_perform, name)) for name in _MEANINGS)

@@ -5,31 +5,29 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/bulk-oper
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataverse_client.types import Entity, EntityCollection, OrganizationRequest, OrganizationResponse
 from runner.emulator.call import Call
 from runner.emulator.errors import DuplicateRecord, InvalidArgument, NotSupported, OrganizationServiceFault
+from runner.emulator.messages.environment import Environment
 from runner.emulator.messages.parameters import requests_of, rows_of, settings_of
 from runner.emulator.messages.targets import existing, new, resolved_for_upsert
 from runner.emulator.messages.writes import insert_all, update_row, upserted
 from runner.emulator.pipeline.operation import Operation
 
-if TYPE_CHECKING:
-    from runner.emulator.engine import Engine
 
-
-def create_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def create_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     targets = [new(engine, row) for row in rows_of(parameters)]
+
+    def main(operation: Operation) -> dict[str, Any]:
+        return {"Ids": insert_all(engine, operation, operation.targets)}
+
     name = targets[0].logical_name
-    return engine.pipe(Operation("CreateMultiple", name, call, parameters, _insert_all, targets, "Targets"))
+    return engine.pipe(Operation("CreateMultiple", name, call, parameters, main, targets, "Targets"))
 
 
-def _insert_all(operation: Operation) -> dict[str, Any]:
-    return {"Ids": insert_all(operation.call.engine, operation, operation.targets)}
-
-
-def update_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def update_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     """Of several rows that are the same one, the first counts and the others are ignored."""
     firsts: dict[str | None, Entity] = {}
     for row in rows_of(parameters):
@@ -46,7 +44,7 @@ def update_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> d
     return engine.pipe(Operation("UpdateMultiple", name, call, parameters, main, targets, "Targets"))
 
 
-def upsert_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def upsert_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     """The rows that are there are updated, the others created: two messages at most, in one transaction.
 
     Raises DuplicateRecord when several rows are the same one.
@@ -63,14 +61,14 @@ def upsert_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> d
     return {"Results": [upserted(row.logical_name, row.id, created=not found) for row, found in rows]}
 
 
-def delete_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def delete_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     raise NotSupported("DeleteMultiple has not yet been implemented. Send a Delete for each row.")
 
 
 # --- many requests --------------------------------------------------------------------------------------------
 
 
-def execute_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def execute_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     """Every request in a transaction of its own; one of them may be an ExecuteTransaction.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/execute-multiple-requests
@@ -93,7 +91,7 @@ def execute_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> 
     return {"Responses": responses, "IsFaulted": faulted}
 
 
-def execute_transaction(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def execute_transaction(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     """All requests, or none. The fault of the one that failed carries its ``faulted_request_index``.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/use-executetransaction

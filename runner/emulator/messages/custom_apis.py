@@ -5,19 +5,17 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/custom-ap
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runner.emulator.call import Call
 from runner.emulator.custom_api import CustomApi
+from runner.emulator.messages.environment import Environment
 from runner.emulator.messages.targets import resolved
 from runner.emulator.pipeline.context_copies import copied
 from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 
-if TYPE_CHECKING:
-    from runner.emulator.engine import Engine
 
-
-def call_custom_api(api: CustomApi, engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def call_custom_api(api: CustomApi, engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     """Raises InvalidArgument when the parameters are not those declared."""
     api.check_request(parameters)
     parameters = {name: copied(value) for name, value in parameters.items()}

@@ -6,8 +6,8 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-servi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
 from runner.emulator.call import Call
@@ -20,6 +20,7 @@ from runner.emulator.messages.bulk import (
     update_multiple,
     upsert_multiple,
 )
+from runner.emulator.messages.environment import Environment, Handler
 from runner.emulator.messages.parameters import choice, parameter, several
 from runner.emulator.messages.retrieval import asked_table, columns_of, found, question_of, related_rows
 from runner.emulator.messages.targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
@@ -28,38 +29,33 @@ from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
 from runner.emulator.query.model import Query
 
-if TYPE_CHECKING:
-    from runner.emulator.engine import Engine
-
 #: The Status of a SetState that leaves it to the state.
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.crm.sdk.messages.setstaterequest.status
 _DEFAULT_STATUS = OptionSetValue(-1)
 
-Handler: TypeAlias = "Callable[[Engine, Call, dict[str, Any]], dict[str, Any]]"
 
-
-def create(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def create(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     target = new(engine, parameter(parameters, "Target", Entity))
     once = is_plain(target)
-    return engine.pipe(Operation("Create", target.logical_name, call, parameters, _insert, [target], writes_once=once))
+
+    def main(operation: Operation) -> dict[str, Any]:
+        return {"id": insert(engine, operation, operation.targets[0])}
+
+    return engine.pipe(Operation("Create", target.logical_name, call, parameters, main, [target], writes_once=once))
 
 
-def _insert(operation: Operation) -> dict[str, Any]:
-    return {"id": insert(operation.call.engine, operation, operation.targets[0])}
-
-
-def update(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def update(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     target = existing(engine, parameter(parameters, "Target", Entity))
     once = is_plain(target) and "ownerid" not in target.attributes  # other rows may follow to the new owner
-    return engine.pipe(Operation("Update", target.logical_name, call, parameters, _update, [target], writes_once=once))
+
+    def main(operation: Operation) -> dict[str, Any]:
+        update_row(engine, operation, operation.targets[0])
+        return {}
+
+    return engine.pipe(Operation("Update", target.logical_name, call, parameters, main, [target], writes_once=once))
 
 
-def _update(operation: Operation) -> dict[str, Any]:
-    update_row(operation.call.engine, operation, operation.targets[0])
-    return {}
-
-
-def delete(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def delete(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "Target", EntityReference))
     refuse_delete(engine, reference)
 
@@ -74,7 +70,7 @@ def delete(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
     return engine.pipe(Operation("Delete", reference.logical_name, call, parameters, main, [reference]))
 
 
-def upsert(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def upsert(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     """Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-upsert-insert-update-record"""
     target, found = resolved_for_upsert(engine, parameter(parameters, "Target", Entity))
     behalf = call.on_behalf_of("Upsert", parameters)
@@ -86,7 +82,7 @@ def upsert(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
     return upserted(target.logical_name, id, created=not found)
 
 
-def retrieve(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def retrieve(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "Target", EntityReference))
 
     def main(operation: Operation) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def retrieve(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str
     return _answered(outputs, "BusinessEntity", "Entity")
 
 
-def retrieve_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def retrieve_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     question = question_of("Query", parameters.get("Query"))
     entity = asked_table(question)
     if isinstance(question, Query) and engine.steps.plans("RetrieveMultiple", entity) is not None:
@@ -115,7 +111,7 @@ def retrieve_multiple(engine: Engine, call: Call, parameters: dict[str, Any]) ->
     return _answered(outputs, "BusinessEntityCollection", "EntityCollection")
 
 
-def assign(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def assign(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "Target", EntityReference))
     table_for(engine, "Assign", reference.logical_name)
 
@@ -126,15 +122,15 @@ def assign(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, 
     return engine.pipe(Operation("Assign", reference.logical_name, call, parameters, main, [reference]))
 
 
-def set_state(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def set_state(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     return _set_state(engine, call, parameters, "SetState")
 
 
-def set_state_dynamic_entity(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def set_state_dynamic_entity(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     return _set_state(engine, call, parameters, "SetStateDynamicEntity")
 
 
-def _set_state(engine: Engine, call: Call, parameters: dict[str, Any], message: str) -> dict[str, Any]:
+def _set_state(engine: Environment, call: Call, parameters: dict[str, Any], message: str) -> dict[str, Any]:
     reference = resolved(engine, parameter(parameters, "EntityMoniker", EntityReference))
     table_for(engine, message, reference.logical_name)
 
@@ -149,15 +145,15 @@ def _set_state(engine: Engine, call: Call, parameters: dict[str, Any], message: 
     return engine.pipe(Operation(message, name, call, parameters, main, [reference], "EntityMoniker"))
 
 
-def associate(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def associate(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     return _relate(engine, call, parameters, "Associate")
 
 
-def disassociate(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def disassociate(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     return _relate(engine, call, parameters, "Disassociate")
 
 
-def who_am_i(engine: Engine, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def who_am_i(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     def main(operation: Operation) -> dict[str, Any]:
         return {
             "UserId": call.user_id,
@@ -203,7 +199,7 @@ def _answered(outputs: dict[str, Any], to_steps: str, to_clients: str) -> dict[s
     return {**outputs, to_clients: outputs.get(to_steps)}
 
 
-def _update_by(engine: Engine, operation: Operation, columns: dict[str, Any]) -> dict[str, Any]:
+def _update_by(engine: Environment, operation: Operation, columns: dict[str, Any]) -> dict[str, Any]:
     """What a message of its own comes down to nowadays: an Update, whose steps run too.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/special-update-operation-behavior
@@ -214,7 +210,7 @@ def _update_by(engine: Engine, operation: Operation, columns: dict[str, Any]) ->
     return {}
 
 
-def _relate(engine: Engine, call: Call, parameters: dict[str, Any], message: str) -> dict[str, Any]:
+def _relate(engine: Environment, call: Call, parameters: dict[str, Any], message: str) -> dict[str, Any]:
     """Their steps are registered without a table."""
 
     def main(operation: Operation) -> dict[str, Any]:

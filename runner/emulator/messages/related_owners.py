@@ -5,17 +5,13 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/configure
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dataverse_client.types import Entity, EntityReference
+from runner.emulator.call import Call
+from runner.emulator.messages.environment import Environment
 from runner.emulator.rows.cascade import assigned_along
 
-if TYPE_CHECKING:
-    from runner.emulator.call import Call
-    from runner.emulator.engine import Engine
 
-
-def owner_to_follow(engine: Engine, target: Entity) -> EntityReference | None:
+def owner_to_follow(engine: Environment, target: Entity) -> EntityReference | None:
     """Who owns the row before an update that may give it to another, if any row would follow it."""
     if "ownerid" not in target.attributes or not engine.store.metadata.assigns_along(target.logical_name):
         return None
@@ -23,7 +19,7 @@ def owner_to_follow(engine: Engine, target: Entity) -> EntityReference | None:
     return owner if owner != target.attributes["ownerid"] else None
 
 
-def assign_related(engine: Engine, call: Call, target: Entity, previous: EntityReference) -> None:
+def assign_related(engine: Environment, call: Call, target: Entity, previous: EntityReference) -> None:
     """Give the rows that follow ``target`` to its new owner. Raises OrganizationServiceFault: a step refused one."""
     owner = target.attributes["ownerid"]
     for row in assigned_along(engine.store, target.to_entity_reference(), previous, owner):

@@ -6,18 +6,14 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-servi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, new_guid
+from runner.emulator.call import Call
 from runner.emulator.errors import InvalidArgument
+from runner.emulator.messages.environment import Environment
 from runner.emulator.rows.associations import association
 
-if TYPE_CHECKING:
-    from runner.emulator.call import Call
-    from runner.emulator.engine import Engine
 
-
-def create_related(engine: Engine, call: Call, target: Entity) -> None:
+def create_related(engine: Environment, call: Call, target: Entity) -> None:
     """Create the rows in ``target.related_entities``, with their steps, and theirs in turn.
 
     Raises:
@@ -31,7 +27,7 @@ def create_related(engine: Engine, call: Call, target: Entity) -> None:
             _create(engine, call, parent, relationship, related, len(rows))
 
 
-def update_related(engine: Engine, call: Call, target: Entity) -> None:
+def update_related(engine: Environment, call: Call, target: Entity) -> None:
     """Update the rows in ``target.related_entities``, with their steps, and theirs in turn.
 
     Raises:
@@ -45,7 +41,7 @@ def update_related(engine: Engine, call: Call, target: Entity) -> None:
 
 
 def _create(
-    engine: Engine, call: Call, parent: EntityReference, relationship: str, related: Entity, count: int
+    engine: Environment, call: Call, parent: EntityReference, relationship: str, related: Entity, count: int
 ) -> None:
     reference = related.to_entity_reference()
     link = association(engine.store.metadata, relationship, parent, reference)

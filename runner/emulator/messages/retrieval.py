@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, FetchExpression, QueryExpression
+from runner.emulator.call import Call
 from runner.emulator.errors import InvalidArgument
+from runner.emulator.messages.environment import Environment
 from runner.emulator.messages.targets import primary_id
 from runner.emulator.query.fetchxml import fetched_entity, read_fetch
 from runner.emulator.query.fetchxml_conditions import Viewpoint
@@ -27,10 +29,6 @@ from runner.emulator.query.model import (
     from_query_expression,
 )
 from runner.emulator.rows.associations import Linked, association
-
-if TYPE_CHECKING:
-    from runner.emulator.call import Call
-    from runner.emulator.engine import Engine
 
 Question: TypeAlias = QueryExpression | FetchExpression | Query
 
@@ -63,7 +61,7 @@ def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def found(engine: Engine, call: Call, question: Question, only: Filter | None = None) -> EntityCollection:
+def found(engine: Environment, call: Call, question: Question, only: Filter | None = None) -> EntityCollection:
     """The rows asked for, of those ``only`` lets through; their cookie is of the language they were asked for in."""
     query = _read(engine, call, question)
     if only is not None:
@@ -74,7 +72,7 @@ def found(engine: Engine, call: Call, question: Question, only: Filter | None = 
     return rows
 
 
-def _read(engine: Engine, call: Call, question: Question) -> Query:
+def _read(engine: Environment, call: Call, question: Question) -> Query:
     if isinstance(question, QueryExpression):
         return from_query_expression(question)
     if isinstance(question, FetchExpression):
@@ -83,7 +81,9 @@ def _read(engine: Engine, call: Call, question: Question) -> Query:
     return question
 
 
-def related_rows(engine: Engine, call: Call, reference: EntityReference, queries: Any) -> dict[str, EntityCollection]:
+def related_rows(
+    engine: Environment, call: Call, reference: EntityReference, queries: Any
+) -> dict[str, EntityCollection]:
     """The rows related to one, by the schema name of the relationship: those each query of ``queries`` asks for.
 
     Raises:
@@ -98,7 +98,7 @@ def related_rows(engine: Engine, call: Call, reference: EntityReference, queries
     }
 
 
-def _related(engine: Engine, reference: EntityReference, relationship: str, question: Question) -> Filter:
+def _related(engine: Environment, reference: EntityReference, relationship: str, question: Question) -> Filter:
     """What holds for the rows of the asked table that the relationship relates to that row."""
     asked = EntityReference(asked_table(question))
     link = association(engine.store.metadata, relationship, reference, asked)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, guid, new_guid
 from runner.emulator.errors import (
@@ -15,15 +14,13 @@ from runner.emulator.errors import (
 )
 from runner.emulator.jobs.changes import complete_change
 from runner.emulator.jobs.job import COMPLETED
-
-if TYPE_CHECKING:
-    from runner.emulator.engine import Engine
-    from runner.emulator.rows.table_records import TableRecords
+from runner.emulator.messages.environment import Environment
+from runner.emulator.rows.table_records import TableRecords
 
 _GUID_LENGTH = len(EMPTY_GUID)
 
 
-def new(engine: Engine, row: Entity) -> Entity:
+def new(engine: Environment, row: Entity) -> Entity:
     """A copy of the row as it is before stage 20 of its Create."""
     table = table_for(engine, "Create", row.logical_name)
     target = row.copy()
@@ -32,7 +29,7 @@ def new(engine: Engine, row: Entity) -> Entity:
     return target
 
 
-def existing(engine: Engine, row: Entity) -> Entity:
+def existing(engine: Environment, row: Entity) -> Entity:
     """A copy of the row that says by its id which one it is."""
     table = table_for(engine, "Update", row.logical_name)
     target = row.copy()
@@ -61,7 +58,7 @@ def _named_id(row: Entity, id_column: str) -> str | None:
     return None if named == EMPTY_GUID else named
 
 
-def table_for(engine: Engine, message: str, name: str) -> TableRecords:
+def table_for(engine: Environment, message: str, name: str) -> TableRecords:
     """The table the message is about. Raises EntityNotFound, and MethodNotSupported: the table does not take it."""
     table = engine.records.tables[name]
     if message in table.refused_messages:
@@ -69,7 +66,7 @@ def table_for(engine: Engine, message: str, name: str) -> TableRecords:
     return table
 
 
-def refuse_delete(engine: Engine, row: EntityReference) -> None:
+def refuse_delete(engine: Environment, row: EntityReference) -> None:
     """Raises MethodNotSupported for a row of the platform's, and CannotDeleteUnlessCompleted for a job not over."""
     table_for(engine, "Delete", row.logical_name)
     if row.logical_name != "asyncoperation":
@@ -80,7 +77,7 @@ def refuse_delete(engine: Engine, row: EntityReference) -> None:
         )
 
 
-def resolved(engine: Engine, reference: EntityReference) -> EntityReference:
+def resolved(engine: Environment, reference: EntityReference) -> EntityReference:
     """The same by id, in the one spelling ids have here.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-alternate-key-create-record
@@ -104,7 +101,7 @@ def _spelled_as_here(table: str, id: str) -> str:
         raise InvalidArgument(f"The id of a row of {table} cannot be {id!r}: {error}") from None
 
 
-def _resolve_lookups(engine: Engine, row: Entity) -> None:
+def _resolve_lookups(engine: Environment, row: Entity) -> None:
     """Give lookups that name their row by alternate key, or spell its id another way, the id.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-alternate-key-reference-record
@@ -114,7 +111,7 @@ def _resolve_lookups(engine: Engine, row: Entity) -> None:
             row.attributes[column] = resolved(engine, value)
 
 
-def _id_by_key(engine: Engine, row: Entity | EntityReference) -> str:
+def _id_by_key(engine: Environment, row: Entity | EntityReference) -> str:
     if not row.key_attributes:
         raise InvalidArgument(f"The {row.logical_name} request must say which row: its id is missing.")
     id = engine.records.resolve_key(row)
@@ -123,7 +120,7 @@ def _id_by_key(engine: Engine, row: Entity | EntityReference) -> str:
     return id
 
 
-def resolved_for_upsert(engine: Engine, row: Entity) -> tuple[Entity, bool]:
+def resolved_for_upsert(engine: Environment, row: Entity) -> tuple[Entity, bool]:
     """The row to write, and whether it is there already.
 
     A found row is not sent its own key again; a new one gets the key as its columns.
@@ -144,7 +141,7 @@ def resolved_for_upsert(engine: Engine, row: Entity) -> tuple[Entity, bool]:
     return target, id is not None
 
 
-def primary_id(engine: Engine, logical_name: str) -> str:
+def primary_id(engine: Environment, logical_name: str) -> str:
     table = engine.store.metadata.tables.get(logical_name)
     if table is None:
         raise EntityNotFound.named(logical_name, engine.store.metadata.tables)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.call import Call
 from runner.emulator.errors import InvalidArgument
+from runner.emulator.messages.environment import Environment
 from runner.emulator.messages.related_owners import assign_related, owner_to_follow
 from runner.emulator.messages.related_rows import create_related, update_related
 from runner.emulator.pipeline.operation import Operation
 from runner.emulator.plugin_faults import ConcurrencyVersionNotProvided
 from runner.emulator.registration.step_rows import CHECKED
-
-if TYPE_CHECKING:
-    from runner.emulator.engine import Engine
 
 #: ConcurrencyBehavior by name, and as the enumeration's number.
 _ROW_VERSION_MATCHES = ("IfRowVersionMatches", 1)
@@ -30,7 +28,7 @@ def is_plain(row: Entity) -> bool:
     return row.logical_name not in CHECKED and not row.related_entities
 
 
-def insert(engine: Engine, operation: Operation, target: Entity) -> str:
+def insert(engine: Environment, operation: Operation, target: Entity) -> str:
     if is_plain(target):
         id = engine.records.create(target, operation.call.user_id)
         _sign_on_behalf(engine, operation, target, "createdonbehalfby", "modifiedonbehalfby")
@@ -44,7 +42,7 @@ def insert(engine: Engine, operation: Operation, target: Entity) -> str:
     return id
 
 
-def insert_all(engine: Engine, operation: Operation, targets: list[Entity]) -> list[str]:
+def insert_all(engine: Environment, operation: Operation, targets: list[Entity]) -> list[str]:
     """The same of many rows; those of one table that come alone are written together."""
     if not all(is_plain(target) and target.logical_name == operation.entity for target in targets):
         return [insert(engine, operation, target) for target in targets]
@@ -54,7 +52,7 @@ def insert_all(engine: Engine, operation: Operation, targets: list[Entity]) -> l
     return ids
 
 
-def update_row(engine: Engine, operation: Operation, target: Entity) -> None:
+def update_row(engine: Environment, operation: Operation, target: Entity) -> None:
     previous_owner = owner_to_follow(engine, target)
     call = operation.call
     if target.related_entities or previous_owner is not None:
@@ -77,7 +75,7 @@ def _call_for_related(operation: Operation, target: Entity) -> Call:
     return operation.call.on_behalf_of(operation.message, request, reference)
 
 
-def _sign_on_behalf(engine: Engine, operation: Operation, target: Entity, *columns: str) -> None:
+def _sign_on_behalf(engine: Environment, operation: Operation, target: Entity, *columns: str) -> None:
     """Have the row tell who really wrote it, where that is not the user it was written as.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/impersonate-another-user-web-api
