@@ -50,7 +50,7 @@ class NotAtServiceBusError(BridgeError):
 class HostedQueue(Protocol):
     """What a queue must be able to do for messages whose locks a host holds."""
 
-    def send_put_off(self, message: ReceivedMessage, delay: timedelta) -> None: ...
+    def send_scheduled_copy(self, message: ReceivedMessage, delay: timedelta) -> None: ...
     def send_set_aside(self, message: ReceivedMessage, reason: str, description: str = "") -> None: ...
 
 
@@ -117,6 +117,6 @@ class HostedMessages:
             case Complete():
                 return
             case RetryLater(delay=delay):
-                queue.send_put_off(message, delay)
+                queue.send_scheduled_copy(message, delay)
             case DeadLetter(reason=reason, description=description):
                 queue.send_set_aside(message, reason, description)

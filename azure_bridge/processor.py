@@ -80,14 +80,14 @@ class DrainSummary:
     """How many messages were settled in which way. ``completed`` counts applied and ignored events."""
 
     completed: int = 0
-    put_off: int = 0
+    retry_later: int = 0
     dead_lettered: int = 0
 
     def plus(self, settlements: Sequence[Settlement]) -> DrainSummary:
         kinds = Counter(type(settlement) for settlement in settlements)
         return DrainSummary(
             completed=self.completed + kinds[Complete],
-            put_off=self.put_off + kinds[RetryLater],
+            retry_later=self.retry_later + kinds[RetryLater],
             dead_lettered=self.dead_lettered + kinds[DeadLetter],
         )
 
@@ -149,7 +149,7 @@ class PaymentProcessor:
                 refused = self._round(waiting, decisions)
                 waiting = [queued for queued, _ in refused]
         for queued, error in refused:
-            decisions.put_off_or_dead_letter(queued, REJECTED_BY_CRM, str(error))
+            decisions.retry_later_or_dead_letter(queued, REJECTED_BY_CRM, str(error))
         return decisions.settlements
 
     def _admit(self, messages: Sequence[ReceivedMessage], decisions: Decisions) -> list[QueuedEvent]:
@@ -172,7 +172,7 @@ class PaymentProcessor:
             rows = find_rows(self._client, [queued.event for queued in waiting], self._configuration.tables)
         except DataverseError as error:
             for queued in waiting:
-                decisions.put_off(queued, str(error), at_least=_delay_asked(error))
+                decisions.retry_later(queued, str(error), at_least=_delay_asked(error))
             return []
         writes = self._writes(waiting, rows, decisions)
         results = self._client.batch([write.operation for write in writes]) if writes else []
@@ -204,14 +204,14 @@ class PaymentProcessor:
             if event.event_type in _ENDED_UNPAID and decisions.is_last_attempt(queued):
                 decisions.ignored(queued, "it ended unpaid, and its row is gone")
             else:
-                decisions.put_off_or_dead_letter(queued, ROW_NOT_FOUND, _not_found(event))
+                decisions.retry_later_or_dead_letter(queued, ROW_NOT_FOUND, _not_found(event))
             return None
         try:
             order, told = self._orders.order(event, table)
         except (CurrencyMissingError, AmountError) as error:
             decisions.dead_lettered(queued.message, event, REJECTED_BY_CRM, str(error))
         except DataverseError as error:
-            decisions.put_off(queued, str(error), at_least=_delay_asked(error))
+            decisions.retry_later(queued, str(error), at_least=_delay_asked(error))
         else:
             return _Write(table, order.id or "", Create(order), [(queued, told)])
         return None
@@ -269,9 +269,9 @@ def _set_aside(verdict: Standing, row: PaymentRow, queued: QueuedEvent, decision
 def _after(error: DataverseError, queued: QueuedEvent, decisions: Decisions) -> None:
     """Decide about an event whose row could not be written: errors that are not the event's fault are waited for."""
     if error.is_transient or isinstance(error, AuthenticationError):
-        decisions.put_off(queued, str(error), at_least=_delay_asked(error))
+        decisions.retry_later(queued, str(error), at_least=_delay_asked(error))
     elif isinstance(error, UnexpectedResponseError):
-        decisions.put_off_or_dead_letter(queued, REJECTED_BY_CRM, str(error))
+        decisions.retry_later_or_dead_letter(queued, REJECTED_BY_CRM, str(error))
     else:
         decisions.dead_lettered(queued.message, queued.event, REJECTED_BY_CRM, str(error))
 

@@ -97,18 +97,18 @@ class Decisions:
         self.settlements.append(Complete(queued.message))
         self._observer.ignored(queued.event, reason)
 
-    def put_off(self, queued: QueuedEvent, reason: str, *, at_least: timedelta = timedelta(0)) -> None:
+    def retry_later(self, queued: QueuedEvent, reason: str, *, at_least: timedelta = timedelta(0)) -> None:
         attempt = queued.message.attempt
         delay = self._retries.delay(attempt, at_least=at_least)
         self.settlements.append(RetryLater(queued.message, delay, reason))
-        self._observer.put_off(queued.event, reason, attempt=attempt, delay_seconds=delay.total_seconds())
+        self._observer.retry_later(queued.event, reason, attempt=attempt, delay_seconds=delay.total_seconds())
 
-    def put_off_or_dead_letter(self, queued: QueuedEvent, reason: str, description: str) -> None:
+    def retry_later_or_dead_letter(self, queued: QueuedEvent, reason: str, description: str) -> None:
         """Retry later while there are attempts left, otherwise make it a dead letter."""
         if self.is_last_attempt(queued):
             self.dead_lettered(queued.message, queued.event, reason, description)
         else:
-            self.put_off(queued, description)
+            self.retry_later(queued, description)
 
     def is_last_attempt(self, queued: QueuedEvent) -> bool:
         return queued.message.attempt >= self._retries.attempts

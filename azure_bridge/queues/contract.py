@@ -100,7 +100,7 @@ def resubmission(message: QueueMessage) -> QueueMessage:
 class ReceivedMessage:
     """A message under lock: settle it with ``lock_token`` before ``locked_until``.
 
-    ``delivery_count`` is 1 on the first delivery. ``attempt`` counts the times it was put off with
+    ``delivery_count`` is 1 on the first delivery. ``attempt`` counts the times it was rescheduled with
     ``retry_later``, from 0; it survives the rescheduling that resets some engines' delivery count.
     """
 

@@ -36,7 +36,7 @@ from azure_bridge.queues.service_bus_connections import with_brisk_connections
 from azure_bridge.queues.service_bus_dead_letters import DeadLetters
 from azure_bridge.queues.service_bus_errors import LOCK_LOST
 from azure_bridge.queues.service_bus_links import SharedReceiver
-from azure_bridge.queues.service_bus_messages import outgoing, peeked, put_off, received, set_aside
+from azure_bridge.queues.service_bus_messages import outgoing, peeked, received, scheduled_copy, set_aside
 from azure_bridge.queues.service_bus_outbox import Outbox
 
 #: A receiver that waits lets others have its connection this often, to settle what they hold.
@@ -207,12 +207,12 @@ class ServiceBusQueue:
         # So that a message others have by now is not copied, and the lock lasts until the copy is stored.
         self.renew(message)
         if self._subscription is None:
-            self.send_put_off(message, delay)
+            self.send_scheduled_copy(message, delay)
             self.complete([message])
 
-    def send_put_off(self, message: ReceivedMessage, delay: timedelta) -> None:
+    def send_scheduled_copy(self, message: ReceivedMessage, delay: timedelta) -> None:
         """The copy alone, for a host that holds the lock and completes the message. Raises QueueUnavailableError."""
-        self._outbox.send([put_off(message, self._clock.now() + delay)])
+        self._outbox.send([scheduled_copy(message, self._clock.now() + delay)])
 
     def send_set_aside(self, message: ReceivedMessage, reason: str, description: str = "") -> None:
         """A copy that says why, for a host that completes the message and gives the copy back, until the service makes

@@ -1,8 +1,8 @@
 """Messages as the Azure SDK has them, and back.
 
-A message that is put off travels as a scheduled copy. Duplicate detection would drop a copy with a known id, so the
-copy's own id says which attempt it is, and properties lead back: they never reach the receiver's message. Where a
-host such as Azure Functions holds the lock, a message to be set aside travels as a copy too, which says why.
+A message that is retried later is sent again as a scheduled copy. Duplicate detection would drop a copy with the same
+id, so the copy's id contains the attempt, and its properties hold the original id. Receivers see neither. Where a host
+such as Azure Functions holds the lock, a dead letter is sent as a copy too, with its reason.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def outgoing(message: QueueMessage) -> ServiceBusMessage:
     return _outgoing(message, message.message_id, message.application_properties)
 
 
-def put_off(message: ReceivedMessage, visible_at: datetime) -> ServiceBusMessage:
+def scheduled_copy(message: ReceivedMessage, visible_at: datetime) -> ServiceBusMessage:
     """The copy to schedule. Two copies of the same attempt have the same id, and one of them is dropped."""
     attempt = message.attempt + 1
     copy = _copy(message, f"attempt-{attempt}", {_ATTEMPT: str(attempt)})

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 file_argument = click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
 
+_VERBS = {"created": "create", "changed": "change", "removed": "remove"}
 _SIGNS = {"created": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
 
 
@@ -140,3 +141,10 @@ def counts(plan: Plan) -> str:
     from runner.registrations.deploy.plan import Kind
 
     return ", ".join(f"{plan.count(kind)} {kind.value}" for kind in Kind)
+
+
+def to_do(plan: Plan) -> str:
+    """``2 to create, 1 to change, 0 to remove``."""
+    from runner.registrations.deploy.plan import Kind
+
+    return ", ".join(f"{plan.count(kind)} to {_VERBS[kind.value]}" for kind in Kind)

@@ -8,13 +8,13 @@ import click
 
 from runner.cli.deploying import (
     answer,
-    counts,
     deployment,
     file_argument,
     json_option,
     planned,
     print_notes,
     print_plan,
+    to_do,
 )
 
 CHANGES = 2
@@ -51,7 +51,7 @@ def _plan(file: Path | None, as_json: bool) -> bool:
     if not plan:
         click.echo(f"Nothing to do: {place} is as {deploying.file} says.")
         return False
-    click.echo(f"{place} differs from {deploying.file}: to be {counts(plan)}.")
+    click.echo(f"{place} differs from {deploying.file}: {to_do(plan)}.")
     if any(change.obsolete for change in plan.changes):
-        click.echo("What is to be removed is no longer in the file; runner apply leaves it unless told to --prune.")
+        click.echo("What is to be removed is no longer in the file; runner apply --prune removes it.")
     return True

@@ -95,9 +95,8 @@ def show_drained(name: str, summary: DrainSummary, *, as_json: bool) -> None:
     if as_json:
         _print_json({"queue": name, **asdict(summary)})
         return
-    click.echo(
-        f"Queue {name}: {summary.completed} done, {summary.put_off} put off, {summary.dead_lettered} dead-lettered."
-    )
+    ended = f"{summary.completed} done, {summary.retry_later} to retry later, {summary.dead_lettered} dead-lettered"
+    click.echo(f"Queue {name}: {ended}.")
     if summary.dead_lettered:
         click.echo("See why: runner queue dead-letters", err=True)
 
@@ -110,7 +109,7 @@ def _conclude(done: str, selection: Selection) -> None:
 
 
 def _cells(one: PeekedMessage) -> tuple[str, ...]:
-    tries = str(one.delivery_count) if not one.attempt else f"{one.delivery_count}, put off {one.attempt}×"
+    tries = str(one.delivery_count) if not one.attempt else f"{one.delivery_count}, retried {one.attempt}×"
     return str(one.sequence_number), _age(one.enqueued_at), one.message.message_id, one.message.subject or "", tries
 
 

@@ -137,7 +137,7 @@ class Dispatcher:
             return DeadLetter(message, verdict.reason, description)
         retries = replace(self._retries, first=_SOON) if isinstance(error, NotYetError) else self._retries
         delay = retries.delay(message.attempt, at_least=_delay_asked(error))
-        self._trace.record("put off", told, f"{description} Again in {delay.total_seconds():.1f} s.")
+        self._trace.record("retry later", told, f"{description} Again in {delay.total_seconds():.1f} s.")
         return RetryLater(message, delay, description)
 
 

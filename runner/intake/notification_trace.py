@@ -13,7 +13,7 @@ POLLED = "runner poll"
 
 
 class NotificationTrace:
-    """Records each station of a notification: queued, ignored, answered, vetoed, handled, put off, dead-lettered."""
+    """Records each station: queued, ignored, answered, vetoed, handled, retry later, dead-lettered."""
 
     def __init__(self, sink: TraceSink, clock: Clock) -> None:
         self._sink = sink

@@ -241,12 +241,12 @@ class Simulation:
 
     def _title(self, ending: Ending) -> str:
         if self._request.rollback:
-            return "Row and intent are both gone, as after a rollback they should be."
+            return "Row and intent are both gone, as they should be after a rollback."
         if self._request.message == "Delete":
             return "The row is gone, and its intent with it."
         if ending.status is None:
             return f"{self._request.message} of {self._table.logical_name} went through."
-        return f"The row says {ending.status}, as after {self._request.outcome!r} it should."
+        return f"The row says {ending.status}, as it should after {self._request.outcome!r}."
 
 
 def _read_record(file: Path) -> dict[str, Any]:

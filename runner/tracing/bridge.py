@@ -29,9 +29,9 @@ class TracingObserver:
     def ignored(self, event: PaymentEvent, reason: str) -> None:
         self._record("ignored", event.event_id, event.event_type, reason)
 
-    def put_off(self, event: PaymentEvent, reason: str, *, attempt: int, delay_seconds: float) -> None:
+    def retry_later(self, event: PaymentEvent, reason: str, *, attempt: int, delay_seconds: float) -> None:
         detail = f"{reason}; attempt {attempt}, again in {delay_seconds:.1f} s"
-        self._record("put off", event.event_id, event.event_type, detail)
+        self._record("retry later", event.event_id, event.event_type, detail)
 
     def dead_lettered(self, event: PaymentEvent | None, reason: str, description: str) -> None:
         event_id, event_type = (event.event_id, event.event_type) if event else ("unreadable", "unknown")

@@ -28,6 +28,8 @@ STAGES = {10: "PreValidation", 20: "PreOperation", 30: "MainOperation", 40: "Pos
 _READS = {"Retrieve", "RetrieveMultiple", "WhoAmI"}
 #: What a message without a table has in its place.
 _NO_ENTITY = "none"
+#: Of the stations at which an event or notification ends.
+_COLOURS = {"applied": "green", "handled": "green", "retry later": "yellow", "vetoed": "red", "dead-lettered": "red"}
 
 T = TypeVar("T")
 
@@ -165,7 +167,7 @@ class ConsoleTimeline:
         )
 
     def _event_traced(self, record: EventTraced) -> None:
-        colour = {"applied": "green", "dead-lettered": "red", "put off": "yellow"}.get(record.station)
+        colour = _COLOURS.get(record.station)
         detail = f"  {record.detail}" if record.detail else ""
         event = f"{record.event_type}  {self._paint(record.event_id, dim=True)}"
         dim = record.station == "received" and bool(record.detail)
@@ -174,7 +176,9 @@ class ConsoleTimeline:
             self._line(f"  {column}: {self._format(record.table or '', column, value)}")
 
     def _notification_traced(self, record: NotificationTraced) -> None:
-        colour = {"handled": "green", "dead-lettered": "red", "vetoed": "red", "put off": "yellow"}.get(record.station)
+        colour = {"handled": "green", "dead-lettered": "red", "vetoed": "red", "retry later": "yellow"}.get(
+            record.station
+        )
         detail = f"  {record.detail}" if record.detail else ""
         what = f"{record.message} {record.entity} {record.entity_id}"
         self._line(f"{self._paint(f'{record.station:<9}', fg=colour)} {what}  (by {record.source}){detail}")

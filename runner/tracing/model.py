@@ -111,7 +111,7 @@ class StripeCalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTraced:
-    """A Stripe event reached a station: received, queued, applied, ignored, put off, dead-lettered."""
+    """A Stripe event reached a station: received, queued, applied, ignored, retry later, dead-lettered."""
 
     at: datetime
     station: str
@@ -125,7 +125,7 @@ class EventTraced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationTraced:
-    """A notification of Dataverse reached a station: queued, ignored, answered, vetoed, handled, put off,
+    """A notification of Dataverse reached a station: queued, ignored, answered, vetoed, handled, retry later,
     dead-lettered.
 
     ``source`` is ``notification``, or ``poll`` for a change that polling found.

@@ -79,8 +79,8 @@ class Diary:
     def ignored(self, event, reason):
         self.lines.append(("ignored", event.event_id, reason))
 
-    def put_off(self, event, reason, *, attempt, delay_seconds):
-        self.lines.append(("put off", event.event_id, reason))
+    def retry_later(self, event, reason, *, attempt, delay_seconds):
+        self.lines.append(("retry later", event.event_id, reason))
 
     def dead_lettered(self, event, reason, description):
         self.lines.append(("dead-lettered", event.event_id if event else "?", f"{reason}: {description}"))
@@ -300,17 +300,17 @@ def test_the_locks_of_a_batch_outlast_a_crm_that_is_slow(processor, queue, crm, 
     assert queue.counts() == QueueCounts(active=0, locked=0, scheduled=0, dead_lettered=0)
 
 
-def test_a_row_that_never_stands_still_is_put_off(processor, queue, crm, a_payment, tell):
+def test_a_row_that_never_stands_still_is_retried_later(processor, queue, crm, a_payment, tell):
     row_id = a_payment()
     tell(**named(row_id))
     crm.before_write = lambda: crm.client.update(Entity("new_payment", row_id, {"new_name": new_guid()}))
-    assert processor.drain(queue) == DrainSummary(put_off=1)
+    assert processor.drain(queue) == DrainSummary(retry_later=1)
 
 
 def test_a_row_that_is_not_there_yet_is_waited_for(processor, queue, crm, clock, tell, status_of):
     row_id = new_guid()
     tell(**named(row_id))
-    assert processor.drain(queue) == DrainSummary(put_off=1)
+    assert processor.drain(queue) == DrainSummary(retry_later=1)
 
     crm.client.create(Entity("new_payment", row_id, {"new_name": "committed at last"}))
     assert processor.drain(queue) == DrainSummary()
@@ -389,7 +389,7 @@ def test_a_crm_that_is_away_never_makes_dead_letters(
     tell(**named(row_id))
     setattr(crm, fault, error)
     for _ in range(5):
-        assert processor.drain(queue) == DrainSummary(put_off=1)
+        assert processor.drain(queue) == DrainSummary(retry_later=1)
         clock.advance(timedelta(minutes=10))
     setattr(crm, fault, None)
     assert processor.drain(queue) == DrainSummary(completed=1)
@@ -439,7 +439,7 @@ def test_settling_what_another_worker_has_settled_is_no_error(processor, queue, 
     tell(intent_id="pi_2", **named(new_guid()))
     slow = processor.process(queue.receive(10))
     clock.advance(timedelta(minutes=2))
-    assert processor.drain(queue) == DrainSummary(completed=1, put_off=1)
+    assert processor.drain(queue) == DrainSummary(completed=1, retry_later=1)
 
     settle(queue, slow)
 
@@ -487,7 +487,7 @@ def test_a_paid_checkout_that_names_no_row_makes_one_sales_order(maker, queue, c
 def test_an_unpaid_checkout_makes_no_order_and_neither_does_one_that_names_a_row(maker, queue, crm, tell):
     tell(**{**CHECKOUT, "payment_status": "unpaid"})
     tell(**CHECKOUT, **named(new_guid()))
-    assert maker.drain(queue) == DrainSummary(put_off=2)
+    assert maker.drain(queue) == DrainSummary(retry_later=2)
     assert orders_in(crm) == []
 
 
@@ -500,5 +500,5 @@ def test_a_currency_crm_does_not_have_is_shown_to_a_person(maker, queue, crm, te
 
 def test_orders_are_made_only_when_asked_for(processor, queue, crm, tell):
     tell(**CHECKOUT)
-    assert processor.drain(queue) == DrainSummary(put_off=1)
+    assert processor.drain(queue) == DrainSummary(retry_later=1)
     assert orders_in(crm) == []

@@ -296,7 +296,7 @@ def test_completing_a_batch_removes_those_still_held_and_names_the_others(queue:
 # --- later, and never --------------------------------------------------------------------------------------
 
 
-def test_a_message_put_off_comes_back_when_its_time_has_come(engine: Any) -> None:
+def test_a_message_retried_later_comes_back_when_its_time_has_come(engine: Any) -> None:
     queue = engine.open()
     queue.send([message()])
     queue.retry_later(receive_one(queue), MINUTE)
@@ -306,7 +306,7 @@ def test_a_message_put_off_comes_back_when_its_time_has_come(engine: Any) -> Non
     assert (again.attempt, again.delivery_count) == (1, 1)
 
 
-def test_a_message_put_off_is_as_old_as_it_was(engine: Any) -> None:
+def test_a_message_retried_later_is_as_old_as_it_was(engine: Any) -> None:
     queue = engine.open()
     queue.send([message()])
     first = receive_one(queue)

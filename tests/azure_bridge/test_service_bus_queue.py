@@ -245,7 +245,7 @@ def test_nothing_is_copied_of_a_message_whose_lock_was_lost(broker: Any, queue: 
     assert ids(queue.peek()) == ["evt_1"]
 
 
-def test_a_message_put_off_twice_as_the_same_attempt_comes_back_once(broker: Any, queue: ServiceBusQueue) -> None:
+def test_a_message_retried_later_twice_as_the_same_attempt_comes_back_once(broker: Any, queue: ServiceBusQueue) -> None:
     """As when the process dies between storing the copy and completing the message."""
     queue.send([message()])
     (held,) = queue.receive()
@@ -278,7 +278,7 @@ def test_a_service_without_management_carries_messages_all_the_same(broker: Any,
     assert queue.receive(2) == []
 
 
-def test_what_a_service_without_management_cannot_put_off_comes_again(
+def test_what_a_service_without_management_cannot_retry_later_comes_again(
     broker: Any, clock: ManualClock, queue: ServiceBusQueue
 ) -> None:
     broker.faults.no_management = True
@@ -342,7 +342,7 @@ def test_a_subscription_is_received_from_and_settled(broker: Any, open_events: O
     assert ids(audit.peek(dead_letters=True)) == ["evt_1"]
 
 
-def test_a_message_put_off_on_a_subscription_comes_back_with_its_lock(
+def test_a_message_retried_later_on_a_subscription_comes_back_with_its_lock(
     broker: Any, clock: ManualClock, open_events: OpenEvents
 ) -> None:
     """A copy would go to the whole topic."""

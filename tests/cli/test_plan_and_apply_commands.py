@@ -52,7 +52,7 @@ def test_plan_says_what_would_change_and_changes_nothing(environment):
     assert "+ serviceendpoint Dataverse plug-in runner" in result.output
     assert "    url: http://127.0.0.1:8080/dataverse/webhook" in result.output
     assert "+ sdkmessageprocessingstep Greet: Create of account" in result.output
-    assert "to be 3 created, 0 changed, 0 removed." in result.output
+    assert ": 3 to create, 0 to change, 0 to remove." in result.output
     assert list(environment.query(QueryExpression.of("sdkmessageprocessingstep"))) == []
 
 

@@ -166,7 +166,7 @@ def test_what_is_locked_or_scheduled_says_until_when(embedded: MessageQueue) -> 
     lines = run("peek").output.splitlines()
     states = [line for line in lines if "evt_" in line]
     assert [text in line for text, line in zip(("from ", "locked until", "waiting"), states, strict=True)] == [True] * 3
-    assert "put off 1×" in states[0]
+    assert "retried 1×" in states[0]
 
 
 # --- asking first, and asked wrongly -----------------------------------------------------------------------
@@ -263,7 +263,7 @@ def test_draining_applies_what_waits(embedded: MessageQueue, data: Path) -> None
     with crm_in(data) as crm:
         row_id = crm.create(Entity("new_payment", None, {"new_name": "PAY-1"}))
     embedded.send([succeeded(row_id)])
-    assert run("drain").output == "Queue payment-events: 1 done, 0 put off, 0 dead-lettered.\n"
+    assert run("drain").output == "Queue payment-events: 1 done, 0 to retry later, 0 dead-lettered.\n"
     with crm_in(data) as crm:
         assert intent_of(crm, row_id) == "pi_1"
 
@@ -274,7 +274,7 @@ def test_draining_runs_the_plugins_of_the_embedded_rows(embedded: MessageQueue, 
         order = EntityReference("salesorder", order_id)
         row_id = crm.create(Entity("new_payment", None, {"new_name": "PAY-1", "new_salesorderid": order}))
     embedded.send([succeeded(row_id)])
-    assert run("drain").output == "Queue payment-events: 1 done, 0 put off, 0 dead-lettered.\n"
+    assert run("drain").output == "Queue payment-events: 1 done, 0 to retry later, 0 dead-lettered.\n"
     with crm_in(data) as crm:
         paid = crm.retrieve("salesorder", order_id, ["new_amountreceived"])["new_amountreceived"]
     assert paid == Money(Decimal("129.00"))
@@ -287,9 +287,9 @@ def test_a_message_nobody_can_read_is_set_aside_and_told(embedded: MessageQueue)
     assert answer("dead-letters")[0]["dead_letter_reason"] == "InvalidMessage"
 
 
-def test_what_finds_no_row_is_put_off(embedded: MessageQueue) -> None:
+def test_what_finds_no_row_is_retried_later(embedded: MessageQueue) -> None:
     embedded.send([succeeded(new_guid())])
-    assert answer("drain") == {"queue": "payment-events", "completed": 0, "put_off": 1, "dead_lettered": 0}
+    assert answer("drain") == {"queue": "payment-events", "completed": 0, "retry_later": 1, "dead_lettered": 0}
 
 
 @pytest.mark.parametrize(

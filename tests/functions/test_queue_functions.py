@@ -95,7 +95,7 @@ def _waiting(at_service_bus):
     return at_service_bus.here.service.payments.peek()
 
 
-def test_while_crm_is_away_a_message_is_put_off_and_applied_afterwards(at_service_bus) -> None:
+def test_while_crm_is_away_a_message_is_retried_later_and_applied_afterwards(at_service_bus) -> None:
     here, row_id = at_service_bus.here, at_service_bus.payment_with_intent()
     at_service_bus.pay(row_id)
     with here.crm_is_away():
@@ -110,7 +110,7 @@ def test_while_crm_is_away_a_message_is_put_off_and_applied_afterwards(at_servic
     assert here.service.payments.counts().active == 0
 
 
-def test_while_crm_is_away_a_notification_is_put_off_and_its_step_run_afterwards(at_service_bus) -> None:
+def test_while_crm_is_away_a_notification_is_retried_later_and_its_step_run_afterwards(at_service_bus) -> None:
     here, row_id = at_service_bus.here, at_service_bus.here.create_payment()
     for told in here.notifications():
         here.notify(told)
@@ -201,7 +201,7 @@ def test_a_message_comes_again_when_its_copy_cannot_be_sent(at_service_bus, monk
         raise QueueUnavailableError("no connection")
 
     with here.crm_is_away(), monkeypatch.context() as broken:
-        broken.setattr(here.service.payments, "send_put_off", away)
+        broken.setattr(here.service.payments, "send_scheduled_copy", away)
         assert {type(error) for error in at_service_bus.work_on_payments()} == {QueueUnavailableError}
 
     at_service_bus.work_on_payments()
@@ -215,7 +215,7 @@ def test_a_message_repeated_after_its_copy_was_sent_leaves_one_copy(at_service_b
     now = at_service_bus.here.clock.now()
     received = ReceivedMessage(QueueMessage(b"{}", "evt_1"), "lock", 1, now, now, delivery_count=1)
     for _ in range(2):
-        payments.send_put_off(received, HOUR)
+        payments.send_scheduled_copy(received, HOUR)
         payments.send_set_aside(received, "InvalidMessage", "unreadable")
     assert len(payments.peek()) == 2
 
@@ -252,11 +252,11 @@ def test_without_a_bridge_section_no_event_is_taken_or_consumed(world, start_bro
 
 
 class AQueue:
-    """Just enough of one for messages that are neither put off nor set aside."""
+    """Just enough of one for messages that are neither retried later nor set aside."""
 
     name = "payment-events"
 
-    def send_put_off(self, message, delay): ...
+    def send_scheduled_copy(self, message, delay): ...
     def send_set_aside(self, message, reason, description=""): ...
 
 

@@ -134,7 +134,7 @@ def test_a_transaction_that_takes_its_time_is_waited_for(elsewhere, intake) -> N
     elsewhere.clock.advance(timedelta(seconds=1))
     elsewhere.work()
     assert len(elsewhere.open_intents()) == 1
-    assert elsewhere.stations() == ["answered", "put off", "handled"]
+    assert elsewhere.stations() == ["answered", "retry later", "handled"]
 
 
 def test_a_row_that_never_appears_leaves_no_intent(elsewhere, intake) -> None:

@@ -127,7 +127,7 @@ class TestWithBackOff:
         written = crm.snapshot()
         stripe_simulator.pay(crm.retrieve("new_payment", payment)["new_stripepaymentintentid"])
         crm.restore(empty)
-        assert bridge.deliver().put_off == 1
+        assert bridge.deliver().retry_later == 1
         crm.restore(written)
         assert bridge.drain().completed == 0
         clock.advance(timedelta(seconds=3))
