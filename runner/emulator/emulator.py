@@ -34,9 +34,9 @@ from runner.emulator.call import Bypass
 from runner.emulator.custom_api import CustomApi, custom_apis_from
 from runner.emulator.customizations import Customizations
 from runner.emulator.engine import Engine
+from runner.emulator.job_runner import release_due, run_job
 from runner.emulator.jobs.job import Job
 from runner.emulator.jobs.queue import JobWorker
-from runner.emulator.jobs.runner import release_due, run_job
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.notifications.notification import SenderFactory

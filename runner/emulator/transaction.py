@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from runner.emulator.errors import InvalidOperation
+from runner.emulator.jobs.job import Job
 from runner.emulator.plugin_faults import TransactionNotStarted
-
-if TYPE_CHECKING:
-    from runner.emulator.jobs.job import Job
 
 
 class TransactionalStore(Protocol):

@@ -1,4 +1,4 @@
-"""System jobs, the asynchronous service: a job and its states, the queue, who runs jobs, what a request makes of them.
+"""System jobs: asynchronous steps that wait for their turn, what a request may make of them, what outlives the process.
 
-A job whose row is in a file outlives the process: the row keeps what its step is to be told.
+``runner.emulator.job_runner`` runs them.
 """

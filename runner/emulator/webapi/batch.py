@@ -6,9 +6,10 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/ex
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
+from runner.emulator.emulator import Emulator
 from runner.emulator.webapi.faults import BadRequest, MethodNotAllowed
 from runner.emulator.webapi.http import API_PATH, Address, Request, Response
 from runner.emulator.webapi.multipart import (
@@ -20,9 +21,6 @@ from runner.emulator.webapi.multipart import (
     read_batch,
     write_multipart,
 )
-
-if TYPE_CHECKING:
-    from runner.emulator.webapi.service import WebApi
 
 #: The headers of the batch that apply to every request in it.
 _INHERITED = (
@@ -37,7 +35,22 @@ _INHERITED = (
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 
 
-def answer(api: WebApi, request: Request, address: Address) -> Response:
+class Api(Protocol):
+    """Who answers the requests of a batch."""
+
+    emulator: Emulator
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request; an error is returned as a response."""
+
+    def respond(self, request: Request) -> Response:
+        """Answer a request. Raises OrganizationServiceFault when it is refused."""
+
+    def guarded(self, request: Request, work: Callable[[Request], Response]) -> Response:
+        """The response of ``work``, or that to the error it raises."""
+
+
+def answer(api: Api, request: Request, address: Address) -> Response:
     """Carry out a batch. The status of the multipart response is 200, or that of the request where it stopped.
 
     Raises:
@@ -71,14 +84,14 @@ def _status(answered: BatchAnswer | ChangeSetAnswer) -> int:
     return answered.response.status if isinstance(answered, BatchAnswer) else 200
 
 
-def _answer(api: WebApi, outer: Request, address: Address, item: BatchItem) -> BatchAnswer | ChangeSetAnswer:
+def _answer(api: Api, outer: Request, address: Address, item: BatchItem) -> BatchAnswer | ChangeSetAnswer:
     if isinstance(item, ChangeSet):
         return _change_set(api, outer, address, item.requests)
     return BatchAnswer(api.handle(_inner(outer, address, item, None)), item.content_id)
 
 
 def _change_set(
-    api: WebApi, outer: Request, address: Address, requests: Sequence[BatchRequest]
+    api: Api, outer: Request, address: Address, requests: Sequence[BatchRequest]
 ) -> BatchAnswer | ChangeSetAnswer:
     answers: list[BatchAnswer] = []
 
@@ -91,7 +104,7 @@ def _change_set(
     return ChangeSetAnswer(tuple(answers)) if outcome.status == 200 else BatchAnswer(outcome)
 
 
-def _in_turn(api: WebApi, outer: Request, address: Address, requests: Sequence[BatchRequest]) -> list[BatchAnswer]:
+def _in_turn(api: Api, outer: Request, address: Address, requests: Sequence[BatchRequest]) -> list[BatchAnswer]:
     references: dict[str, str] = {}
     answers = []
     for item in requests:

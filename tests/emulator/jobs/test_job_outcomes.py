@@ -6,7 +6,7 @@ import pytest
 from emulator_samples import account, busy, refuse, state
 
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
-from runner.emulator.jobs.runner import signed
+from runner.emulator.job_runner import signed
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
 
 

@@ -10,8 +10,8 @@ from emulator_samples import account, refuse, state
 from dataverse_client.types import Entity, EntityReference, QueryExpression
 from runner.emulator.emulator import Emulator
 from runner.emulator.errors import CannotDeleteUnlessCompleted, InvalidOperation, ObjectDoesNotExist
+from runner.emulator.job_runner import signed
 from runner.emulator.jobs.queue import JobQueue, JobWorker
-from runner.emulator.jobs.runner import signed
 from runner.emulator.plugin_faults import IsvAborted
 from runner.emulator.seed import INTEGRATION_USER_ID, ROOT_BUSINESS_UNIT_ID
 from runner.execution.step import Step, StepError
