@@ -17,6 +17,7 @@ from plugins.payment_tables import (
     FAILURE_CODE,
     FAILURE_MESSAGE,
     INTENT,
+    OWN_STATUS,
     SESSION,
     STATUS,
     TO_BE_COLLECTED,
@@ -120,5 +121,7 @@ def _started(row: Entity, made: StripePayment) -> Columns:
         STATUS: OptionSetValue(PaymentStatus.PENDING),
         FAILURE_CODE: None,
         FAILURE_MESSAGE: None,
+        # What an order's former intent came to.
+        OWN_STATUS: None,
     }
     return {column: value for column, value in columns.items() if row.get(column) != value}

@@ -132,6 +132,16 @@ def test_a_new_total_leaves_out_what_payments_collect(shop, order_id, pay_toward
     assert own_intent(shop, order_id) == ("requires_payment_method", 11000)
 
 
+def test_a_new_intent_does_not_stand_for_what_became_of_the_canceled_one(shop, order_id, pay_towards) -> None:
+    shop.set_status("salesorder", order_id, "CANCELED")
+    shop.bridge_writes("salesorder", order_id, new_ownpaymentstatus=shop.choice("CANCELED"))
+    shop.set_total(order_id, "120.00")
+    payment_id = pay_towards("20.00")
+    shop.set_status("new_payment", payment_id, "CANCELED")
+    assert shop.status("salesorder", order_id) == "PENDING"
+    assert own_intent(shop, order_id) == ("requires_payment_method", 12000)
+
+
 def test_an_order_without_an_intent_gets_none_from_its_payments(shop) -> None:
     order_id = shop.create_order(None)
     shop.create_payment("40.00", new_salesorderid=EntityReference("salesorder", order_id))
