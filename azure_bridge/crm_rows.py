@@ -52,11 +52,17 @@ class _RowIndex:
         if columns.checkout_session_id:
             self.by_session[entity.get(columns.checkout_session_id) or ""] = row
 
+    def named(self, event: PaymentEvent) -> PaymentRow | None:
+        """The row whose id is in the event's metadata."""
+        return self.by_row.get(event.row_id or "-") if event.row_table == self.table.logical_name else None
+
 
 def find_rows(
     client: CrmClient, events: Sequence[PaymentEvent], tables: Sequence[PaymentTable], *, to_compare: bool = False
 ) -> list[PaymentRow | None]:
     """The row of each event: the one its metadata names, else its intent's, else its checkout session's.
+
+    Metadata can be edited in Stripe's Dashboard, so a row that holds the intent comes before one that is only named.
 
     ``to_compare`` reads the amount and the currency too.
 
@@ -99,7 +105,14 @@ def _any_of(wanted: Mapping[str | None, Collection[str | None]]) -> tuple[Condit
 
 
 def _match(event: PaymentEvent, indexes: Sequence[_RowIndex]) -> PaymentRow | None:
-    named = (index.by_row.get(event.row_id or "-") for index in indexes if index.table.logical_name == event.row_table)
-    paid = (index.by_intent.get(event.intent_id or "-") for index in indexes)
-    visited = (index.by_session.get(event.checkout_session_id or "-") for index in indexes)
-    return next((row for found in (named, paid, visited) for row in found if row is not None), None)
+    named = next((row for each in indexes if (row := each.named(event))), None)
+    paid = next((row for each in indexes if (row := each.by_intent.get(event.intent_id or "-"))), None)
+    visited = next((row for each in indexes if (row := each.by_session.get(event.checkout_session_id or "-"))), None)
+    if named and paid and _intent_of(named) != event.intent_id:
+        return paid
+    return named or paid or visited
+
+
+def _intent_of(row: PaymentRow) -> str | None:
+    intent: str | None = row.entity.get(row.table.columns.intent_id)
+    return intent

@@ -205,6 +205,16 @@ def test_a_refund_finds_the_row_by_its_intent(processor, queue, a_payment, tell,
     assert status_of(row_id) is PaymentStatus.PARTIALLY_REFUNDED
 
 
+def test_an_intent_whose_metadata_was_edited_still_finds_the_row_that_holds_it(
+    processor, queue, a_payment, tell, status_of
+):
+    row_id, other_id = (a_payment(new_stripepaymentintentid=intent) for intent in ("pi_1", "pi_2"))
+    tell(**named(other_id))
+    processor.drain(queue)
+    assert (status_of(row_id), status_of(other_id)) == (PaymentStatus.COMPLETED, PaymentStatus.DRAFT)
+    assert dead_letters(queue) == []
+
+
 def test_a_checkout_finds_the_row_by_its_session_and_brings_the_intent(processor, queue, crm, a_payment, tell):
     row_id = a_payment(new_stripecheckoutsessionid="cs_1")
     tell("checkout.session.completed", checkout_session_id="cs_1", payment_status="paid")
