@@ -21,7 +21,7 @@ from runner.plugin import PluginContext
 
 #: How many of the newest intents or sessions are searched for one whose id was lost.
 _LOOK_BACK = 300
-#: How many idempotency keys are tried. Stripe repeats a failure of its own for a day under the key it happened with.
+#: How many idempotency keys are tried. Stripe repeats a failure for a day under the key it happened with.
 _MOST_KEYS = 20
 
 
@@ -123,11 +123,11 @@ class StripePayments:
         correlated = {"CRM_CorrelationId": self._context.correlation_id, **demand.metadata}
         try:
             made = self._service.create(with_metadata(parameters, correlated), {"idempotency_key": key})
-        except (stripe.IdempotencyError, stripe.APIError) as error:
-            if isinstance(error, stripe.APIError) and not _is_replay(error.headers):
+        except stripe.StripeError as error:
+            if not (isinstance(error, stripe.IdempotencyError) or _is_replay(error.headers)):
                 raise
             # An earlier call used the same key, which covers everything but the correlation id: either its row was
-            # rolled back, or Stripe's answer was lost, or Stripe itself failed and now repeats that for a day.
+            # rolled back, or Stripe's answer was lost, or Stripe refused or failed and now repeats that for a day.
             return self._find_lost(demand) or self._create_uncorrelated(parameters, key)
         return self._as_it_is_now(made)
 
@@ -137,7 +137,7 @@ class StripePayments:
         options: Any = {"idempotency_key": f"{key}:{turn}", "max_network_retries": 0}
         try:
             return self._as_it_is_now(self._service.create(parameters, options))
-        except stripe.APIError as error:
+        except stripe.StripeError as error:
             if turn == _MOST_KEYS or not _is_replay(error.headers):
                 raise
             return self._create_uncorrelated(parameters, key, turn + 1)

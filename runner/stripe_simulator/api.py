@@ -131,7 +131,7 @@ class Api:
 
     def _perform(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> Saved:
         try:
-            if fault is Fault.SERVER_ERROR:
+            if fault in faults.WHILE_EXECUTING:
                 raise faults.refusal(fault)
             deadlines.meet(self._account)
             answer = copied(found.endpoint.perform(self._account, params, *found.ids))

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from enum import StrEnum
 
-from runner.stripe_simulator.errors import StripeRefusal
+from runner.stripe_simulator.errors import StripeRefusal, invalid
 from runner.stripe_simulator.idempotency import in_use
 
 
@@ -28,11 +28,14 @@ class Fault(StrEnum):
     KEY_IN_USE = "key_in_use"
     #: 500 while executing: nothing happened, and the key replays the 500.
     SERVER_ERROR = "server_error"
+    #: 400 while executing, as for what the account does not allow: nothing happened, and the key replays the 400.
+    REFUSED = "refused"
     #: 503 before executing: nothing happened, the key stays free.
     UNAVAILABLE = "unavailable"
 
 
 BEFORE_EXECUTION = frozenset({Fault.RATE_LIMITED, Fault.LOCK_TIMEOUT, Fault.KEY_IN_USE, Fault.UNAVAILABLE})
+WHILE_EXECUTING = frozenset({Fault.SERVER_ERROR, Fault.REFUSED})
 
 
 def refusal(fault: Fault) -> StripeRefusal:
@@ -47,6 +50,8 @@ def refusal(fault: Fault) -> StripeRefusal:
             return StripeRefusal(429, message, code="lock_timeout")
         case Fault.KEY_IN_USE:
             return in_use()
+        case Fault.REFUSED:
+            return invalid("This account cannot currently make payments of this kind. Activate them in the Dashboard.")
         case Fault.UNAVAILABLE:
             return StripeRefusal(503, "Stripe is temporarily unavailable.", kind="api_error")
         case _:

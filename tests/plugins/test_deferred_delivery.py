@@ -91,12 +91,13 @@ def test_a_worker_that_died_before_writing_back_finds_its_intent_again(shop, not
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
-def test_a_failure_that_stripe_repeats_for_its_key_does_not_last(shop, notify, failures) -> None:
-    """Stripe answers a key for a day with what it answered first, were it a failure of its own."""
+@pytest.mark.parametrize("fault", ["server_error", "refused"])
+def test_a_failure_that_stripe_repeats_for_its_key_does_not_last(shop, notify, failures, fault) -> None:
+    """Stripe answers a key for a day with what it answered first, were it an account that could not yet be charged."""
     payment_id = shop.create_payment("19.99")
     for keys in range(1, failures + 1):
-        shop.stripe.fail_next("server_error", times=keys, on="POST /v1/payment_intents")
-        with pytest.raises(InvalidPluginExecutionException, match="Save again in a minute"):
+        shop.stripe.fail_next(fault, times=keys, on="POST /v1/payment_intents")
+        with pytest.raises(InvalidPluginExecutionException, match=r"Save again in a minute|Stripe refused"):
             notify(CreatePaymentIntent(), "Create", payment_id)
     notify(CreatePaymentIntent(), "Create", payment_id)
     assert shop.live_intents() == [shop.intent_of(shop.payment(payment_id))]
