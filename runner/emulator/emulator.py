@@ -320,7 +320,7 @@ class Emulator:
         """
         with self._engine.turn:
             self._engine.refuse_in_transaction()
-            self._engine.write_traces()
+            self._engine.trace_log.write()
             return Snapshot(self._engine.store.snapshot(), tuple(self._engine.jobs))
 
     def restore(self, snapshot: Snapshot) -> None:

@@ -38,7 +38,7 @@ from runner.emulator.rows.records import Records
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.storage.sequential_guids import sequential_guids
 from runner.emulator.storage.store import CommittedStore, Store
-from runner.emulator.trace_log import TraceLog
+from runner.emulator.trace_log import MOST_WAITING, TraceLog
 from runner.emulator.transaction import Transaction
 from runner.emulator.users import Users
 from runner.execution.execution import Execution
@@ -51,8 +51,6 @@ from runner.tracing.model import Compensated, TraceSink
 
 #: Executions kept for whoever asks what ran.
 EXECUTIONS_KEPT = 2000
-#: Trace rows held back at most; they are written before anybody can look.
-_TRACES_HELD_BACK = 256
 _NEVER_READ_TRACES = frozenset({"Create", "Update"})
 
 _log = logging.getLogger(__name__)
@@ -139,7 +137,7 @@ class Engine:
             self._wait_for_turn()
         try:
             if message not in _NEVER_READ_TRACES:
-                self._tend_traces()
+                self.trace_log.tend(self.clock.now())
             transaction = self._open or Transaction(self.store)
             caller = self.users.impersonated(user_id, authenticated_user_id, user_agent)
             call = Call(self, caller, transaction, tag, bypass)
@@ -175,7 +173,7 @@ class Engine:
                 return
             self._wait_for_turn()
         try:
-            self.write_traces()
+            self.trace_log.write()
             yield self.records
         finally:
             self.turn.release()
@@ -245,7 +243,7 @@ class Engine:
         with self._own_turn():
             if self._open is not None:
                 raise InvalidOperation("A transaction is open already; transactions do not nest.")
-            self.write_traces()
+            self.trace_log.write()
             transaction = self._open = Transaction(self.store)
             try:
                 with transaction:
@@ -304,8 +302,8 @@ class Engine:
         transaction.undo.clear()
         if transaction.jobs:
             self.jobs.put(transaction.jobs)
-        if len(self.trace_log.waiting) >= _TRACES_HELD_BACK:
-            self.write_traces()
+        if len(self.trace_log.waiting) >= MOST_WAITING:
+            self.trace_log.write()
 
     def undo(self, transaction: Transaction) -> None:
         """Run what plug-ins asked to have undone, last first. A failure of one hides neither the error nor the rest."""
@@ -319,23 +317,6 @@ class Engine:
                 _log.warning("Undoing failed after a rollback: %s", failure, exc_info=True)
             if self.sink is not None:
                 self.sink.record(Compensated(at=self.clock.now(), depth=1, error=failure))
-
-    def _tend_traces(self) -> None:
-        """For whoever may be about to look at them: the newest are there, and those of yesterday are gone."""
-        self.write_traces()
-        if self.trace_log.is_to_be_cleaned(self.clock.now()) and not self.store.in_transaction:
-            with Transaction(self.store):
-                self.trace_log.clean(self.clock.now())
-
-    def write_traces(self) -> None:
-        """Write the trace rows held back, unless a transaction is open that could take them with it."""
-        if not self.trace_log.waiting or self.store.in_transaction:
-            return
-        with Transaction(self.store):
-            rows = self.trace_log.take()
-            self.records.create_many(rows, SYSTEM_USER_ID)
-            for row in rows:
-                self.trace_log.date(row)
 
     # --- what the pipeline needs done (runner.emulator.pipeline.pipeline.Platform) ------------------------------------
 
@@ -383,7 +364,7 @@ class Engine:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self.write_traces()
+            self.trace_log.write()
             if self._committed is not None:
                 self._committed.close()
             self.store.close()

@@ -11,16 +11,20 @@ from enum import IntEnum
 
 from azure_bridge.redaction import redact
 from dataverse_client.types import Entity, EntityReference, OptionSetValue
-from runner.emulator.rows.reading import ReadableRecords
-from runner.emulator.seed import ORGANIZATION_ID
+from runner.emulator.rows.records import Records
+from runner.emulator.seed import ORGANIZATION_ID, SYSTEM_USER_ID
 from runner.emulator.storage.store import Store
 from runner.emulator.storage.values import moment_text
+from runner.emulator.transaction import Transaction
 from runner.execution.execution import Execution
 from runner.execution.host import text_of
 from runner.execution.tracebacks import plugin_traceback
 
 #: Bytes of trace text kept per execution; the oldest lines go first.
 MAX_BYTES = 10 * 1024
+
+#: Rows held back at most; they are written before anybody can look.
+MOST_WAITING = 256
 
 #: How old a row becomes, and how often it is looked at.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/logging-tracing
@@ -41,9 +45,9 @@ class TraceSetting(IntEnum):
 
 
 class TraceLog:
-    """Collects executions until somebody writes their rows down, outside the transactions they ran in."""
+    """Collects executions, to write their rows outside the transactions they ran in."""
 
-    def __init__(self, store: Store, records: ReadableRecords) -> None:
+    def __init__(self, store: Store, records: Records) -> None:
         self._store = store
         self._records = records
         self._generation = -1
@@ -66,25 +70,39 @@ class TraceLog:
         if setting is TraceSetting.ALL or (setting is TraceSetting.EXCEPTION and execution.error is not None):
             self.waiting.append((execution, _exception_details(execution.error)))
 
-    def date(self, row: Entity) -> None:
+    def tend(self, now: datetime) -> None:
+        """For whoever may be about to look: the newest rows are there, and those of yesterday are gone."""
+        self.write()
+        if now >= self._cleaned_next and not self._store.in_transaction:
+            with Transaction(self._store):
+                self._clean(now)
+
+    def write(self) -> None:
+        """Write the rows held back, unless a transaction is open that could take them with it."""
+        if not self.waiting or self._store.in_transaction:
+            return
+        with Transaction(self._store):
+            rows = self.take()
+            self._records.create_many(rows, SYSTEM_USER_ID)
+            for row in rows:
+                self._date(row)
+
+    def take(self) -> list[Entity]:
+        """The rows held back, which are so no longer."""
+        waiting, self.waiting = self.waiting, []
+        return [_row(execution, details) for execution, details in waiting]
+
+    def _date(self, row: Entity) -> None:
         """A row written later than its step ran is as old as the step."""
         ran_on = row["performanceexecutionstarttime"]
         if row["createdon"] > ran_on:
             id, moment = row.id, moment_text(ran_on)
             self._store.execute("UPDATE plugintracelog SET createdon = ? WHERE plugintracelogid = ?", (moment, id))
 
-    def is_to_be_cleaned(self, now: datetime) -> bool:
-        return now >= self._cleaned_next
-
-    def clean(self, now: datetime) -> None:
+    def _clean(self, now: datetime) -> None:
         """Delete the rows that are too old."""
         self._cleaned_next = now + _CLEANED_EVERY
         self._store.execute("DELETE FROM plugintracelog WHERE createdon < ?", (moment_text(now - LIFETIME),))
-
-    def take(self) -> list[Entity]:
-        """The rows not written yet. They are the caller's to write."""
-        waiting, self.waiting = self.waiting, []
-        return [_row(execution, details) for execution, details in waiting]
 
 
 def _row(execution: Execution, exception_details: str | None) -> Entity:
