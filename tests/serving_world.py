@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from click.testing import CliRunner
 from ports import kept_port
 from registered_rows import endpoint_row, step_row
 from served_stripe import served_stripe
@@ -24,6 +25,7 @@ from azure_bridge.queues.contract import QueueCounts
 from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, new_guid
+from runner.cli.main import runner
 from runner.emulator.seed import currency_id
 from runner.execution.remote_context import RemoteContext
 from runner.intake.worker import LaneWorker
@@ -169,17 +171,10 @@ class World:
         return self.start("serve", "--port", str(port), "--json", *arguments, **options)
 
     def run(self, *arguments: str, registrations: Path = REGISTRATIONS, **settings: str) -> str:
-        """A command that ends; answers what it said."""
+        """A command that ends, and needs no process of its own; answers what it said."""
         configured = {**self.settings, "RUNNER_REGISTRATIONS": str(registrations), **settings}
-        done = subprocess.run(
-            [sys.executable, "-m", "runner.cli", *arguments],
-            cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **configured},
-            capture_output=True,
-            check=True,
-            text=True,
-            timeout=60,
-        )
+        done = CliRunner().invoke(runner, arguments, env=configured)
+        assert done.exit_code == 0, done.output
         return done.stdout
 
     def work_through(self, ahead: timedelta, registrations: Path = REGISTRATIONS) -> QueueCounts:

@@ -49,12 +49,24 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     (directory / "conftest.py").write_text(
         "import leaks\n\n\ndef pytest_configure(config):\n    config.pluginmanager.register(leaks.Leaks())\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-n", "2", str(directory)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rA",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "xdist.plugin",
+        "-n",
+        "1",
+        str(directory),
+    ]
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(TESTS), "COLUMNS": "200"}
     # To a file: what the tests of that run leak is not leaked by this one.
     with (directory / "said").open("w") as file:
-        run = subprocess.run(
-            command, cwd=directory, env={**os.environ, "PYTHONPATH": str(TESTS), "COLUMNS": "200"}, stdout=file
-        )
+        run = subprocess.run(command, cwd=directory, env={**os.environ, **alone}, stdout=file)
     assert run.returncode == 1
     return (directory / "said").read_text()
 

@@ -9,7 +9,7 @@ import pytest
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
 from runner.emulator.errors import AttributeNotFound
-from runner.emulator.plugin_faults import IsvAborted
+from runner.emulator.plugin_faults import IsvAborted, IsvUnExpected
 from runner.emulator.trace_log import MAX_BYTES, TraceSetting, newest_lines
 from runner.emulator.webapi import WebApi
 from runner.emulator.webapi.http import Request
@@ -74,6 +74,17 @@ def test_the_setting_decides_what_leaves_a_row(crm, service, on, log, setting, r
     with pytest.raises(IsvAborted):
         service.create(ACCOUNT)
     assert len(log()) == rows
+
+
+def test_a_secret_in_an_exception_is_masked(service, on, log):
+    @on("Create", 20)
+    def fail(context):
+        raise ValueError(f"{'sk_' + 'test_'}abcdefghijklmnop is not known")
+
+    with pytest.raises(IsvUnExpected):
+        service.create(ACCOUNT)
+    (row,) = log()
+    assert "ValueError: sk_test_*** is not known" in row["exceptiondetails"]
 
 
 def test_a_setting_that_is_cleared_is_off(crm, service, on, log):

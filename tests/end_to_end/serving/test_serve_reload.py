@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from serving_world import Process
 
 PLUGIN = """
 import time
@@ -39,14 +40,21 @@ COMPILING = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 class Project:
-    """A directory with a plug-in, and ``runner serve --reload`` in it."""
+    """A directory with a plug-in, and once it is started ``runner serve --reload`` in it."""
 
-    def __init__(self, directory: Path, start) -> None:
+    serve: Process
+    url: str
+
+    def __init__(self, directory: Path, processes) -> None:
         self.directory = directory
+        self._processes = processes
         self.name_rows("one")
         self.register("shop.names:Name")
-        self.serve = start()
-        self.url = self.serve.url
+
+    def start(self, *options: str, **settings: str) -> None:
+        arguments = ("serve", "--reload", "--port", "0", *options)
+        self.serve = self._processes(*arguments, directory=self.directory, errors=True, **settings, **COMPILING)
+        self.url = re.search(r"http://[\d.:]+", self.serve.said)[0]
 
     def name_rows(self, name: str, module: str = "shop/names.py") -> None:
         file = self.directory / module
@@ -71,12 +79,14 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path, processes) -> Project:
-    def start():
-        arguments = ("serve", "--reload", "--port", "0", "--json")
-        return processes(*arguments, directory=tmp_path, errors=True, **COMPILING)
+def stopped(tmp_path, processes) -> Project:
+    return Project(tmp_path, processes)
 
-    return Project(tmp_path, start)
+
+@pytest.fixture
+def project(stopped) -> Project:
+    stopped.start("--json")
+    return stopped
 
 
 def test_an_edited_plug_in_runs_next_and_the_rows_are_still_there(project) -> None:
@@ -88,22 +98,19 @@ def test_an_edited_plug_in_runs_next_and_the_rows_are_still_there(project) -> No
     assert project.serve.stop() == 0
 
 
-def test_a_person_is_shown_what_the_edited_plug_in_does_in_colour_where_wanted(project, processes) -> None:
-    project.serve.stop()
-    arguments = ("serve", "--reload", "--port", "0")
-    project.serve = processes(*arguments, directory=project.directory, errors=True, FORCE_COLOR="1", **COMPILING)
-    project.url = re.search(r"Listening at (\S+) ", project.serve.said)[1]
-    project.name_rows("two")
-    project.serve.wait_for("Listening at")
-    assert project.create() == "two"
-    assert "\x1b[" in project.serve.wait_for("shop.names:Name")
+def test_a_person_is_shown_what_the_edited_plug_in_does_in_colour_where_wanted(stopped) -> None:
+    stopped.start(FORCE_COLOR="1")
+    stopped.name_rows("two")
+    stopped.serve.wait_for("Listening at")
+    assert stopped.create() == "two"
+    assert "\x1b[" in stopped.serve.wait_for("shop.names:Name")
 
 
 def test_a_mistake_is_told_and_the_old_plug_in_goes_on(project) -> None:
     names = project.directory / "shop" / "names.py"
     sound = names.read_text()
     names.write_text(sound + "\nclass Broken(:\n")
-    assert "names.py, line" in project.serve.wait_for("SyntaxError")
+    assert "(names.py:15)" in project.serve.wait_for("SyntaxError")
     project.serve.wait_for("Nothing is reloaded")
     assert project.create() == "one"
     names.write_text(sound.replace("one", "two"))

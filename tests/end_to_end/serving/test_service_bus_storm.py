@@ -27,10 +27,10 @@ from stripe import WebhookSignature
 from dataverse_client.types import Money, OptionSetValue
 from plugins.payment_tables import PaymentStatus
 
-ROWS = 100
+ROWS = 60
 SENDERS = 4
 #: After so many the network is well again: on a machine that is busy enough, no connection would last long enough.
-DROPS = 12
+DROPS = 8
 
 
 class Worker:
