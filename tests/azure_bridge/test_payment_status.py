@@ -104,6 +104,8 @@ STORIES = {
     "authorized and captured": ([authorized(), succeeded(60)], S.COMPLETED),
     "authorized and let go": ([authorized(), canceled(60)], S.CANCELED),
     "let go, and told as a refund": ([authorized(), canceled(60), refund("succeeded", second=60)], S.CANCELED),
+    "paid, and a cancellation told for later": ([succeeded(0), canceled(60)], S.COMPLETED),
+    "paid, and a cancellation told for earlier": ([succeeded(60), canceled(0)], S.COMPLETED),
     "abandoned": ([failed(0), canceled(60)], S.CANCELED),
     "canceled, told before the decline": ([canceled(60), failed(90)], S.CANCELED),
     "checkout paid": ([checkout("completed", "paid")], S.COMPLETED),
@@ -139,6 +141,8 @@ STORIES = {
     "disputed": ([succeeded(), dispute("needs_response")], S.DISPUTED),
     "dispute won": ([succeeded(), dispute("needs_response"), dispute("won")], S.COMPLETED),
     "dispute won, told backwards": ([succeeded(), dispute("won"), dispute("needs_response")], S.COMPLETED),
+    "dispute prevented": ([succeeded(), dispute("needs_response"), dispute("prevented")], S.COMPLETED),
+    "dispute settled by a refund": ([succeeded(), dispute("needs_response"), dispute("charge_refunded")], S.COMPLETED),
     "dispute lost": ([succeeded(), dispute("lost")], S.DISPUTED),
     "inquiry closed": ([succeeded(), dispute("warning_needs_response"), dispute("warning_closed")], S.COMPLETED),
     "inquiry that became a dispute": ([succeeded(), dispute("warning_closed"), dispute("under_review")], S.DISPUTED),
@@ -283,6 +287,12 @@ def test_a_replaced_session_and_its_intent_cannot_cancel_the_row():
     assert after(row, checkout("expired", "unpaid", checkout_session_id="cs_2", intent_id=None))[
         COLUMNS.status
     ] == shown(S.CANCELED)
+
+
+def test_an_event_of_the_rows_intent_is_its_own_whatever_session_it_names():
+    row = row_with(**{COLUMNS.intent_id: "pi_1", COLUMNS.checkout_session_id: "cs_1"})
+    assert standing(row, checkout("completed", "paid", checkout_session_id="cs_2"), TABLE) is Standing.OWN
+    assert standing(row, checkout("completed", "paid", intent_id="pi_2"), TABLE) is Standing.OWN
 
 
 def test_another_sessions_end_does_not_touch_a_row_that_collects_by_intent():

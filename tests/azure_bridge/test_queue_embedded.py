@@ -17,6 +17,7 @@ from azure_bridge.clock import ManualClock
 from azure_bridge.queues import embedded, sqlite_file
 from azure_bridge.queues.contract import QueueAccessError, QueueError, QueueMessage, QueueUnavailableError
 from azure_bridge.queues.embedded import EmbeddedQueue
+from azure_bridge.queues.held_locks import Held
 
 OpenEvents = Callable[..., EmbeddedQueue]
 
@@ -45,6 +46,36 @@ def wait_for_senders(queue: EmbeddedQueue, count: int) -> None:
     pause = threading.Event()
     while len(queue._commits._waiting) < count:
         pause.wait(0.001)
+
+
+def test_a_renewed_lock_holds_its_duration_from_now(open_events: OpenEvents, clock: ManualClock) -> None:
+    queue = open_events(lock_duration=timedelta(minutes=1), clock=clock)
+    queue.send(numbered(1))
+    [message] = queue.receive()
+    clock.advance(timedelta(seconds=40))
+    assert queue.renew(message).locked_until == clock.now() + timedelta(minutes=1)
+
+
+def test_an_id_is_good_again_after_its_window_however_many_wait_to_be_forgotten(
+    open_events: OpenEvents, clock: ManualClock
+) -> None:
+    queue = open_events(duplicate_detection_window=timedelta(days=1), clock=clock)
+    queue.send(numbered(10))
+    clock.advance(timedelta(days=1))
+    queue.send(numbered(1, start=9))
+    assert queue.counts().active == 11
+
+
+def test_a_lock_that_is_lost_is_not_asked_for_again(open_events: OpenEvents, clock: ManualClock) -> None:
+    queue = open_events(lock_duration=timedelta(minutes=1), clock=clock)
+    queue.send(numbered(1))
+    [message] = queue.receive()
+    held = Held(message, clock)
+    clock.advance(timedelta(minutes=1))
+    held.renew_if_due(queue)
+    assert held.is_lost
+    queue.close()
+    held.renew_if_due(queue)
 
 
 def test_what_was_sent_is_there_after_reopening(open_events: OpenEvents) -> None:

@@ -28,6 +28,7 @@ SAMPLE = {
         "new_part": {"type": "Integer", "min_value": 0, "max_value": 100},
         "new_rate": {"type": "Decimal", "precision": 3},
         "new_price": {"type": "Money", "precision": 4, "precision_source": 2},
+        "new_cost": {"type": "Money", "precision": 4, "precision_source": 1},
         "new_weight": {"type": "Double"},
         "new_day": {"type": "DateTime", "date_only": True},
         "new_moment": {"type": "DateTime"},

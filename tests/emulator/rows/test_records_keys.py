@@ -39,6 +39,13 @@ def test_a_key_of_two_columns_needs_both(samples):
         samples.records.resolve_key(EntityReference("new_sample", key_attributes={"new_code": "A"}))
 
 
+def test_a_key_and_another_column_are_no_key(samples):
+    samples.create("new_sample", new_code="A", new_part=1)
+    more = {"new_part": 1, "new_code": "A", "new_name": "B"}
+    with pytest.raises(EntityKeyNotDefined, match="new_name"):
+        samples.records.resolve_key(EntityReference("new_sample", key_attributes=more))
+
+
 def test_a_key_nobody_has_is_no_row(crm):
     assert crm.records.resolve_key(by_intent("pi_none")) is None
     with pytest.raises(RecordNotFoundByEntityKey) as fault:

@@ -8,7 +8,7 @@ import pytest
 
 from dataverse_client.types import EntityReference
 from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument, ObjectDoesNotExist
-from runner.emulator.seed import ADMINISTRATOR_ID
+from runner.emulator.seed import ADMINISTRATOR_ID, ORGANIZATION_ID
 
 
 @pytest.mark.behaviour(
@@ -50,6 +50,14 @@ def test_the_base_value_has_the_places_of_the_base_currency(crm, currency, money
 def test_a_pricing_column_has_the_places_of_its_currency(crm, currency, money, code, given, kept):
     order = crm.create("salesorder", totalamount=money(given), transactioncurrencyid=currency(code))
     assert crm.read(order)["totalamount"] == money(kept)
+
+
+@pytest.mark.parametrize(("places", "kept"), [(0, "1"), (2, "1.23"), (4, "1.2346")])
+def test_a_column_may_have_the_places_of_the_organizations_pricing(samples, currency, money, places, kept):
+    """Whatever the currency has: of KWD it is three."""
+    samples.update(EntityReference("organization", ORGANIZATION_ID), pricingdecimalprecision=places)
+    sample = samples.create("new_sample", new_cost=money("1.23456"), transactioncurrencyid=currency("KWD"))
+    assert samples.read(sample)["new_cost"] == money(kept)
 
 
 @pytest.mark.parametrize("code", ["JPY", "USD", "KWD"])
