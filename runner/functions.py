@@ -135,7 +135,7 @@ def _reconcile(service: Service, settings: Settings) -> None:
 
 def _pages(service: Service, settings: Settings) -> Iterator[Progress]:
     """Those of the run that was interrupted, or of a new one."""
-    since = service.around.clock.now() - settings.reconcile_since
+    since = service.resources.clock.now() - settings.reconcile_since
     request = Request(since=since, fix=settings.reconcile_fix, resume=True)
     try:
         _, pages = reconciling(request, settings, service)

@@ -34,7 +34,7 @@ def payment_processor(settings: Settings, registrations: Path | None) -> Iterato
         return
     # No other process runs the embedded Dataverse, so its plug-ins have to run here too.
     with opened(settings, Silence()) as service:
-        yield PaymentProcessor(service.around.client, _bridge(settings, service.registrations))
+        yield PaymentProcessor(service.resources.client, _bridge(settings, service.registrations))
 
 
 def _bridge(settings: Settings, registrations: Registrations) -> BridgeConfiguration:

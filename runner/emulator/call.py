@@ -117,7 +117,7 @@ class Server(Protocol):
 
 
 class Call:
-    """One call and its surroundings; what an execution is given as its home.
+    """One call, and the :class:`~runner.execution.host.Platform` of the steps that run in it.
 
     An operation made on another's behalf (Upsert's Create) shares its call. ``holds_turn`` says whether the
     environment is already reserved for it: it is, except for asynchronous steps.
@@ -198,7 +198,7 @@ class Call:
             holds_turn=self.holds_turn,
         )
 
-    # --- what an execution is given (runner.execution.execution.Home) ----------------------------------------
+    # --- what an execution is given (runner.execution.host.Platform) -----------------------------------------
 
     def organization_service(self, context: PluginContext, user_id: str | None) -> MessageService:
         return MessageService(partial(self.engine.execute_within, self, context, user_id))

@@ -26,7 +26,7 @@ from runner.emulator.messages.custom_apis import call_custom_api
 from runner.emulator.messages.environment import Handler
 from runner.emulator.messages.handlers import MESSAGES
 from runner.emulator.messages.writes import is_plain
-from runner.emulator.notifications.notification import Notification, SenderFactory, Surroundings
+from runner.emulator.notifications.notification import Notification, SenderFactory
 from runner.emulator.pipeline.operation import NO_ENTITY
 from runner.emulator.pipeline.pipeline import Pipeline
 from runner.emulator.pipeline.step_table import StepTable
@@ -84,7 +84,7 @@ class Engine:
         self.records = Records(store, clock)
         self.associations = Associations(store, self.records)
         host = f"{organization.organization_name}.dataverse.local"
-        self.steps = RegisteredSteps(store, self.records, Surroundings(host, self._format, senders))
+        self.steps = RegisteredSteps(store, self.records, NotifyingEnvironment(host, self._format, senders))
         self.customizations = Customizations(store, self._use_metadata)
         self.steps.follow_metadata()
         self.steps.reconcile()

@@ -14,7 +14,7 @@ from azure_bridge.redaction import redact
 from dataverse_client.types import Entity
 from runner.execution.deadline import StepTimeoutError, TimeIsUp
 from runner.execution.failures import NOT_FOR_PLUGINS, not_for_plugins
-from runner.execution.host import Home, StepHost, text_of
+from runner.execution.host import Platform, StepHost, text_of
 from runner.execution.step import Step
 from runner.plugin import MessageOperation, PluginContext
 from runner.tracing.model import StepFinished, StepStarted, TraceSink
@@ -63,13 +63,13 @@ class Execution:
 
 
 def run_step(
-    step: Step, operation: MessageOperation, facts: Mapping[str, Any], home: Home, sink: TraceSink | None = None
+    step: Step, operation: MessageOperation, facts: Mapping[str, Any], platform: Platform, sink: TraceSink | None = None
 ) -> Execution:
     """Run a step's plug-in.
 
     ``facts`` are what :class:`~runner.plugin.PluginContext` is told beyond the operation and its host.
     """
-    host = StepHost(step, home, sink)
+    host = StepHost(step, platform, sink)
     context = PluginContext(operation, host, **facts)
     execute(context, host)
     return Execution(context, host)
@@ -80,7 +80,7 @@ def execute(context: PluginContext, host: StepHost) -> None:
 
     What it raises is kept in ``host.error``; only a request to stop the program passes.
     """
-    host.started_on = host.home.clock.now()
+    host.started_on = host.platform.clock.now()
     if host.sink is None:
         _run(context, host)
     else:
@@ -121,7 +121,7 @@ def _run_watched(context: PluginContext, host: StepHost, sink: TraceSink) -> Non
     error = host.error
     sink.record(
         StepFinished(
-            at=host.home.clock.now(),
+            at=host.platform.clock.now(),
             outcome="succeeded" if error is None else "failed",
             duration=host.duration,
             changes=host.changes,

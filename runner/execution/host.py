@@ -19,8 +19,8 @@ from runner.tracing.model import StepTraced, TraceSink
 T = TypeVar("T")
 
 
-class Home(Protocol):
-    """What surrounds an execution and differs from place to place: CRM access, services, undoing."""
+class Platform(Protocol):
+    """What the embedded or a remote Dataverse provides to an execution: CRM access, services, undoing."""
 
     @property
     def clock(self) -> Clock: ...
@@ -39,7 +39,7 @@ class Home(Protocol):
 class StepHost(Deadline):
     """The ExecutionHost of one run of a step, its deadline, and what is to be told of it afterwards.
 
-    What differs from home to home it leaves to its :class:`Home`. ``duration`` is in seconds; ``error`` is whatever the
+    Its :class:`Platform` does what depends on where the step runs. ``duration`` is in seconds; ``error`` is what the
     plug-in raised; ``changes`` (filled only when a sink watches) is what it changed in Target: column -> before, after.
     It does not know the context it serves: the cycle would leave every run to the garbage collector.
     """
@@ -49,11 +49,11 @@ class StepHost(Deadline):
     error: Exception | None = None
     changes: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
 
-    def __init__(self, step: Step, home: Home, sink: TraceSink | None) -> None:
+    def __init__(self, step: Step, platform: Platform, sink: TraceSink | None) -> None:
         # What the deadline's own initializer does; every step makes a host.
         self.seconds = step.timeout
         self.step = step
-        self.home = home
+        self.platform = platform
         self.sink = sink
         self.lines: list[str] = []
 
@@ -61,11 +61,11 @@ class StepHost(Deadline):
         line = redact(formatted(message, arguments))
         self.lines.append(line)
         if self.sink is not None:
-            at, depth = self.home.clock.now(), self.home.depth
+            at, depth = self.platform.clock.now(), self.platform.depth
             self.sink.record(StepTraced(at=at, step=self.step.name, depth=depth, line=line))
 
     def organization_service(self, context: PluginContext, user_id: str | None) -> MessageService:
-        perform = self.home.organization_service(context, user_id).perform
+        perform = self.platform.organization_service(context, user_id).perform
         return MessageService(partial(self._shielded, perform))
 
     def _shielded(self, perform: Perform, message: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,10 +77,10 @@ class StepHost(Deadline):
             self.unshield()
 
     def service(self, kind: type[T]) -> T:
-        return self.home.service(kind)
+        return self.platform.service(kind)
 
     def on_rollback(self, action: Callable[[], object]) -> None:
-        self.home.on_rollback(action)
+        self.platform.on_rollback(action)
 
 
 def formatted(message: object, arguments: tuple[object, ...]) -> str:

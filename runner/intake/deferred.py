@@ -58,7 +58,7 @@ class DeferredSteps:
                 return WRITTEN_BACK
             earlier = run
         if earlier is not None:
-            earlier.home.undo()
+            earlier.platform.undo()
         raise NotYetError("The row keeps changing while the step runs.")
 
     def _row(self, remote: RemoteContext, earlier: Run | None) -> Entity | None:
@@ -67,7 +67,7 @@ class DeferredSteps:
         if row is not None:
             return row
         if earlier is not None:
-            earlier.home.undo()
+            earlier.platform.undo()
         elif remote.context.is_in_transaction:
             raise NotYetError("The transaction that makes the row is not committed, or was rolled back.")
         return None
@@ -81,7 +81,7 @@ class DeferredSteps:
         except DataverseError as error:
             # After a transient error the changes may have been written nevertheless, so nothing is undone.
             if not error.is_transient:
-                run.home.undo()
+                run.platform.undo()
             raise
         return True
 
@@ -98,4 +98,4 @@ def _undo_unless_kept(earlier: Run | None, row: Entity, run: Run) -> None:
     ending = row.copy()
     ending.update(run.changes)
     if not carries(ending, earlier.changes):
-        earlier.home.undo()
+        earlier.platform.undo()

@@ -25,7 +25,7 @@ from runner.intake.inline import InlineSteps
 from runner.intake.messages import AfterCommit, Begun, notification_message, read_message
 from runner.intake.notification_trace import NotificationTrace
 from runner.intake.origin import Origin
-from runner.intake.step_runner import Surroundings
+from runner.intake.step_runner import Resources
 from runner.intake.targets import row_by_row
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
 
@@ -69,7 +69,7 @@ class Dispatcher:
         deferred: DeferredSteps,
         inline: InlineSteps,
         queue: MessageQueue,
-        around: Surroundings,
+        resources: Resources,
         *,
         retries: RetryPolicy | None = None,
     ) -> None:
@@ -77,8 +77,8 @@ class Dispatcher:
         self._deferred = deferred
         self._inline = inline
         self._queue = queue
-        self._clock = around.clock
-        self._trace = NotificationTrace(around.sink, around.clock)
+        self._clock = resources.clock
+        self._trace = NotificationTrace(resources.sink, resources.clock)
         self._retries = retries or RetryPolicy()
 
     def handle(self, message: ReceivedMessage) -> Settlement:

@@ -82,7 +82,7 @@ class InlineSteps:
                 self._queue.send(left)
         except Exception:
             for _, run in reversed(runs):
-                run.home.undo()
+                run.platform.undo()
             raise
 
     def _begin(self, step: Step, remote: RemoteContext) -> None:
@@ -134,7 +134,7 @@ class InlineSteps:
 
     def _compensate(self, step: Step, after: AfterCommit) -> None:
         run = self._runner.run(step, after.remote, in_transaction=True)
-        run.home.undo()
+        run.platform.undo()
         error = run.execution.error
         # When it is unknown whether the first run succeeded, it may have refused too: then nothing is to be undone.
         if error is not None and not (after.changes is None and _is_refusal(error)):
@@ -154,7 +154,7 @@ def _left(step: Step, run: Run, remote: RemoteContext) -> Iterator[QueueMessage]
     parts = row_by_row(remote)
     unchanged: list[Mapping[str, Any]] = [{}] * len(parts)
     for part, changes in zip(parts, [*run.changes_of, *unchanged], strict=False):
-        if changes or run.home.can_undo:
+        if changes or run.platform.can_undo:
             require_row(part.context)
             yield after_commit_message(AfterCommit(part, step.id, changes))
 

@@ -10,7 +10,7 @@ from dataverse_client.options import RequestOptions
 from dataverse_client.types import Entity
 from runner.execution.step import Step
 from runner.intake.origin import Origin
-from runner.intake.step_runner import Surroundings
+from runner.intake.step_runner import Resources
 from runner.plugin import PluginContext
 from runner.tracing.model import WrittenBack
 
@@ -18,13 +18,13 @@ from runner.tracing.model import WrittenBack
 class Rows:
     """Rows of Dataverse, read and written as the application user."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
 
     def read(self, context: PluginContext, columns: Sequence[str] | None = ()) -> Entity | None:
         """The row of ``context``, with its row version; None when there is none. ``columns`` None means all."""
         try:
-            return self._around.client.retrieve(context.primary_entity_name, context.primary_entity_id, columns)
+            return self._resources.client.retrieve(context.primary_entity_name, context.primary_entity_id, columns)
         except NotFoundError:
             return None
 
@@ -37,11 +37,11 @@ class Rows:
         """
         origin = Origin(Origin.of(context).depth + 1, step.id)
         options = RequestOptions(tag=origin.tag(), correlation_id=context.correlation_id)
-        client = self._around.client.with_options(options)
+        client = self._resources.client.with_options(options)
         client.update(Entity(row.logical_name, row.id, changes), if_match=row.row_version)
-        self._around.sink.record(
+        self._resources.sink.record(
             WrittenBack(
-                at=self._around.clock.now(),
+                at=self._resources.clock.now(),
                 step=step.name,
                 entity=row.logical_name,
                 entity_id=row.id or "",

@@ -33,7 +33,7 @@ _PIPELINE_NAMES = {"Entity": "BusinessEntity", "EntityCollection": "BusinessEnti
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Resources:
     """What all runs share: CRM as the application user, the services for plug-ins, the clock and the trace sink."""
 
     client: DataverseClient
@@ -42,15 +42,15 @@ class Surroundings:
     sink: TraceSink
 
 
-class RemoteHome:
+class RemotePlatform:
     """What a step is given when Dataverse is remote: CRM over the Web API, and its own list of actions to undo."""
 
     def __init__(
-        self, around: Surroundings, depth: int, correlation_id: str, before_services: Callable[[], object]
+        self, resources: Resources, depth: int, correlation_id: str, before_services: Callable[[], object]
     ) -> None:
-        self.clock = around.clock
+        self.clock = resources.clock
         self.depth = depth
-        self._around = around
+        self._resources = resources
         self._correlation_id = correlation_id
         self._before_services = before_services
         self._undoing: list[Callable[[], object]] = []
@@ -62,10 +62,10 @@ class RemoteHome:
             caller_id=None if user_id in (None, EMPTY_GUID) else user_id,
             correlation_id=self._correlation_id,
         )
-        return MessageService(partial(_perform, self._around.client.with_options(options)))
+        return MessageService(partial(_perform, self._resources.client.with_options(options)))
 
     def service(self, kind: type[T]) -> T:
-        provided = self._around.services.provide(kind)
+        provided = self._resources.services.provide(kind)
         self._before_services()
         return provided
 
@@ -89,7 +89,7 @@ class RemoteHome:
                 self._traced(None)
 
     def _traced(self, error: str | None) -> None:
-        self._around.sink.record(Compensated(at=self.clock.now(), depth=self.depth, error=error))
+        self._resources.sink.record(Compensated(at=self.clock.now(), depth=self.depth, error=error))
 
 
 def _perform(client: DataverseClient, message: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -103,7 +103,7 @@ class Run:
 
     execution: Execution
     changes_of: Sequence[Mapping[str, Any]]
-    home: RemoteHome
+    platform: RemotePlatform
 
     @property
     def changes(self) -> Mapping[str, Any]:
@@ -113,7 +113,7 @@ class Run:
     def or_raise(self) -> Run:
         """The run itself; if the plug-in failed, everything is undone and its error raised."""
         if self.execution.error is not None:
-            self.home.undo()
+            self.platform.undo()
             raise self.execution.error
         return self
 
@@ -121,8 +121,8 @@ class Run:
 class StepRunner:
     """Runs steps for notifications. Threads may share it."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
 
     def run(
         self,
@@ -145,10 +145,10 @@ class StepRunner:
         if remote.is_trimmed:
             operation.input_parameters["Target"] = _target(step, operation, row)
         before = _columns(operation)
-        home = RemoteHome(self._around, operation.depth, operation.correlation_id, before_services)
-        execution = run_step(step, operation, _facts(step, remote, in_transaction), home, self._around.sink)
+        platform = RemotePlatform(self._resources, operation.depth, operation.correlation_id, before_services)
+        execution = run_step(step, operation, _facts(step, remote, in_transaction), platform, self._resources.sink)
         changes_of = [_changes(*row) for row in zip(before, _columns(operation), strict=False)]
-        return Run(execution, changes_of if step.stage < Stage.POST_OPERATION else [{} for _ in changes_of], home)
+        return Run(execution, changes_of if step.stage < Stage.POST_OPERATION else [{} for _ in changes_of], platform)
 
 
 def _facts(step: Step, remote: RemoteContext, in_transaction: bool) -> dict[str, Any]:

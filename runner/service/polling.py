@@ -64,10 +64,10 @@ def polling(service: Service, settings: Settings, tables: Sequence[str] = ()) ->
             f"No deferred step of {settings.runner_registrations} names a table, so there is none to poll. Name one: "
             "runner poll --table new_payment"
         )
-    organization_id = service.around.client.who_am_i().organization_id
+    organization_id = service.resources.client.who_am_i().organization_id
     seen = SeenRows(made_directory(settings) / SEEN_FILE)
     try:
-        notifications = PolledNotifications(service.directory, organization_id, service.around.clock)
-        yield Polling(Poller(service.around.client, service.events, seen, notifications), chosen)
+        notifications = PolledNotifications(service.directory, organization_id, service.resources.clock)
+        yield Polling(Poller(service.resources.client, service.events, seen, notifications), chosen)
     finally:
         seen.close()

@@ -38,7 +38,9 @@ def reconciling(request: Request, settings: Settings, service: Service) -> tuple
     """
     file = made_directory(settings) / CURSOR_FILE
     bridge = _bridge(settings, service)
-    reconciliation = Reconciliation(service.around.client, service.stripe.client, bridge, clock=service.around.clock)
+    reconciliation = Reconciliation(
+        service.resources.client, service.stripe.client, bridge, clock=service.resources.clock
+    )
     start = _start(request, load(file) if request.resume else None, reconciliation, bridge)
     return start, run(reconciliation, start, file, _fixer(request, service, bridge))
 
@@ -48,7 +50,7 @@ def _bridge(settings: Settings, service: Service) -> BridgeConfiguration:
     bridge = service.registrations.to_bridge_configuration(settings.secrets(), livemode=settings.stripe_live)
     if bridge.organization_id is not None:
         return bridge
-    return replace(bridge, organization_id=service.around.client.who_am_i().organization_id)
+    return replace(bridge, organization_id=service.resources.client.who_am_i().organization_id)
 
 
 def _start(
@@ -67,6 +69,6 @@ def _start(
 def _fixer(request: Request, service: Service, bridge: BridgeConfiguration) -> Fixer | None:
     if not request.fix:
         return None
-    client, clock = service.around.client, service.around.clock
+    client, clock = service.resources.client, service.resources.clock
     processor = PaymentProcessor(client, bridge, observer=service.observer)
     return Fixer(client, service.stripe.client, processor, bridge, clock, cancel_orphans=request.cancel_orphans)

@@ -32,7 +32,7 @@ from runner.intake.dispatcher import Dispatcher
 from runner.intake.inline import InlineSteps
 from runner.intake.notification_trace import NotificationTrace
 from runner.intake.rows import Rows
-from runner.intake.step_runner import StepRunner, Surroundings
+from runner.intake.step_runner import Resources, StepRunner
 from runner.intake.webhook import WebhookIntake
 from runner.registrations.load import load
 from runner.registrations.model import Registrations
@@ -50,7 +50,7 @@ STRIPE_FILE = "stripe.db"
 class Service:
     """``emulator`` None: Dataverse is elsewhere. ``receiver`` and ``processor`` None: the file has no bridge."""
 
-    around: Surroundings
+    resources: Resources
     stripe: StripeAccess
     registrations: Registrations
     directory: StepDirectory
@@ -90,14 +90,14 @@ def opened(
         if is_embedded:
             emulator = closing.enter_context(_emulator(settings, registrations, secrets, services, clock, sink))
         client = closing.enter_context(connect(settings) if emulator is None else _embedded_client(emulator))
-        around = Surroundings(client, Services(services), clock, sink)
+        resources = Resources(client, Services(services), clock, sink)
         events = _queue(settings, settings.dataverse_events_queue, clock, closing)
         payments = _queue(settings, settings.payment_events_queue, clock, closing)
-        inline, deferred = _steps(around, events)
+        inline, deferred = _steps(resources, events)
         observer = TracingObserver(sink, clock)
         bridge = _bridge(settings, registrations, secrets)
         yield Service(
-            around=around,
+            resources=resources,
             stripe=access,
             registrations=registrations,
             directory=directory,
@@ -105,7 +105,7 @@ def opened(
             payments=payments,
             intake=WebhookIntake(directory, inline, events, NotificationTrace(sink, clock), strict=strict),
             credentials=Credentials.of(settings.dataverse_webhook_key, registrations, secrets),
-            dispatcher=Dispatcher(directory, deferred, inline, events, around),
+            dispatcher=Dispatcher(directory, deferred, inline, events, resources),
             observer=observer,
             receiver=None if bridge is None else _receiver(bridge, access, observer, clock),
             processor=None if bridge is None else PaymentProcessor(client, bridge, observer=observer, clock=clock),
@@ -113,8 +113,8 @@ def opened(
         )
 
 
-def _steps(around: Surroundings, events: MessageQueue) -> tuple[InlineSteps, DeferredSteps]:
-    runner, rows = StepRunner(around), Rows(around)
+def _steps(resources: Resources, events: MessageQueue) -> tuple[InlineSteps, DeferredSteps]:
+    runner, rows = StepRunner(resources), Rows(resources)
     deferred = DeferredSteps(runner, rows)
     return InlineSteps(runner, rows, deferred, events), deferred
 

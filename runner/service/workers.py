@@ -24,7 +24,7 @@ class Workers:
 
     def __init__(self, service: Service, *, concurrency: int = 4, payments: bool = True) -> None:
         self._stopping = threading.Event()
-        worker = LaneWorker(service.events, service.dispatcher.handle, service.around.clock, concurrency=concurrency)
+        worker = LaneWorker(service.events, service.dispatcher.handle, service.resources.clock, concurrency=concurrency)
         jobs: dict[str, Callable[[], object]] = {service.events.name: lambda: worker.run(self._stopping.is_set)}
         processor = service.processor
         if payments and processor is not None:

@@ -43,22 +43,22 @@ class Till:
         with self.crm() as service:
             currency = EntityReference("transactioncurrency", currency_id("EUR"))
             columns = {"new_name": "Invoice", "new_amount": Money(Decimal(20)), "transactioncurrencyid": currency}
-            row_id = service.around.client.create(Entity("new_payment", attributes=columns))
-            intent_id = service.around.client.retrieve("new_payment", row_id)["new_stripepaymentintentid"]
+            row_id = service.resources.client.create(Entity("new_payment", attributes=columns))
+            intent_id = service.resources.client.retrieve("new_payment", row_id)["new_stripepaymentintentid"]
         self.stripe.pay(intent_id)
         return row_id, intent_id
 
     def orphan(self, organization_id: str | None = None) -> str:
         """An open intent whose row is gone, of our organization unless told otherwise."""
         with self.crm() as service:
-            ours = service.around.client.who_am_i().organization_id
+            ours = service.resources.client.who_am_i().organization_id
         named = {"CRM_PaymentId": new_guid(), "CRM_Table": "new_payment", "CRM_OrganizationId": organization_id or ours}
         intents = self.stripe.client().v1.payment_intents
         return intents.create({"amount": 900, "currency": "eur", "metadata": named}).id
 
     def status(self, row_id: str) -> str:
         with self.crm() as service:
-            return service.around.client.retrieve("new_payment", row_id).formatted_values["new_paymentstatus"]
+            return service.resources.client.retrieve("new_payment", row_id).formatted_values["new_paymentstatus"]
 
 
 def over_http(simulator: StripeSimulator):

@@ -136,7 +136,7 @@ def test_reconciling_needs_no_more_than_working(watch, crm, told):
         converge(crm, told, service)
         watch.needed.clear()
         pay(service, deliver=False)
-        since = service.around.clock.now() - timedelta(days=1)
+        since = service.resources.clock.now() - timedelta(days=1)
         _, pages = reconciling(Request(since=since, fix=True), settings, service)
         list(pages)
 

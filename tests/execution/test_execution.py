@@ -22,7 +22,7 @@ from runner.tracing.model import StepFinished, StepStarted, StepTraced
 USER = "22222222-2222-2222-2222-222222222222"
 
 
-class Home:
+class FakePlatform:
     """A place to run that remembers what it was asked."""
 
     depth = 1
@@ -50,7 +50,7 @@ class Sink(list):
     record = list.append
 
 
-def run(work, sink=None, home=None, **more):
+def run(work, sink=None, platform=None, **more):
     class Work(Plugin):
         execute = staticmethod(work)
 
@@ -70,7 +70,7 @@ def run(work, sink=None, home=None, **more):
         "is_in_transaction": True,
         "shared_variables": {},
     }
-    return run_step(step, operation, facts, home or Home(), sink)
+    return run_step(step, operation, facts, platform or FakePlatform(), sink)
 
 
 def test_what_a_plugin_raises_is_its_outcome():
@@ -106,9 +106,9 @@ def test_lines_are_kept_in_order():
 
 
 def test_the_service_acts_as_the_steps_user():
-    home = Home()
-    run(lambda context: context.organization.create(Entity("contact")), home=home)
-    assert home.requests == [(USER, OrganizationRequest("Create", {"Target": Entity("contact")}))]
+    platform = FakePlatform()
+    run(lambda context: context.organization.create(Entity("contact")), platform=platform)
+    assert platform.requests == [(USER, OrganizationRequest("Create", {"Target": Entity("contact")}))]
 
 
 def test_what_the_host_does_not_provide_is_named():

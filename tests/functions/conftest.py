@@ -57,18 +57,18 @@ class World:
 
     def __init__(self, host: Host, service: Any, crm: Emulator, mailbox: list[bytes], traces: Recorder) -> None:
         self.host, self.service, self.traces = host, service, traces
-        self.clock, self.stripe = service.around.clock, service.stripe.simulator
+        self.clock, self.stripe = service.resources.clock, service.stripe.simulator
         self._crm, self._mailbox, self._posted = crm, mailbox, 0
 
     def create_payment(self, amount: str = "19.99") -> str:
         facts = {"new_name": "Invoice 7", "new_amount": Money(Decimal(amount)), "transactioncurrencyid": CURRENCY}
-        return self.service.around.client.create(Entity("new_payment", attributes=facts))
+        return self.service.resources.client.create(Entity("new_payment", attributes=facts))
 
     def write(self, row_id: str, **columns: Any) -> None:
-        self.service.around.client.update(Entity("new_payment", row_id, columns))
+        self.service.resources.client.update(Entity("new_payment", row_id, columns))
 
     def payment(self, row_id: str) -> Entity:
-        return self.service.around.client.retrieve("new_payment", row_id)
+        return self.service.resources.client.retrieve("new_payment", row_id)
 
     def status(self, row_id: str) -> PaymentStatus | None:
         bridge = self.service.registrations.bridge
@@ -99,7 +99,7 @@ class World:
 
     @contextmanager
     def crm_is_away(self) -> Iterator[None]:
-        client = self.service.around.client
+        client = self.service.resources.client
         client.mount(URL, Away())
         yield
         client.mount(URL, EmbeddedAdapter(WebApi(self._crm)))

@@ -31,7 +31,7 @@ from runner.intake.dispatcher import Dispatcher
 from runner.intake.inline import InlineSteps
 from runner.intake.messages import notification_messages
 from runner.intake.rows import Rows
-from runner.intake.step_runner import StepRunner, Surroundings
+from runner.intake.step_runner import Resources, StepRunner
 from runner.registrations.load import load
 from runner.stripe_simulator import StripeSimulator
 from runner.tracing.model import NotificationTraced
@@ -66,9 +66,9 @@ class Elsewhere:
         self.traces = Recorder()
         self.queue: MessageQueue = EmbeddedQueue(directory / "queue.db", "dataverse-events", clock=clock)
         services = Services({stripe.StripeClient: self.stripe.client()})
-        self.around = Surroundings(self.client, services, clock, self.traces)
-        self.runner = StepRunner(self.around)
-        self.rows = Rows(self.around)
+        self.resources = Resources(self.client, services, clock, self.traces)
+        self.runner = StepRunner(self.resources)
+        self.rows = Rows(self.resources)
         self.deferred = DeferredSteps(self.runner, self.rows)
         self.inline = InlineSteps(self.runner, self.rows, self.deferred, self.queue)
         self.has_steps()
@@ -77,7 +77,7 @@ class Elsewhere:
         """These steps are registered; without any, those of registrations.yaml."""
         directory = StepDirectory(steps) if steps else StepDirectory.of(load(REGISTRATIONS), Secrets({}))
         retries = RetryPolicy(jitter=lambda: 0.0)
-        self.dispatcher = Dispatcher(directory, self.deferred, self.inline, self.queue, self.around, retries=retries)
+        self.dispatcher = Dispatcher(directory, self.deferred, self.inline, self.queue, self.resources, retries=retries)
 
     # --- in Dataverse --------------------------------------------------------------------------------------
 

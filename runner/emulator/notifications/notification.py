@@ -59,7 +59,7 @@ SenderFactory: TypeAlias = Callable[[ServiceEndpoint], MessageSender]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class NotifyingEnvironment:
     """What every notification of an environment needs: ``host`` is the environment's host name.
 
     ``format_target`` fills a Target's formatted values; ``senders`` finds the way to a queue or topic.
@@ -78,10 +78,10 @@ class Notification(Plugin):
     too_large: ClassVar[type[NotificationFailed]]
     unwritable: ClassVar[type[NotificationFailed]]
 
-    def __init__(self, endpoint: ServiceEndpoint, surroundings: Surroundings) -> None:
+    def __init__(self, endpoint: ServiceEndpoint, environment: NotifyingEnvironment) -> None:
         super().__init__()
         self._endpoint = endpoint
-        self._surroundings = surroundings
+        self._environment = environment
 
     def _body(self, context: PluginContext) -> tuple[bytes, bool]:
         """The body, and whether what makes it long had to be left out."""
@@ -98,7 +98,7 @@ class Notification(Plugin):
 
     def _told(self, context: PluginContext) -> RemoteContext:
         if context.message_name == "Create" and context.stage == Stage.POST_OPERATION:
-            self._surroundings.format_target(context.target)
+            self._environment.format_target(context.target)
         try:
             return RemoteContext.of(context, isolation_mode=_ISOLATION_NONE)
         except UnknownValueTypeError as error:
@@ -118,18 +118,20 @@ class WebhookNotification(Notification):
     too_large = WebhooksMaxSizeExceeded
     unwritable = WebhooksPostRequestFailed
 
-    def __init__(self, endpoint: ServiceEndpoint, surroundings: Surroundings, timeout: float = WEBHOOK_TIMEOUT) -> None:
-        super().__init__(endpoint, surroundings)
+    def __init__(
+        self, endpoint: ServiceEndpoint, environment: NotifyingEnvironment, timeout: float = WEBHOOK_TIMEOUT
+    ) -> None:
+        super().__init__(endpoint, environment)
         self._timeout = timeout
         self._session = requests.Session()
         # A body nobody may be able to read is not asked for.
         del self._session.headers["Accept-Encoding"]
-        # What a proxy of this machine's surroundings would do with its own addresses is anybody's guess.
+        # What a proxy of this machine's environment would do with its own addresses is anybody's guess.
         self._session.trust_env = not is_loopback(urlsplit(endpoint.url).hostname)
 
     def execute(self, context: PluginContext) -> None:
         body, exceeded = self._body(context)
-        headers = _headers(context, self._surroundings.host)
+        headers = _headers(context, self._environment.host)
         if exceeded:
             headers["x-ms-dynamics-msg-size-exceeded"] = "true"
         own_headers, query = _authentication(self._endpoint)
@@ -184,7 +186,7 @@ class ServiceBusNotification(Notification):
             raise ServiceBusPostFailed(self._failed(error)) from None
 
     def _sender(self) -> MessageSender:
-        senders = self._surroundings.senders
+        senders = self._environment.senders
         if senders is None:
             raise ServiceBusPostFailed(
                 f"There is nothing to send to {self._endpoint.address} with. Give the emulator service_bus_senders."
@@ -193,7 +195,7 @@ class ServiceBusNotification(Notification):
 
     def _message(self, context: PluginContext) -> QueueMessage:
         body, exceeded = self._body(context)
-        properties = _claims(context, self._surroundings.host)
+        properties = _claims(context, self._environment.host)
         if exceeded:
             properties["MessageMaxSizeExceeded"] = "true"
         return QueueMessage(
@@ -207,12 +209,12 @@ class ServiceBusNotification(Notification):
         return redact(f"The message could not be sent to {self._endpoint.address}: {error}")
 
 
-def notification(endpoint: ServiceEndpoint, surroundings: Surroundings) -> Notification:
+def notification(endpoint: ServiceEndpoint, environment: NotifyingEnvironment) -> Notification:
     """The handler of an endpoint's steps. From now on its secrets are masked wherever text is redacted."""
     for secret in (endpoint.auth_value, endpoint.sas_key, endpoint.sas_token):
         register_secret(secret)
     kind = WebhookNotification if endpoint.is_webhook else ServiceBusNotification
-    return kind(endpoint, surroundings)
+    return kind(endpoint, environment)
 
 
 @encode_value.register

@@ -17,7 +17,7 @@ from typing import Any
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.errors import OrganizationServiceFault
 from runner.emulator.metadata.stable_ids import stable_id
-from runner.emulator.notifications.notification import Surroundings
+from runner.emulator.notifications.notification import NotifyingEnvironment
 from runner.emulator.pipeline.step_table import Plans, StepTable
 from runner.emulator.registration.custom_api_rows import CUSTOM_API, DECLARATIONS, check_declaration
 from runner.emulator.registration.sdk_messages import SdkMessages
@@ -66,12 +66,12 @@ class _Made:
 class RegisteredSteps:
     """Answers what to run, as :class:`StepTable` does, from rows that may have changed since the last answer."""
 
-    def __init__(self, store: Store, records: Records, surroundings: Surroundings) -> None:
+    def __init__(self, store: Store, records: Records, environment: NotifyingEnvironment) -> None:
         self._store = store
         self._records = records
         self._messages = SdkMessages(store)
         self._secrets = WriteOnlyColumns(store)
-        self._reader = StepReader(store, records, self._secrets, surroundings)
+        self._reader = StepReader(store, records, self._secrets, environment)
         #: With plug-in instances, which rows cannot hold.
         self._given: dict[str, Step] = {}
         #: The platform's own: they have no rows.

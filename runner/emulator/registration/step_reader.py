@@ -12,7 +12,7 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityReference, QueryExpression
 from runner.emulator.errors import InvalidArgument
-from runner.emulator.notifications.notification import Notification, Surroundings, notification
+from runner.emulator.notifications.notification import Notification, NotifyingEnvironment, notification
 from runner.emulator.notifications.service_endpoints import ServiceEndpoint
 from runner.emulator.registration.custom_api_rows import step_refusal
 from runner.emulator.registration.step_rows import (
@@ -45,12 +45,12 @@ class StepReader:
     """Every reading raises InvalidArgument, with the platform's code, when the rows say what cannot be."""
 
     def __init__(
-        self, store: Store, records: ReadableRecords, secrets: WriteOnlyColumns, surroundings: Surroundings
+        self, store: Store, records: ReadableRecords, secrets: WriteOnlyColumns, environment: NotifyingEnvironment
     ) -> None:
         self._store = store
         self._records = records
         self._secrets = secrets
-        self._surroundings = surroundings
+        self._environment = environment
 
     def endpoint(self, id: str) -> ServiceEndpoint:
         return ServiceEndpoint.of(self._row(ENDPOINT, id), self._secrets.values(id))
@@ -100,7 +100,7 @@ class StepReader:
             raise InvalidArgument(
                 f"Step {row.get('name')!r}: only asynchronous steps can send to a queue or topic. Set mode to 1."
             )
-        return notification(endpoint, self._surroundings)
+        return notification(endpoint, self._environment)
 
     def _plugin(self, handler: EntityReference, row: Entity) -> Plugin:
         secure = row.get(f"{SECURE_CONFIG}id")

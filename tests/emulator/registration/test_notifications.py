@@ -14,7 +14,7 @@ from azure_bridge.queues.embedded import EmbeddedQueue
 from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
 from runner.emulator.notifications.faults import WebhooksHttpRequestTimedOut
-from runner.emulator.notifications.notification import Surroundings, WebhookNotification
+from runner.emulator.notifications.notification import NotifyingEnvironment, WebhookNotification
 from runner.emulator.notifications.service_endpoints import AuthType, Contract, ServiceEndpoint
 from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
@@ -252,7 +252,9 @@ def test_an_endpoint_has_only_so_long(crm, service, serving):
     with serving(lambda request: over.wait(30)) as url:
         endpoint = ServiceEndpoint("", "a hook", Contract.WEBHOOK, AuthType.WEBHOOK_KEY, "s3cret-key", url)
         with pytest.raises(WebhooksHttpRequestTimedOut, match=r"within 0\.1 seconds") as refused:
-            WebhookNotification(endpoint, Surroundings("host", lambda target: None), timeout=0.1).execute(context)
+            WebhookNotification(endpoint, NotifyingEnvironment("host", lambda target: None), timeout=0.1).execute(
+                context
+            )
         over.set()
     assert "s3cret-key" not in str(refused.value)
 
