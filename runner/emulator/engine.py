@@ -26,7 +26,7 @@ from runner.emulator.messages.custom_apis import call_custom_api
 from runner.emulator.messages.environment import Handler
 from runner.emulator.messages.handlers import MESSAGES
 from runner.emulator.messages.writes import is_plain
-from runner.emulator.notifications.notification import Notification, SenderFactory
+from runner.emulator.notifications.notification import Notification, NotifyingEnvironment, SenderFactory
 from runner.emulator.pipeline.operation import NO_ENTITY
 from runner.emulator.pipeline.pipeline import Pipeline
 from runner.emulator.pipeline.step_table import StepTable
