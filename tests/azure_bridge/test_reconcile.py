@@ -373,6 +373,18 @@ def test_a_cursor_is_read_as_it_was_written(tmp_path, clock) -> None:
     assert load(tmp_path / "cursor.json") == cursor
 
 
+def test_a_cursor_takes_the_place_of_the_one_before_as_a_whole(tmp_path, clock) -> None:
+    """Whoever opened the earlier one reads that."""
+    file, now = tmp_path / "cursor.json", clock.now()
+    first = Cursor(since=now, until=now, organization_id=None, undelivered=False, stage="intents", after="pi_1")
+    save(file, first)
+    with file.open() as reader:
+        save(file, replace(first, stage="events", after="evt_1"))
+        assert '"pi_1"' in reader.read()
+    assert load(file).after == "evt_1"
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_no_cursor_is_no_interrupted_run(tmp_path) -> None:
     assert load(tmp_path / "cursor.json") is None
 

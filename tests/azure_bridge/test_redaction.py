@@ -53,9 +53,10 @@ def test_what_was_registered_is_masked_longest_first() -> None:
     assert redact("correct-horse-battery, correct-horse") == "***, ***"
 
 
-def test_values_too_short_to_be_secrets_mask_no_words() -> None:
-    register_secret("yes")
-    assert redact("yesterday") == "yesterday"
+def test_values_of_less_than_six_characters_mask_no_words() -> None:
+    register_secret("yeste")
+    register_secret("morrow")
+    assert redact("yesterday and tomorrow") == "yesterday and to***"
 
 
 def test_a_secret_is_reported_by_kind_and_place_only() -> None:
