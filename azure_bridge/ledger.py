@@ -32,6 +32,8 @@ _PLACES: Mapping[PaymentStatus, tuple[int, int]] = {
     # Stripe never reports both for one payment. If it did, received money would have to show.
     PaymentStatus.COMPLETED: (FINAL, 1),
 }
+#: How strongly an event ties an intent to a row: it names both, the row's checkout session names it, it was paid.
+NAMED, BY_SESSION, PAID = 1, 2, 3
 _REACHED = {place: status for status, place in _PLACES.items()}
 
 
@@ -63,6 +65,8 @@ class Ledger:
     refunds: Mapping[str, tuple[int, str, Decimal]] = field(default_factory=dict)
     #: dispute id -> rank, status.
     disputes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    #: Of a row that holds only a session: the intents that were canceled, whichever session made them.
+    canceled: tuple[str, ...] = ()
     #: The last event: second, tier and rank (which order events of the same second), event id, event type.
     last: tuple[int, int, int, str, str] = (0, 0, 0, "", "")
 
@@ -78,7 +82,15 @@ class Ledger:
     def reached(self) -> PaymentStatus:
         """How far the payment came, leaving refunds and disputes aside."""
         tier, _, rank = self.lifecycle
-        return _REACHED[tier, rank]
+        reached = _REACHED[tier, rank]
+        is_canceled = reached is not PaymentStatus.COMPLETED and self.session_intent in self.canceled
+        return PaymentStatus.CANCELED if is_canceled else reached
+
+    @property
+    def session_intent(self) -> str | None:
+        """The intent that the row's checkout session is known to have made."""
+        strength, *_, intent = self.intent
+        return intent if strength >= BY_SESSION else None
 
 
 def lifecycle(status: PaymentStatus, second: int) -> tuple[int, int, int]:
@@ -102,6 +114,7 @@ def join(one: Ledger, other: Ledger) -> Ledger:
         refunded=max(one.refunded, other.refunded),
         refunds=_furthest(one.refunds, other.refunds),
         disputes=_furthest(one.disputes, other.disputes),
+        canceled=tuple(sorted({*one.canceled, *other.canceled})),
         last=max(one.last, other.last),
     )
 
@@ -159,6 +172,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "refunded": Decimal,
     "refunds": _by_id(int, str, Decimal),
     "disputes": _by_id(int, str),
+    "canceled": lambda ids: tuple(str(each) for each in ids),
     "last": _each(int, int, int, str, str),
 }
 _EMPTY = Ledger()

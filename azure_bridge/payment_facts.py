@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from azure_bridge.ledger import FINAL, NEVER, Ledger, lifecycle
+from azure_bridge.ledger import BY_SESSION, FINAL, NAMED, NEVER, PAID, Ledger, lifecycle
 from azure_bridge.minor_units import from_minor_units
 from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.tables import PaymentStatus
@@ -43,8 +43,6 @@ _DISPUTE_RANKS = {status: rank for rank, status in enumerate(_DISPUTE_ORDER, sta
 #: Orders refunds and disputes after the payment's own events of the same second.
 _AFTER_PAYMENT = (FINAL + 1, 0, 0)
 
-#: How strongly an event ties an intent to a row: it names both, the row's checkout session names it, it was paid.
-NAMED, BY_SESSION, PAID = 1, 2, 3
 #: An intent or a charge has the amount received; a session only the amount asked for, perhaps in another currency.
 ASKED, RECEIVED = 1, 2
 

@@ -12,9 +12,9 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import Any
 
-from azure_bridge.ledger import NEVER, Ledger, dump, join, lifecycle, load
+from azure_bridge.ledger import NEVER, PAID, Ledger, dump, join, lifecycle, load
 from azure_bridge.payment_event import PaymentEvent
-from azure_bridge.payment_facts import PAID, RECEIVED, ledger_of_event, moves_money
+from azure_bridge.payment_facts import RECEIVED, ledger_of_event, moves_money
 from azure_bridge.tables import PaymentStatus, PaymentTable
 from dataverse_client.types import Entity, Money, OptionSetValue
 
@@ -45,15 +45,20 @@ def changes(row: Entity, event: PaymentEvent, table: PaymentTable) -> dict[str, 
     """The columns to write on ``row`` because of ``event``; None when there is nothing to write.
 
     ``row`` has the present values of ``table.columns``. For a row without a ledger, one is made from its columns. An
-    event that is not the row's own changes nothing.
+    event that is not the row's own changes nothing, but for a canceled intent that may turn out to be: it is noted in
+    the ledger until the row's session is known to have made it.
 
     Raises:
       UnsupportedCurrencyError: the event's amounts are in a currency that cannot be converted.
     """
     ledger = _ledger_of(row, table)
-    if not _is_own(ledger, event):
+    if _may_end_a_visit(ledger, event):
+        told = Ledger(canceled=(str(event.intent_id),))
+    elif _is_own(ledger, event):
+        told = ledger_of_event(event)
+    else:
         return None
-    columns = _columns(join(ledger, ledger_of_event(event)), table)
+    columns = _columns(join(ledger, told), table)
     return {name: value for name, value in columns.items() if row.get(name) != value} or None
 
 
@@ -67,12 +72,18 @@ def _is_own(ledger: Ledger, event: PaymentEvent) -> bool:
 
 def _may_adopt(ledger: Ledger, event: PaymentEvent) -> bool:
     """Whether a row that held no intent at first may take over the event's."""
-    if ledger.pinned_session and event.event_type == "payment_intent.canceled":
-        # When a session is replaced its intent is canceled too; only the row's own session may cancel the row.
-        return False
+    if _may_end_a_visit(ledger, event):
+        # When a session is replaced its intent is canceled too; only that of the row's own session cancels the row.
+        return event.intent_id == ledger.session_intent
     strength, _, _, intent = ledger.intent
     # A second paid intent is not added up: a person has to look at it.
     return not (strength == PAID and moves_money(event) and event.intent_id not in (None, intent))
+
+
+def _may_end_a_visit(ledger: Ledger, event: PaymentEvent) -> bool:
+    """Whether it is the end of an intent that the row's session made, or one that it replaced."""
+    holds_only_a_session = ledger.pinned_session is not None and ledger.pinned_intent is None
+    return holds_only_a_session and event.event_type == "payment_intent.canceled" and event.intent_id is not None
 
 
 def _ledger_of(row: Entity, table: PaymentTable) -> Ledger:

@@ -232,13 +232,13 @@ def _fold(row: PaymentRow, events: Sequence[QueuedEvent], decisions: Decisions) 
     told = []
     for queued in events:
         verdict = standing(entity, queued.event, table)
-        if verdict is not Standing.OWN:
-            _set_aside(verdict, row, queued, decisions)
-            continue
         try:
             added = changes(entity, queued.event, table)
         except AmountError as error:
             decisions.dead_lettered(queued.message, queued.event, INVALID_MESSAGE, str(error))
+            continue
+        if added is None and verdict is not Standing.OWN:
+            _set_aside(verdict, row, queued, decisions)
             continue
         entity.update(added or {})
         told.append((queued, added))

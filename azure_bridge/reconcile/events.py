@@ -8,7 +8,7 @@ from typing import Any
 from azure_bridge.crm_rows import CrmClient, PaymentRow, find_rows
 from azure_bridge.minor_units import AmountError
 from azure_bridge.payment_event import PaymentEvent
-from azure_bridge.payment_status import Standing, changes, standing
+from azure_bridge.payment_status import changes
 from azure_bridge.reconcile.differences import ApplyEvents, Difference, Kind
 from azure_bridge.sales_orders import SalesOrders
 from azure_bridge.stripe_events import check_snapshot, payment_event
@@ -52,8 +52,6 @@ class EventComparison:
         if row is None:
             table = self._orders.table_for(event)
             return f"and no {table.logical_name} was made for it" if table else ""
-        if standing(row.entity, event, row.table) is not Standing.OWN:
-            return ""
         try:
             added = changes(row.entity, event, row.table) or {}
         except AmountError as error:

@@ -46,8 +46,8 @@ def failed(second: int = 0, code: str | None = "card_declined", message: str | N
     return told("payment_intent.payment_failed", second, failure_code=code, failure_message=message)
 
 
-def authorized(second: int = 0) -> PaymentEvent:
-    return told("payment_intent.amount_capturable_updated", second)
+def authorized(second: int = 0, **facts) -> PaymentEvent:
+    return told("payment_intent.amount_capturable_updated", second, **facts)
 
 
 def succeeded(second: int = 0, amount: int = 10_000, **facts) -> PaymentEvent:
@@ -293,6 +293,15 @@ def test_an_event_of_the_rows_intent_is_its_own_whatever_session_it_names():
     row = row_with(**{COLUMNS.intent_id: "pi_1", COLUMNS.checkout_session_id: "cs_1"})
     assert standing(row, checkout("completed", "paid", checkout_session_id="cs_2"), TABLE) is Standing.OWN
     assert standing(row, checkout("completed", "paid", intent_id="pi_2"), TABLE) is Standing.OWN
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_an_authorization_that_is_let_go_cancels_the_row_whose_session_brought_it(order):
+    unpaid = checkout("completed", "unpaid", 1, checkout_session_id="cs_2", intent_id="pi_2")
+    events = [unpaid, authorized(2, intent_id="pi_2"), canceled(60, intent_id="pi_2")]
+    row = after(row_with(**{COLUMNS.checkout_session_id: "cs_2"}), *(events[number] for number in order))
+    assert row[COLUMNS.status] == shown(S.CANCELED)
+    assert standing(row, events[2], TABLE) is Standing.OWN
 
 
 def test_another_sessions_end_does_not_touch_a_row_that_collects_by_intent():
