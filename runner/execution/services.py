@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -24,8 +24,8 @@ class Services:
                 f"No {kind.__name__} is provided here (services: {known}). Give it to whatever runs the plug-in, "
                 f"as services={{{kind.__name__}: ...}}."
             ) from None
-        if isinstance(offered, kind):
-            return offered
+        if not callable(offered) or isinstance(offered, kind):
+            return cast(T, offered)
         made: T = offered()
         self._offered[kind] = made
         return made

@@ -1,12 +1,12 @@
-"""The pytest plug-in. Override its fixtures ``registrations``, ``clock`` or ``back_off`` in your own conftest."""
+"""The pytest plug-in. Override ``registrations``, ``clock``, ``back_off`` or ``plugin_services`` in your conftest."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -67,6 +67,15 @@ def back_off() -> bool:
 
 
 @pytest.fixture
+def plugin_services() -> Mapping[type, Any]:
+    """What plug-ins get from ``context.service``, by type, besides Stripe's client or in its place. Made to override.
+
+    Each is the object itself, or a function that makes it when it is first asked for.
+    """
+    return {}
+
+
+@pytest.fixture
 def stripe_simulator(clock: ManualClock) -> StripeSimulator:
     """Stripe in test mode, in process, with its customers and banks: ``stripe_simulator.pay(intent_id)``."""
     from runner.stripe_simulator import StripeSimulator
@@ -80,6 +89,7 @@ def embedded_environment(
     clock: ManualClock,
     stripe_simulator: StripeSimulator,
     back_off: bool,
+    plugin_services: Mapping[type, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[EmbeddedEnvironment]:
@@ -102,7 +112,7 @@ def embedded_environment(
             _bridge_configuration(registered, secrets),
             directory=tmp_path,
             webhook_secret=stripe_simulator.webhook_secret,
-            services={stripe.StripeClient: stripe_simulator.client(max_network_retries=2)},
+            services={stripe.StripeClient: stripe_simulator.client(max_network_retries=2), **plugin_services},
             custom_apis=custom_apis_from(registered, secrets),
             clock=clock,
             back_off=back_off,
