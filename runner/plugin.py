@@ -181,20 +181,20 @@ class PluginContext:
     __slots__ = (
         "_host",
         "_input_parameters",
+        "_is_in_transaction",
+        "_isolation_mode",
+        "_mode",
         "_operation",
         "_output_parameters",
+        "_owning_extension",
+        "_parent_context",
+        "_post_entity_images",
+        "_post_entity_images_collection",
+        "_pre_entity_images",
+        "_pre_entity_images_collection",
         "_shared_variables",
-        "is_in_transaction",
-        "isolation_mode",
-        "mode",
-        "owning_extension",
-        "parent_context",
-        "post_entity_images",
-        "post_entity_images_collection",
-        "pre_entity_images",
-        "pre_entity_images_collection",
-        "stage",
-        "user_id",
+        "_stage",
+        "_user_id",
     )
 
     def __init__(
@@ -219,30 +219,29 @@ class PluginContext:
     ) -> None:
         self._operation = operation
         self._host = host
-        #: 10 PreValidation, 20 PreOperation, 30 MainOperation, 40 PostOperation.
-        self.stage = stage
-        #: 0 synchronous, 1 asynchronous.
-        self.mode = mode
-        #: The step (``sdkmessageprocessingstep``) that runs.
-        self.owning_extension = owning_extension
-        #: Whose privileges the step uses: the caller's, unless the step impersonates.
-        self.user_id = user_id
-        self.is_in_transaction = is_in_transaction
+        self._stage = stage
+        self._mode = mode
+        self._owning_extension = owning_extension
+        self._user_id = user_id
+        self._is_in_transaction = is_in_transaction
         self._shared_variables = shared_variables
-        self.parent_context = parent_context
+        self._parent_context = parent_context
         self._input_parameters = operation.input_parameters if input_parameters is None else input_parameters
         self._output_parameters = operation.output_parameters if output_parameters is None else output_parameters
-        self.pre_entity_images: Mapping[str, Entity] = pre_entity_images or {}
-        self.post_entity_images: Mapping[str, Entity] = post_entity_images or {}
-        #: For the *Multiple messages: one mapping of images per row of Targets.
-        self.pre_entity_images_collection = pre_entity_images_collection
-        self.post_entity_images_collection = post_entity_images_collection
-        #: 1 none, 2 sandbox.
-        self.isolation_mode = isolation_mode
+        self._pre_entity_images: Mapping[str, Entity] = pre_entity_images or {}
+        self._post_entity_images: Mapping[str, Entity] = post_entity_images or {}
+        self._pre_entity_images_collection = pre_entity_images_collection
+        self._post_entity_images_collection = post_entity_images_collection
+        self._isolation_mode = isolation_mode
 
     def attach(self, host: ExecutionHost) -> None:
         """Replace the host: from now on the context's methods call this one."""
         self._host = host
+
+    def tell(self, **facts: Any) -> None:
+        """Have the context say otherwise what it says of its step. For whoever runs the plug-in, before it runs."""
+        for name, value in facts.items():
+            setattr(self, f"_{name}", value)
 
     def apart(self, copied: Callable[[Any], Any], **facts: Any) -> PluginContext:
         """The same with collections of its own, each value as ``copied`` makes it, and no host to do anything.
@@ -255,10 +254,10 @@ class PluginContext:
         twin._input_parameters = _each(copied, self._input_parameters)
         twin._output_parameters = _each(copied, self._output_parameters)
         twin._shared_variables = _each(copied, self._shared_variables)
-        twin.pre_entity_images = _each(copied, self.pre_entity_images)
-        twin.post_entity_images = _each(copied, self.post_entity_images)
-        twin.pre_entity_images_collection = tuple(_each(copied, of) for of in self.pre_entity_images_collection)
-        twin.post_entity_images_collection = tuple(_each(copied, of) for of in self.post_entity_images_collection)
+        twin._pre_entity_images = _each(copied, self._pre_entity_images)
+        twin._post_entity_images = _each(copied, self._post_entity_images)
+        twin._pre_entity_images_collection = tuple(_each(copied, of) for of in self._pre_entity_images_collection)
+        twin._post_entity_images_collection = tuple(_each(copied, of) for of in self._post_entity_images_collection)
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
@@ -342,6 +341,58 @@ class PluginContext:
         """Whether changes made in Outlook's offline client are being synchronized."""
         return self._operation.is_offline_playback
 
+    # --- the step ------------------------------------------------------------------------------------------
+
+    @property
+    def stage(self) -> int:
+        """10 PreValidation, 20 PreOperation, 30 MainOperation, 40 PostOperation."""
+        return self._stage
+
+    @property
+    def mode(self) -> int:
+        """0 synchronous, 1 asynchronous."""
+        return self._mode
+
+    @property
+    def owning_extension(self) -> EntityReference:
+        """The step (``sdkmessageprocessingstep``) that runs."""
+        return self._owning_extension
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether the step runs inside the database transaction, which its failure would roll back."""
+        return self._is_in_transaction
+
+    @property
+    def isolation_mode(self) -> int:
+        """1 none, 2 sandbox."""
+        return self._isolation_mode
+
+    @property
+    def parent_context(self) -> PluginContext | None:
+        """The operation that caused this one: a plug-in's call, or the request itself; None for the request."""
+        return self._parent_context
+
+    @property
+    def pre_entity_images(self) -> Mapping[str, Entity]:
+        """The row before the operation, by the alias each image is registered under."""
+        return self._pre_entity_images
+
+    @property
+    def post_entity_images(self) -> Mapping[str, Entity]:
+        """The row after the operation, by the alias each image is registered under."""
+        return self._post_entity_images
+
+    @property
+    def pre_entity_images_collection(self) -> tuple[Mapping[str, Entity], ...]:
+        """For the *Multiple messages: one mapping of images per row of Targets."""
+        return self._pre_entity_images_collection
+
+    @property
+    def post_entity_images_collection(self) -> tuple[Mapping[str, Entity], ...]:
+        """For the *Multiple messages: one mapping of images per row of Targets."""
+        return self._post_entity_images_collection
+
     # --- where, and on whose behalf ------------------------------------------------------------------------
 
     @property
@@ -368,6 +419,11 @@ class PluginContext:
     def business_unit_id(self) -> str:
         """The calling user's business unit."""
         return self._operation.caller.business_unit_id
+
+    @property
+    def user_id(self) -> str:
+        """Whose privileges the step uses: the caller's, unless the step impersonates."""
+        return self._user_id
 
     @property
     def initiating_user_id(self) -> str:
@@ -437,7 +493,7 @@ class PluginContext:
         Raises:
           InvalidPluginExecutionException: the step registers no pre-image under this alias.
         """
-        return self._image(self.pre_entity_images, "pre-image", alias)
+        return self._image(self._pre_entity_images, "pre-image", alias)
 
     def post_image(self, alias: str) -> Entity:
         """The row after the operation.
@@ -445,7 +501,7 @@ class PluginContext:
         Raises:
           InvalidPluginExecutionException: the step registers no post-image under this alias.
         """
-        return self._image(self.post_entity_images, "post-image", alias)
+        return self._image(self._post_entity_images, "post-image", alias)
 
     def _image(self, images: Mapping[str, Entity], kind: str, alias: str) -> Entity:
         try:
@@ -453,14 +509,14 @@ class PluginContext:
         except KeyError:
             known = ", ".join(sorted(images)) or "none"
             raise InvalidPluginExecutionException(
-                f"Step {self.owning_extension.name!r} has no {kind} {alias!r} (registered: {known}). "
+                f"Step {self._owning_extension.name!r} has no {kind} {alias!r} (registered: {known}). "
                 "Add it to the step's images in registrations.yaml."
             ) from None
 
     @property
     def organization(self) -> OrganizationService:
         """CRM as the user the step runs as, inside the step's transaction."""
-        return self._host.organization_service(self, self.user_id)
+        return self._host.organization_service(self, self._user_id)
 
     def organization_as(self, user_id: str | None) -> OrganizationService:
         """CRM as the user with this ``systemuserid``, or as SYSTEM when None."""

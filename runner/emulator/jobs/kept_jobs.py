@@ -55,5 +55,5 @@ def _resumed(id: str, step: Step, retries: int, data: str) -> Job:
     context = read(data)
     if not isinstance(context, PluginContext):
         raise TypeError(f"it tells of a {type(context).__name__}")
-    context.owning_extension = step.reference
+    context.tell(owning_extension=step.reference)
     return Job(id, step, context, retries + 1)

@@ -19,15 +19,15 @@ def told_later(context: PluginContext) -> PluginContext:
     """
     later = context.apart(copied)
     if context.parent_context is not None:
-        later.parent_context = parent = apart(
+        parent = apart(
             context.parent_context,
             message_name=context.message_name,
             operation_id=context.operation_id,
             operation_created_on=context.operation_created_on,
             primary_entity_id=context.primary_entity_id,
         )
-        parent.mode, parent.is_in_transaction = context.mode, False
-        parent.owning_extension = context.owning_extension
+        parent.tell(mode=context.mode, is_in_transaction=False, owning_extension=context.owning_extension)
+        later.tell(parent_context=parent)
     return later
 
 
@@ -35,7 +35,7 @@ def apart(context: PluginContext, **facts: Any) -> PluginContext:
     """The same, of which nothing that is changed shows in the first. ``facts`` of its operation are told otherwise."""
     twin = context.apart(copied, **facts)
     if context.parent_context is not None:
-        twin.parent_context = apart(context.parent_context)
+        twin.tell(parent_context=apart(context.parent_context))
     return twin
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference, new_guid
 from runner.emulator.call import OPTIONAL_PARAMETERS
+from runner.emulator.errors import InvalidArgument
 from runner.emulator.jobs.job import Job
 from runner.emulator.pipeline.context_copies import told_later
 from runner.emulator.pipeline.images import image_collection, images_of, with_primary_name
@@ -72,7 +73,7 @@ class View:
             self.parent = self.as_parent()
             self.shared = self._fresh_variables()
             self._leave_options_to_the_parent()
-        self._look()
+        self.look()
 
     def _leave_options_to_the_parent(self) -> None:
         operation = self.operation
@@ -103,10 +104,10 @@ class View:
 
     def complete(self) -> None:
         """Stage 30 is done: the outputs are there, and Target is the row as the platform completed it."""
-        self._look()
+        self.look()
         self.outputs = self._outputs()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """See the rows as the stages before have left them."""
         self.parameters = self._parameters()
         id = self._row_id()
@@ -143,13 +144,15 @@ class View:
     def _add_images(self, context: PluginContext, step: Step) -> None:
         before, after = self.rows_before(), self.rows_after()
         if self.bulk:
-            context.pre_entity_images_collection = image_collection(step.pre_images, before)
-            context.post_entity_images_collection = image_collection(step.post_images, after)
+            context.tell(
+                pre_entity_images_collection=image_collection(step.pre_images, before),
+                post_entity_images_collection=image_collection(step.post_images, after),
+            )
             return
         if before:
-            context.pre_entity_images = images_of(step.pre_images, before[0])
+            context.tell(pre_entity_images=images_of(step.pre_images, before[0]))
         if after:
-            context.post_entity_images = images_of(step.post_images, after[0])
+            context.tell(post_entity_images=images_of(step.post_images, after[0]))
 
     def job(self, step: Step, named: tuple[str, ...]) -> Job:
         """An asynchronous step, told what there is now: nothing anybody changes from now on shows in it.
@@ -167,27 +170,44 @@ class View:
 
     def _add_primary_name(self, context: PluginContext, columns: tuple[str, ...]) -> None:
         if after := self.rows_after():
-            context.post_entity_images = with_primary_name(context.post_entity_images, after[0], columns)
+            context.tell(post_entity_images=with_primary_name(context.post_entity_images, after[0], columns))
         elif before := self.rows_before():
-            context.pre_entity_images = with_primary_name(context.pre_entity_images, before[0], columns)
+            context.tell(pre_entity_images=with_primary_name(context.pre_entity_images, before[0], columns))
 
-    def read_back(self) -> None:
-        """Take over what steps put into the parameters in place of what was there."""
+    def read_back(self, step: Step) -> None:
+        """Take over what the step, of stage 10 or 20, put into the parameters in place of what was there.
+
+        Raises:
+          InvalidArgument: it took away the row the operation is about, or put something else in its place.
+        """
         if self.own:
             self.operation.parameters = self.parameters
+        if not self.rows:
+            return
         given = self.parameters.get(self.row_parameter)
-        if not self.bulk and self.rows and given is self.operation.targets[self.rows[0]]:
-            return
-        targets = given.entities if isinstance(given, EntityCollection) else [given]
-        for row, target in zip(self.rows, targets, strict=False):
-            self._replace(target, row)
+        if self.bulk:
+            self._read_back_all(given, step)
+        elif given is not self.operation.targets[self.rows[0]]:
+            self._replace(self.rows[0], given, step)
 
-    def _replace(self, target: object, row: int) -> None:
-        given = self.operation.targets[row]
-        if target is given or not isinstance(target, Entity | EntityReference):
-            return
+    def _read_back_all(self, given: object, step: Step) -> None:
+        if not isinstance(given, EntityCollection) or len(given) != len(self.rows):
+            raise _refused(step, f"Targets, which it was given with {len(self.rows)} rows", given)
+        for row, target in zip(self.rows, given, strict=True):
+            known = self.operation.targets[row]
+            if target is known:
+                continue
+            if isinstance(target, Entity) and target.id not in (None, known.id):
+                raise _refused(step, f"the row {known.id} of Targets", target)
+            self._replace(row, target, step)
+
+    def _replace(self, row: int, target: Any, step: Step) -> None:
+        known = self.operation.targets[row]
+        kind = Entity if isinstance(known, Entity) else EntityReference
+        if not isinstance(target, kind) or target.logical_name != known.logical_name:
+            raise _refused(step, f"{self.row_parameter}, {_named(known)}", target)
         if isinstance(target, Entity):
-            target.id = target.id or given.id
+            target.id = target.id or known.id
         self.operation.targets[row] = target
 
     def concerns(self, step: Step) -> bool:
@@ -244,3 +264,22 @@ class View:
         described.operation_created_on = operation.created_on
         described.depth = call.depth
         return described
+
+
+def _refused(step: Step, known: str, given: object) -> InvalidArgument:
+    """Raised for a step that leaves the operation without the rows it is about."""
+    return InvalidArgument(
+        f"Step {step.name!r} ({step.plugin_name}) put {_named(given)} in place of {known}. A step may change the "
+        "columns of a row, or replace it by a copy: not take it away, add one, or move it."
+    )
+
+
+def _named(value: object) -> str:
+    """What a parameter holds, in words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, EntityCollection):
+        return f"a collection of {len(value)} rows"
+    if isinstance(value, Entity | EntityReference):
+        return f"the {type(value).__name__} {value.logical_name} {value.id}"
+    return f"a value of type {type(value).__name__}"

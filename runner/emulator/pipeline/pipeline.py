@@ -24,13 +24,16 @@ from runner.emulator.pipeline.step_table import Plans, Snapshot, Steps
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted, fault_of
 from runner.execution.execution import Execution, execute
 from runner.execution.host import StepHost
-from runner.execution.step import Step
+from runner.execution.step import Stage, Step
 from runner.plugin import PluginContext
 from runner.tracing.model import TraceSink
 
 #: Calls may nest this deep; the next one is refused.
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.depth
 MAX_DEPTH = 8
+
+#: Looking up a member in its enumeration costs more than comparing with it.
+_PRE_OPERATION = int(Stage.PRE_OPERATION)
 
 #: Messages that leave a row behind to take a post-image of.
 _LEAVE_A_ROW = frozenset(
@@ -104,7 +107,9 @@ class Pipeline:
     def _pre_validation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
         if plans.before_validation is not None:
             operation.before = self._snapshots(operation, plans.before_validation)
-        for view in views:
+        for position, view in enumerate(views):
+            if position:
+                view.look()
             self._run_steps(view, view.plan.pre_validation)
 
     def _pre_operation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
@@ -113,7 +118,6 @@ class Pipeline:
             operation.before = self._snapshots(operation, self._needed_before(operation, plans))
         for view in views:
             view.enter_transaction()
-        for view in views:
             self._run_steps(view, view.plan.pre_operation)
 
     def _main_operation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
@@ -141,12 +145,11 @@ class Pipeline:
     # --- one step ------------------------------------------------------------------------------------------
 
     def _run_steps(self, view: View, steps: tuple[Step, ...]) -> None:
-        if not steps:
-            return
         for step in steps:
             if not view.chooses or view.concerns(step):
                 self._run_step(view, step)
-        view.read_back()
+                if step.stage <= _PRE_OPERATION:
+                    view.read_back(step)
 
     def _run_step(self, view: View, step: Step) -> None:
         host = StepHost(step, view.operation.call, self._sink)

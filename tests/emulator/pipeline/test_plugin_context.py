@@ -258,3 +258,13 @@ def test_the_clock_says_when_the_operation_was_created(service, seen, clock):
     context = seen("Create", 40)
     service.create(account())
     assert context().operation_created_on == clock.now()
+
+
+@pytest.mark.parametrize("name", ["mode", "stage", "user_id", "depth", "parent_context", "pre_entity_images"])
+def test_a_plugin_cannot_change_what_it_is_told(on, service, name):
+    @on("Create", stage=20)
+    def change(context):
+        with pytest.raises(AttributeError, match=name):
+            setattr(context, name, "elsewhere")
+
+    service.create(account())
