@@ -1,8 +1,7 @@
 """Interrupts a plug-in that runs past its time limit.
 
-One watchdog thread watches all deadlines and interrupts the thread that runs past its own, at the next Python
-instruction: a plug-in that waits inside a C call is interrupted when that call returns. A step with isolation
-"process" is ended whatever it does.
+One watchdog thread watches all deadlines. It interrupts a thread at its next Python instruction, so a plug-in that
+waits inside a C call is interrupted when that call returns. A step with isolation "process" always ends in time.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ from threading import get_ident
 from time import monotonic
 from types import TracebackType
 
-#: Seconds the watchdog sleeps at most, so that a deadline further away need not wake it to be noticed.
+#: The longest sleep of the watchdog in seconds. A deadline further away need not wake it.
 _LONGEST_SLEEP = 60.0
 
 
 class StepTimeoutError(Exception):
-    """A plug-in did not end within its step's timeout."""
+    """The plug-in did not end within its step's timeout."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"It did not end within {seconds:g} seconds.")
 
 
 class TimeIsUp(BaseException):
-    """What the watchdog raises. Not an Exception, so that a plug-in's own handlers let it pass."""
+    """Raised by the watchdog. Not an Exception, so that a plug-in's ``except Exception`` does not catch it."""
 
 
 class Deadline:
-    """``with Deadline(seconds):`` raises StepTimeoutError when the block takes longer, even one that never ends."""
+    """``with Deadline(seconds):`` interrupts the block after that time, and raises StepTimeoutError."""
 
     expired = False
     _shields = 0
@@ -51,7 +50,7 @@ class Deadline:
     ) -> None:
         if _watchdog.deadlines.pop(self, _GONE) is not _GONE:
             return
-        with _watchdog.lock:  # so that the interruption is over, one way or the other
+        with _watchdog.lock:  # wait for an interruption in progress
             self.expired = False
         if kind is not TimeIsUp:
             _interrupt(self.thread, None)
@@ -60,47 +59,47 @@ class Deadline:
     # --- the platform's own work, which must not be cut in half ----------------------------------------------
 
     def shield(self) -> None:
-        """From here to :meth:`unshield` the block is not interrupted."""
+        """Do not interrupt the block until :meth:`unshield`."""
         with _watchdog.lock:
             self._shields += 1
 
     def unshield(self) -> None:
-        """Raises what came due in the meantime."""
+        """Allow interruptions again. Raises one that became due in the meantime."""
         with _watchdog.lock:
             self._shields -= 1
         if self.expired and self._shields == 0:
             raise TimeIsUp
 
     def expire(self) -> None:
-        """The watchdog's, which holds the lock."""
+        """Interrupt the block. Only the watchdog calls this, and it holds the lock."""
         self.expired = True
         if self._shields == 0:
             _interrupt(self.thread, TimeIsUp)
 
 
 def _interrupt(thread: int, error: type[BaseException] | None) -> None:
-    """Make ``error`` rise in another thread; None takes back one that has not risen yet."""
+    """Raise ``error`` in another thread; None cancels one that was not raised yet."""
     raised = ctypes.py_object(error) if error is not None else None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
 
 
 class _Watchdog:
-    """Started with the first deadline; a daemon, so that it keeps no program alive.
+    """The thread that watches all deadlines. It is a daemon, started with the first deadline.
 
-    A deadline belongs to whoever takes it out of ``deadlines``: the block that ended, or the watchdog. That takes no
-    lock, as every step has a deadline and next to none is missed.
+    The block that ends and the watchdog both try to remove a deadline from ``deadlines``; the one that succeeds decides
+    whether it was missed. That needs no lock, which matters because every step has a deadline.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self._woken = threading.Condition(self.lock)
         self.deadlines: dict[Deadline, None] = {}
-        #: Not at all, before it is started.
+        #: Never, before the thread is started.
         self.wakes_at = math.inf
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Have it look when the next deadline is."""
+        """Make it look for the next deadline."""
         with self.lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="plug-in-deadlines", daemon=True)

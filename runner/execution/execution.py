@@ -1,4 +1,4 @@
-"""One run of one step, wherever it runs: in the embedded Dataverse's pipeline or behind a webhook."""
+"""Runs one step, in the embedded Dataverse's pipeline or behind a webhook."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from runner.tracing.model import StepFinished, StepStarted, TraceSink
 
 
 class Execution:
-    """One run of a step: what it was told, what it traced, and how it ended.
+    """One run of a step: its context, its trace and its result.
 
-    A :class:`Step` differs from it in being the registration that many executions share. The host that served it knows
-    the rest: see :class:`StepHost`.
+    A :class:`Step`, in contrast, is the registration that many executions share. See also :class:`StepHost`.
     """
 
     __slots__ = ("_host", "context")
@@ -67,7 +66,7 @@ def run_step(
 ) -> Execution:
     """Run a step's plug-in.
 
-    ``facts`` are what :class:`~runner.plugin.PluginContext` is told beyond the operation and its host.
+    ``facts`` are the fields of :class:`~runner.plugin.PluginContext` other than the operation and the host.
     """
     host = StepHost(step, platform, sink)
     context = PluginContext(operation, host, **facts)
@@ -78,7 +77,7 @@ def run_step(
 def execute(context: PluginContext, host: StepHost) -> None:
     """Run the plug-in of the host's step with ``context``.
 
-    What it raises is kept in ``host.error``; only a request to stop the program passes.
+    Its exception is stored in ``host.error``, except KeyboardInterrupt, which is raised.
     """
     host.started_on = host.platform.clock.now()
     if host.sink is None:
@@ -91,7 +90,7 @@ def _run(context: PluginContext, host: StepHost) -> None:
     step, started = host.step, perf_counter()
     try:
         if step.isolation == "process":
-            # Only a step that asks for a process of its own pays for the import.
+            # The import is slow, and only needed for a process of its own.
             from runner.execution.isolation import run_isolated
 
             run_isolated(step, context, host)
@@ -99,11 +98,11 @@ def _run(context: PluginContext, host: StepHost) -> None:
             with host:
                 pending = step.plugin.execute(context)
                 if pending is not None and isawaitable(pending):
-                    # An event loop ends in better order by itself than by being interrupted.
+                    # An event loop ends more cleanly by its own timeout than by an interruption.
                     host.expires += _GRACE
                     _wait_for(pending, step.timeout)
     except TimeIsUp:
-        # The interruption of a plug-in that ends at its very deadline may rise while the block is being left.
+        # A plug-in that ends exactly at its deadline may be interrupted while the block is left.
         host.error = StepTimeoutError(step.timeout)
     except NOT_FOR_PLUGINS as error:
         host.error = not_for_plugins(error)
@@ -145,7 +144,7 @@ def _trace_facts(step: Step, context: PluginContext) -> dict[str, Any]:
     }
 
 
-#: Seconds a coroutine's event loop has to end before the watchdog ends it.
+#: Seconds for a coroutine's event loop to end by itself before the watchdog interrupts it.
 _GRACE = 1.0
 
 
@@ -156,17 +155,17 @@ def _wait_for(pending: Awaitable[None], timeout: float) -> None:
             raise StepTimeoutError(timeout)
         await task
 
-    # Not in a handler of the exception this raises: what the plug-in raises would seem to come of it.
+    # Not within an except clause: its exception would become the context of the plug-in's.
     if not _is_in_event_loop():
         _run_in_a_loop(finish())
         return
-    # The caller sits in an event loop of its own, which cannot be entered twice.
+    # The caller's thread runs an event loop, and cannot run another.
     with ThreadPoolExecutor(max_workers=1) as helper:
         helper.submit(_run_in_a_loop, finish()).result()
 
 
 def _run_in_a_loop(work: Coroutine[Any, Any, None]) -> None:
-    """What asyncio.run does, except that nobody waits longer than a moment for a task that will not be canceled."""
+    """Like asyncio.run, but waits only briefly for tasks that resist cancellation."""
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(work)

@@ -1,4 +1,4 @@
-"""How a plug-in can fail, other than by an exception of its own kind."""
+"""The errors of a plug-in's process, and exceptions that a plug-in should not raise."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 
 from runner.execution.host import text_of
 
-#: Neither is an Exception: they would pass whoever answers for the plug-in, and end the thread that runs it.
+#: These are not Exceptions: they would end the thread that runs the plug-in.
 NOT_FOR_PLUGINS = (SystemExit, asyncio.CancelledError)
 
 
 def not_for_plugins(error: BaseException) -> Exception:
-    """What is answered in place of such an exception."""
-    return RuntimeError(f"It raised {type(error).__name__}, which is not for a plug-in to raise: {text_of(error)}")
+    """The error to report instead of such an exception."""
+    return RuntimeError(f"It raised {type(error).__name__}, which a plug-in must not raise: {text_of(error)}")
 
 
 class IsolationError(Exception):
-    """The plug-in's process could not be started or understood. The message says why, as far as it is known."""
+    """The plug-in's process could not be started, or a value could not be sent to or from it."""
 
 
 class ProcessDiedError(IsolationError):
-    """The plug-in's process ended without an answer."""
+    """The plug-in's process ended without a result."""

@@ -1,4 +1,4 @@
-"""What a plug-in is given while it runs, wherever that is."""
+"""The host of a plug-in while it runs: trace, CRM access, services and rollback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Platform(Protocol):
-    """What the embedded or a remote Dataverse provides to an execution: CRM access, services, undoing."""
+    """What the embedded or a remote Dataverse provides to an execution: CRM access, services and rollback."""
 
     @property
     def clock(self) -> Clock: ...
@@ -31,17 +31,17 @@ class Platform(Protocol):
     def organization_service(self, context: PluginContext, user_id: str | None) -> MessageService: ...
 
     def service(self, kind: type[T]) -> T:
-        """Raises LookupError when there is no such service."""
+        """The service of that type. Raises LookupError when there is none."""
 
     def on_rollback(self, action: Callable[[], object]) -> None: ...
 
 
 class StepHost(Deadline):
-    """The ExecutionHost of one run of a step, its deadline, and what is to be told of it afterwards.
+    """The ExecutionHost of one run of a step, with its deadline and the facts about the run.
 
-    Its :class:`Platform` does what depends on where the step runs. ``duration`` is in seconds; ``error`` is what the
-    plug-in raised; ``changes`` (filled only when a sink watches) is what it changed in Target: column -> before, after.
-    It does not know the context it serves: the cycle would leave every run to the garbage collector.
+    Its :class:`Platform` does what depends on where the step runs. ``duration`` is in seconds; ``error`` is the
+    plug-in's exception; ``changes`` (set only if there is a sink) are its changes of Target: column -> before, after.
+    It has no reference to the context, as the cycle would leave every run to the garbage collector.
     """
 
     started_on: datetime
@@ -50,7 +50,7 @@ class StepHost(Deadline):
     changes: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
 
     def __init__(self, step: Step, platform: Platform, sink: TraceSink | None) -> None:
-        # What the deadline's own initializer does; every step makes a host.
+        # Instead of super().__init__(), which would cost time in every step.
         self.seconds = step.timeout
         self.step = step
         self.platform = platform
@@ -69,7 +69,7 @@ class StepHost(Deadline):
         return MessageService(partial(self._shielded, perform))
 
     def _shielded(self, perform: Perform, message: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the platform does for the plug-in is not cut in half when its time is up."""
+        """Perform a message without being interrupted at the deadline, so that it is not left half done."""
         self.shield()
         try:
             return perform(message, parameters)
@@ -84,7 +84,7 @@ class StepHost(Deadline):
 
 
 def formatted(message: object, arguments: tuple[object, ...]) -> str:
-    """A trace line must never fail a plug-in, so a template that does not fit is written as it came."""
+    """Format a trace line. A template that does not fit its arguments is written unformatted, not raised."""
     template = text_of(message)
     if not arguments:
         return template
@@ -95,7 +95,7 @@ def formatted(message: object, arguments: tuple[object, ...]) -> str:
 
 
 def text_of(value: object) -> str:
-    """``str(value)``, whatever it is: without halves of surrogate pairs, which nothing could store or send on."""
+    """``str(value)``, which never raises, without lone surrogates, which could not be stored or sent."""
     try:
         text = str(value)
     except Exception:

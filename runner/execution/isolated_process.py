@@ -1,4 +1,4 @@
-"""The process a plug-in runs in, from the inside: what needs the host it asks of the process that started it."""
+"""Runs a plug-in inside its own process, whose host sends every request to the parent process."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from runner.plugin import Plugin, PluginContext
 
 T = TypeVar("T")
 
-#: Seconds the process has to end once nobody has any more use for it.
-FAREWELL = 5.0
+#: Seconds for the process to exit after the parent is done with it.
+EXIT_SECONDS = 5.0
 
 
-def work(asking: Connection, undoing: Connection, plugin: Plugin, context: PluginContext) -> None:
-    """Run the plug-in, tell what became of it, and undo what is asked for, until the other end of both closes."""
+def work(requests: Connection, rollbacks: Connection, plugin: Plugin, context: PluginContext) -> None:
+    """Run the plug-in, send its result, and run rollback actions until the parent closes the connections."""
     if hasattr(os, "setpgrp"):
-        # Ctrl-C is for the parent, and one signal ends whatever the plug-in starts.
+        # Ctrl-C then reaches the parent only, and one signal ends all processes the plug-in starts.
         os.setpgrp()
-    host = _RemoteHost(asking)
+    host = _RemoteHost(requests)
     context.attach(host)
-    threading.Thread(target=host.undo_what_is_asked, args=(undoing,), daemon=True).start()
-    host.say(packed("started", None))
-    host.say(result_of(partial(_changes_of, plugin, context)))
-    host.dismissed.wait()
+    threading.Thread(target=host.run_rollbacks, args=(rollbacks,), daemon=True).start()
+    host.send(packed("started", None))
+    host.send(result_of(partial(_changes_of, plugin, context)))
+    host.parent_done.wait()
 
 
 def _changes_of(plugin: Plugin, context: PluginContext) -> tuple[dict[str, Any], ...]:
-    """What the plug-in makes of the three collections it may change."""
+    """Run the plug-in, and return the three collections that it may change."""
     try:
         _execute(plugin, context)
     except BaseException as error:
@@ -59,54 +59,54 @@ def _execute(plugin: Plugin, context: PluginContext) -> None:
 
 
 class _RemoteHost:
-    """The ExecutionHost in the child: every question goes to the parent."""
+    """The ExecutionHost in the child, which sends every request to the parent."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        #: A plug-in may have threads.
-        self._asking = threading.Lock()
-        #: Where the thread that undoes asks, as nobody else may be listened to by then.
-        self._undoing = threading.local()
+        #: Needed because a plug-in may have threads.
+        self._lock = threading.Lock()
+        #: Holds the connection of the rollback thread; by then the parent may no longer read the other one.
+        self._rollback_thread = threading.local()
         self._undo: list[Callable[[], object]] = []
-        #: Set when the parent has no more use for this process.
-        self.dismissed = threading.Event()
+        #: Set when the parent is done with this process.
+        self.parent_done = threading.Event()
 
-    def say(self, what: bytes) -> None:
-        with self._asking:
-            self._connection.send_bytes(what)
+    def send(self, message: bytes) -> None:
+        with self._lock:
+            self._connection.send_bytes(message)
 
-    def _ask(self, kind: str, what: object) -> Any:
-        question = packed(kind, what)
-        undoing: Connection | None = getattr(self._undoing, "connection", None)
-        with nullcontext() if undoing else self._asking:
-            connection = undoing or self._connection
-            connection.send_bytes(question)
+    def _call(self, kind: str, value: object) -> Any:
+        request = packed(kind, value)
+        own_connection: Connection | None = getattr(self._rollback_thread, "connection", None)
+        with nullcontext() if own_connection else self._lock:
+            connection = own_connection or self._connection
+            connection.send_bytes(request)
             answer, result = connection.recv()
         if answer == "failed":
             raise result
         return result
 
     def trace(self, message: str, *arguments: object) -> None:
-        self._ask("trace", formatted(message, arguments))
+        self._call("trace", formatted(message, arguments))
 
     def organization_service(self, context: PluginContext, user_id: str | None) -> OrganizationService:
-        return MessageService(lambda message, parameters: self._ask("perform", (user_id, message, parameters)))
+        return MessageService(lambda message, parameters: self._call("perform", (user_id, message, parameters)))
 
     def service(self, kind: type[T]) -> T:
-        provided: T = self._ask("service", kind)
+        provided: T = self._call("service", kind)
         return provided
 
     def on_rollback(self, action: Callable[[], object]) -> None:
         self._undo.append(action)
-        self._ask("on_rollback", len(self._undo) - 1)
+        self._call("on_rollback", len(self._undo) - 1)
 
-    def undo_what_is_asked(self, connection: Connection) -> None:
-        """Until the parent has no more use for this process, which then has a moment to end by itself."""
-        self._undoing.connection = connection
+    def run_rollbacks(self, connection: Connection) -> None:
+        """Run the actions that the parent asks for until it closes the connection; then exit, if need be by force."""
+        self._rollback_thread.connection = connection
         with suppress(EOFError, OSError):
             while True:
                 _, number = connection.recv()
                 connection.send_bytes(result_of(self._undo[number]))
-        self.dismissed.set()
-        sleep(FAREWELL)
+        self.parent_done.set()
+        sleep(EXIT_SECONDS)
         os._exit(1)

@@ -1,7 +1,7 @@
 """Runs a plug-in in a process of its own, which is killed when its time is up.
 
-The child has the plug-in and the context's facts; what needs the host (CRM, trace, services) it asks of the parent. It
-lives on for as long as somebody may want undone what it did, which a thread of its own does, even of one that hangs.
+The child gets the plug-in and the context, and sends requests to the host (CRM, trace, services) to the parent. It
+stays alive while its rollback actions may be needed. They run in a thread of their own, even if the plug-in hangs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from runner.execution.deadline import StepTimeoutError
 from runner.execution.failures import IsolationError, ProcessDiedError
 from runner.execution.host import StepHost
-from runner.execution.isolated_process import FAREWELL, work
+from runner.execution.isolated_process import EXIT_SECONDS, work
 from runner.execution.process_messages import packed, result_of
 from runner.execution.step import Step
 from runner.plugin import PluginContext
@@ -29,46 +29,46 @@ from runner.plugin import PluginContext
 # A forked child would share locks and database connections with threads it does not have.
 _PROCESSES = multiprocessing.get_context("spawn")
 
-#: Seconds a process has to start and import the plug-in, which in a thread is there already.
-_START = 60.0
-#: Seconds after its time that a process is killed whatever it, or who waits for it, is doing.
-_GRACE = 1.0
-#: Seconds between looks whether it is alive. Its connection alone would not tell: a process it forked keeps that open.
-_LOOK = 0.2
+#: Seconds for the process to start and import the plug-in.
+_START_SECONDS = 60.0
+#: Seconds after the time limit until the process is killed, whatever it or the parent is doing.
+_GRACE_SECONDS = 1.0
+#: Seconds between checks whether it is alive. Its connection may stay open in a process that it forked.
+_POLL_SECONDS = 0.2
 
 
 def run_isolated(step: Step, context: PluginContext, host: StepHost) -> None:
-    """Run the step's plug-in and take over what it changed in the context's collections.
+    """Run the step's plug-in, and apply its changes to the context's collections.
 
     Raises:
-      StepTimeoutError: it did not end in time; its process is gone once what it registered is undone.
-      IsolationError: its process did not start, or died (ProcessDiedError).
+      StepTimeoutError: it did not end in time. Its process ends after the rollback.
+      IsolationError: its process could not be started, or died (ProcessDiedError).
       Exception: whatever the plug-in raised.
     """
     worker = _Worker(step, context, host)
     try:
-        changed = worker.attend(worker.asking, _START)
+        changed = worker.serve(worker.requests, _START_SECONDS)
     finally:
         if not worker.undoable:
             worker.end()
-    _take_over(context, *changed)
+    _copy_changes(context, *changed)
 
 
 class _Worker:
-    """The child as the parent sees it. Forgetting it ends the child: its connections close."""
+    """The child process, as seen by the parent. It ends when this object is deleted, which closes its connections."""
 
     def __init__(self, step: Step, context: PluginContext, host: StepHost) -> None:
         self.step = step
         self.context = context
         self.host = host
         self.undoable = False
-        #: Whether the plug-in has come to an end.
+        #: Whether the plug-in has ended.
         self.has_answered = False
-        self._last_resort = threading.Timer(0, bool)
-        self.asking, asks = _PROCESSES.Pipe()
-        self.undoing, undoes = _PROCESSES.Pipe()
+        self._killer = threading.Timer(0, bool)
+        self.requests, child_requests = _PROCESSES.Pipe()
+        self.rollbacks, child_rollbacks = _PROCESSES.Pipe()
         self.process: BaseProcess = _PROCESSES.Process(
-            target=work, args=(asks, undoes, step.plugin, context), name=step.name, daemon=True
+            target=work, args=(child_requests, child_rollbacks, step.plugin, context), name=step.name, daemon=True
         )
         try:
             self.process.start()
@@ -78,80 +78,80 @@ class _Worker:
                 "configuration and the shared variables plain values."
             ) from error
         finally:
-            asks.close()
-            undoes.close()
+            child_requests.close()
+            child_rollbacks.close()
 
-    def attend(self, connection: Connection, seconds: float) -> Any:
-        """Answer what the child asks there, until it tells its result. Raises what it raised."""
+    def serve(self, connection: Connection, seconds: float) -> Any:
+        """Answer the child's requests on a connection until it sends its result. Raises the child's exception."""
         expires = self._limit(seconds)
         try:
-            while (said := self._receive(connection, expires))[0] not in ("done", "failed"):
-                if said[0] == "started":
+            while (message := self._receive(connection, expires))[0] not in ("done", "failed"):
+                if message[0] == "started":
                     expires = self._limit(self.step.timeout)
                 else:
-                    self._tell(connection, result_of(partial(self._answer, *said)))
+                    self._send(connection, result_of(partial(self._answer, *message)))
         except ProcessDiedError:
             if monotonic() < expires:
                 raise
             raise StepTimeoutError(self.step.timeout) from None
         finally:
-            self._last_resort.cancel()
-        self.has_answered |= connection is self.asking
-        if said[0] == "failed":
-            raise said[1]
-        return said[1]
+            self._killer.cancel()
+        self.has_answered |= connection is self.requests
+        if message[0] == "failed":
+            raise message[1]
+        return message[1]
 
     def _limit(self, seconds: float) -> float:
-        """When the child has to be done. It is killed soon after: who waits for the rest of a message sees no clock."""
-        self._last_resort.cancel()
-        self._last_resort = threading.Timer(seconds + _GRACE, self.process.kill)
-        self._last_resort.daemon = True
-        self._last_resort.start()
+        """Set the time limit. A timer kills the child soon after it, in case the parent blocks on half a message."""
+        self._killer.cancel()
+        self._killer = threading.Timer(seconds + _GRACE_SECONDS, self.process.kill)
+        self._killer.daemon = True
+        self._killer.start()
         return monotonic() + seconds
 
-    def _answer(self, question: str, said: Any) -> object:
-        match question:
+    def _answer(self, kind: str, value: Any) -> object:
+        match kind:
             case "perform":
-                user_id, message, parameters = said
+                user_id, message, parameters = value
                 return self.host.organization_service(self.context, user_id).perform(message, parameters)
             case "service":
-                return self.host.service(said)
+                return self.host.service(value)
             case "on_rollback":
                 self.undoable = True
-                self.host.on_rollback(partial(self.undo, said))
+                self.host.on_rollback(partial(self.undo, value))
             case "trace":
-                self.host.trace(said)
+                self.host.trace(value)
         return None
 
     def _receive(self, connection: Connection, expires: float) -> tuple[str, Any]:
-        while (left := expires - monotonic()) > 0 and not connection.poll(min(left, _LOOK)):
+        while (left := expires - monotonic()) > 0 and not connection.poll(min(left, _POLL_SECONDS)):
             if not self.process.is_alive() and not connection.poll():
-                raise self._gone()
+                raise self._died()
         if left <= 0:
             raise StepTimeoutError(self.step.timeout)
         try:
-            said: tuple[str, Any] = connection.recv()
+            message: tuple[str, Any] = connection.recv()
         except (EOFError, OSError):
-            raise self._gone() from None
-        return said
+            raise self._died() from None
+        return message
 
-    def _tell(self, connection: Connection, what: bytes) -> None:
+    def _send(self, connection: Connection, message: bytes) -> None:
         try:
-            connection.send_bytes(what)
+            connection.send_bytes(message)
         except OSError:
-            raise self._gone() from None
+            raise self._died() from None
 
-    def _gone(self) -> ProcessDiedError:
-        self._wait_for_its_end()
+    def _died(self) -> ProcessDiedError:
+        self._wait_for_exit()
         return ProcessDiedError(
             f"The process of {self.step.plugin_name} ended by itself, exit code {self.process.exitcode}."
         )
 
     def undo(self, number: int) -> None:
-        """Run one of the child's ``on_rollback`` actions. They are run last first, so that 0 ends it."""
+        """Run one of the child's ``on_rollback`` actions. Action 0, the last to run, also ends the child."""
         try:
-            self._tell(self.undoing, packed("undo", number))
-            self.attend(self.undoing, self.step.timeout)
+            self._send(self.rollbacks, packed("undo", number))
+            self.serve(self.rollbacks, self.step.timeout)
         except (StepTimeoutError, ProcessDiedError):
             self.end()
             raise
@@ -160,23 +160,23 @@ class _Worker:
                 self.end()
 
     def end(self) -> None:
-        """Let it go home; what does not end by itself is killed, and what the plug-in left running there."""
-        if self.asking.closed:
+        """Let the child exit, then kill it, if it has not, with all processes that the plug-in started."""
+        if self.requests.closed:
             return
-        self.asking.close()
-        self.undoing.close()
+        self.requests.close()
+        self.rollbacks.close()
         if self.has_answered:
-            self._wait_for_its_end()
+            self._wait_for_exit()
         _kill(self.process)
 
-    def _wait_for_its_end(self) -> None:
-        expires = monotonic() + FAREWELL
+    def _wait_for_exit(self) -> None:
+        expires = monotonic() + EXIT_SECONDS
         while self.process.is_alive() and monotonic() < expires:
-            wait([self.process.sentinel], _LOOK)
+            wait([self.process.sentinel], _POLL_SECONDS)
 
 
 def _kill(process: BaseProcess) -> None:
-    """And what it has started."""
+    """Kill the process and those it has started."""
     process.kill()
     if hasattr(os, "killpg") and process.pid is not None:
         with suppress(ProcessLookupError):
@@ -184,8 +184,8 @@ def _kill(process: BaseProcess) -> None:
     process.join()
 
 
-def _take_over(context: PluginContext, *collections: dict[str, Any]) -> None:
-    """What the child made of the three collections a plug-in may change."""
+def _copy_changes(context: PluginContext, *collections: dict[str, Any]) -> None:
+    """Copy the child's changes of the three collections that a plug-in may change."""
     ours = (context.input_parameters, context.output_parameters, context.shared_variables)
     for collection, changed in zip(ours, collections, strict=True):
         collection.clear()

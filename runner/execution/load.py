@@ -1,4 +1,4 @@
-"""Makes steps from a registrations file."""
+"""Makes the steps of a registrations file, with their plug-ins and secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def steps_from(registrations: Registrations, secrets: Secrets) -> list[Step]:
-    """The enabled steps of a file, each with its plug-in instance and resolved references.
+    """The enabled steps of a file, each with its plug-in instance and resolved secret references.
 
     Raises:
       PluginLoadError: a plug-in cannot be found or made.

@@ -1,4 +1,4 @@
-"""The methods of IOrganizationService, each carried out as its message."""
+"""Implements the methods of IOrganizationService by executing messages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dataverse_client.types import (
     QueryExpression,
 )
 
-#: Carries out a message: its name and parameters -> its results.
+#: Executes a message: takes its name and parameters, and returns its results.
 Perform: TypeAlias = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
 class MessageService:
-    """An ``OrganizationService`` on top of one function that carries out a message.
+    """An ``OrganizationService`` that calls one function for every message.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/use-messages
     """
@@ -39,7 +39,7 @@ class MessageService:
     def retrieve(self, logical_name: str, id: str, columns: Sequence[str] | None = None) -> Entity:
         parameters = {
             "Target": EntityReference(logical_name, id),
-            # To a type checker a str is a sequence of str, too.
+            # A type checker accepts a str, because it is a sequence of str.
             "ColumnSet": (columns,) if isinstance(columns, str) else None if columns is None else tuple(columns),
         }
         row: Entity = self.perform("Retrieve", parameters)["BusinessEntity"]

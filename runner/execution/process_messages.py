@@ -1,4 +1,4 @@
-"""What a plug-in's process and the one that started it tell each other: a kind, and plain values or an exception."""
+"""The messages between a plug-in's process and its parent: a kind, and plain values or an exception."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from runner.execution.host import text_of
 from runner.plugin import InvalidPluginExecutionException
 
 
-def packed(kind: str, what: object) -> bytes:
-    """Raises IsolationError when it cannot travel."""
+def packed(kind: str, value: object) -> bytes:
+    """Pickle a message. Raises IsolationError when its value cannot be pickled."""
     try:
-        return pickle.dumps((kind, what))
+        return pickle.dumps((kind, value))
     except Exception as error:
-        raise IsolationError(f"It cannot be told to another process: {error}. Use plain values.") from error
+        raise IsolationError(f"It cannot be sent to another process: {error}. Use plain values.") from error
 
 
 def result_of(work: Callable[[], object]) -> bytes:
-    """What it answered or raised, in a form that the other side can read."""
+    """Call ``work``, and pack its result or its exception."""
     try:
         return packed("done", work())
     except Exception as error:
@@ -31,7 +31,7 @@ def result_of(work: Callable[[], object]) -> bytes:
 
 
 def _portable(error: Exception) -> _Raised:
-    """One that cannot travel is told in words."""
+    """The exception, or one with the same text if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(_Raised(error)))  # noqa: S301 - our own bytes
     except Exception:
@@ -50,9 +50,9 @@ def _stand_in_for(error: Exception) -> Exception:
 
 
 class _Raised:
-    """An exception on its way, which arrives as itself.
+    """Pickles an exception so that the other process gets the same one.
 
-    An initializer written in Python is not called again: it may take other arguments than those it passed on.
+    An initializer written in Python is not called again, because its parameters may differ from ``args``.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -61,11 +61,11 @@ class _Raised:
     def __reduce__(self) -> str | tuple[Any, ...]:
         error = self._error
         if isinstance(type(error).__init__, FunctionType):
-            return _revived, (type(error), error.args, vars(error))
+            return _rebuilt, (type(error), error.args, vars(error))
         return error.__reduce__()
 
 
-def _revived(kind: type[Exception], arguments: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+def _rebuilt(kind: type[Exception], arguments: tuple[Any, ...], state: dict[str, Any]) -> Exception:
     error = kind.__new__(kind, *arguments)
     vars(error).update(state)
     return error

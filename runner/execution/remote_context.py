@@ -46,16 +46,16 @@ TRIMMED_KEYS = ("InputParameters", "ParentContext", "PostEntityImages", "PreEnti
 _ASYNCHRONOUS = 1
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _BYTES_BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
-#: More digits than any number of .NET has; writing 1E999999999 out in full would fill the memory.
+#: More digits than any number of .NET has; writing out 1E999999999 would exhaust memory.
 _MOST_DIGITS = 400
 _LONGEST_INTEGER = 18
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteContext:
-    """One notification: its JSON ``document``, and the same as a ``context`` that can be read and not run.
+    """One notification: its JSON ``document``, and its ``context``, which can be read but not run.
 
-    ``is_trimmed`` says that it was too long, so that Target, images and parent context are missing.
+    ``is_trimmed`` tells that it was too long, so that Target, images and parent context are missing.
     """
 
     document: Mapping[str, Any]
@@ -66,7 +66,7 @@ class RemoteContext:
     def decode(cls, body: bytes, *, size_exceeded: bool = False) -> RemoteContext:
         """Read the body of a webhook request or of a Service Bus message.
 
-        ``size_exceeded`` says that the request's header, or the message's property, marks it as trimmed.
+        ``size_exceeded`` tells that a header of the request, or a property of the message, marks it as trimmed.
 
         Raises:
           UnsupportedMessageFormatError: the body is .NET binary or XML.
@@ -112,12 +112,12 @@ def _parse(body: bytes) -> dict[str, Any]:
     _refuse_other_formats(body)
     try:
         document = json.loads(body, parse_float=_fraction, parse_int=_integer, parse_constant=_refuse)
-        # Half a surrogate pair is legal JSON but no text: nothing could store it or send it on.
+        # Half a surrogate pair is valid JSON, but cannot be stored or sent as text.
         json.dumps(document, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidRemoteContextError(f"The notification is not JSON: {error}.") from None
     if not isinstance(document, dict) or not isinstance(document.get("MessageName"), str):
-        raise InvalidRemoteContextError("The body is no RemoteExecutionContext: it has no MessageName.")
+        raise InvalidRemoteContextError("The body is not a RemoteExecutionContext: it has no MessageName.")
     return document
 
 
@@ -139,7 +139,7 @@ def _fraction(text: str) -> Decimal:
     number = Decimal(text)
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int) or abs(exponent) > _MOST_DIGITS:
-        raise ValueError(f"{text[:40]} is no number of .NET")
+        raise ValueError(f"{text[:40]} is not a number of .NET")
     return number
 
 
@@ -148,7 +148,7 @@ def _integer(text: str) -> int | Decimal:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 # --- document -> context --------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def _refuse(constant: str) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """Reads members of a document that may be missing, but must not be of another type."""
+    """Reads the members of a document. They may be missing, but not of another type."""
 
     document: Mapping[str, Any]
     path: str
@@ -186,7 +186,7 @@ class _Members:
             return _NEVER
         moment = decode_moment(text, shifted=True) or _iso_moment(text)
         if moment is None:
-            raise InvalidRemoteContextError(f"{self.where(key)} is not a moment: {text[:60]!r}.")
+            raise InvalidRemoteContextError(f"{self.where(key)} is not a date and time: {text[:60]!r}.")
         return moment
 
     def _of(self, kind: type, key: str, expected: str) -> Any:
@@ -197,7 +197,7 @@ class _Members:
 
 
 def _iso_moment(text: str) -> datetime | None:
-    """What a plug-in wrote that serialized its context itself."""
+    """Read ISO 8601, which plug-ins write that serialize the context themselves."""
     try:
         moment = datetime.fromisoformat(text)
         return WireDateTime.spelled(text, moment if moment.tzinfo else moment.replace(tzinfo=UTC))
@@ -264,7 +264,7 @@ def _read_caller(members: _Members) -> Caller:
 
 
 def _looks_trimmed(document: Mapping[str, Any], context: PluginContext) -> bool:
-    """Every message about a table has parameters; whether trimming removes or empties them is not documented."""
+    """Whether parameters are missing or empty, as only trimming leaves them for a message about a table."""
     about_a_table = context.primary_entity_name != "none" and context.primary_entity_id != EMPTY_GUID
     return about_a_table and not any(document.get(key) for key in TRIMMED_KEYS)
 
@@ -273,7 +273,7 @@ def _looks_trimmed(document: Mapping[str, Any], context: PluginContext) -> bool:
 
 
 def _write(context: PluginContext, isolation_mode: int | None) -> dict[str, Any]:
-    """The members in the order of .NET's serializer, which is the alphabet's."""
+    """The members in alphabetical order, as .NET's serializer writes them."""
     document = {
         "BusinessUnitId": context.business_unit_id,
         "CorrelationId": context.correlation_id,
@@ -318,7 +318,7 @@ def _write_parameters(context: PluginContext) -> list[dict[str, Any]]:
     ]
 
 
-#: What plug-ins are given as a name or names, and the wire has as an object.
+#: Parameters that plug-ins get as names, and that are objects in the document.
 _PARAMETERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("Associate", "Relationship"): encode_relationship,
     ("Disassociate", "Relationship"): encode_relationship,
@@ -327,7 +327,7 @@ _PARAMETERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
 
 
 def _write_created_on(context: PluginContext) -> str:
-    """The asynchronous service has it from the system job: whole seconds, and the zone it is in."""
+    """OperationCreatedOn. The asynchronous service takes it from the system job: whole seconds with an offset."""
     moment = context.operation_created_on
     if context.mode != _ASYNCHRONOUS or isinstance(moment, WireDateTime):
         return encode_moment(moment)

@@ -1,4 +1,4 @@
-"""Queries and column sets as .NET's serializer writes them. They are not read back: the wire can say more than ours.
+"""Writes queries and column sets as .NET's serializer does. They are not read, as .NET's have more features than ours.
 
 Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.query.queryexpression
 """
@@ -41,8 +41,8 @@ _OPERATORS = {
 
 
 def encode_query(query: QueryExpression, encode: Encode) -> dict[str, Any]:
-    """``encode`` writes the values that conditions compare with."""
-    told = {
+    """A QueryExpression; ``encode`` writes the values of its conditions."""
+    members = {
         "ColumnSet": encode_columns(query.column_set),
         "Criteria": _filter(query.criteria, encode),
         "Distinct": False,
@@ -60,7 +60,7 @@ def encode_query(query: QueryExpression, encode: Encode) -> dict[str, Any]:
         "NoLock": False,
         "QueryHints": "",
     }
-    return told if query.top_count is None else {**told, "TopCount": query.top_count}
+    return members if query.top_count is None else {**members, "TopCount": query.top_count}
 
 
 def encode_columns(columns: Sequence[str] | None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Values of a RemoteExecutionContext: the SDK's types <-> plain JSON values, as .NET's serializer writes them.
+"""Converts the values of a RemoteExecutionContext between the SDK's types and the JSON of .NET's serializer.
 
-An object of a type that is not known here stays the dictionary it came as, and is written as that again.
+An object of an unknown type stays a dictionary, and is written unchanged.
 Source: https://learn.microsoft.com/dotnet/api/system.runtime.serialization.json.datacontractjsonserializer
 """
 
@@ -44,7 +44,7 @@ _DATE = re.compile(r"/Date\((?P<milliseconds>-?\d{1,18})(?P<offset>[+-]\d{4})?\)
 
 
 class WireDateTime(datetime):
-    """A moment that keeps the ``text`` it was spelled with, where that says more than the moment."""
+    """A datetime with its original ``text``, if that holds more than the time itself."""
 
     text: str
 
@@ -56,10 +56,10 @@ class WireDateTime(datetime):
 
 
 def decode_moment(text: str, *, shifted: bool = False) -> datetime | None:
-    """``/Date(1697526000000)/`` as a moment in UTC; None when ``text`` says no such moment.
+    """Read ``/Date(1697526000000)/`` as aware UTC; None when ``text`` has another form.
 
-    An offset after the milliseconds counts for nothing, except where the number was ``shifted`` by it: the
-    asynchronous service of some servers writes OperationCreatedOn in local time, with ``+0300`` to be added.
+    An offset after the milliseconds is ignored, unless the number is ``shifted`` by it: the asynchronous service of
+    some servers writes OperationCreatedOn in local time, with an offset such as ``+0300``.
     """
     match = _DATE.match(text)
     if match is None:
@@ -80,7 +80,7 @@ def _offset(text: str) -> timedelta:
 
 
 def encode_moment(moment: datetime) -> str:
-    """Whole milliseconds; what is finer is dropped."""
+    """Write a datetime as ``/Date(...)/`` in whole milliseconds; smaller fractions are dropped."""
     if isinstance(moment, WireDateTime):
         return moment.text
     return f"/Date({(moment - _EPOCH) // _MILLISECOND})/"
@@ -90,7 +90,7 @@ def encode_moment(moment: datetime) -> str:
 
 
 def decode_pairs(pairs: Any, where: str, decode: Callable[[Any, str], T]) -> dict[str, T]:
-    """What .NET makes of a dictionary: a list of ``{"key": ..., "value": ...}``. None is an empty one."""
+    """Read .NET's form of a dictionary: a list of ``{"key": ..., "value": ...}``. None is an empty one."""
     if pairs is None:
         return {}
     if not isinstance(pairs, list):
@@ -117,10 +117,10 @@ def encode_pairs(values: Mapping[str, Any], encode: Callable[[Any], Any]) -> lis
 
 
 def decode_value(value: Any, where: str = "value") -> Any:
-    """A JSON value (fractions as Decimal) as the SDK's. Ids stay text: the wire does not tell them from it.
+    """Convert a JSON value (fractions as Decimal) to the SDK's. Ids stay text, as JSON does not mark them.
 
     Raises:
-      InvalidRemoteContextError: an object is not what its ``__type`` says. ``where`` is named in the message.
+      InvalidRemoteContextError: an object does not fit its ``__type``. The message names ``where``.
     """
     if isinstance(value, str):
         moment = decode_moment(value) if value.startswith("/Date(") else None
@@ -140,7 +140,7 @@ def _decode_object(value: dict[str, Any], where: str) -> Any:
 
 
 def _decode_list(values: list[Any], where: str) -> Any:
-    """An OptionSetValueCollection is a bare list; so is every other array."""
+    """Read a list: an OptionSetValueCollection or any other array, which have the same form."""
     items = [decode_value(value, f"{where}[{index}]") for index, value in enumerate(values)]
     return tuple(items) if items and all(isinstance(item, OptionSetValue) for item in items) else items
 
@@ -171,7 +171,7 @@ def decode_reference(value: Any, where: str) -> EntityReference:
 
 
 def decode_guid(value: Any, where: str) -> str:
-    """The id in lower case; the empty id where there is none."""
+    """Read an id, in lower case; None is the empty id."""
     if value is None:
         return EMPTY_GUID
     if not isinstance(value, str) or not is_guid(value):
@@ -211,7 +211,7 @@ def _decode_aliased(value: dict[str, Any], where: str) -> AliasedValue:
 
 
 def _decode_columns(value: dict[str, Any], where: str) -> Any:
-    """Columns by name, None for all. What is to be computed of columns has no other form than this one."""
+    """Read a ColumnSet: column names, or None for all. One with computed columns stays a dictionary."""
     columns = value.get("Columns") or []
     if value.get("AttributeExpressions"):
         return value
@@ -253,7 +253,7 @@ def _text_or_none(value: Mapping[str, Any], key: str, where: str) -> str | None:
 
 def _plain_text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise InvalidRemoteContextError(f"{where} is not a text.")
+        raise InvalidRemoteContextError(f"{where} is not text.")
     return value
 
 
@@ -268,7 +268,7 @@ def _integer(value: Any, where: str) -> int:
 
 @singledispatch
 def encode_value(value: Any) -> Any:
-    """One of the SDK's values as a JSON value: ``__type`` first in its object, as .NET's reader demands.
+    """Convert one of the SDK's values to JSON. ``__type`` is first in an object, as .NET's reader requires.
 
     Raises:
       UnknownValueTypeError: Dataverse has no such type.
@@ -308,7 +308,7 @@ def _(value: datetime) -> str:
 
 @encode_value.register
 def _(value: date) -> str:
-    """A column without a time is midnight in UTC."""
+    """Write a date as midnight in UTC."""
     return encode_moment(datetime.combine(value, time(), UTC))
 
 
@@ -383,7 +383,7 @@ def encode_relationship(schema_name: str) -> dict[str, Any]:
 
 
 def encode_entity(row: Entity) -> dict[str, Any]:
-    """A row where its type goes without saying: an image, or one of a collection."""
+    """Write a row without ``__type``, as in images and collections."""
     related = [
         {"key": {"PrimaryEntityRole": None, "SchemaName": name}, "value": _encode_rows(rows)}
         for name, rows in row.related_entities.items()
@@ -401,7 +401,7 @@ def encode_entity(row: Entity) -> dict[str, Any]:
 
 
 def encode_reference(reference: EntityReference) -> dict[str, Any]:
-    """A reference where its type goes without saying."""
+    """Write a reference without ``__type``."""
     return {
         "Id": reference.id,
         "KeyAttributes": encode_pairs(reference.key_attributes, encode_value),

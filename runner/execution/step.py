@@ -17,22 +17,22 @@ from dataverse_client.types import EntityReference, guid, is_guid
 from runner.plugin import Plugin
 from runner.registrations.messages import IMAGES, WITHOUT_STEPS, WITHOUT_TABLE
 
-#: Seconds a message operation may take in Dataverse, including its plug-ins.
+#: The time limit of a message operation in Dataverse in seconds, including its plug-ins.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/analyze-performance
 DEFAULT_TIMEOUT = 120.0
 
-#: Steps given in code may listen to WhoAmI, the simplest message to see a pipeline run with.
+#: WhoAmI, the simplest message, can have steps that are added in code, to try out a pipeline.
 _NEVER_RUN = frozenset(map(str.lower, WITHOUT_STEPS - {"WhoAmI"}))
 _WITHOUT_TABLE = frozenset(map(str.lower, WITHOUT_TABLE))
 _WITH_IMAGES = frozenset(map(str.lower, IMAGES))
 
 
 class StepError(ValueError):
-    """A step that Dataverse would not register. The message says which, why, and what to change."""
+    """A step that Dataverse would refuse. The message names the step, the reason, and what to change."""
 
 
 class Stage(IntEnum):
-    """Where in the pipeline a step runs. Only a custom API's own plug-in runs at MAIN_OPERATION."""
+    """The stage of the pipeline at which a step runs. Only a custom API's own plug-in runs at MAIN_OPERATION."""
 
     PRE_VALIDATION = 10
     PRE_OPERATION = 20
@@ -49,9 +49,9 @@ class Mode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of the row that a step is given. Without ``columns`` it holds every column that has a value.
+    """An image of the row for a step. Without ``columns`` it has every column with a value.
 
-    Columns may also be given as a list, or as comma-separated text, as Dataverse stores them.
+    Columns can also be a list, or comma-separated text, as Dataverse stores them.
     """
 
     alias: str
@@ -64,7 +64,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A registered step (``sdkmessageprocessingstep``), holding its plug-in instance.
+    """A registered step (``sdkmessageprocessingstep``) with its plug-in instance.
 
     ``Step(plugin=MyPlugin(), message="Create", entity="account", stage=20)`` is a complete registration: name and id
     are derived from it. Without an ``entity`` it runs for every table. ``timeout`` is in seconds. With ``isolation``
@@ -87,7 +87,7 @@ class Step:
     id: str = ""
     timeout: float = DEFAULT_TIMEOUT
     isolation: Literal["thread", "process"] = "thread"
-    #: Delete the system job once it has succeeded.
+    #: Delete the system job after it has succeeded.
     async_auto_delete: bool = False
     plugin_name: str = field(init=False)
     reference: EntityReference = field(init=False, repr=False)
@@ -96,7 +96,7 @@ class Step:
 
     def __post_init__(self) -> None:
         if not isinstance(self.plugin, Plugin):
-            raise StepError(f"A step holds its plug-in's instance, as in Step(plugin=MyPlugin()), not {self.plugin!r}.")
+            raise StepError(f"A step needs its plug-in's instance, as in Step(plugin=MyPlugin()), not {self.plugin!r}.")
         kind = type(self.plugin)
         put = object.__setattr__
         put(self, "plugin_name", f"{kind.__module__}:{kind.__qualname__}")
@@ -132,7 +132,7 @@ class Step:
 
 
 def _column_names(given: Iterable[str] | str | None) -> tuple[str, ...]:
-    """In lower case, as logical names are."""
+    """The names in lower case, like logical names."""
     listed = given.split(",") if isinstance(given, str) else given or ()
     names = (name.strip().lower() for name in listed)
     return tuple(name for name in names if name)
@@ -147,17 +147,17 @@ def _refusals(step: Step) -> Iterable[str]:
     if step.stage not in tuple(Stage):
         yield f"stage {step.stage} cannot be registered. Use 10, 20 or 40 (0x80044184)."
     if step.mode not in tuple(Mode) or isinstance(step.mode, bool):
-        yield f"mode {step.mode} is none. Use 0 for synchronous, 1 for asynchronous."
+        yield f"mode {step.mode} is unknown. Use 0 for synchronous, 1 for asynchronous."
     if step.mode == Mode.ASYNCHRONOUS and step.stage != Stage.POST_OPERATION:
         yield "an asynchronous step runs after the operation. Use stage 40 (0x80044184)."
     if not isinstance(step.rank, int) or isinstance(step.rank, bool):
-        yield f"rank {step.rank!r} is none. Use a whole number."
+        yield f"rank {step.rank!r} is not valid. Use a whole number."
     if not _is_timeout(step.timeout):
-        yield f"timeout {step.timeout!r} is none. Use seconds, more than 0."
+        yield f"timeout {step.timeout!r} is not valid. Use seconds, more than 0."
     if step.isolation not in ("thread", "process"):
-        yield f"isolation {step.isolation!r} is none. Use 'thread' or 'process'."
+        yield f"isolation {step.isolation!r} is unknown. Use 'thread' or 'process'."
     if step.run_as is not None and not is_guid(step.run_as):
-        yield f"run_as {step.run_as!r} is no systemuserid, such as 6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11."
+        yield f"run_as {step.run_as!r} is not a systemuserid such as 6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11."
     yield from _image_refusals(step, message)
 
 
@@ -172,7 +172,7 @@ def _image_refusals(step: Step, message: str) -> Iterable[str]:
         if image.kind not in ("pre", "post", "both"):
             yield f"image {image.alias!r} is of kind {image.kind!r}. Use 'pre', 'post' or 'both'."
         if not image.alias:
-            yield "an image has no alias, by which the plug-in would ask for it."
+            yield "an image has no alias, which the plug-in needs to read it."
     if step.pre_images and message in ("create", "createmultiple"):
         yield "a row being created has no pre-image. Remove it, or make it a post-image (0x8004416d)."
     if step.post_images and message == "delete":

@@ -1,6 +1,6 @@
-"""A simulation of Stripe's test mode, in process and without a network.
+"""Simulates Stripe's test mode in process, without a network.
 
-It is measured against Stripe's documentation and driven by the real SDK: the same statuses, events, error bodies,
+It follows Stripe's documentation and works with the real SDK: the same statuses, events, error bodies,
 idempotency and test payment methods. Importing it imports ``stripe``.
 
 It does not simulate subscriptions, prices, taxes, discounts, Connect or mandates, nor which payment method may pay in

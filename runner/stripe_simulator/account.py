@@ -1,4 +1,4 @@
-"""One account in test mode: its objects, and the events that their changes caused."""
+"""One account in test mode: its objects, and the events about their changes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import stripe
 
 from azure_bridge.clock import Clock
 from runner.stripe_simulator.errors import missing_resource
-from runner.stripe_simulator.idempotency import Answered
+from runner.stripe_simulator.idempotency import SavedKey
 from runner.stripe_simulator.jsons import JSON, copied
 
 _ALPHABET = string.ascii_letters + string.digits
 
 
 class Ids:
-    """Ids in Stripe's form. The same ``seed`` gives the same ids; without one they are unique."""
+    """Generates ids in Stripe's form. The same ``seed`` gives the same ids; without one they are unique."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - not a secret
@@ -37,15 +37,15 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The request that made a change, as its events name it; a customer's own act has neither."""
+    """The request that caused a change, for its events. An action of a customer or bank has neither id nor key."""
 
     request_id: str | None = None
     idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """One object as it is to be remembered; ``shown`` None: it was removed."""
+class StoredObject:
+    """An object to store. ``shown`` is None if it was removed."""
 
     kind: str
     id: str
@@ -53,45 +53,45 @@ class Kept:
     hidden: JSON
 
 
-class Keeper(Protocol):
-    """Remembers for longer than this process lives."""
+class Storage(Protocol):
+    """Stores an account beyond the life of the process."""
 
-    def keep(self, objects: Iterable[Kept], answered: Iterable[Answered]) -> None:
-        """All of it or nothing."""
+    def save(self, objects: Iterable[StoredObject], keys: Iterable[SavedKey]) -> None:
+        """Store all of it, or nothing."""
 
 
 @dataclass(slots=True)
 class Account:
-    """The objects by kind and id, oldest first. Whoever changes one holds ``lock`` (see :meth:`acting`).
+    """The objects by kind and id, oldest first. Changes need ``lock`` (see :meth:`acting`).
 
-    What an object knows and does not show is under :meth:`hidden`:
+    :meth:`hidden` holds what the simulator knows of an object and the API does not return:
       of a payment method: ``behaviour`` (the test method's id), ``spent`` (used, and belongs to no customer)
-      of a session: ``payment_intent_data``, ``line_items`` (last first, for pages start at the end)
-      of an intent: ``session`` (that made it)
+      of a session: ``payment_intent_data``, ``line_items`` (last first, because lists start at the end)
+      of an intent: ``session`` (that created it)
       of any: ``deadline`` (Unix seconds)
     """
 
     clock: Clock
     ids: Ids
     webhook_secret: str
-    #: How far the search index is behind.
+    #: The delay of the search index.
     search_lag: timedelta = timedelta(0)
     lock: threading.RLock = field(default_factory=threading.RLock)
-    keeper: Keeper | None = None
-    #: Called with each event as it happens, inside the step that made it.
+    storage: Storage | None = None
+    #: Called with each event at once, within :meth:`acting`.
     listeners: list[Callable[[JSON], None]] = field(default_factory=list)
     _deadlines: list[tuple[int, str, str]] = field(default_factory=list)
     _objects: defaultdict[str, dict[str, JSON]] = field(default_factory=lambda: defaultdict(dict))
     _hidden: defaultdict[str, JSON] = field(default_factory=lambda: defaultdict(dict))
     _cause: Cause = field(default_factory=Cause)
     _depth: int = 0
-    #: Id and kind of what the step at work has had in its hands, and what it answered.
+    #: The objects that the current :meth:`acting` may have changed (kind by id), and its idempotency keys.
     _touched: dict[str, str] = field(default_factory=dict)
-    _answered: list[Answered] = field(default_factory=list)
+    _saved_keys: list[SavedKey] = field(default_factory=list)
 
     @contextmanager
     def acting(self, cause: Cause | None = None) -> Iterator[None]:
-        """Everything inside is one step to everybody else, and its events name ``cause``."""
+        """Make all changes within the block at once for other threads and the storage. Its events name ``cause``."""
         with self.lock:
             before, self._cause = self._cause, cause or Cause()
             self._depth += 1
@@ -101,31 +101,34 @@ class Account:
                 self._cause = before
                 self._depth -= 1
                 if self._depth == 0:
-                    self._keep()
+                    self._save()
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         touched, self._touched = self._touched, {}
-        answered, self._answered = self._answered, []
-        if self.keeper is not None:
-            self.keeper.keep(
-                (Kept(kind, id_, self._objects[kind].get(id_), self._hidden[id_]) for id_, kind in touched.items()),
-                answered,
+        keys, self._saved_keys = self._saved_keys, []
+        if self.storage is not None:
+            self.storage.save(
+                (
+                    StoredObject(kind, id_, self._objects[kind].get(id_), self._hidden[id_])
+                    for id_, kind in touched.items()
+                ),
+                keys,
             )
 
-    def restore(self, objects: Iterable[Kept]) -> None:
-        """Begin with what was kept, oldest first."""
-        for kept in objects:
-            self._objects[kept.kind][kept.id] = kept.shown or {}
-            self._hidden[kept.id] = kept.hidden
-            if deadline := kept.hidden.get("deadline"):
-                heapq.heappush(self._deadlines, (deadline, kept.kind, kept.id))
+    def restore(self, objects: Iterable[StoredObject]) -> None:
+        """Load stored objects, oldest first."""
+        for stored in objects:
+            self._objects[stored.kind][stored.id] = stored.shown or {}
+            self._hidden[stored.id] = stored.hidden
+            if deadline := stored.hidden.get("deadline"):
+                heapq.heappush(self._deadlines, (deadline, stored.kind, stored.id))
 
-    def answer(self, answered: Answered) -> None:
-        """Remember the answer together with what it tells of."""
-        self._answered.append(answered)
+    def save_key(self, key: SavedKey) -> None:
+        """Store an idempotency key together with the changes of its request."""
+        self._saved_keys.append(key)
 
     def now(self) -> int:
-        """Unix time in whole seconds, as Stripe counts."""
+        """The Unix time in whole seconds, as Stripe has it."""
         return int(self.clock.now().timestamp())
 
     def add(self, resource: JSON) -> JSON:
@@ -134,7 +137,7 @@ class Account:
         return resource
 
     def hidden(self, resource_id: str) -> JSON:
-        """What an object that is being worked on does not show; to be written, too."""
+        """The hidden facts of an object, which can be changed."""
         return self._hidden[resource_id]
 
     def all(self, kind: str) -> list[JSON]:
@@ -145,21 +148,21 @@ class Account:
         self._hidden.pop(resource_id, None)
 
     def set_deadline(self, at: int, resource: JSON) -> None:
-        """Something happens to ``resource`` at ``at`` (Unix seconds), unless it has moved on by then."""
+        """Have :meth:`overdue` return ``resource`` from ``at`` (Unix seconds) on."""
         heapq.heappush(self._deadlines, (at, resource["object"], resource["id"]))
         self._hidden[resource["id"]]["deadline"] = at
 
     def overdue(self) -> Iterator[JSON]:
-        """What has a deadline that passed, earliest first, each once."""
+        """The objects whose deadline has passed, earliest first, each once."""
         while self._deadlines and self._deadlines[0][0] <= self.now():
             _, kind, resource_id = heapq.heappop(self._deadlines)
             yield self.find(kind, resource_id)
 
     def find(self, kind: str, resource_id: str, param: str = "id") -> JSON:
-        """The object itself, not a copy: to be looked at or worked on.
+        """The object itself, not a copy, so that it can be changed.
 
         Raises:
-          StripeRefusal: 404, there is none.
+          StripeRefusal: 404, there is no such object.
         """
         try:
             found = self._objects[kind][resource_id]
@@ -169,7 +172,7 @@ class Account:
         return found
 
     def emit(self, event_type: str, resource: JSON, before: JSON | None = None) -> None:
-        """Record what happened to ``resource``, as it is now; ``before`` is what it was.
+        """Record an event about ``resource`` in its current state; ``before`` is its previous state.
 
         Source: https://docs.stripe.com/api/events/object
         """

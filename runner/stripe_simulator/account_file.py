@@ -1,4 +1,4 @@
-"""An account kept in a SQLite file: each change is one transaction, so that a crash never leaves half of it."""
+"""Stores an account in a SQLite file. Each change is one transaction, so that a crash never leaves half of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import orjson
 
-from runner.stripe_simulator.account import Kept
-from runner.stripe_simulator.idempotency import Answered, Asked, Saved
+from runner.stripe_simulator.account import StoredObject
+from runner.stripe_simulator.idempotency import KeyedRequest, SavedKey, SavedResponse
 
-# WITHOUT ROWID would lose the order in which objects came to be, which lists depend on.
+# Without a rowid the order of creation would be lost, which lists depend on.
 _TABLES = """
     CREATE TABLE IF NOT EXISTS object (
         id TEXT PRIMARY KEY, kind TEXT NOT NULL, shown BLOB NOT NULL, hidden BLOB NOT NULL
@@ -22,12 +22,12 @@ _TABLES = """
         status INTEGER NOT NULL, body TEXT NOT NULL, request_id TEXT NOT NULL
     );
 """
-_KEEP = """
+_SAVE_OBJECT = """
     INSERT INTO object (id, kind, shown, hidden) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
     SET shown = excluded.shown, hidden = excluded.hidden
     WHERE shown <> excluded.shown OR hidden <> excluded.hidden
 """
-_ANSWER = "INSERT OR REPLACE INTO answered VALUES (?, ?, ?, ?, ?, ?, ?)"
+_SAVE_KEY = "INSERT OR REPLACE INTO answered VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class AccountFileError(Exception):
@@ -37,54 +37,59 @@ class AccountFileError(Exception):
 
 
 class AccountFile:
-    """Belongs to one process at a time. Whoever writes holds the account's lock."""
+    """The file of one account, for one process at a time. Writers hold the account's lock."""
 
     def __init__(self, path: Path) -> None:
-        """Raises AccountFileError."""
+        """Open or create the file. Raises AccountFileError."""
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
-            # A second process would not see what this one holds in memory.
+            # A second process would not see this one's changes in memory.
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {_TABLES}")
             self._connection.execute("BEGIN EXCLUSIVE").execute("COMMIT")
         except sqlite3.Error as error:
             self._connection.close()
             raise AccountFileError(
-                f"{path} cannot be used: {error}. End the process that uses it, or remove the file to begin anew."
+                f"{path} cannot be used: {error}. End the process that uses it, or delete the file to start anew."
             ) from error
 
-    def objects(self) -> Iterator[Kept]:
-        """Oldest first."""
+    def objects(self) -> Iterator[StoredObject]:
+        """The stored objects, oldest first."""
         rows = self._connection.execute("SELECT kind, id, shown, hidden FROM object ORDER BY rowid")
         for kind, id_, shown, hidden in rows:
-            yield Kept(kind, id_, orjson.loads(shown), orjson.loads(hidden))
+            yield StoredObject(kind, id_, orjson.loads(shown), orjson.loads(hidden))
 
-    def answered(self, since: datetime) -> Iterator[Answered]:
-        """The answers to requests with a key, without those from before ``since``, which are forgotten."""
+    def saved_keys(self, since: datetime) -> Iterator[SavedKey]:
+        """The saved idempotency keys. Those of requests before ``since`` are deleted."""
         self._connection.execute("DELETE FROM answered WHERE since < ?", (since.isoformat(),))
         rows = self._connection.execute("SELECT key, path, params, since, status, body, request_id FROM answered")
-        for key, path, params, came, *answer in rows:
-            yield Answered(key, Asked(path, orjson.loads(params)), datetime.fromisoformat(came), Saved(*answer))
+        for key, path, params, saved_since, *response in rows:
+            yield SavedKey(
+                key,
+                KeyedRequest(path, orjson.loads(params)),
+                datetime.fromisoformat(saved_since),
+                SavedResponse(*response),
+            )
 
-    def keep(self, objects: Iterable[Kept], answered: Iterable[Answered]) -> None:
+    def save(self, objects: Iterable[StoredObject], keys: Iterable[SavedKey]) -> None:
         with self._connection:
             self._connection.execute("BEGIN")
             for each in objects:
-                self._keep(each)
-            self._connection.executemany(_ANSWER, map(_row, answered))
+                self._save(each)
+            self._connection.executemany(_SAVE_KEY, map(_row, keys))
 
-    def _keep(self, each: Kept) -> None:
+    def _save(self, each: StoredObject) -> None:
         if each.shown is None:
             self._connection.execute("DELETE FROM object WHERE id = ?", (each.id,))
             return
         row = (each.id, each.kind, orjson.dumps(each.shown), orjson.dumps(each.hidden))
-        self._connection.execute(_KEEP, row)
+        self._connection.execute(_SAVE_OBJECT, row)
 
     def close(self) -> None:
         self._connection.close()
 
 
-def _row(each: Answered) -> tuple[object, ...]:
-    asked, answer = each.asked, each.answer
-    params = orjson.dumps(asked.params)
-    return (each.key, asked.path, params, each.since.isoformat(), answer.status, answer.body, answer.request_id)
+def _row(each: SavedKey) -> tuple[object, ...]:
+    request, response = each.request, each.response
+    params = orjson.dumps(request.params)
+    return (each.key, request.path, params, each.since.isoformat(), response.status, response.body, response.request_id)

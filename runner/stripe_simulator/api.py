@@ -1,8 +1,8 @@
-"""The API: takes a request, returns an answer, and applies Stripe's rules in Stripe's order.
+"""Answers API requests, applying Stripe's checks in Stripe's order.
 
     fault? -> key of the account? -> endpoint? -> parameters? -> idempotency key? -> execute -> save -> answer
 
-Only what reaches execution is saved under an idempotency key, whatever its outcome.
+A result is saved under the idempotency key, whatever it is, once execution has begun.
 
 Source: https://docs.stripe.com/api
 """
@@ -23,7 +23,7 @@ from runner.stripe_simulator.account import Account, Cause
 from runner.stripe_simulator.errors import StripeRefusal
 from runner.stripe_simulator.expansion import check_expand, expand
 from runner.stripe_simulator.faults import Fault, Faults
-from runner.stripe_simulator.idempotency import Answered, Asked, IdempotencyKeys, Saved
+from runner.stripe_simulator.idempotency import IdempotencyKeys, KeyedRequest, SavedKey, SavedResponse
 from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.parameters import check, parameter_type
 from runner.stripe_simulator.routes import Route, route
@@ -31,7 +31,7 @@ from runner.stripe_simulator.routes import Route, route
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the SDK asks for. ``key`` is the idempotency key, on a POST only."""
+    """A request of the SDK. ``key`` is the idempotency key, which only a POST has."""
 
     id: str
     method: str
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``replayed``: an earlier request's answer, given again."""
+    """A response. ``replayed`` tells that it is that of an earlier request with the same key."""
 
     status: int
     body: str
@@ -54,7 +54,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One line of the request log. ``status`` is None when the connection broke before an answer."""
+    """One line of the request log. ``status`` is None when the connection broke before the response."""
 
     method: str
     path: str
@@ -65,23 +65,23 @@ class RequestRecord:
 
 
 class ConnectionReset(Exception):
-    """The answer, if there was one, is lost."""
+    """The connection broke, so that the response, if there was one, is lost."""
 
 
 class Api:
     """Answers requests for one account. Safe to use from several threads."""
 
-    def __init__(self, account: Account, api_key: str, answered: Iterable[Answered] = ()) -> None:
+    def __init__(self, account: Account, api_key: str, saved_keys: Iterable[SavedKey] = ()) -> None:
         self._account = account
         self._api_key = api_key
-        self._keys = IdempotencyKeys(account.clock, answered)
+        self._keys = IdempotencyKeys(account.clock, saved_keys)
         self.faults = Faults()
         self.log: list[RequestRecord] = []
-        #: Called once each, while the next request with a key is in flight: executed, and not yet answered.
+        #: Called once each, after the next request with a key is executed and before its response is sent.
         self.in_flight: list[Callable[[], None]] = []
 
     def answer(self, method: str, url: str, headers: Mapping[str, str], body: str) -> Answer:
-        """``body`` is a POST's form; any other request has its parameters in ``url``.
+        """Answer a request. ``body`` is the form of a POST; other requests have their parameters in ``url``.
 
         Raises:
           ConnectionReset: a fault asked for it.
@@ -106,13 +106,13 @@ class Api:
             found.endpoint.check(params)
             return self._execute_once(request, found, params, fault)
         except StripeRefusal as refused:
-            return _headed(_refused(refused, request), request)
+            return _with_headers(_error_response(refused, request), request)
 
     def _execute_once(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> Answer:
         if request.key is None:
-            return _headed(self._execute(request, found, params, fault), request)
-        if saved := self._keys.begin(request.key, Asked(request.path, copied(params))):
-            return replace(_headed(saved, request), replayed=True)
+            return _with_headers(self._execute(request, found, params, fault), request)
+        if saved := self._keys.begin(request.key, KeyedRequest(request.path, copied(params))):
+            return replace(_with_headers(saved, request), replayed=True)
         try:
             answer = self._execute(request, found, params, fault)
             self._run_in_flight()
@@ -120,25 +120,25 @@ class Api:
             self._keys.forget(request.key)
             raise
         self._keys.finish(request.key, answer)
-        return _headed(answer, request)
+        return _with_headers(answer, request)
 
-    def _execute(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> Saved:
+    def _execute(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> SavedResponse:
         with self._account.acting(Cause(request.id, request.key)):
             saved = self._perform(request, found, params, fault)
             if request.key is not None:
-                self._account.answer(self._keys.answered(request.key, saved))
+                self._account.save_key(self._keys.saved(request.key, saved))
             return saved
 
-    def _perform(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> Saved:
+    def _perform(self, request: Request, found: Route, params: JSON, fault: Fault | None) -> SavedResponse:
         try:
             if fault in faults.WHILE_EXECUTING:
                 raise faults.refusal(fault)
             deadlines.meet(self._account)
             answer = copied(found.endpoint.perform(self._account, params, *found.ids))
             expand(self._account, answer, params.get("expand", ()))
-            return Saved(200, orjson.dumps(answer).decode(), request.id)
+            return SavedResponse(200, orjson.dumps(answer).decode(), request.id)
         except StripeRefusal as refused:
-            return _refused(refused, request)
+            return _error_response(refused, request)
 
     def _run_in_flight(self) -> None:
         waiting, self.in_flight = self.in_flight, []
@@ -184,12 +184,12 @@ def _key_in(authorization: str) -> str:
         return ""
 
 
-def _refused(refused: StripeRefusal, request: Request) -> Saved:
+def _error_response(refused: StripeRefusal, request: Request) -> SavedResponse:
     error = {**refused.error, "request_log_url": f"https://dashboard.stripe.com/test/logs/{request.id}"}
-    return Saved(refused.status, orjson.dumps({"error": error}).decode(), request.id)
+    return SavedResponse(refused.status, orjson.dumps({"error": error}).decode(), request.id)
 
 
-def _headed(saved: Saved, request: Request) -> Answer:
+def _with_headers(saved: SavedResponse, request: Request) -> Answer:
     headers = {
         "content-type": "application/json",
         "request-id": request.id,
@@ -200,7 +200,7 @@ def _headed(saved: Saved, request: Request) -> Answer:
     if saved.request_id != request.id:
         headers["idempotent-replayed"] = "true"
     if saved.status == 500:
-        # The key would only replay it.
+        # A retry with the same key would only replay the response.
         headers["stripe-should-retry"] = "false"
     elif saved.status == 429:
         headers["stripe-should-retry"] = "true" if "lock_timeout" in saved.body else "false"

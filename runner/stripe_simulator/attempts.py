@@ -1,4 +1,4 @@
-"""One attempt to charge an intent: from its payment method to its next status.
+"""Attempts to charge an intent, which leads from a payment method to its next status.
 
     requires_confirmation -> requires_action -> processing -> (requires_capture ->) succeeded
                           \\-> requires_payment_method, when the attempt fails
@@ -14,15 +14,15 @@ from runner.stripe_simulator.errors import CardDeclined, StripeRefusal
 from runner.stripe_simulator.jsons import JSON, copied
 from runner.stripe_simulator.test_methods import AUTHENTICATION_REQUIRED, BANK_REFUSAL, Behaviour, Decline
 
-#: An authorization nobody captures is given up after this many seconds.
+#: An uncaptured authorization expires after this many seconds.
 AUTHORIZATION_SECONDS = 7 * 24 * 3600
 
 
 def attempt(account: Account, intent: JSON, *, on_session: bool, return_url: str | None = None) -> None:
-    """Try the intent's payment method. ``on_session``: the customer is there to authenticate.
+    """Charge the intent's payment method. ``on_session`` tells that the customer is present to authenticate.
 
     Raises:
-      CardDeclined: the money was refused; the intent now requires another payment method.
+      CardDeclined: the payment was declined; the intent now requires another payment method.
     """
     intent |= {"last_payment_error": None, "next_action": None}
     method = _method(account, intent)
@@ -39,7 +39,7 @@ def attempt(account: Account, intent: JSON, *, on_session: bool, return_url: str
 
 
 def proceed(account: Account, intent: JSON) -> None:
-    """Nothing stands between the customer and the charge any more."""
+    """Make the charge, after authentication or where none is needed."""
     method, behaviour = _method(account, intent), _behaviour(account, intent)
     intent["next_action"] = None
     if behaviour.delayed:
@@ -55,7 +55,7 @@ def proceed(account: Account, intent: JSON) -> None:
 
 
 def refuse_authentication(account: Account, intent: JSON) -> None:
-    """The customer failed, or gave up, 3-D Secure: the intent fails with no charge made."""
+    """Fail the intent without a charge, because the customer failed or canceled 3-D Secure."""
     message = (
         "The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new "
         "PaymentMethod to attempt to fulfill this PaymentIntent again."
@@ -67,7 +67,7 @@ def refuse_authentication(account: Account, intent: JSON) -> None:
 
 
 def settle(account: Account, intent: JSON, succeed: bool | None) -> None:
-    """The bank's answer to a debit: as the test method says, unless ``succeed`` decides."""
+    """Apply the bank's response to a debit: that of the test method, unless ``succeed`` is given."""
     charge = account.find("charge", intent["latest_charge"])
     scripted = _behaviour(account, intent).decline
     if succeed or (succeed is None and scripted is None):
@@ -79,7 +79,7 @@ def settle(account: Account, intent: JSON, succeed: bool | None) -> None:
 
 
 def receive(account: Account, intent: JSON, charge: JSON, amount: int, event_type: str) -> None:
-    """The money is in: charge and intent say so, and the test method may dispute it."""
+    """Mark charge and intent as paid, and open a dispute if the test method has one."""
     charges.take(account, charge, amount)
     _keep_method(account, intent)
     intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
@@ -91,7 +91,7 @@ def receive(account: Account, intent: JSON, charge: JSON, amount: int, event_typ
 
 
 def decline(account: Account, intent: JSON, why: Decline, charge: JSON) -> CardDeclined:
-    """Fail the attempt. The refusal is returned, for whoever waits for the answer to raise."""
+    """Fail the attempt. Returns the error, which the caller raises in a request."""
     refusal = CardDeclined(
         why.message,
         code=why.code,

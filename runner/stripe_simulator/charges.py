@@ -1,4 +1,4 @@
-"""Charges: one for each attempt to pay, with what was captured and refunded of it."""
+"""Charges: one for each attempt to pay, with its captured and refunded amounts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runner.stripe_simulator.test_methods import Decline
 
 
 def authorize(account: Account, intent: JSON, method: JSON, *, status: str = "succeeded") -> JSON:
-    """Hold the money; ``pending`` while a bank still has to say whether there is any."""
+    """Authorize the amount. ``status`` is ``pending`` while a bank's response is outstanding."""
     charge = account.add(objects.charge(account, intent, method))
     charge |= {"status": status, "paid": status == "succeeded"}
     intent["latest_charge"] = charge["id"]
@@ -39,7 +39,7 @@ def fail(account: Account, charge: JSON, decline: Decline) -> None:
 
 
 def take(account: Account, charge: JSON, amount: int) -> None:
-    """The money is ours; what was held beyond ``amount`` goes back and counts as refunded."""
+    """Capture ``amount``. The rest of the authorized amount is released and counts as refunded."""
     released = charge["amount"] - amount
     charge |= {"captured": True, "amount_captured": amount, "status": "succeeded", "paid": True}
     charge["amount_refunded"] += released
@@ -48,7 +48,7 @@ def take(account: Account, charge: JSON, amount: int) -> None:
 
 
 def release(account: Account, charge: JSON) -> None:
-    """Give back money that was held and never taken: the refund of an uncaptured charge.
+    """Release an authorized amount that was not captured, which refunds the charge.
 
     Source: https://docs.stripe.com/refunds#cancel-payment
     """
@@ -59,7 +59,7 @@ def release(account: Account, charge: JSON) -> None:
 
 
 def book(account: Account, charge: JSON) -> None:
-    """Book the money. It happens after the answer, so ``charge.succeeded`` does not know of it yet.
+    """Book the charge on the balance. That follows the response, so ``charge.succeeded`` does not include it.
 
     Source: https://docs.stripe.com/payments/payment-intents/asynchronous-capture
     """

@@ -1,4 +1,4 @@
-"""Checkout Sessions. A session creates its intent when the customer confirms the page, not before.
+"""The endpoints of Checkout Sessions. A session creates its intent when the customer pays, not before.
 
 Source: https://docs.stripe.com/api/checkout/sessions
 """
@@ -18,10 +18,10 @@ LONGEST = int(timedelta(hours=24).total_seconds())
 SHORTEST = int(timedelta(minutes=30).total_seconds())
 REFERENCE_LENGTH = 200
 _COMPLETING = ("succeeded", "processing", "requires_capture")
-#: They would change the amount, so ignoring them would be a lie.
+#: They would change the amount, so they are refused rather than ignored.
 _NOT_SIMULATED = ("discounts", "optional_items", "shipping_options", "subscription_data", "setup_intent_data")
-#: Written with care; every other parameter the session has a field for is shown as it is.
-_WRITTEN_WITH_CARE = {"automatic_tax", "customer", "expires_at", "line_items", "metadata"}
+#: Parameters with code of their own. The others are copied to the session's field of the same name.
+_WRITTEN_SEPARATELY = {"automatic_tax", "customer", "expires_at", "line_items", "metadata"}
 
 
 def check_create(params: JSON) -> None:
@@ -46,7 +46,7 @@ def create(account: Account, params: JSON) -> JSON:
         raise invalid(message, param="expires_at")
     items = [objects.line_item(account, item) for item in params["line_items"]]
     session = objects.checkout_session(account, sum(item["amount_total"] for item in items), items[0]["currency"])
-    session |= {name: params[name] for name in (params.keys() & session.keys()) - _WRITTEN_WITH_CARE}
+    session |= {name: params[name] for name in (params.keys() & session.keys()) - _WRITTEN_SEPARATELY}
     session["expires_at"] = expires_at
     session["metadata"] = merge_metadata({}, params.get("metadata"))
     if customer := params.get("customer"):
@@ -89,10 +89,10 @@ def expire(account: Account, params: JSON, session_id: str) -> JSON:
 
 
 def pay(account: Account, session: JSON, method_name: str) -> None:
-    """The customer presses Pay.
+    """Pay as a customer on the page.
 
     Raises:
-      CardDeclined: the money was refused; the page stays open for another try.
+      CardDeclined: the payment was declined; the session stays open for another attempt.
     """
     require_open(session, "paid")
     if session["amount_total"] == 0:
@@ -104,14 +104,14 @@ def pay(account: Account, session: JSON, method_name: str) -> None:
 
 
 def follow(account: Account, intent: JSON) -> None:
-    """The customer did something about ``intent``: it may complete the session that made it, if one did."""
+    """Complete the session of ``intent``, if it has one and the intent's new status completes it."""
     session = _session_of(account, intent)
     if session and session["status"] == "open" and intent["status"] in _COMPLETING:
         _complete(account, session, "paid" if intent["status"] == "succeeded" else "unpaid")
 
 
 def settle(account: Account, intent: JSON) -> None:
-    """The bank answered: a session that completed unpaid learns how it ended."""
+    """Apply the bank's response to a session that was completed unpaid."""
     session = _session_of(account, intent)
     if session is None:
         return
@@ -141,7 +141,7 @@ def _complete(account: Account, session: JSON, payment_status: str) -> None:
 
 
 def _intent_of(account: Account, session: JSON) -> JSON:
-    """Only ``payment_intent_data`` reaches the intent: the session's own metadata does not."""
+    """Create the intent. It gets ``payment_intent_data``, but not the session's own metadata."""
     if session["payment_intent"]:
         return account.find("payment_intent", session["payment_intent"])
     given = {"amount": session["amount_total"], "currency": session["currency"]}
@@ -174,7 +174,7 @@ def _check_total(items: list[JSON]) -> None:
 
 def _check_item(item: JSON, path: str) -> None:
     if "price_data" not in item:
-        raise invalid(f"The simulator keeps no prices: give {path}[price_data].", param=f"{path}[price]")
+        raise invalid(f"The simulator has no stored prices. Use {path}[price_data].", param=f"{path}[price]")
     if item.get("quantity", 0) < 1:
         raise invalid(f"Quantity is required. Add `quantity` to `{path}`", param=f"{path}[quantity]")
     if item.get("tax_rates"):

@@ -1,4 +1,4 @@
-"""What happens by the passing of time: sessions expire, and uncaptured authorizations are released."""
+"""Expires sessions and uncaptured authorizations whose time has passed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from runner.stripe_simulator.account import Account, Cause
 
 
 def meet(account: Account) -> None:
-    """Do what fell due since the last request. No request caused it, so its events name none."""
+    """Expire what became due since the last request. The events name no request."""
     with account.acting(Cause()):
         for resource in account.overdue():
             if resource["object"] == "checkout.session" and resource["status"] == "open":

@@ -1,4 +1,4 @@
-"""Disputes: a customer asks the bank for the money back, and the bank decides.
+"""Disputes: a customer demands a charge back from the bank, and the bank decides.
 
 Source: https://docs.stripe.com/api/disputes
 """
@@ -15,7 +15,7 @@ OPEN = ("needs_response", "under_review", "warning_needs_response", "warning_und
 
 
 def open_dispute(account: Account, charge: JSON, reason: str, status: str = "needs_response") -> JSON:
-    """``status`` needs_response withdraws the money; warning_needs_response only asks."""
+    """Open a dispute. With ``status`` warning_needs_response it is an inquiry, which withdraws no money."""
     dispute = account.add(objects.dispute(account, charge, reason, status))
     charge["disputed"] = True
     account.emit("charge.dispute.created", dispute)
@@ -25,10 +25,10 @@ def open_dispute(account: Account, charge: JSON, reason: str, status: str = "nee
 
 
 def find_open(account: Account, any_id: str) -> JSON:
-    """The open dispute of that id, or of that charge or intent.
+    """The open dispute with the id of a dispute, charge or intent.
 
     Raises:
-      StripeRefusal: 404, there is none.
+      StripeRefusal: 404, there is no such dispute.
     """
     for dispute in account.all("dispute"):
         if any_id in (dispute["id"], dispute["charge"], dispute["payment_intent"]) and dispute["status"] in OPEN:
@@ -46,7 +46,7 @@ def close_dispute(account: Account, dispute: JSON, status: str) -> JSON:
 
 
 def update(account: Account, params: JSON, dispute_id: str) -> JSON:
-    """Evidence is submitted at once unless ``submit`` is false; the bank then reviews it."""
+    """Add evidence. Unless ``submit`` is false it is submitted, and the bank reviews it."""
     dispute = account.find("dispute", dispute_id)
     _require_open(dispute)
     before = copied(dispute)
@@ -62,7 +62,7 @@ def update(account: Account, params: JSON, dispute_id: str) -> JSON:
 
 
 def close(account: Account, params: JSON, dispute_id: str) -> JSON:
-    """The merchant gives in: the dispute is lost."""
+    """Accept the dispute as the merchant, so that it is lost."""
     dispute = account.find("dispute", dispute_id)
     _require_open(dispute)
     return close_dispute(account, dispute, "lost")

@@ -1,4 +1,4 @@
-"""The errors that Stripe answers, with their status and error object.
+"""Stripe's error responses, with their HTTP status and error object.
 
     StripeRefusal
       CardDeclined
@@ -14,7 +14,7 @@ from runner.stripe_simulator.jsons import JSON, copied
 
 
 class StripeRefusal(Exception):
-    """An answer other than 200. ``error`` is what the body says under that name."""
+    """A response other than 200. ``error`` is the error object of its body."""
 
     def __init__(self, status: int, message: str, *, kind: str = "invalid_request_error", **facts: Any) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class StripeRefusal(Exception):
 
 
 class CardDeclined(StripeRefusal):
-    """402: the payment was attempted and failed. What the attempt changed stays changed."""
+    """402: the payment was attempted and declined. The changes of the attempt are kept."""
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(402, message, kind="card_error", **facts)
@@ -46,7 +46,7 @@ def missing_resource(kind: str, resource_id: str, param: str) -> StripeRefusal:
 
 
 def unexpected_state(message: str, intent: JSON) -> StripeRefusal:
-    """The intent's status does not allow what was asked.
+    """The error for a request that the intent's status does not allow.
 
     Source: https://docs.stripe.com/error-codes#payment-intent-unexpected-state
     """

@@ -1,4 +1,4 @@
-"""The events API: lists recent events.
+"""The endpoint that lists recent events.
 
 Source: https://docs.stripe.com/api/events/list
 """

@@ -1,4 +1,4 @@
-"""``expand``: objects in place of their ids, and the lists Stripe leaves out unless asked.
+"""Implements ``expand``: objects in place of their ids, and lists that are otherwise left out.
 
 Source: https://docs.stripe.com/expand
 """
@@ -14,7 +14,7 @@ from runner.stripe_simulator.jsons import JSON
 from runner.stripe_simulator.listing import page
 
 _DEPTH = 4
-#: Which kind of object each expandable field holds the id of; the lists are included rather than expanded.
+#: The kind of object for each expandable field. Lists are included rather than expanded.
 _LEADS_TO = {
     "payment_intent": {"customer": "customer", "latest_charge": "charge", "payment_method": "payment_method"},
     "charge": {
@@ -37,9 +37,10 @@ _INCLUDED = {"refunds", "line_items"}
 
 
 def check_expand(kind: str, paths: Iterable[str]) -> None:
-    """
+    """Check the paths of a request.
+
     Raises:
-      StripeRefusal: a path names a field that cannot be expanded in a ``kind`` of object.
+      StripeRefusal: a path names a field that cannot be expanded in that kind of object.
     """
     for path in paths:
         fields = path.removeprefix("data.").split(".")
@@ -54,7 +55,7 @@ def check_expand(kind: str, paths: Iterable[str]) -> None:
 
 
 def expand(account: Account, answer: JSON, paths: Iterable[str]) -> None:
-    """Do it, in place, at each checked path such as ``latest_charge.balance_transaction``."""
+    """Expand ``answer`` in place at each of the checked paths, such as ``latest_charge.balance_transaction``."""
     for path in paths:
         _follow(account, answer, path.split("."))
 

@@ -1,4 +1,4 @@
-"""Faults between a program and Stripe that tests can ask for.
+"""Faults between a program and Stripe, which tests can request.
 
 Source: https://docs.stripe.com/error-low-level
 """
@@ -14,23 +14,23 @@ from runner.stripe_simulator.idempotency import in_use
 
 
 class Fault(StrEnum):
-    """Each says how far the request got."""
+    """A fault, and how far its request gets."""
 
     #: The connection broke before Stripe read the request: nothing happened.
     CONNECTION_RESET_BEFORE = "connection_reset_before"
-    #: Stripe did as asked and saved the answer; the connection broke before it arrived.
+    #: Stripe executed the request and saved the response; the connection broke before it arrived.
     CONNECTION_RESET_AFTER = "connection_reset_after"
-    #: 429: nothing happened, the key stays free.
+    #: 429: nothing happened, and the key stays unused.
     RATE_LIMITED = "rate_limited"
     #: 429 with ``Stripe-Should-Retry: true``: the object was held by another request for too long.
     LOCK_TIMEOUT = "lock_timeout"
-    #: 409: as if the key's first request were still running.
+    #: 409: as if the first request with the key were still running.
     KEY_IN_USE = "key_in_use"
     #: 500 while executing: nothing happened, and the key replays the 500.
     SERVER_ERROR = "server_error"
     #: 400 while executing, as for what the account does not allow: nothing happened, and the key replays the 400.
     REFUSED = "refused"
-    #: 503 before executing: nothing happened, the key stays free.
+    #: 503 before executing: nothing happened, and the key stays unused.
     UNAVAILABLE = "unavailable"
 
 
@@ -59,7 +59,7 @@ def refusal(fault: Fault) -> StripeRefusal:
 
 
 class Faults:
-    """The faults still to come, first in first out. Safe to use from several threads."""
+    """The queue of requested faults. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class Faults:
             self._waiting.extend([(fault, on)] * times)
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The next fault meant for the request, if there is one."""
+        """Remove and return the next fault for the request, if there is one."""
         with self._lock:
             for waiting in self._waiting:
                 if f"{method} {path}".startswith(waiting[1]) or path.startswith(waiting[1]):

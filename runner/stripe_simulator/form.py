@@ -1,4 +1,4 @@
-"""Form bodies as Stripe's SDKs write them: ``amount=5&metadata[a]=b&expand[0]=latest_charge``."""
+"""Decodes the form bodies that Stripe's SDKs send: ``amount=5&metadata[a]=b&expand[0]=latest_charge``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SEGMENT = re.compile(r"\[([^\[\]]*)\]")
 
 
 def decode(text: str) -> JSON:
-    """Nested dictionaries of strings; a list is a dictionary whose keys are its indices.
+    """Decode a form into nested dictionaries of strings; a list becomes a dictionary with its indices as keys.
 
     Raises:
-      StripeRefusal: a name cannot be read, or is used as a value and as a parent.
+      StripeRefusal: a name is malformed, or is used for a value and for a hash.
     """
     params: JSON = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
@@ -29,7 +29,7 @@ def _put(params: JSON, name: str, value: str) -> None:
     for segment in parents:
         node = node.setdefault(segment or str(len(node)), {})
         if not isinstance(node, dict):
-            raise invalid(f"Invalid hash: {name} is given as a value and as a hash.", param=name)
+            raise invalid(f"Invalid hash: {name} is used for a value and for a hash.", param=name)
     node[last or str(len(node))] = value
 
 

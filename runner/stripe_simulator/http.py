@@ -1,4 +1,4 @@
-"""A ``stripe.HTTPClient`` that calls the simulated API in process, and never sleeps."""
+"""A ``stripe.HTTPClient`` that calls the simulated API in process, without delays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.stripe_simulator.api import Api, ConnectionReset
 
 
 class SimulatorClient(stripe.HTTPClient):
-    """Serves synchronous and asynchronous calls alike.
+    """The HTTP client for synchronous and asynchronous calls of the SDK.
 
     Source: https://github.com/stripe/stripe-python#configuring-an-http-client
     """
@@ -40,14 +40,14 @@ class SimulatorClient(stripe.HTTPClient):
         return body.encode(), status, answered
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, as there is no connection."""
 
     async def close_async(self) -> None:
-        """Nothing is open."""
+        """Do nothing, as there is no connection."""
 
     async def sleep_async(self, secs: float) -> None:
-        """Retries follow at once."""
+        """Return at once, so that retries have no delay."""
 
     def _sleep_time_seconds(self, num_retries: int) -> float:
-        """The SDK's own switch for its back-off: retries follow at once."""
+        """The SDK's delay before a retry: none."""
         return 0

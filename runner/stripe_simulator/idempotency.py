@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer to a key is repeated for a day.
+"""Implements idempotency keys: the first response to a key is repeated for 24 hours.
 
 Source: https://docs.stripe.com/api/idempotent_requests
 """
@@ -19,16 +19,16 @@ LIFETIME = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a key stands for: the same request, down to its parameters."""
+class KeyedRequest:
+    """The request that a key was used for, which retries must equal."""
 
     path: str
     params: JSON
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """The first answer, and the request that got it."""
+class SavedResponse:
+    """The first response to a key, and the id of its request."""
 
     status: int
     body: str
@@ -36,60 +36,60 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A key whose request is over. ``since`` is when that request came."""
+class SavedKey:
+    """A key whose request is finished. ``since`` is the time of that request."""
 
     key: str
-    asked: Asked
+    request: KeyedRequest
     since: datetime
-    answer: Saved
+    response: SavedResponse
 
 
 @dataclass(slots=True)
 class _Entry:
-    asked: Asked
+    request: KeyedRequest
     since: datetime
-    answer: Saved | None = None
+    response: SavedResponse | None = None
 
 
 class IdempotencyKeys:
     """The keys of one account. Safe to use from several threads."""
 
-    def __init__(self, clock: Clock, answered: Iterable[Answered] = ()) -> None:
+    def __init__(self, clock: Clock, saved: Iterable[SavedKey] = ()) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries = {each.key: _Entry(each.asked, each.since, each.answer) for each in answered}
+        self._entries = {each.key: _Entry(each.request, each.since, each.response) for each in saved}
 
-    def begin(self, key: str, asked: Asked) -> Saved | None:
-        """The saved answer to replay; None when the request is the first, which must then finish or forget.
+    def begin(self, key: str, request: KeyedRequest) -> SavedResponse | None:
+        """Begin a request with a key. Returns the saved response to replay.
 
         Raises:
-          StripeRefusal: the key is too long, stands for another request, or its first request is still running.
+          StripeRefusal: the key is too long, was used for another request, or its first request is still running.
         """
         if len(key) > KEY_LENGTH:
             raise invalid(f"Idempotency keys can have up to {KEY_LENGTH} characters, but you passed {len(key)}.")
         with self._lock:
             entry = self._current(key)
             if entry is None:
-                self._entries[key] = _Entry(asked, self._clock.now())
+                self._entries[key] = _Entry(request, self._clock.now())
                 return None
-            _require_same(entry.asked, asked)
-            if entry.answer is None:
+            _require_same(entry.request, request)
+            if entry.response is None:
                 raise in_use()
-            return entry.answer
+            return entry.response
 
-    def answered(self, key: str, answer: Saved) -> Answered:
-        """What is to be remembered of a key that is about to finish."""
+    def saved(self, key: str, response: SavedResponse) -> SavedKey:
+        """The key with its response, to be stored before :meth:`finish`."""
         with self._lock:
             entry = self._entries[key]
-        return Answered(key, entry.asked, entry.since, answer)
+        return SavedKey(key, entry.request, entry.since, response)
 
-    def finish(self, key: str, answer: Saved) -> None:
+    def finish(self, key: str, response: SavedResponse) -> None:
         with self._lock:
-            self._entries[key].answer = answer
+            self._entries[key].response = response
 
     def forget(self, key: str) -> None:
-        """The request never began: the key is as good as new."""
+        """Make the key unused again, because its request was not executed."""
         with self._lock:
             del self._entries[key]
 
@@ -107,7 +107,7 @@ def in_use() -> StripeRefusal:
     return StripeRefusal(409, message, code="idempotency_key_in_use")
 
 
-def _require_same(first: Asked, now: Asked) -> None:
+def _require_same(first: KeyedRequest, now: KeyedRequest) -> None:
     if first.path != now.path:
         message = (
             "Keys for idempotent requests can only be used for the same endpoint they were first used for "

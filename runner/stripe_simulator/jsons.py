@@ -10,6 +10,6 @@ JSON = dict[str, Any]
 
 
 def copied(value: JSON) -> JSON:
-    """A deep copy. Through text and back is many times faster than ``copy.deepcopy``, and enough for JSON."""
+    """A deep copy, by way of JSON text, which is many times faster than ``copy.deepcopy``."""
     copy: JSON = orjson.loads(orjson.dumps(value))
     return copy

@@ -1,4 +1,4 @@
-"""Limits of values beyond their type: amounts, metadata, texts and statement descriptors."""
+"""Checks the limits of values: amounts, metadata, texts and statement descriptors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _amount_refusal(problem: AmountError, currency: str) -> StripeRefusal:
 
 
 def merge_metadata(current: dict[str, str], given: Any) -> dict[str, str]:
-    """Merged by key; an empty value unsets its key, and ``metadata=""`` unsets all.
+    """Merge metadata by key. An empty value removes its key, and ``metadata=""`` removes all.
 
     Source: https://docs.stripe.com/metadata
     """
@@ -73,7 +73,7 @@ def check_metadata(metadata: Any, path: str = "metadata") -> None:
 
 
 def check_texts(params: JSON) -> None:
-    """The lengths of an intent's texts, and what a statement descriptor may be made of."""
+    """Check the lengths of texts, and the characters of statement descriptors."""
     check_metadata(params.get("metadata"))
     _at_most(DESCRIPTION_LENGTH, params.get("description") or "", "Descriptions", "description")
     for name in ("statement_descriptor", "statement_descriptor_suffix"):

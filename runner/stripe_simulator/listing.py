@@ -1,4 +1,4 @@
-"""Lists of objects, newest first, in pages.
+"""Pages lists of objects, newest first.
 
 Source: https://docs.stripe.com/api/pagination
 """
@@ -20,7 +20,7 @@ _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
 
 
 def page(resources: Iterable[JSON], params: JSON, url: str) -> JSON:
-    """``resources``, oldest first, as the page asked for, newest first."""
+    """The requested page of ``resources``, which are oldest first; the page is newest first."""
     chosen = [r for r in reversed(list(resources)) if _created_within(r["created"], params.get("created"))]
     limit = _limit(params)
     if before := params.get("ending_before"):

@@ -1,6 +1,6 @@
-"""The merchant's side: the account, its balance and its webhook endpoints.
+"""The endpoints about the merchant: the account, its balance and its webhook endpoints.
 
-Who sends the events to an endpoint's URL: see ``StripeSimulator.listen`` and ``deliveries``.
+The simulator does not send events itself: see ``StripeSimulator.listen`` and ``deliveries``.
 
 Source: https://docs.stripe.com/api/webhook_endpoints
 """
@@ -35,7 +35,7 @@ def retrieve_account(account: Account, params: JSON) -> JSON:
 
 
 def retrieve_balance(account: Account, params: JSON) -> JSON:
-    """All of it available at once: test mode pays nothing out."""
+    """The balance, which is all available, as test mode pays nothing out."""
     net: Counter[str] = Counter()
     for booked in account.all("balance_transaction"):
         net[booked["currency"]] += booked["net"]
@@ -44,7 +44,7 @@ def retrieve_balance(account: Account, params: JSON) -> JSON:
 
 
 def create_endpoint(account: Account, params: JSON) -> JSON:
-    """The answer alone shows the endpoint's ``secret``."""
+    """Create a webhook endpoint. Only this response contains its ``secret``."""
     if len(account.all("webhook_endpoint")) >= MOST_ENDPOINTS:
         raise invalid(f"You have reached the maximum of {MOST_ENDPOINTS} test webhook endpoints.")
     endpoint = account.add(objects.webhook_endpoint(account))

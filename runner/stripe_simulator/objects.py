@@ -1,4 +1,4 @@
-"""New objects as Stripe shows them: with all fields, most of them null.
+"""Creates objects as Stripe returns them: with all fields, most of them null.
 
 Source: https://docs.stripe.com/api
 """
@@ -11,7 +11,7 @@ from runner.stripe_simulator.account import Account
 from runner.stripe_simulator.jsons import JSON
 from runner.stripe_simulator.test_methods import Behaviour
 
-#: How this account's name starts a card statement.
+#: The account's name at the beginning of a statement descriptor.
 STATEMENT_PREFIX = "SIMULATOR"
 BILLING_DETAILS: JSON = {
     "address": dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state")),
@@ -100,9 +100,9 @@ def customer(account: Account) -> JSON:
 
 
 def charge(account: Account, intent: JSON, method: JSON) -> JSON:
-    """A successful, uncaptured one: whoever makes it says what else is true of it.
+    """A successful, uncaptured charge; the caller sets what differs.
 
-    The intent's metadata and texts are copied as they are now, and not kept in step afterwards.
+    The intent's metadata and texts are copied once, and later changes of the intent do not apply.
     """
     copied = "amount currency customer description metadata receipt_email shipping statement_descriptor_suffix"
     suffix = intent["statement_descriptor_suffix"]
@@ -145,7 +145,7 @@ def outcome(network_status: str, kind: str, seller_message: str, reason: str | N
 
 
 def checkout_session(account: Account, total: int, currency: str) -> JSON:
-    """An open one, on a page hosted by Stripe."""
+    """An open session, on a page hosted by Stripe."""
     session = _new(
         account,
         "checkout.session",
@@ -255,7 +255,7 @@ def dispute(account: Account, charge: JSON, reason: str, status: str) -> JSON:
 
 
 def balance_transaction(account: Account, source: JSON, kind: str, amount: int) -> JSON:
-    """What a charge, refund or dispute did to the balance: US card pricing, 2.9 % and 30 minor units."""
+    """A balance transaction of a charge, refund or dispute, with US card pricing: 2.9 % and 30 minor units."""
     fee = (amount * 29 + 500) // 1000 + 30 if kind == "charge" else 0
     fee_details = {"amount": fee, "currency": source["currency"], "type": "stripe_fee", "application": None}
     new = _new(

@@ -1,7 +1,7 @@
 """Checks request parameters as strictly as Stripe does.
 
-What an endpoint takes is read from the parameter types of the installed SDK, which are generated for the API
-version the SDK pins: nested names, required names, integers, booleans and choices all come from there.
+The parameters of each endpoint come from the types in the installed SDK, which are generated for its API version:
+names, nested and required ones, integers, booleans and choices.
 
 Source: https://docs.stripe.com/api/errors
 """
@@ -24,7 +24,7 @@ from runner.stripe_simulator.jsons import JSON
 
 
 def parameter_type(name: str) -> type:
-    """``PaymentIntentCreateParams`` or ``checkout.SessionCreateParams``, as the SDK names them."""
+    """The SDK's type of that name, such as ``PaymentIntentCreateParams`` or ``checkout.SessionCreateParams``."""
     found: Any = stripe.params
     for part in name.split("."):
         found = getattr(found, part)
@@ -32,17 +32,17 @@ def parameter_type(name: str) -> type:
 
 
 def check(params: JSON, declared: type) -> JSON:
-    """``params`` with integers, booleans and lists in their own types; everything else stays text.
+    """Check parameters, and convert integers, booleans and lists to their types. Other values stay text.
 
     Raises:
-      StripeRefusal: unknown, missing, empty or malformed parameters, named as Stripe names them.
+      StripeRefusal: a parameter is unknown, missing, empty or malformed.
     """
     return _hash(params, declared, path="")
 
 
 @cache
 def _declared(params_type: type) -> dict[str, Any]:
-    """What the type says of each parameter. The SDK's own options, such as the API key, are not parameters."""
+    """The type hints by parameter, without the SDK's own options such as the API key."""
     own = {n: t for n, t in params_type.__annotations__.items() if n not in RequestOptions.__annotations__}
     return get_type_hints(
         types.SimpleNamespace(__annotations__=own), globalns=vars(sys.modules[params_type.__module__])
@@ -70,7 +70,7 @@ def _value(value: Any, hint: Any, path: str) -> Any:
 
 
 def _alternatives(hint: Any) -> list[Any]:
-    """``Literal["a", "b"] | str`` as ``["a", "b", str]``."""
+    """The alternatives of a hint: ``["a", "b", str]`` for ``Literal["a", "b"] | str``."""
     if get_origin(hint) in (Union, types.UnionType):
         return [found for part in get_args(hint) for found in _alternatives(part)]
     if get_origin(hint) is Literal:
@@ -122,7 +122,7 @@ def _scalar(text: str, alternatives: list[Any], path: str) -> Any:
     if bool in alternatives:
         return _boolean(text, path)
     if choices:
-        raise invalid(f"Invalid {path}: must be one of {_spoken(choices)}", param=path)
+        raise invalid(f"Invalid {path}: must be one of {_enumerated(choices)}", param=path)
     if str in alternatives or Decimal in alternatives:
         return text
     raise invalid("Invalid array" if get_origin(alternatives[-1]) is list else "Invalid object", param=path)
@@ -140,7 +140,7 @@ def _boolean(text: str, path: str) -> bool:
     raise invalid(f"Invalid boolean: {text}", param=path)
 
 
-def _spoken(choices: list[str]) -> str:
+def _enumerated(choices: list[str]) -> str:
     return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])}, or {choices[-1]}"
 
 

@@ -15,8 +15,8 @@ UPDATABLE = ("requires_payment_method", "requires_confirmation", "requires_actio
 CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
 _ONLY_WHEN_CONFIRMING = ("error_on_requires_action", "mandate", "mandate_data", "off_session", "return_url")
 _ALWAYS_WRITABLE = {"description", "expand", "metadata"}
-#: Written with care; every other parameter the intent has a field for is copied as it is.
-_WRITTEN_WITH_CARE = {"amount", "currency", "customer", "metadata", "payment_method"}
+#: Parameters with code of their own. The others are copied to the intent's field of the same name.
+_WRITTEN_SEPARATELY = {"amount", "currency", "customer", "metadata", "payment_method"}
 
 
 def check_create(params: JSON) -> None:
@@ -28,7 +28,7 @@ def check_create(params: JSON) -> None:
 
 
 def create(account: Account, params: JSON) -> JSON:
-    """A declined ``confirm`` leaves the intent behind; a refused parameter does not."""
+    """Create an intent. It exists even if ``confirm`` is declined, but not if a parameter is refused."""
     intent = objects.payment_intent(account, params["amount"], params["currency"].lower())
     intent["automatic_payment_methods"] = {"allow_redirects": "always", "enabled": True}
     _write(account, intent, params)
@@ -42,7 +42,7 @@ def create(account: Account, params: JSON) -> JSON:
 
 
 def update(account: Account, params: JSON, intent_id: str) -> JSON:
-    """Updating anything clears ``last_payment_error``; a new amount or method must be confirmed anew."""
+    """Update an intent. That clears ``last_payment_error``; a new amount or method must be confirmed again."""
     intent = account.find("payment_intent", intent_id, "intent")
     for name in params:
         if name not in _ALWAYS_WRITABLE and intent["status"] not in UPDATABLE:
@@ -93,7 +93,7 @@ def capture(account: Account, params: JSON, intent_id: str) -> JSON:
 
 
 def close(account: Account, intent: JSON, reason: str | None) -> None:
-    """Cancel whatever the status allows; held money goes back."""
+    """Cancel an intent, and release an authorized amount."""
     held = intent["status"] == "requires_capture"
     closed = {"status": "canceled", "canceled_at": account.now(), "cancellation_reason": reason}
     intent |= closed | {"amount_capturable": 0, "next_action": None}
@@ -103,7 +103,7 @@ def close(account: Account, intent: JSON, reason: str | None) -> None:
 
 
 def expire_authorization(account: Account, intent: JSON) -> None:
-    """Nobody captured in time.
+    """Cancel an intent that was not captured in time.
 
     Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
     """
@@ -112,11 +112,11 @@ def expire_authorization(account: Account, intent: JSON) -> None:
 
 
 def pay(account: Account, intent: JSON, method_name: str) -> None:
-    """The customer confirms, in a browser that can be redirected.
+    """Confirm as a customer, in a browser that can be redirected.
 
     Raises:
-      CardDeclined: the money was refused.
-      StripeRefusal: the intent's status allows no payment.
+      CardDeclined: the payment was declined.
+      StripeRefusal: the intent's status does not allow a payment.
     """
     draft = copied(intent)
     _choose_method(account, draft, payment_methods.resolve(account, method_name))
@@ -131,8 +131,8 @@ def _attempt(account: Account, intent: JSON, params: JSON) -> None:
 
 
 def _write(account: Account, intent: JSON, params: JSON) -> None:
-    """Copy what was given; the caller has a draft, for this may refuse half-way."""
-    as_it_is = (params.keys() & intent.keys()) - _WRITTEN_WITH_CARE
+    """Copy parameters to an intent. The caller passes a copy of it, because this may raise half-way."""
+    as_it_is = (params.keys() & intent.keys()) - _WRITTEN_SEPARATELY
     intent |= {name: None if params[name] == "" else params[name] for name in as_it_is}
     intent["metadata"] = merge_metadata(intent["metadata"], params.get("metadata"))
     if "customer" in params:
@@ -211,7 +211,7 @@ def _require_confirmable(intent: JSON, params: JSON) -> None:
 
 
 def _may_redirect(intent: JSON) -> bool:
-    """Redirects are possible unless they are ruled out, or only methods that never redirect are allowed."""
+    """Whether redirects are allowed and some allowed payment method may redirect."""
     automatic = intent["automatic_payment_methods"] or {}
     never_redirect = {"card", "us_bank_account"}
     if intent["allowed_payment_method_types"] and never_redirect.issuperset(intent["payment_method_types"]):

@@ -1,6 +1,6 @@
-"""Payment methods and the customers they belong to.
+"""The endpoints of payment methods and customers.
 
-Naming a test payment method makes a new payment method that behaves as the test method does.
+Using a test payment method creates a new payment method that behaves like it.
 
 Source: https://docs.stripe.com/testing
 """
@@ -18,10 +18,10 @@ _CUSTOMER_FIELDS = ["address", "description", "email", "name", "phone", "shippin
 
 
 def resolve(account: Account, name: str, param: str = "payment_method") -> JSON:
-    """The payment method called ``name``: one made before, or a test method's.
+    """The payment method with the id ``name``, or a new one for a test method.
 
     Raises:
-      StripeRefusal: 404, there is none.
+      StripeRefusal: 404, there is no such payment method.
     """
     if name in TEST_METHODS:
         return _make(account, TEST_METHODS[name])
@@ -32,11 +32,11 @@ def resolve(account: Account, name: str, param: str = "payment_method") -> JSON:
 
 
 def from_data(account: Account, data: JSON) -> JSON:
-    """The method ``data`` describes: a card by its token, or a US bank account. Card numbers are refused."""
+    """Create a payment method from a card token or a US bank account. Card numbers are refused."""
     token = data.get("card", {}).get("token", "")
     name = "pm_usBankAccount_success" if data["type"] == "us_bank_account" else token.replace("tok_", "pm_card_", 1)
     if name not in TEST_METHODS:
-        message = "The simulator takes no details of this type: use a test payment method such as pm_card_visa."
+        message = "The simulator does not accept details of this type. Use a test payment method such as pm_card_visa."
         raise invalid(message, param="type")
     method = _make(account, TEST_METHODS[name])
     method["billing_details"] = method["billing_details"] | data.get("billing_details", {})
@@ -51,7 +51,7 @@ def _make(account: Account, behaviour: Behaviour) -> JSON:
 
 
 def behaviour_of(account: Account, method_id: str) -> Behaviour:
-    """How payments with a method that was made here end."""
+    """The behaviour of the test method that a payment method was created from."""
     return TEST_METHODS[account.hidden(method_id)["behaviour"]]
 
 
@@ -64,7 +64,7 @@ def retrieve(account: Account, params: JSON, method_id: str) -> JSON:
 
 
 def attach(account: Account, params: JSON, method_id: str) -> JSON:
-    """A customer's method can be used again; any other is spent by its first payment."""
+    """Attach a payment method to a customer, so that it can be used more than once."""
     customer = account.find("customer", params["customer"], "customer")
     method = resolve(account, method_id)
     _attach(account, method, customer)

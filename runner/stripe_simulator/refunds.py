@@ -1,4 +1,4 @@
-"""Refunds: full or partial, and able to fail even after they succeeded.
+"""The endpoints of refunds: full or partial ones, which can fail even after they succeeded.
 
 Source: https://docs.stripe.com/api/refunds
 """
@@ -55,7 +55,7 @@ def cancel(account: Account, params: JSON, refund_id: str) -> JSON:
 
 
 def settle(account: Account, refund: JSON, succeed: bool | None) -> None:
-    """What the bank makes of it in the end: as the test method says, unless ``succeed`` decides."""
+    """Apply the bank's response: that of the test method, unless ``succeed`` is given."""
     charge = account.find("charge", refund["charge"])
     if succeed is None:
         succeed = payment_methods.behaviour_of(account, charge["payment_method"]).refund != "fails later"
@@ -114,7 +114,7 @@ def _amount_to_refund(charge: JSON, params: JSON) -> int:
 
 
 def _take_back(account: Account, refund: JSON) -> None:
-    """The money never reached the customer, so the charge is not refunded by it."""
+    """Undo the refund of the charge, because the money did not reach the customer."""
     charge = account.find("charge", refund["charge"])
     before = copied(charge)
     charge["amount_refunded"] -= refund["amount"]
@@ -127,6 +127,6 @@ def _book(account: Account, refund: JSON, kind: str, amount: int) -> None:
 
 
 def _announce(account: Account, refund: JSON, before: JSON) -> None:
-    """Both names are real: ``charge.refund.updated`` is the older one."""
+    """Emit both events of an update; ``charge.refund.updated`` is the older one."""
     account.emit("refund.updated", refund, before)
     account.emit("charge.refund.updated", refund, before)

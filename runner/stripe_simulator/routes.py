@@ -1,4 +1,4 @@
-"""The endpoints: which function answers which request, and which of the SDK's parameter types it takes."""
+"""The endpoints: their paths, functions, and parameter types in the SDK."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from runner.stripe_simulator.listing import page
 
 
 def _no_limits(params: JSON) -> None:
-    """Nothing to check beyond the types."""
+    """Check nothing beyond the types."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``perform(account, params, *ids)`` answers with a ``kind`` of object, or a list of them.
+    """An endpoint. ``perform(account, params, *ids)`` returns an object of that ``kind``, or a list of them.
 
-    ``params_type`` (the SDK's name) and ``check`` refuse parameters before anything is executed.
+    Parameters are checked by ``params_type`` (a type of the SDK) and ``check`` before anything is executed.
     """
 
     method: str
@@ -45,7 +45,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint, and the ids the request's path holds."""
+    """An endpoint, and the ids in the request's path."""
 
     endpoint: Endpoint
     ids: tuple[str, ...]
@@ -56,7 +56,7 @@ def _retrieve(kind: str, param: str = "id") -> Callable[..., JSON]:
 
 
 def _list(kind: str, path: str, *filters: str) -> Callable[..., JSON]:
-    """Those that agree with each of ``filters`` that is given."""
+    """A function that lists the objects that match those of ``filters`` that the request has."""
 
     def perform(account: Account, params: JSON) -> JSON:
         wanted = {name: params[name] for name in filters if name in params}
@@ -66,7 +66,7 @@ def _list(kind: str, path: str, *filters: str) -> Callable[..., JSON]:
 
 
 def _readable(kind: str, path: str, sdk_name: str, *filters: str, param: str = "id") -> list[Endpoint]:
-    """What every kind of object has: retrieve and list."""
+    """The endpoints of every kind of object: retrieve and list."""
     return [
         Endpoint("get", f"{path}/{{id}}", kind, f"{sdk_name}RetrieveParams", _retrieve(kind, param)),
         Endpoint("get", path, kind, f"{sdk_name}ListParams", _list(kind, path, *filters)),
@@ -147,7 +147,7 @@ def route(method: str, path: str) -> Route:
     """The endpoint for a request.
 
     Raises:
-      StripeRefusal: 404, this API has no such endpoint.
+      StripeRefusal: 404, there is no such endpoint.
     """
     for endpoint, pattern in _PATTERNS:
         if endpoint.method == method and (found := pattern.fullmatch(path)):

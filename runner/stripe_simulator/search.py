@@ -1,6 +1,6 @@
-"""Search of intents: ``metadata['CRM_PaymentId']:'...' AND status:'succeeded'``.
+"""Searches intents: ``metadata['CRM_PaymentId']:'...' AND status:'succeeded'``.
 
-The index lags: what was made less than ``search_lag`` ago is not found yet.
+The index has a delay: intents created less than ``search_lag`` ago are not found yet.
 
 Source: https://docs.stripe.com/search
 """
@@ -49,7 +49,7 @@ def search_intents(account: Account, params: JSON) -> JSON:
 
 
 def _query(text: str) -> _Test:
-    """Clauses joined by AND or by OR; Stripe, too, refuses a mixture."""
+    """Parse clauses joined by AND or by OR. Like Stripe, it refuses a mixture."""
     joints = set(re.findall(r"\s(AND|OR)\s", text))
     if len(joints) > 1:
         raise invalid("Queries may combine clauses with AND or with OR, not with both.", param="query")

@@ -1,4 +1,4 @@
-"""The simulator as programs and tests use it: the API, and the customers and banks behind it."""
+"""The simulator's interface for programs and tests: the API, and the actions of customers and banks."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ WEBHOOK_SECRET = "whsec_simulator_0123456789abcdef"  # noqa: S105 - signs simula
 
 
 class StripeSimulator:
-    """Stripe in test mode, in process: give :meth:`http_client` to the SDK, or take :meth:`client` ready made.
+    """Stripe in test mode, in process. Pass :meth:`http_client` to the SDK, or use :meth:`client`.
 
-    Customers, banks and time act through the methods that no merchant's API has: ``pay``, ``authenticate``,
-    ``settle``, ``open_dispute`` and the rest. What they return is a copy of the object they changed.
+    The actions of customers and banks are methods, as no merchant's API has them: ``pay``, ``authenticate``,
+    ``settle``, ``open_dispute`` and others. They return a copy of the changed object.
 
     Source: https://docs.stripe.com/testing
     """
@@ -47,8 +47,8 @@ class StripeSimulator:
     ) -> None:
         """
         Args:
-          file: keeps the account from one process to the next, whatever ends it; without one it is in memory.
-          search_lag: how far searching is behind; at Stripe it is normally under a minute.
+          file: keeps the account beyond the process, even after a crash; without one it is in memory.
+          search_lag: the delay of search; Stripe's is normally under a minute.
           seed: makes the ids the same in every run; without one they are unique.
 
         Raises:
@@ -61,12 +61,12 @@ class StripeSimulator:
         self._file = None if file is None else AccountFile(file)
         if self._file is not None:
             self._account.restore(self._file.objects())
-            self._account.keeper = self._file
-        answered = () if self._file is None else self._file.answered(since=self.clock.now() - LIFETIME)
-        self._api = Api(self._account, api_key, answered)
+            self._account.storage = self._file
+        saved_keys = () if self._file is None else self._file.saved_keys(since=self.clock.now() - LIFETIME)
+        self._api = Api(self._account, api_key, saved_keys)
 
     def close(self) -> None:
-        """Let go of the file, if there is one."""
+        """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()
 
@@ -74,16 +74,16 @@ class StripeSimulator:
         return SimulatorClient(self._api)
 
     def client(self, **options: Any) -> stripe.StripeClient:
-        """``options`` are the SDK's own, such as ``max_network_retries``; a retry follows at once."""
+        """The SDK's client. ``options`` are the SDK's, such as ``max_network_retries``; retries have no delay."""
         return stripe.StripeClient(self.api_key, http_client=self.http_client(), **options)
 
     def answer(self, method: str, url: str, headers: Mapping[str, str], body: str) -> Answer:
-        """What the API answers to a request, whoever carried it. Raises ConnectionReset where a fault asks for it."""
+        """Answer a request, for example one received over HTTP. Raises ConnectionReset when a fault requests it."""
         return self._api.answer(method, url, headers, body)
 
     @property
     def requests(self) -> Sequence[RequestRecord]:
-        """Every request that came in, in order, answered or not."""
+        """All requests in order, with or without a response."""
         return tuple(self._api.log)
 
     @property
@@ -94,7 +94,7 @@ class StripeSimulator:
 
     @property
     def events(self) -> list[JSON]:
-        """Everything that happened, in order; Stripe delivers it in no particular one."""
+        """All events in order; Stripe does not deliver them in any particular order."""
         with self._account.lock:
             return self._account.all("event")
 
@@ -107,10 +107,10 @@ class StripeSimulator:
         late: timedelta = timedelta(0),
         secret: str | None = None,
     ) -> list[Delivery]:
-        """``events`` (all of them unless given) as signed requests.
+        """``events`` (default: all) as signed requests.
 
-        ``shuffle`` is the seed of another order. ``late``: attempted that long after now, with a signature of that
-        moment, as Stripe signs each attempt anew. ``secret``: signed with another one than ``webhook_secret``.
+        ``shuffle`` is the seed of a random order. ``late`` is the delay of the attempt, with a signature of that time,
+        as Stripe signs each attempt again. ``secret`` signs with another secret than ``webhook_secret``.
         """
         timestamp = int((self.clock.now() + late).timestamp())
         chosen = self.events if events is None else events
@@ -119,7 +119,7 @@ class StripeSimulator:
         return made if shuffle is None else webhooks.shuffled(made, shuffle)
 
     def listen(self, listener: Callable[[JSON], None]) -> list[JSON]:
-        """Call ``listener`` with each event from now on, as it happens. Returns those not acknowledged so far."""
+        """Call ``listener`` with each event from now on. Returns those not acknowledged so far."""
         with self._account.lock:
             self._account.listeners.append(listener)
             return [event for event in self._account.all("event") if event["pending_webhooks"]]
@@ -131,20 +131,20 @@ class StripeSimulator:
             return [copied(endpoint) for endpoint in self._account.all("webhook_endpoint")]
 
     def acknowledge(self, event_id: str) -> None:
-        """The endpoint answered 2xx: ``delivery_success`` is true of the event from now on."""
+        """Set ``delivery_success`` of an event, after an endpoint answered 2xx."""
         with self._account.acting():
             self._account.find("event", event_id)["pending_webhooks"] = 0
 
     def sign(self, payload: bytes, secret: str | None = None, timestamp: int | None = None) -> str:
-        """The Stripe-Signature of any body; ``timestamp`` is Unix seconds, now unless given."""
+        """The Stripe-Signature of any body; ``timestamp`` is in Unix seconds (default: now)."""
         now = int(self.clock.now().timestamp()) if timestamp is None else timestamp
         return webhooks.sign(payload, secret or self.webhook_secret, now)
 
     def pay(self, intent_or_session_id: str, payment_method: str = "pm_card_visa") -> JSON:
-        """The customer pays in the browser. A decline is the intent's new state, not an error.
+        """Pay as a customer in the browser. A decline is not an error, but a new state of the intent.
 
         Raises:
-          StripeRefusal: there is nothing of that id to pay, or no longer.
+          StripeRefusal: there is no such intent or session, or it cannot be paid any more.
         """
         if intent_or_session_id.startswith("cs_"):
             return self.complete_checkout(intent_or_session_id, payment_method)
@@ -155,10 +155,10 @@ class StripeSimulator:
             return copied(intent)
 
     def complete_checkout(self, session_id: str, payment_method: str = "pm_card_visa") -> JSON:
-        """The customer pays on the page. A decline leaves the session open for another try.
+        """Pay as a customer on the page. A decline leaves the session open for another attempt.
 
         Raises:
-          StripeRefusal: the session is complete or expired, or there is none.
+          StripeRefusal: the session is complete or expired, or does not exist.
         """
         with self._account.acting():
             deadlines.meet(self._account)
@@ -167,12 +167,12 @@ class StripeSimulator:
             return copied(session)
 
     def expire(self, session_id: str) -> JSON:
-        """The customer never paid, and the page's time is over."""
+        """Expire a session that was not paid."""
         with self._account.acting():
             return copied(checkout.expire(self._account, {}, session_id))
 
     def authenticate(self, intent_id: str, *, succeed: bool = True) -> JSON:
-        """The customer passes, or fails, 3-D Secure."""
+        """Pass or fail 3-D Secure as a customer."""
         with self._account.acting():
             intent = self._in("payment_intent", intent_id, "requires_action")
             step = attempts.proceed if succeed else attempts.refuse_authentication
@@ -181,7 +181,7 @@ class StripeSimulator:
             return copied(intent)
 
     def settle(self, intent_id: str, *, succeed: bool | None = None) -> JSON:
-        """The bank answers a debit that is ``processing``: as the test method says, unless ``succeed`` is given."""
+        """Settle a ``processing`` debit as the bank: as the test method does, unless ``succeed`` is given."""
         with self._account.acting():
             intent = self._in("payment_intent", intent_id, "processing")
             attempts.settle(self._account, intent, succeed)
@@ -189,14 +189,14 @@ class StripeSimulator:
             return copied(intent)
 
     def settle_refund(self, refund_id: str, *, succeed: bool | None = None) -> JSON:
-        """The bank answers a refund, pending or thought done: as the test method says, unless ``succeed`` is given."""
+        """Settle a pending or succeeded refund as the bank: as the test method does, unless ``succeed`` is given."""
         with self._account.acting():
             refund = self._in("refund", refund_id, "pending", "succeeded")
             refunds.settle(self._account, refund, succeed)
             return copied(refund)
 
     def open_dispute(self, charge_or_intent_id: str, *, reason: str = "fraudulent", inquiry: bool = False) -> JSON:
-        """The customer asks the bank for the money back; an ``inquiry`` only asks what it was for."""
+        """Dispute a charge as a customer; an ``inquiry`` does not demand the money back."""
         with self._account.acting():
             charge_id = charge_or_intent_id
             if charge_id.startswith("pi_"):
@@ -206,15 +206,16 @@ class StripeSimulator:
             return copied(disputes.open_dispute(self._account, charge, reason, status))
 
     def close_dispute(self, any_id: str, status: str = "lost") -> JSON:
-        """End the open dispute of that id, or of that charge or intent; ``status``: won, lost or warning_closed."""
+        """Close the open dispute with the id of a dispute, charge or intent, as won, lost or warning_closed."""
         with self._account.acting():
             dispute = disputes.find_open(self._account, any_id)
             return copied(disputes.close_dispute(self._account, dispute, status))
 
     def fail_next(self, fault: Fault | str, *, times: int = 1, on: str = "") -> None:
-        """The next ``times`` requests meet ``fault``; ``on`` is how their path, or method and path, must begin.
+        """Let the next ``times`` requests fail with ``fault``, if their path, or method and path, begin with ``on``.
 
-        Raises ValueError: there is no such fault.
+        Raises:
+          ValueError: there is no such fault.
         """
         known = list(Fault)
         if fault not in known:
@@ -222,7 +223,7 @@ class StripeSimulator:
         self._api.faults.add(Fault(fault), times, on)
 
     def during_next(self, action: Callable[[], None]) -> None:
-        """Call ``action`` while the next POST is in flight: executed, and not yet answered."""
+        """Call ``action`` after the next POST is executed and before its response is sent."""
         self._api.in_flight.append(action)
 
     def _in(self, kind: str, resource_id: str, *statuses: str) -> JSON:
@@ -238,4 +239,4 @@ def _ignoring_declines(step: Callable[..., None], *arguments: Any) -> None:
     try:
         step(*arguments)
     except CardDeclined:
-        """The intent says so."""
+        """The intent's status shows the decline."""

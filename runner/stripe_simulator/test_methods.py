@@ -1,4 +1,4 @@
-"""Stripe's test payment methods, each of which makes a payment end in a certain way.
+"""Stripe's test payment methods, and the result of a payment with each.
 
 Source: https://docs.stripe.com/testing
 """
@@ -13,7 +13,7 @@ GENERIC = "Your card was declined."
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """Why a charge fails, in Stripe's words. ``param`` names the card detail at fault, if one is."""
+    """Why a charge is declined, in Stripe's words. ``param`` names the card detail that is wrong, if any."""
 
     code: str
     decline_code: str
@@ -23,7 +23,7 @@ class Decline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """What happens to a payment made with the method ``id``. ``delayed``: the bank answers later."""
+    """The result of a payment with the method ``id``. ``delayed`` means that the bank responds later."""
 
     id: str
     type: Literal["card", "us_bank_account"] = "card"

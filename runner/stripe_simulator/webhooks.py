@@ -1,4 +1,4 @@
-"""Events as they are posted to a webhook endpoint: the body, and Stripe's signature.
+"""Builds the requests that deliver events to a webhook endpoint, with Stripe's signature.
 
 Source: https://docs.stripe.com/webhooks#verify-manually
 """
@@ -42,10 +42,10 @@ def deliver(event: JSON, secret: str, timestamp: int) -> Delivery:
 
 
 def twice(deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """Each delivery, and once again right after: Stripe missed our answer."""
+    """Each delivery twice in a row, as when Stripe does not get the response."""
     return [delivery for delivery in deliveries for _ in range(2)]
 
 
 def shuffled(deliveries: Sequence[Delivery], seed: int) -> list[Delivery]:
-    """The same deliveries in another order, the same order for the same ``seed``: Stripe promises none."""
+    """The deliveries in random order, the same for the same ``seed``; Stripe guarantees no order."""
     return random.Random(seed).sample(list(deliveries), len(deliveries))  # noqa: S311 - not a secret

@@ -94,7 +94,7 @@ async def _cancels_what_it_waits_for(context):
 @pytest.mark.parametrize("execute", [lambda context: sys.exit(3), _cancels_what_it_waits_for])
 def test_a_plugin_that_would_end_more_than_itself_has_failed(execute):
     """Neither is an Exception: it would pass whoever is to answer for the step, and end the thread that runs it."""
-    assert "not for a plug-in to raise" in str(run(execute).error)
+    assert "must not raise" in str(run(execute).error)
 
 
 def test_lines_are_kept_in_order():

@@ -120,7 +120,7 @@ def test_an_interrupt_at_the_terminal_is_not_for_it(plugin):
 
 
 def test_a_request_to_end_the_program_is_an_error(plugin):
-    with pytest.raises(IsvUnExpected, match=r"It raised SystemExit, which is not for a plug-in to raise: 3$"):
+    with pytest.raises(IsvUnExpected, match=r"It raised SystemExit, which a plug-in must not raise: 3$"):
         create(plugin("raise SystemExit(3)"))
 
 
@@ -147,7 +147,7 @@ def test_a_refusal_of_a_kind_of_its_own_stays_a_refusal(plugin, held):
 
 
 def test_what_cannot_travel_in_a_request_is_told(plugin):
-    with pytest.raises(IsvUnExpected, match=r"cannot be told to another process: .*Use plain values\.$"):
+    with pytest.raises(IsvUnExpected, match=r"cannot be sent to another process: .*Use plain values\.$"):
         create(plugin("context.organization.create(Entity('contact', None, {'lastname': lambda: 7}))"))
 
 
@@ -214,7 +214,7 @@ def test_a_plugin_that_cannot_travel_is_named():
 
 @pytest.mark.parametrize("change", ["context.target['name'] = os.environ", "context.shared_variables['k'] = lambda: 7"])
 def test_what_cannot_travel_back_is_told(plugin, change):
-    with pytest.raises(IsvUnExpected, match=r"cannot be told to another process: .*Use plain values\.$"):
+    with pytest.raises(IsvUnExpected, match=r"cannot be sent to another process: .*Use plain values\.$"):
         create(plugin(change))
 
 
@@ -225,7 +225,7 @@ def test_its_threads_may_all_ask(plugin):
 
 
 def test_a_thread_it_leaves_behind_is_not_waited_for(plugin, monkeypatch):
-    monkeypatch.setattr("runner.execution.isolation.FAREWELL", 0.1)
+    monkeypatch.setattr("runner.execution.isolation.EXIT_SECONDS", 0.1)
     names, _ = create(plugin("import threading; threading.Thread(target=threading.Event().wait).start()"))
     assert names == ["Contoso"]
 

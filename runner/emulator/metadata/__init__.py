@@ -1,4 +1,4 @@
-"""Tables, columns and relationships: their model, and the YAML files they are loaded from.
+"""The model of tables, columns and relationships, and the YAML files they are loaded from.
 
-``load`` reads ``tables/``; ``customize`` adds what a running environment was given.
+``load`` reads ``tables/``; ``customize`` applies the customizations of a running environment.
 """

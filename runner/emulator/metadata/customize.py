@@ -1,7 +1,7 @@
-"""Metadata with customizations: new tables, and columns, keys and relationships added to existing ones.
+"""Applies customizations to metadata: new tables, and columns, keys and relationships of existing ones.
 
-A customization has the form of a table's YAML file. For a table that is there it holds only what is added, and under
-``changes`` what is changed of its own columns.
+A customization has the form of a table's YAML file. For an existing table it contains the additions only, and under
+``changes`` the changes of existing columns.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _Bodies: TypeAlias = "Mapping[str, _Body]"
 
 
 def customized(base: Metadata, customizations: _Bodies, option_sets: _Bodies) -> Metadata:
-    """``base`` with the customizations, which are by table, in the order they were made, and the global choices."""
+    """``base`` with the customizations of each table, in the order they were made, and the global choices."""
     tables = dict(base.tables)
     relationships, links = list(base.one_to_many), list(base.many_to_many)
     for name, description in customizations.items():
@@ -67,7 +67,7 @@ def _bodies(table: Table | None, description: _Body) -> _Bodies:
 
 
 def _with_options(bodies: _Bodies, option_sets: _Bodies) -> _Bodies:
-    """Columns of a global choice have the options it has now."""
+    """The columns, with the current options of the global choices they use."""
     return {
         name: {**body, "options": option_sets[body["option_set"]]["options"]} if body.get("option_set") else body
         for name, body in bodies.items()
@@ -75,7 +75,7 @@ def _with_options(bodies: _Bodies, option_sets: _Bodies) -> _Bodies:
 
 
 def _added(table: Table | None, description: _Body, bodies: _Bodies) -> Table:
-    """A table of what the customization adds alone."""
+    """A table that consists of the additions only."""
     if table is None:
         return make_table(description, bodies)
     columns = {column.logical_name: column for column in _columns(table.logical_name, bodies)}
@@ -109,7 +109,7 @@ def _joined(table: Table | None, added: Table, description: _Body) -> Table:
     )
 
 
-#: What can be changed of a column of the platform's, as in the YAML files.
+#: The properties of the platform's columns that can be changed, named as in the YAML files.
 _CHANGEABLE = ("display_name", "required", "max_length", "precision", "min_value", "max_value", "auto_number_format")
 
 
@@ -125,7 +125,7 @@ _CASCADES: Mapping[str, type[CascadeDelete | CascadeAssign]] = {
 
 
 def _changed_relationship(each: OneToManyRelationship, table: str, description: _Body) -> OneToManyRelationship:
-    """What a deletion or a new owner does may be changed of the platform's relationships, too."""
+    """The relationship with changed cascades, which also the platform's relationships can have."""
     if each.referencing_entity != table:
         return each
     body = description.get("changes", {}).get(each.referencing_attribute, {})

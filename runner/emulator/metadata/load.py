@@ -1,6 +1,6 @@
 """Loads tables from YAML files, which hold only a table's own columns; the platform's columns are added here.
 
-Every metadata id is derived from the names, so that it is the same on every machine.
+Metadata ids are derived from the names, so that they are the same on every machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from runner.emulator.metadata.regarding import with_jobs_regarding
 from runner.emulator.metadata.stable_ids import stable_id
 
 _HERE = Path(__file__).parent
-#: PyYAML may come without its C parser: the pure one reads the same, six times slower.
+#: PyYAML may be installed without its C parser; the Python one gives the same result six times slower.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _ACTIVE_OR_INACTIVE = {
@@ -53,12 +53,12 @@ _PRECISIONS = {AttributeType.DECIMAL: 2, AttributeType.DOUBLE: 2, AttributeType.
 
 @cache
 def load_metadata(directory: Path = _HERE / "tables") -> Metadata:
-    """The tables described in ``directory``, one YAML file each. Read once per process."""
+    """Load the tables in ``directory``, one YAML file each. Cached for the process."""
     return metadata_of([_read(path) for path in sorted(directory.glob("*.yaml"))])
 
 
 def metadata_of(descriptions: Iterable[Mapping[str, Any]], common: Mapping[str, Any] | None = None) -> Metadata:
-    """The tables these descriptions (as in the YAML files) tell of, with the platform's columns and relationships."""
+    """Build the tables from descriptions as in the YAML files, with the platform's columns and relationships."""
     common = common or common_columns()
     tables: dict[str, Table] = {}
     relationships: list[OneToManyRelationship] = []
@@ -71,20 +71,20 @@ def metadata_of(descriptions: Iterable[Mapping[str, Any]], common: Mapping[str, 
         for many_to_many, intersect in make_many_to_many(table, description):
             links.append(many_to_many)
             tables[intersect.logical_name] = intersect
-    # A lookup may name a table this environment has not got.
+    # A lookup may refer to a table that is not in this environment.
     known = tuple(r for r in relationships if r.referenced_entity in tables)
     return with_jobs_regarding(Metadata(tables, known, tuple(links)))
 
 
 def describe(name: str, directory: Path = _HERE / "tables") -> dict[str, Any]:
-    """A table as its file describes it, with the platform's columns among its own."""
+    """The description of a table in its file, including the platform's columns."""
     description: dict[str, Any] = _read(directory / f"{name}.yaml")
     return {**description, "columns": column_descriptions(description, common_columns())}
 
 
 @cache
 def common_columns() -> Mapping[str, Any]:
-    """The columns the platform gives tables, by group."""
+    """The columns that the platform adds to tables, by group."""
     found: Mapping[str, Any] = _read(_HERE / "common.yaml")
     return found
 
@@ -103,7 +103,7 @@ def column_descriptions(description: Mapping[str, Any], common: Mapping[str, Any
         columns |= common["money"]
     for absent in description.get("without", ()):
         del columns[absent]
-    # What a table says of a column of its own goes before what the platform would make of it.
+    # The table's own description of a column takes precedence over the platform's.
     return columns | dict(description["columns"])
 
 
@@ -190,7 +190,7 @@ def make_options(kind: AttributeType, options: Mapping[int, str] | None) -> tupl
 
 
 def make_base_column(table: str, money: Column) -> Column:
-    """The column in which the platform keeps a money column's value in the base currency."""
+    """The column with the value of a money column in the base currency."""
     return replace(
         money,
         logical_name=f"{money.logical_name}_base",
@@ -279,7 +279,7 @@ def _relationship(table: Table, column: Column, target: str, body: Mapping[str, 
 
 
 def make_many_to_many(table: Table, description: Mapping[str, Any]) -> Iterator[tuple[ManyToManyRelationship, Table]]:
-    """The relationships a description tells of, each with the table that holds its links."""
+    """The many-to-many relationships of a description, each with its intersect table."""
     for schema_name, body in description.get("many_to_many", {}).items():
         ends = (table.primary_id_attribute, f"{body['with']}id")
         if ends[0] == ends[1]:

@@ -13,7 +13,7 @@ from dataverse_client.types import EMPTY_GUID
 
 
 class AttributeType(StrEnum):
-    """``AttributeTypeCode`` as the Web API spells it."""
+    """The types of columns: ``AttributeTypeCode`` in the spelling of the Web API."""
 
     UNIQUEIDENTIFIER = "Uniqueidentifier"
     STRING = "String"
@@ -27,7 +27,7 @@ class AttributeType(StrEnum):
     MANAGED_PROPERTY = "ManagedProperty"
     DATE_TIME = "DateTime"
     PICKLIST = "Picklist"
-    #: ``AttributeType`` Virtual on the wire, ``AttributeTypeName`` MultiSelectPicklistType.
+    #: In the Web API, ``AttributeType`` is Virtual and ``AttributeTypeName`` MultiSelectPicklistType.
     MULTI_SELECT_PICKLIST = "MultiSelectPicklist"
     STATE = "State"
     STATUS = "Status"
@@ -49,7 +49,7 @@ class Ownership(StrEnum):
 
 
 class CascadeDelete(StrEnum):
-    """What deleting the referenced row does to the rows that refer to it."""
+    """What happens to the rows that refer to a row when it is deleted."""
 
     NO_CASCADE = "NoCascade"
     REMOVE_LINK = "RemoveLink"
@@ -58,12 +58,12 @@ class CascadeDelete(StrEnum):
 
 
 class CascadeAssign(StrEnum):
-    """Which of the rows that refer to a row get its new owner, too."""
+    """Which of the rows that refer to a row are assigned to its new owner as well."""
 
     NO_CASCADE = "NoCascade"
     CASCADE = "Cascade"
     ACTIVE = "Active"
-    #: Those that had the same owner.
+    #: Those with the same owner.
     USER_OWNED = "UserOwned"
 
 
@@ -78,7 +78,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionSet:
-    """A global choice: options that columns share, of several tables."""
+    """A global choice: options that columns of several tables share."""
 
     name: str
     display_name: str
@@ -95,36 +95,36 @@ class Column:
     type: AttributeType
     display_name: str
     metadata_id: str = EMPTY_GUID
-    #: Forms ask for it; the platform does not.
+    #: Required in forms, but not by the platform.
     required: bool = False
-    #: The platform refuses a row without it.
+    #: Required by the platform.
     system_required: bool = False
     max_length: int | None = None
     precision: int | None = None
-    #: Whose decimal places a money column has: 0 ``precision``, 1 the organization's, 2 the row's currency's.
+    #: The source of a money column's decimal places: 0 ``precision``, 1 the organization, 2 the row's currency.
     precision_source: int = 0
     min_value: float | None = None
     max_value: float | None = None
     date_only: bool = False
     #: ``FormatName`` of a text column: Text, Email, Url, Phone.
     format: str = "Text"
-    #: What a new row's text is made of, such as ``WID-{SEQNUM:5}``, unless the request brings one.
+    #: The format of an autonumber column's default, such as ``WID-{SEQNUM:5}``.
     auto_number_format: str | None = None
     options: tuple[Option, ...] = ()
-    #: The name of the global choice the options are those of.
+    #: The name of the global choice that the column uses.
     option_set: str | None = None
     default_value: int | str | bool | None = None
-    #: Logical names of the tables a lookup may point at.
+    #: Logical names of the tables that a lookup can refer to.
     targets: tuple[str, ...] = ()
-    #: A lookup that tells of the past: it may refer to a row that is gone.
+    #: A lookup that may refer to a deleted row, because it records the past.
     may_dangle: bool = False
-    #: The money column whose value in the base currency this one holds.
+    #: The money column of which this column holds the value in the base currency.
     base_of: str | None = None
     is_valid_for_create: bool = True
     is_valid_for_update: bool = True
-    #: What the ``BooleanManagedProperty`` of a column of that type is named by.
+    #: The logical name of the managed property, for a column of type ``BooleanManagedProperty``.
     managed_property: str = ""
-    #: Queries filter or sort on it often: the store keeps an index.
+    #: The store has an index on it, because queries often filter or sort by it.
     indexed: bool = False
     is_custom: bool = False
 
@@ -147,26 +147,26 @@ class AlternateKey:
     schema_name: str
     columns: tuple[str, ...]
     metadata_id: str = EMPTY_GUID
-    #: Rows had the same values when it was made: it identifies none, and refuses none.
+    #: Its creation failed because rows had the same values, so it is not in effect.
     has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneToManyRelationship:
-    """A lookup seen from both ends. A polymorphic lookup has one of these per target."""
+    """A one-to-many relationship, which a lookup makes. A polymorphic lookup has one for each target."""
 
     schema_name: str
     referenced_entity: str
     referenced_attribute: str
     referencing_entity: str
     referencing_attribute: str
-    #: Navigation property on the referencing row: the lookup's, case-sensitive for custom columns.
+    #: The navigation property of the lookup, case-sensitive for custom columns.
     referencing_entity_navigation_property_name: str
-    #: Collection-valued navigation property on the referenced row.
+    #: The collection-valued navigation property of the referenced table.
     referenced_entity_navigation_property_name: str
     cascade_delete: CascadeDelete = CascadeDelete.REMOVE_LINK
     cascade_assign: CascadeAssign = CascadeAssign.NO_CASCADE
-    #: The lookup makes a tree of the table's rows; at most one of a table does.
+    #: Whether the lookup forms the table's hierarchy; at most one of a table does.
     is_hierarchical: bool = False
     metadata_id: str = EMPTY_GUID
 
@@ -193,21 +193,21 @@ class Table:
     primary_name_attribute: str | None
     display_name: str
     columns: Mapping[str, Column]
-    #: What several rows are called; None adds an s to what one is.
+    #: The plural of the display name; None adds an s to it.
     collection_display_name: str | None = None
     keys: tuple[AlternateKey, ...] = ()
     ownership: Ownership = Ownership.USER
     object_type_code: int = 0
     change_tracking_enabled: bool = True
     is_custom: bool = False
-    #: Its rows only link rows of two other tables.
+    #: It is the intersect table of a many-to-many relationship.
     is_intersect: bool = False
     metadata_id: str = EMPTY_GUID
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Every table of an environment and how they relate."""
+    """The tables of an environment and their relationships."""
 
     tables: Mapping[str, Table]
     one_to_many: tuple[OneToManyRelationship, ...] = ()
@@ -224,7 +224,7 @@ class Metadata:
         return tuple(r for r in self.one_to_many if r.referencing_entity == logical_name)
 
     def hierarchy(self, logical_name: str) -> OneToManyRelationship | None:
-        """The relationship that makes a tree of the table's rows; None when no one does."""
+        """The relationship that forms the table's hierarchy; None when there is none."""
         return next((r for r in self.many_to_one(logical_name) if r.is_hierarchical), None)
 
     def referenced_by(self, logical_name: str) -> tuple[OneToManyRelationship, ...]:
@@ -232,5 +232,5 @@ class Metadata:
         return tuple(r for r in self.one_to_many if r.referenced_entity == logical_name)
 
     def assigns_along(self, logical_name: str) -> tuple[OneToManyRelationship, ...]:
-        """The relationships by which rows of other tables follow the owner of this one's."""
+        """The relationships that cascade an assignment of this table's rows to other tables."""
         return tuple(r for r in self.referenced_by(logical_name) if r.cascade_assign is not CascadeAssign.NO_CASCADE)

@@ -1,4 +1,4 @@
-"""System jobs are regarding a row of any table: the targets of that lookup are whatever tables there are.
+"""Adds all tables of the environment to the targets of the lookup "regarding" of system jobs.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchronous-service#examples
 """
@@ -12,12 +12,12 @@ from runner.emulator.metadata.stable_ids import stable_id
 
 _JOBS = "asyncoperation"
 _REGARDING = "regardingobjectid"
-#: Of the tables, no job is regarding their rows.
+#: Tables whose rows no system job is regarding.
 NEVER_REGARDED = frozenset({_JOBS, "sdkmessageprocessingstep"})
 
 
 def with_jobs_regarding(metadata: Metadata) -> Metadata:
-    """The same, where jobs may be regarding a row of every table but :data:`NEVER_REGARDED`."""
+    """The metadata with system jobs that can be regarding rows of every table but :data:`NEVER_REGARDED`."""
     jobs = metadata.tables.get(_JOBS)
     if jobs is None:
         return metadata

@@ -1,4 +1,4 @@
-"""The registration tables (``sdkmessageprocessingstep`` and its neighbours): rows that decide which steps run.
+"""The registration tables (``sdkmessageprocessingstep`` and related ones), whose rows decide which steps run.
 
-``registered_steps`` is what the pipeline asks, ``custom_apis`` where a message of that kind is found.
+``registered_steps`` finds the steps for the pipeline, ``custom_apis`` the messages of custom APIs.
 """

@@ -1,4 +1,4 @@
-"""What rows may declare of custom APIs, and which custom steps those let listen.
+"""Validates the rows that declare custom APIs, and tells which steps they allow.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/customapi-table-columns
 """
@@ -12,7 +12,7 @@ from runner.execution.step import Mode
 from runner.registrations.messages import CUSTOM_API as UNIQUE_NAME
 
 CUSTOM_API = "customapi"
-#: The tables whose rows declare an API together.
+#: The tables whose rows declare a custom API.
 DECLARATIONS = frozenset({CUSTOM_API, "customapirequestparameter", "customapiresponseproperty"})
 
 #: BindingType.
@@ -22,10 +22,10 @@ _NO_STEPS, _ASYNCHRONOUS_ONLY = 0, 1
 
 
 def check_declaration(store: Store, row: Entity) -> None:
-    """Refuse a written row of :data:`DECLARATIONS` that no message could be made of.
+    """Validate a written row of :data:`DECLARATIONS`.
 
     Raises:
-      InvalidArgument: it lacks something, its name has no publisher's prefix, or there is no table it is bound to.
+      InvalidArgument: a column is missing, its name has no publisher's prefix, or it is bound to an unknown table.
       DuplicateRecord: its name is taken.
     """
     if row.get("uniquename") is None:
@@ -39,7 +39,7 @@ def check_declaration(store: Store, row: Entity) -> None:
 def _check_api(store: Store, row: Entity) -> None:
     name, table, binding = row["uniquename"], row.get("boundentitylogicalname"), row.get("bindingtype")
     if not UNIQUE_NAME.match(name):
-        raise InvalidArgument(f"Custom API {name!r}: a unique name begins with the publisher's prefix, as new_{name}.")
+        raise InvalidArgument(f"Custom API {name!r}: its unique name needs a publisher's prefix, such as new_{name}.")
     if binding and binding.value in (BOUND_TO_ROW, BOUND_TO_COLLECTION) and table not in store.metadata.tables:
         raise EntityNotFound.named(str(table), store.metadata.tables)
     _refuse_second(store, name, "SELECT count(*) FROM customapi WHERE uniquename = ?")
@@ -60,11 +60,11 @@ def _refuse_second(store: Store, name: str, sql: str, *more: str) -> None:
 
 
 def step_refusal(store: Store, message: str, mode: int) -> str | None:
-    """Why a custom step of that mode cannot listen to the message, where a row declares it; None when it can."""
+    """Why a step of that mode cannot be registered on a message that a row declares; None when it can."""
     sql = "SELECT allowedcustomprocessingsteptype FROM customapi WHERE uniquename = ?"
     found = store.execute(sql, (message,)).fetchone()
     if found is None or found[0] not in (_NO_STEPS, _ASYNCHRONOUS_ONLY):
         return None
     if found[0] == _ASYNCHRONOUS_ONLY:
         return None if mode == Mode.ASYNCHRONOUS else f"the custom API {message} takes asynchronous steps only"
-    return f"the custom API {message} takes no steps; its allowedcustomprocessingsteptype says so"
+    return f"the custom API {message} takes no steps, according to its allowedcustomprocessingsteptype"

@@ -1,6 +1,6 @@
-"""The registered custom APIs: those given in code with their plug-ins, and those declared by ``customapi`` rows.
+"""Keeps the registered custom APIs: those added in code with their plug-ins, and those declared by rows.
 
-A row's API has no main operation, which only a .NET plug-in could be: it is an event, and steps listen to it.
+An API declared by a row has no main operation, as that would be a .NET plug-in: it is an event for steps.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/customapi-table-columns
 """
@@ -25,7 +25,7 @@ _TYPES = {kind.number: kind for kind in ParameterType}
 
 
 class CustomApis:
-    """``by_name`` is what can be called. Rows count once they are committed and :meth:`follow` was called."""
+    """The custom APIs that can be called, in ``by_name``. Committed rows take effect with :meth:`follow`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -34,9 +34,10 @@ class CustomApis:
         self.by_name: dict[str, CustomApi] = {}
 
     def add(self, api: CustomApi) -> None:
-        """One with its plug-in; it takes the place of a row's of that name.
+        """Add an API with its plug-in, which replaces one of the same name declared by a row.
 
-        Raises StepError: the table it is bound to is not there.
+        Raises:
+          StepError: the table it is bound to does not exist.
         """
         if api.entity and api.entity not in self._store.metadata.tables:
             raise StepError(f"Custom API {api.name!r}: there is no table {api.entity!r} here (0x80041102).")
@@ -49,7 +50,7 @@ class CustomApis:
             self.by_name = {**{api.name: api for api in self._declared()}, **self._given}
 
     def find(self, message: str) -> CustomApi | None:
-        """However its name is capitalized."""
+        """The API of that name, whatever its capitalization; None when there is none."""
         return next((api for name, api in self.by_name.items() if name.lower() == message.lower()), None)
 
     def _declared(self) -> Iterator[CustomApi]:

@@ -1,7 +1,7 @@
-"""The registered steps: whatever rows ``sdkmessageprocessingstep`` holds at the moment decide what runs.
+"""Keeps the registered steps: the rows of ``sdkmessageprocessingstep`` decide which steps run.
 
-Steps given to the emulator are written there, as managed; whatever is created, changed, disabled or deleted there
-counts from then on, inside the transaction at once, and not at all once that is rolled back.
+Steps added in code are written there as managed rows. Rows that are created, updated, disabled or deleted take effect
+at once within the transaction, and a rollback undoes that.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-plug-in
 """
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 _NOTHING = nullcontext()
 
-#: A step's rows: as long as all their versions are the same, it is the same step.
+#: The versions of a step's rows. While they are the same, the step has not changed.
 _VERSIONS = f"""
     SELECT step.{STEP}id, step.versionnumber, endpoint.versionnumber, secure.versionnumber, image.versionnumber
     FROM {STEP} AS step
@@ -57,14 +57,14 @@ _VERSIONS = f"""
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A step, and the versions of the rows it was made from. None is one that cannot run."""
+    """A step, or None if it cannot run, and the versions of the rows it was made from."""
 
     versions: tuple[Any, ...]
     step: Step | None
 
 
 class RegisteredSteps:
-    """Answers what to run, as :class:`StepTable` does, from rows that may have changed since the last answer."""
+    """Finds the steps to run, as :class:`StepTable` does, from rows that may change at any time."""
 
     def __init__(self, store: Store, records: Records, environment: NotifyingEnvironment) -> None:
         self._store = store
@@ -72,11 +72,11 @@ class RegisteredSteps:
         self._messages = SdkMessages(store)
         self._secrets = WriteOnlyColumns(store)
         self._reader = StepReader(store, records, self._secrets, environment)
-        #: With plug-in instances, which rows cannot hold.
+        #: Steps added in code, with their plug-in instances, which rows cannot hold.
         self._given: dict[str, Step] = {}
-        #: The platform's own: they have no rows.
+        #: The platform's own steps, which have no rows.
         self._internal: list[Step] = []
-        #: The messages of custom APIs given with their plug-ins, and the tables they are bound to.
+        #: The messages of custom APIs added in code, and the tables they are bound to.
         self._own_messages: dict[str, str | None] = {}
         self._made: dict[str, _Made] = {}
         self._table = StepTable()
@@ -87,7 +87,7 @@ class RegisteredSteps:
     # --- what to run ----------------------------------------------------------------------------------------
 
     def plans(self, message: str, entity: str) -> Plans | None:
-        """None when no step is registered, directly or through the counterpart."""
+        """The steps to run for a message; None when there are none, for the message or its counterpart."""
         if self._generation != self._store.generation:
             self._refresh()
         return self._table.plans(message, entity)
@@ -98,7 +98,7 @@ class RegisteredSteps:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no request can set anything in motion."""
+        """Whether there are no steps at all."""
         if self._generation != self._store.generation:
             self._refresh()
         return not self._compiled and not self._internal
@@ -123,7 +123,7 @@ class RegisteredSteps:
         return versions
 
     def _usable(self, id: str) -> Step | None:
-        """The step a row stands for; None for one that cannot run any more, as when its plug-in is gone."""
+        """The step of a row; None for one that cannot run any more, as when its plug-in no longer exists."""
         try:
             return self._reader.step(id, self._given.get(id))
         except OrganizationServiceFault as fault:
@@ -133,10 +133,10 @@ class RegisteredSteps:
     # --- steps that come with their plug-ins ------------------------------------------------------------------
 
     def add(self, step: Step) -> None:
-        """Register a step under its id, or under another where a step of that id is registered already.
+        """Register a step under its id, or under a new one if that id is already registered.
 
         Raises:
-          StepError: there is no such message, table or column, or a value is none that Dataverse would keep.
+          StepError: there is no such message, table or column, or Dataverse would refuse a value.
         """
         self._messages.check(step)
         self._check_table(step)
@@ -151,30 +151,30 @@ class RegisteredSteps:
             raise StepError(f"Step {step.name!r}: {fault.message} (0x{fault.code:08x})") from fault
 
     def _check_table(self, step: Step) -> None:
-        """A custom API happens to the rows of the table it is bound to, and to no others."""
+        """Raises StepError for a step of a custom API on another table than the API is bound to."""
         for name, table in self._own_messages.items():
             if step.entity and name.lower() == step.message.lower() and step.entity != table:
                 bound = f"is bound to {table}" if table else "is bound to no table"
                 raise StepError(f"Step {step.name!r}: {name} {bound}. Leave out entity (0x80044187).")
 
     def add_internal(self, step: Step) -> None:
-        """Register a step of the platform's own."""
+        """Register a step of the platform itself, which has no row."""
         self._internal.append(step)
         self._table.add(step)
 
     def message(self, name: str, table: str | None) -> None:
-        """Let steps be registered on a message of one's own."""
+        """Allow steps on the message of a custom API."""
         self._own_messages[name] = table
         self._messages.message(name)
 
     def follow_metadata(self) -> None:
-        """Have message filters for the tables there are now."""
+        """Update the message filters after the metadata has changed."""
         with self._transaction():
             self._messages.follow_metadata()
         self._generation = -1
 
     def reconcile(self) -> None:
-        """After other rows have taken the place of those there were: have the given steps among them, and no others."""
+        """Make the managed rows match the steps added in code, after the database was replaced."""
         held = {row[0] for row in self._store.execute(f"SELECT {STEP}id FROM {STEP}")}  # noqa: S608
         with self._transaction():
             for name in self._own_messages:
@@ -186,7 +186,7 @@ class RegisteredSteps:
         self._generation = -1
 
     def _forget_earlier(self) -> None:
-        """Managed steps whose plug-ins nobody gave this time."""
+        """Delete the managed rows of earlier runs whose steps were not added in this one."""
         managed = self._store.execute(f"SELECT {STEP}id FROM {STEP} WHERE ismanaged = 1").fetchall()  # noqa: S608
         for (id,) in managed:
             if id not in self._given:
@@ -220,9 +220,9 @@ class RegisteredSteps:
     # --- writes of others -------------------------------------------------------------------------------------
 
     def writing(self, target: Entity) -> AbstractContextManager[Any]:
-        """Surrounds every write of a row: what the registration tables hold must be something that can run.
+        """A context manager around each write of a row. It validates the rows of the registration tables.
 
-        Leaving it raises InvalidArgument, with the platform's code, when it is not.
+        On exit it raises InvalidArgument, with Dataverse's code, for a row that cannot run.
         """
         return self._checked(target) if target.logical_name in CHECKED else _NOTHING
 
@@ -241,7 +241,7 @@ class RegisteredSteps:
             self._reader.step(step, self._given.get(step))
 
     def _check_declaration(self, reference: EntityReference) -> None:
-        """Steps may listen to a custom API from the moment it is declared."""
+        """Validate a row that declares a custom API. Steps can then be registered on its message."""
         row = self._records.retrieve(reference, formatted=False)
         check_declaration(self._store, row)
         if row.logical_name == CUSTOM_API:

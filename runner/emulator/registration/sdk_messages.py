@@ -1,6 +1,6 @@
-"""``sdkmessage`` and ``sdkmessagefilter``: the messages, and the tables that steps can be registered for.
+"""Writes ``sdkmessage`` and ``sdkmessagefilter``: the messages, and the tables on which they take steps.
 
-Ids are the same in every environment: the platform's own where they are known, derived from the names otherwise.
+Ids are the same in every environment: the platform's own if they are known, otherwise derived from the names.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/sdkmessagefilter
 """
 
@@ -30,10 +30,10 @@ _PLATFORM_IDS = {
 _EVERY_TABLE = ("Create", "Update", "Delete", "Retrieve", "RetrieveMultiple", "CreateMultiple", "UpdateMultiple")
 _WITH_OWNER = ("Assign",)
 _WITH_STATE = ("SetState", "SetStateDynamicEntity")
-#: On standard tables these raise Create and Update, and no step of their own.
+#: On standard tables these run the steps of Create and Update, and none of their own.
 _WITHOUT_CUSTOM_STEPS = ("Upsert", "UpsertMultiple")
 
-#: Tables the platform keeps its own steps and traces in.
+#: Tables with the platform's own steps and traces.
 _CLOSED_TABLES = frozenset(
     {
         "asyncoperation",
@@ -54,7 +54,7 @@ _CLOSED_TABLES = frozenset(
 
 
 def message_id(name: str) -> str:
-    """The ``sdkmessageid`` of a message, however its name is capitalized."""
+    """The ``sdkmessageid`` of a message, whatever the capitalization of its name."""
     return _id("sdkmessage", name.lower())
 
 
@@ -70,23 +70,23 @@ def _id(kind: str, name: str) -> str:
 
 
 class SdkMessages:
-    """The rows of both tables. They are the platform's, so that they are written without pipeline or rules."""
+    """The rows of both tables. As they are the platform's, they are written without pipeline or rules."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def follow_metadata(self) -> None:
-        """Have a row for every message and, for every table, a filter for each of its messages."""
+        """Write a row for each message, and a filter for each message of each table."""
         self._add_messages(MESSAGES)
         metadata = self._store.metadata
         self._add_filters(row for table in metadata.tables.values() for row in _filters(table))
         self._forget_tables_but(metadata)
 
     def check(self, step: Step) -> None:
-        """Raises StepError when the step is not for others to register, or listens to what there is not."""
+        """Raises StepError when its stage is the platform's, or its message, table or column does not exist."""
         tables = self._store.metadata.tables
         if step.stage == Stage.MAIN_OPERATION:
-            raise StepError(f"Step {step.name!r}: stage 30 is the platform's. Use 10, 20 or 40 (0x80044184).")
+            raise StepError(f"Step {step.name!r}: stage 30 is the platform's own. Use 10, 20 or 40 (0x80044184).")
         if not self._knows(step.message):
             raise StepError(
                 f"Step {step.name!r}: there is no message {step.message!r} (0x80040217). Register the custom API of "
@@ -113,18 +113,18 @@ class SdkMessages:
         return self._store.execute("SELECT 1 FROM sdkmessage WHERE sdkmessageid = ?", (id,)).fetchone() is not None
 
     def message(self, name: str) -> str:
-        """The id of a message's row, made when there is none: a custom API's."""
+        """The id of a message's row, which is created if it is missing: that of a custom API."""
         self._add_messages((name,))
         return message_id(name)
 
     def filter(self, message: str, table: str) -> str:
-        """The id of a filter's row, made when there is none: a message that few tables have."""
+        """The id of a filter's row, which is created if it is missing: that of a message few tables have."""
         self._add_messages((message,))
         self._add_filters([(message, table, True)])
         return filter_id(message, table)
 
     def _add_messages(self, names: Iterable[str]) -> None:
-        """What is there already is left alone."""
+        """Insert the rows of messages that do not exist yet."""
         for name in names:
             self._insert(
                 "sdkmessage", message_id(name), {"name": name, "isactive": 1, "isprivate": 0, "autotransact": 1}
@@ -148,7 +148,7 @@ class SdkMessages:
         self._store.execute(sql, (id, *columns.values(), self._store.next_version()))
 
     def _forget_tables_but(self, metadata: Metadata) -> None:
-        """Filters of a table that was deleted go, and with them the steps that listened to it."""
+        """Delete the filters of deleted tables, and the steps registered on them."""
         tables = {row[0] for row in self._store.execute("SELECT DISTINCT primaryobjecttypecode FROM sdkmessagefilter")}
         for gone in tables - metadata.tables.keys():
             filters = "SELECT sdkmessagefilterid FROM sdkmessagefilter WHERE primaryobjecttypecode = ?"
@@ -160,7 +160,7 @@ class SdkMessages:
 
 
 def _filters(table: Table) -> Iterator[tuple[str, str, bool]]:
-    """Message, table, and whether custom steps may listen."""
+    """The filters of a table: message, table, and whether custom steps are allowed."""
     if table.is_intersect:
         return
     name, is_open = table.logical_name, table.logical_name not in _CLOSED_TABLES
@@ -172,13 +172,13 @@ def _filters(table: Table) -> Iterator[tuple[str, str, bool]]:
 
 
 def _may_listen(message: str, table: Table) -> bool:
-    """Whether custom steps may, to a message every table has or some have; custom APIs look after themselves."""
+    """Whether custom steps are allowed on a message of the table. Custom APIs have rules of their own."""
     allowed = {name.lower(): is_open for name, _, is_open in _filters(table)}
     return allowed.get(message.lower(), message.lower() not in _ON_SOME_TABLES)
 
 
 def allows_steps(message: str) -> bool:
-    """Whether a custom step may listen to the message at all."""
+    """Whether custom steps are allowed on the message at all."""
     return message.lower() not in _NEVER
 
 

@@ -37,12 +37,12 @@ from runner.execution.step import DEFAULT_TIMEOUT, Mode, Step, StepError
 from runner.plugin import Plugin
 from runner.registrations.plugins import PluginLoadError, load_plugin
 
-#: A webhook may be waited for twice.
+#: Long enough for two attempts of a webhook.
 _NOTIFICATION_TIMEOUT = DEFAULT_TIMEOUT + 20.0
 
 
 class StepReader:
-    """Every reading raises InvalidArgument, with the platform's code, when the rows say what cannot be."""
+    """Reads steps from rows. Every method raises InvalidArgument, with Dataverse's code, when rows are not valid."""
 
     def __init__(
         self, store: Store, records: ReadableRecords, secrets: WriteOnlyColumns, environment: NotifyingEnvironment
@@ -56,7 +56,7 @@ class StepReader:
         return ServiceEndpoint.of(self._row(ENDPOINT, id), self._secrets.values(id))
 
     def steps_of(self, row: EntityReference) -> list[str]:
-        """The ids of the steps a step, an image or an endpoint belongs to."""
+        """The ids of the steps that a row of a step, image or endpoint belongs to."""
         if row.logical_name == IMAGE:
             return [self._row(IMAGE, row.id)[f"{STEP}id"].id]
         column = "eventhandler" if row.logical_name == ENDPOINT else f"{STEP}id"
@@ -64,9 +64,9 @@ class StepReader:
         return [found[0] for found in self._store.execute(sql, (row.id,)).fetchall()]
 
     def step(self, id: str, given: Step | None) -> Step | None:
-        """The step a row stands for; None for one that does not run on the server.
+        """The step of a row; None for one that does not run on the server.
 
-        ``given`` is the one it was written for, whose plug-in it keeps as long as the row does not ask for another.
+        ``given`` is the step added in code, whose plug-in instance is used unless the row names another plug-in.
         """
         row = self._row(STEP, id)
         listening, image_rows = self._listening(row), self._image_rows(id)
@@ -114,7 +114,7 @@ class StepReader:
         message, message_filter = row.get("sdkmessageid"), row.get("sdkmessagefilterid")
         if message_filter is None:
             if message is None:
-                raise InvalidArgument(f"Step {row.get('name')!r} names no message: set sdkmessageid.")
+                raise InvalidArgument(f"Step {row.get('name')!r} has no message: set sdkmessageid.")
             return Listening(self._row("sdkmessage", message.id)["name"])
         found = self._row("sdkmessagefilter", message_filter.id)
         if message not in (None, found["sdkmessageid"]):
@@ -154,7 +154,7 @@ def _facts(row: Entity, listening: Listening, image_rows: Sequence[Entity]) -> d
 
 
 def _configuration(text: str | None) -> dict[str, Any] | str | None:
-    """A JSON object as what it says, anything else as the text it is."""
+    """The configuration: a dict if it is a JSON object, otherwise its text."""
     try:
         value = json.loads(text or "")
     except ValueError:

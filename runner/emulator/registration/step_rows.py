@@ -24,7 +24,7 @@ IMAGE = "sdkmessageprocessingstepimage"
 ENDPOINT = "serviceendpoint"
 SECURE_CONFIG = "sdkmessageprocessingstepsecureconfig"
 
-#: Tables whose rows must describe something that can run.
+#: Tables whose rows are validated after each write.
 CHECKED = frozenset({STEP, IMAGE, ENDPOINT}) | DECLARATIONS
 
 STAGE_NOT_ALLOWED = 0x80044184
@@ -40,7 +40,7 @@ _OUTLOOK_ONLY = 1
 _NAME_LENGTH = 256
 _STAGES = (Stage.PRE_VALIDATION, Stage.PRE_OPERATION, Stage.POST_OPERATION)
 
-#: Message -> the parameters an image may hang on; the first is the usual one.
+#: Message -> the parameters that an image can be of; the first is the default.
 _IMAGE_PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "create": ("Id", "Target"),
     "createmultiple": ("Targets", "Ids"),
@@ -58,9 +58,9 @@ _IMAGES = {message.lower(): kinds for message, kinds in IMAGES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """The message a step listens to, and on which table; without an ``entity`` on every one.
+    """The message a step is registered on, and the table; without an ``entity`` it is every table.
 
-    ``is_allowed`` is what the message filter says of custom steps.
+    ``is_allowed`` tells whether the message filter allows custom steps.
     """
 
     message: str
@@ -76,14 +76,14 @@ class Listening:
 
 
 def assembly_row(step: Step) -> Entity:
-    """The top-level package the plug-in's class is in."""
+    """The row for the top-level package of the plug-in's class."""
     name = step.plugin_name.partition(":")[0].partition(".")[0]
     columns = {"name": name, "version": "1.0.0.0", "culture": "neutral"}
     return Entity("pluginassembly", stable_id("pluginassembly", name), columns)
 
 
 def type_row(step: Step, assembly: Entity) -> Entity:
-    """The plug-in's class, as ``module:Class``."""
+    """The row for the plug-in's class, as ``module:Class``."""
     name = step.plugin_name
     columns = {"typename": name, "name": name, "friendlyname": name, "assemblyname": assembly["name"]}
     columns["pluginassemblyid"] = assembly.to_entity_reference()
@@ -95,7 +95,7 @@ def plugin_type_id(step: Step) -> str:
 
 
 def step_row(step: Step, handler: EntityReference, message: str, message_filter: str | None) -> Entity:
-    """``message`` and ``message_filter`` are the ids of the rows that say what the step listens to."""
+    """The row of a step. ``message`` and ``message_filter`` are the ids of the rows it is registered on."""
     columns = {
         "name": str(step.name)[:_NAME_LENGTH],
         "stage": OptionSetValue(step.stage),
@@ -137,7 +137,7 @@ def runs_on_server(row: Entity) -> bool:
 
 
 def number(row: Entity, column: str) -> int:
-    """A choice the row must have. Raises InvalidArgument."""
+    """The value of a required choice. Raises InvalidArgument when it is missing."""
     value = row.get(column)
     if value is None:
         raise InvalidArgument(f"{row.logical_name} {row.get('name')!r} has no {column}.")
@@ -146,7 +146,7 @@ def number(row: Entity, column: str) -> int:
 
 
 def names(row: Entity, column: str) -> tuple[str, ...]:
-    """A comma-separated list of columns, in lower case."""
+    """The column names in a comma-separated list, in lower case."""
     listed = (name.strip().lower() for name in (row.get(column) or "").split(","))
     return tuple(name for name in listed if name)
 
@@ -159,19 +159,19 @@ def images(rows: Iterable[Entity]) -> tuple[Image, ...]:
 
 
 def check_step(row: Entity, listening: Listening) -> None:
-    """Refuse what Dataverse refuses to register.
+    """Raise Dataverse's error for a step that it would refuse.
 
     Raises:
-      InvalidArgument: with the platform's code.
+      InvalidArgument: with Dataverse's code.
     """
     step = f"Step {row.get('name')!r}"
     stage, mode = number(row, "stage"), number(row, "mode")
     if stage not in _STAGES:
-        raise InvalidArgument(f"{step}: stage {stage} is the platform's. Use 10, 20 or 40.", code=STAGE_NOT_ALLOWED)
+        raise InvalidArgument(f"{step}: stage {stage} cannot be registered. Use 10, 20 or 40.", code=STAGE_NOT_ALLOWED)
     if mode == Mode.ASYNCHRONOUS and stage != Stage.POST_OPERATION:
-        raise InvalidArgument(f"{step}: an asynchronous step takes stage 40.", code=STAGE_NOT_ALLOWED)
+        raise InvalidArgument(f"{step}: an asynchronous step needs stage 40.", code=STAGE_NOT_ALLOWED)
     if not listening.is_allowed or not allows_steps(listening.message):
-        raise InvalidArgument(f"{step}: custom steps cannot listen to {listening}.", code=STEP_NOT_ALLOWED)
+        raise InvalidArgument(f"{step}: custom steps are not allowed on {listening}.", code=STEP_NOT_ALLOWED)
     if not runs_on_server(row) and row.get("sdkmessageprocessingstepsecureconfigid") is not None:
         raise InvalidArgument(
             f"{step}: a secure configuration needs supporteddeployment 0.", code=SECURE_CONFIG_NOT_ON_SERVER
@@ -180,7 +180,7 @@ def check_step(row: Entity, listening: Listening) -> None:
 
 
 def check_image(row: Entity, listening: Listening, stage: int) -> None:
-    """Refuse an image the step's message or stage has not. Raises InvalidArgument with the platform's code."""
+    """Raises InvalidArgument, with Dataverse's code, for an image that the message or stage does not have."""
     image, kind, message = f"Image {row.get('entityalias')!r}", _KINDS[number(row, "imagetype")], listening.message
     kinds = _IMAGES.get(message.lower())
     if kinds is None:
@@ -197,7 +197,7 @@ def _check_property(image: str, message: str, name: str | None) -> None:
     properties = image_properties(message)
     if (name or "").lower() not in map(str.lower, properties):
         raise InvalidArgument(
-            f"{image}: messagepropertyname of {message} is {' or '.join(properties)}, not {name}.",
+            f"{image}: messagepropertyname of {message} must be {' or '.join(properties)}, not {name}.",
             code=PROPERTY_NOT_VALID,
         )
 

@@ -1,4 +1,4 @@
-"""Columns that can be written and never read, kept apart from the rows so that no query or image finds them.
+"""Stores columns that can be written but not read, in a table of their own that no query or image reads.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/serviceendpoint
 """
@@ -11,14 +11,14 @@ from dataverse_client.types import Entity
 from runner.emulator.errors import IncorrectAttributeValueType, StringLengthTooLong
 from runner.emulator.storage.store import Store
 
-#: Column -> the one that tells whether it is set.
+#: Column -> the column that tells whether it is set.
 _COLUMNS = {
     "serviceendpoint": {"authvalue": "isauthvalueset", "saskey": "issaskeyset", "sastoken": "issastokenset"},
 }
 
 
 class WriteOnlyColumns:
-    """Part of every transaction, like the rows they belong to."""
+    """The values of write-only columns. They are part of the transactions, like the rows they belong to."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -32,7 +32,7 @@ class WriteOnlyColumns:
             )
 
     def take(self, target: Entity) -> dict[str, str | None]:
-        """Take the secrets out of a Target on its way to the database, and put in that they are set."""
+        """Remove the secrets from a Target before it is stored, and set the columns that tell that they are set."""
         columns = _COLUMNS.get(target.logical_name, {})
         taken = {name: target.attributes.pop(name) for name in columns if name in target}
         for name, value in taken.items():

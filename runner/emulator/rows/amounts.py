@@ -1,4 +1,4 @@
-"""The amounts of one table's rows: their currency, how they are rounded, and their values in the base currency.
+"""Sets the currency of a row, rounds its amounts, and computes their values in the base currency.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/transaction-currency-currency-entity
 """
@@ -15,13 +15,13 @@ from runner.emulator.errors import IncorrectAttributeValueType, InvalidArgument
 from runner.emulator.metadata.model import Column, Table
 from runner.emulator.rows.facts import Currency, Facts
 
-#: The lookup that says in which currency a row's amounts are.
+#: The lookup to the currency of a row's amounts.
 CURRENCY = "transactioncurrencyid"
 _QUANTA = tuple(Decimal(1).scaleb(-places) for places in range(11))
 
 
 class Amounts:
-    """The money columns of one table that have a base value."""
+    """The money columns of one table that have a base column."""
 
     def __init__(self, table: Table, facts: Facts) -> None:
         columns = table.columns
@@ -29,14 +29,14 @@ class Amounts:
         self._facts = facts
         self._columns = {c.logical_name: c for c in columns.values() if f"{c.logical_name}_base" in columns}
         self._touched_by = frozenset(self._columns) | {CURRENCY}
-        #: Columns of the present row without which :meth:`complete_update` cannot judge a change that touches them.
+        #: Columns of the current row that :meth:`complete_update` needs when a change concerns amounts.
         self.needed = (CURRENCY, "exchangerate", *self._columns)
         self._generation = -1
         self._prices: dict[str, _Prices] = {}
 
     @classmethod
     def of(cls, table: Table, facts: Facts) -> Amounts | None:
-        """None when the table holds no money."""
+        """The amounts of a table; None when it has no money columns."""
         amounts = cls(table, facts)
         return amounts if amounts._columns else None
 
@@ -44,7 +44,7 @@ class Amounts:
         return not self._touched_by.isdisjoint(attributes)
 
     def complete_create(self, attributes: dict[str, Any], user_id: str) -> Currency:
-        """Set the currency if there is none, and the base value of every amount."""
+        """Set the currency if it is missing, round the amounts, and set their base values."""
         prices = self._prices_of(attributes, attributes.get(CURRENCY), user_id)
         for amount in prices.amounts:
             if amount.name in attributes:
@@ -52,7 +52,7 @@ class Amounts:
         return prices.currency
 
     def complete_update(self, attributes: dict[str, Any], current: Mapping[str, Any], user_id: str) -> None:
-        """Set the currency and its rate, and the base value of every amount that is new or has a new rate."""
+        """Set the currency and its rate, and the base value of every amount whose value or rate changes."""
         self._refuse_amounts_of_no_currency(attributes, current)
         prices = self._prices_of(attributes, attributes.get(CURRENCY) or current.get(CURRENCY), user_id)
         rate = prices.currency.exchange_rate
@@ -67,10 +67,10 @@ class Amounts:
         if attributes.get(CURRENCY, "untouched") is None:
             row = {**current, **attributes}
             if any(row.get(name) is not None for name in self._columns):
-                raise InvalidArgument(f"The currency cannot be null: the {self._table} holds amounts.")
+                raise InvalidArgument(f"The currency cannot be null, because the {self._table} has amounts.")
 
     def _prices_of(self, attributes: dict[str, Any], reference: Any, user_id: str) -> _Prices:
-        """The money columns as they are in that currency, or else in the user's, which ``attributes`` then say."""
+        """The money columns in that currency. Without one, ``attributes`` get the user's."""
         if reference is None:
             reference = attributes[CURRENCY] = self._facts.default_currency(user_id).reference
         elif not isinstance(reference, EntityReference):
@@ -107,12 +107,12 @@ class _Amount:
     name: str
     base_name: str
     quantum: Decimal
-    #: None in the base currency itself.
+    #: None for the base currency itself.
     rate: Decimal | None
     base_quantum: Decimal
 
     def complete(self, attributes: dict[str, Any], amount: Any) -> None:
-        """Round to the places the column has in this currency, and convert."""
+        """Round the amount to the column's places in this currency, and set its base value."""
         if amount is None:
             attributes[self.base_name] = None
             return
@@ -130,22 +130,22 @@ class _Amount:
 
 @dataclass(frozen=True, slots=True)
 class _Prices:
-    """The money columns as they are in one currency."""
+    """The money columns in one currency."""
 
     currency: Currency
     amounts: tuple[_Amount, ...]
 
 
 def _round(amount: Decimal, quantum: Decimal) -> Decimal:
-    """An amount that has no more places stays as it is written."""
+    """Round an amount. One with no more decimal places than allowed stays unchanged."""
     try:
         return _quantized(amount, quantum) if amount % quantum else amount
-    except InvalidOperation:  # more digits than any column holds: its own range refuses it
+    except InvalidOperation:  # too many digits: the check of the column's range refuses it
         return amount
 
 
 def _quantized(amount: Decimal, quantum: Decimal) -> Decimal:
-    """Half away from zero."""
+    """Round half away from zero."""
     try:
         return amount.quantize(quantum, ROUND_HALF_UP)
     except InvalidOperation:  # as above

@@ -1,4 +1,4 @@
-"""Associating rows: it comes to a lookup's new value, or to a row of an intersect table.
+"""Associates and disassociates rows, by setting a lookup or by a row of an intersect table.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-associate-disassociate
 """
@@ -17,7 +17,7 @@ from runner.emulator.storage.store import Store
 
 
 class Associations:
-    """Links rows of one environment, and undoes it."""
+    """Associates and disassociates the rows of one environment."""
 
     def __init__(self, store: Store, records: Records) -> None:
         self._store = store
@@ -26,12 +26,12 @@ class Associations:
     def associate(
         self, reference: EntityReference, relationship: str, related: Iterable[EntityReference], user_id: str
     ) -> None:
-        """Link rows to ``reference`` by the relationship of that schema name.
+        """Associate rows with ``reference`` by the relationship of that schema name.
 
         Raises:
-          InvalidArgument: there is no such relationship between these tables, or it leads to one row only.
-          ObjectDoesNotExist: one of the rows is not there.
-          DuplicateRecord: two rows are linked already, by a many-to-many relationship.
+          InvalidArgument: there is no such relationship between these tables, or several rows are given for a lookup.
+          ObjectDoesNotExist: one of the rows does not exist.
+          DuplicateRecord: two rows are already associated by a many-to-many relationship.
         """
         several = tuple(related)
         for other in several:
@@ -40,18 +40,18 @@ class Associations:
             if isinstance(row, Linked):
                 self._link(row)
             elif row.id == reference.id and len(several) > 1:
-                raise InvalidArgument(f"A {row.logical_name} has one row of '{relationship}', not {len(several)}.")
+                raise InvalidArgument(f"A {row.logical_name} can have one row of '{relationship}', not {len(several)}.")
             else:
                 self._records.update(row, user_id)
 
     def disassociate(
         self, reference: EntityReference, relationship: str, related: Iterable[EntityReference], user_id: str
     ) -> None:
-        """Undo :meth:`associate`. Rows that are not linked stay as they are.
+        """Undo :meth:`associate`. Rows that are not associated stay unchanged.
 
         Raises:
           InvalidArgument: there is no such relationship between these tables.
-          ObjectDoesNotExist: one of the rows is not there.
+          ObjectDoesNotExist: one of the rows does not exist.
         """
         for other in related:
             row = association(self._store.metadata, relationship, reference, other)
@@ -68,7 +68,7 @@ class Associations:
             raise DuplicateRecord("Cannot insert duplicate key: the rows are associated already.") from None
 
     def _refers(self, row: Entity) -> bool:
-        """Whether the row's lookup holds what ``row`` says."""
+        """Whether the stored row has the same value in the lookup as ``row``."""
         ((column, wanted),) = row.attributes.items()
         held = self._records.retrieve(row.to_entity_reference(), (column,), formatted=False).get(column)
         return bool(held == wanted)
@@ -76,14 +76,14 @@ class Associations:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A row of the intersect table ``table``: its columns, and the ids they hold."""
+    """A row of the intersect table ``table``: its columns and their ids."""
 
     table: str
     ends: Mapping[str, str]
 
     @property
     def delete_sql(self) -> str:
-        """Its parameters are the ids, in order."""
+        """The DELETE of the row. Its parameters are the ids, in order."""
         condition = " AND ".join(f'"{column}" = ?' for column in self.ends)
         return f'DELETE FROM "{self.table}" WHERE {condition}'  # noqa: S608 - names of metadata
 
@@ -91,7 +91,7 @@ class Linked:
 def association(
     metadata: Metadata, relationship: str, reference: EntityReference, related: EntityReference
 ) -> Entity | Linked:
-    """What links ``related`` to ``reference``: the row whose lookup says so, with that lookup, or the intersect's row.
+    """How ``related`` is associated with ``reference``: a row with the lookup to set, or a row of an intersect table.
 
     Raises:
       InvalidArgument: no relationship of that schema name is between these tables.
@@ -110,7 +110,7 @@ def association(
             if linked is not None:
                 return linked
     raise InvalidArgument(
-        f"No relationship '{relationship}' is between {reference.logical_name} and {related.logical_name}."
+        f"There is no relationship '{relationship}' between {reference.logical_name} and {related.logical_name}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Autonumber columns: what they are made of, and the numbers they count.
+"""Formats the values of autonumber columns, and keeps their sequences of numbers.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/create-auto-number-attributes
 """
@@ -18,22 +18,22 @@ from runner.emulator.storage.store import Store
 
 FIRST_NUMBER = 1000
 
-#: What is written of a number counted, and of the moment the row is created at.
+#: A part of the value, made from the sequence's number and the row's time of creation.
 _Segment: TypeAlias = Callable[[int, datetime], str]
 
 _PLACEHOLDER = re.compile(r"\{(\w+):([^{}]+)\}|([^{}]+)")
 _RANDOM_CHARACTERS = string.ascii_uppercase + string.digits
 _MAX_RANDOM_LENGTH = 6
 _DATE_PART = re.compile(r"([A-Za-z])\1*|[^A-Za-z]+")
-#: .NET's custom format specifiers, as strftime's.
+#: .NET's custom format specifiers and those of strftime.
 _DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "hh": "%I", "mm": "%M", "ss": "%S"}
 
 
 class AutoNumber:
-    """One column's format, such as ``WID-{SEQNUM:5}-{RANDSTRING:6}-{DATETIMEUTC:yyyyMMddhhmmss}``, made ready."""
+    """One column's format, such as ``WID-{SEQNUM:5}-{RANDSTRING:6}-{DATETIMEUTC:yyyyMMddhhmmss}``, parsed."""
 
     def __init__(self, table: str, column: str, text: str) -> None:
-        """Raises InvalidArgument when the format is none."""
+        """Raises InvalidArgument when the format is not valid."""
         self.column = column
         self._sequence = f"{table}.{column}"
         self._segments = _segments(text)
@@ -45,7 +45,7 @@ class AutoNumber:
 
 
 def next_number(store: Store, sequence: str) -> int:
-    """Count on. A rollback does not bring the number back: sequences have gaps, as in Dataverse."""
+    """Take the next number. It is not reused after a rollback, so sequences can have gaps, as in Dataverse."""
     number = following_number(store, sequence)
     store.last_numbers[sequence] = number
     store.execute(
@@ -56,20 +56,20 @@ def next_number(store: Store, sequence: str) -> int:
 
 
 def following_number(store: Store, sequence: str) -> int:
-    """The number that comes next."""
+    """The next number, which is not taken."""
     row = store.execute("SELECT following FROM number_sequence WHERE name = ?", (sequence,)).fetchone()
     kept = row[0] if row else FIRST_NUMBER
     return max(kept, store.last_numbers.get(sequence, kept - 1) + 1)
 
 
 def seed(store: Store, sequence: str) -> int:
-    """The number counting began with."""
+    """The first number of the sequence."""
     row = store.execute("SELECT seed FROM number_sequence WHERE name = ?", (sequence,)).fetchone()
     return row[0] if row else FIRST_NUMBER
 
 
 def set_seed(store: Store, sequence: str, number: int) -> None:
-    """Begin anew with ``number``, which may have been there before."""
+    """Start the sequence again at ``number``, so that values may repeat."""
     store.last_numbers.pop(sequence, None)
     store.execute("INSERT OR REPLACE INTO number_sequence VALUES (?1, ?2, ?2)", (sequence, number))
 
@@ -83,7 +83,7 @@ def _segments(text: str) -> list[_Segment]:
         kind, argument, literal = match.groups()
         segments.append(partial(_literal, literal) if literal else _placeholder(text, kind, argument))
     if end != len(text) or not text:
-        raise InvalidArgument(f"AutoNumberFormat '{text}' has braces that hold no placeholder, such as {{SEQNUM:5}}.")
+        raise InvalidArgument(f"AutoNumberFormat '{text}' has braces without a placeholder such as {{SEQNUM:5}}.")
     return segments
 
 
@@ -97,12 +97,12 @@ def _placeholder(text: str, kind: str, argument: str) -> _Segment:
         return partial(_random, length)
     if kind == "DATETIMEUTC":
         return partial(_moment, "".join(_date_part(text, part[0]) for part in _DATE_PART.finditer(argument)))
-    raise InvalidArgument(f"AutoNumberFormat '{text}' knows SEQNUM, RANDSTRING and DATETIMEUTC, not {kind}.")
+    raise InvalidArgument(f"AutoNumberFormat '{text}' can hold SEQNUM, RANDSTRING and DATETIMEUTC, not {kind}.")
 
 
 def _length(text: str, argument: str) -> int:
     if not (argument.isascii() and argument.isdigit() and int(argument) > 0):
-        raise InvalidArgument(f"AutoNumberFormat '{text}': '{argument}' is no length.")
+        raise InvalidArgument(f"AutoNumberFormat '{text}': '{argument}' is not a length.")
     return int(argument)
 
 

@@ -1,4 +1,4 @@
-"""What deleting or assigning a row does to the rows that refer to it.
+"""Cascades the deletion and the assignment of a row to the rows that refer to it.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/configure-entity-relationship-cascading-behavior
 """
@@ -15,17 +15,17 @@ from runner.emulator.storage.store import Store
 DeleteRow = Callable[[EntityReference], None]
 ClearLookup = Callable[[EntityReference, str], None]
 
-#: What may refuse comes before what changes anything.
+#: Relationships that may refuse the deletion come first, before anything is changed.
 _ORDER = (CascadeDelete.RESTRICT, CascadeDelete.CASCADE, CascadeDelete.REMOVE_LINK)
 
 
 def cascade(
     store: Store, deleted: EntityReference, delete: DeleteRow, clear: ClearLookup, leaving: Container[EntityReference]
 ) -> None:
-    """Treat the rows that refer to ``deleted`` as their relationships say; those ``leaving`` already are left alone.
+    """Cascade a deletion to the rows that refer to ``deleted``, except those whose deletion has begun (``leaving``).
 
     Raises:
-      CannotDeleteDueToAssociation: a relationship restricts the deletion, and a row refers.
+      CannotDeleteDueToAssociation: a relationship restricts the deletion, and some row refers to ``deleted``.
     """
     relationships = store.metadata.referenced_by(deleted.logical_name)
     for behaviour in _ORDER:
@@ -38,7 +38,7 @@ def cascade(
 
 
 def _unlink(store: Store, deleted: EntityReference) -> None:
-    """Nothing stays linked, by a many-to-many relationship, to a row that is gone."""
+    """Remove the row from all many-to-many relationships."""
     for link in store.metadata.many_to_many:
         ends = {
             link.entity1_intersect_attribute: link.entity1_logical_name,
@@ -70,7 +70,7 @@ def _treat(
 
 
 def _is_there(store: Store, row: EntityReference) -> bool:
-    """A row deleted a moment ago may have taken this one along."""
+    """Whether the row still exists: an earlier step of the cascade may have deleted it."""
     id = store.metadata.tables[row.logical_name].primary_id_attribute
     sql = f'SELECT 1 FROM "{row.logical_name}" WHERE "{id}" = ?'  # noqa: S608 - names of metadata
     return store.execute(sql, (row.id,)).fetchone() is not None
@@ -79,7 +79,7 @@ def _is_there(store: Store, row: EntityReference) -> bool:
 def assigned_along(
     store: Store, assigned: EntityReference, previous: EntityReference, owner: EntityReference
 ) -> list[EntityReference]:
-    """The rows that follow ``assigned`` from its previous owner to ``owner``, but for those that are there already."""
+    """The rows that a cascade assigns to ``owner`` with ``assigned``, except those that ``owner`` has already."""
     found: list[EntityReference] = []
     for relationship in store.metadata.assigns_along(assigned.logical_name):
         if "ownerid" in store.metadata.tables[relationship.referencing_entity].columns:

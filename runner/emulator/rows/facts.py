@@ -1,4 +1,4 @@
-"""What the rules need to know of other rows: currencies, business units, users. Kept until such a row changes."""
+"""Caches what the rules need from other rows: currencies, business units and names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataverse_client.types import EntityReference
 from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.storage.store import Store
 
-#: Tables whose rows somebody keeps in memory: a write to one of them starts a new generation.
+#: Tables whose rows are cached: a write to one of them starts a new generation, which empties the caches.
 KEPT_TABLES = frozenset(
     {
         "transactioncurrency",
@@ -17,12 +17,12 @@ KEPT_TABLES = frozenset(
         "team",
         "businessunit",
         "organization",
-        # What steps are made from (runner.emulator.registration.registered_steps).
+        # The rows of steps (runner.emulator.registration.registered_steps).
         "sdkmessageprocessingstep",
         "sdkmessageprocessingstepimage",
         "sdkmessageprocessingstepsecureconfig",
         "serviceendpoint",
-        # What can be called (runner.emulator.registration.custom_apis).
+        # The rows of custom APIs (runner.emulator.registration.custom_apis).
         "customapi",
         "customapirequestparameter",
         "customapiresponseproperty",
@@ -34,7 +34,7 @@ _RATE_SCALE = 10
 
 @dataclass(frozen=True, slots=True)
 class Currency:
-    """``exchange_rate`` is how many units of it one unit of the base currency buys."""
+    """A currency. ``exchange_rate`` is its amount for one unit of the base currency."""
 
     id: str
     symbol: str
@@ -45,7 +45,7 @@ class Currency:
 
 
 class Facts:
-    """Answers from memory for as long as the store's generation stays the same."""
+    """The cached facts, which are read again when the store's generation changes."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -64,7 +64,7 @@ class Facts:
             self._forget()
 
     def currency(self, id: str) -> Currency:
-        """Raises ObjectDoesNotExist."""
+        """The currency with that id. Raises ObjectDoesNotExist."""
         if self._generation != self.store.generation:
             self._forget()
         known = self._currencies.get(id)
@@ -73,7 +73,7 @@ class Facts:
         return known
 
     def default_currency(self, user_id: str) -> Currency:
-        """The user's own currency, or else the organization's."""
+        """The user's own currency, or otherwise the organization's."""
         self._check()
         known = self._default_currencies.get(user_id)
         if known is None:
@@ -89,7 +89,7 @@ class Facts:
         return known
 
     def name(self, reference: EntityReference) -> str | None:
-        """The primary name of a row; None when it has none, or is not there."""
+        """The primary name of a row; None when it has none, or does not exist."""
         return self.named(reference).name
 
     def named(self, reference: EntityReference) -> EntityReference:
@@ -112,7 +112,7 @@ class Facts:
 
     @property
     def pricing_precision(self) -> int:
-        """Decimal places of money columns that follow the organization."""
+        """The decimal places of money columns that use the organization's setting."""
         return self._read_organization()[1]
 
     def _read_organization(self) -> tuple[Currency, int]:

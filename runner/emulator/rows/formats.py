@@ -1,4 +1,4 @@
-"""Formatted values: what a person at the form would read, in US English and UTC.
+"""Computes formatted values: the text that a form shows, in US English and UTC.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/select-columns#formatted-values
 """
@@ -37,7 +37,7 @@ class Formats:
     def apply(self, entity: Entity, whole: Entity | None = None) -> None:
         """Fill ``formatted_values`` for the columns the row has.
 
-        ``whole`` is the row with its currency, where ``entity`` is a part of it.
+        ``whole`` is the complete row with its currency, if ``entity`` is a part of it.
         """
         whole = entity if whole is None else whole
         formatted = entity.formatted_values
@@ -50,8 +50,8 @@ class Formats:
                     formatted[name] = text
 
     def text(self, column: str, value: Any) -> str | None:
-        """The formatted value of one column on its own; an amount then is taken to be in the base currency."""
-        if type(value) is int:  # of whatever column: it may be a count
+        """The formatted value of a single column; an amount is taken to be in the base currency."""
+        if type(value) is int:  # may be a count, of a column of any type
             return _whole(value, _NO_ROW)
         formatter = self._formats.get(column)
         return formatter(value, _NO_ROW) if formatter else None
@@ -98,7 +98,7 @@ class Formats:
             return self._facts.base_currency
         try:
             return self._facts.currency(reference.id)
-        except ObjectDoesNotExist:  # the row is being formatted before it was validated
+        except ObjectDoesNotExist:  # a Target that is not validated yet
             return self._facts.base_currency
 
 

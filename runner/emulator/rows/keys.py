@@ -1,4 +1,4 @@
-"""Alternate keys: the row that one means, and the refusal of values another row has.
+"""Finds rows by alternate key, and reports which key of a row is already taken.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/define-alternate-keys-entity
 """
@@ -24,12 +24,12 @@ def id_by_key(store: Store, table: TableRecords, attributes: Mapping[str, Any]) 
     """The id of the row with these key attributes; None when there is none.
 
     Raises:
-      EntityKeyNotDefined: they are no alternate key of the table.
+      EntityKeyNotDefined: they are not an alternate key of the table.
       InvalidArgument: (one of its kinds) a value does not fit its column.
     """
     key = _key_of(table.table, attributes)
     if any(attributes[column] is None for column in key.columns):
-        return None  # a row without a value has no key
+        return None  # null identifies no row
     values = [table.codecs[column].encode(attributes[column]) for column in key.columns]
     condition = " AND ".join(f'"{column}" = ?' for column in key.columns)
     sql = f'SELECT "{table.table.primary_id_attribute}" FROM "{table.name}" WHERE {condition}'  # noqa: S608
@@ -45,7 +45,7 @@ def _key_of(table: Table, attributes: Mapping[str, Any]) -> AlternateKey:
 
 
 def refuse_duplicate(table: Table, error: sqlite3.IntegrityError) -> NoReturn:
-    """Say which id or key is taken. SQLite names the columns: ``UNIQUE constraint failed: t.a, t.b``."""
+    """Raise the error for a taken id or key. SQLite names the columns: ``UNIQUE constraint failed: t.a, t.b``."""
     columns = [part.rpartition(".")[2] for part in str(error).partition(": ")[2].split(", ")]
     if columns == [table.primary_id_attribute]:
         raise DuplicateRecord("A record with matching key values already exists.") from error

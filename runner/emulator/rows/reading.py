@@ -1,4 +1,4 @@
-"""Rows as they are read: by id, by alternate key, by query, as images, and what became of those deleted."""
+"""Reads rows by id, by alternate key, by query and as images, and lists deleted ones."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from runner.emulator.storage.store import Store
 
 
 class ReadableRecords:
-    """The rows of one environment, for whoever only looks at them."""
+    """Read access to the rows of one environment."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.tables = Tables(store)
 
     def forget_tables(self) -> None:
-        """The metadata is another: make anew what is made from it."""
+        """Empty the caches that depend on the metadata, after it has changed."""
         self.tables.clear()
 
     def retrieve(
         self, reference: EntityReference, columns: Sequence[str] | None = None, *, formatted: bool = True
     ) -> Entity:
-        """The row, with the columns asked for that have a value; None asks for all. Money brings its currency.
+        """Read a row: those of ``columns`` (None: all) that have a value. Amounts include the currency.
 
-        ``formatted`` fills the names of lookups and the formatted values.
+        ``formatted`` adds the names of lookups and the formatted values.
 
         Raises:
           ObjectDoesNotExist: there is no such row.
@@ -51,7 +51,7 @@ class ReadableRecords:
         return entity
 
     def retrieve_multiple(self, query: Query | QueryExpression, *, formatted: bool = True) -> EntityCollection:
-        """The page of rows a query asks for; ``formatted`` as in :meth:`retrieve`.
+        """Run a query and return the requested page; ``formatted`` as in :meth:`retrieve`.
 
         Raises:
           InvalidArgument: (one of its kinds) a table, column, operator, value or cookie is wrong; the message names it.
@@ -76,14 +76,14 @@ class ReadableRecords:
                     entity.formatted_values[key] = text
 
     def format(self, target: Entity) -> None:
-        """Fill the formatted values of a Target."""
+        """Add the formatted values to a Target."""
         self.tables[target.logical_name].formats.apply(target)
 
     def resolve_key(self, row: Entity | EntityReference) -> str | None:
-        """The id of the row meant by id or by alternate key; None when there is no such row.
+        """The id of the row that is given by id or alternate key; None when there is no such row.
 
         Raises:
-          EntityKeyNotDefined: the key attributes are no alternate key of the table.
+          EntityKeyNotDefined: the key attributes are not an alternate key of the table.
           InvalidArgument: (one of its kinds) a key attribute's value does not fit its column.
         """
         table = self.tables[row.logical_name]
@@ -91,11 +91,11 @@ class ReadableRecords:
             id = guid(row.id)
             return id if self._version(table, id) else None
         if not row.key_attributes:
-            raise InvalidArgument(f"Which {table.name} is meant? Neither its id nor an alternate key is given.")
+            raise InvalidArgument(f"The {table.name} has neither an id nor an alternate key. Set one of them.")
         return id_by_key(self._store, table, row.key_attributes)
 
     def must_exist(self, *references: EntityReference) -> None:
-        """Raises ObjectDoesNotExist, naming the first row that is not there."""
+        """Raises ObjectDoesNotExist for the first row that does not exist."""
         for reference in references:
             if self._version(self.tables[reference.logical_name], reference.id) is None:
                 raise ObjectDoesNotExist.of(reference.logical_name, reference.id)
@@ -115,7 +115,7 @@ class ReadableRecords:
         return entity
 
     def image_of_new(self, target: Entity, columns: Sequence[str] | None = None) -> Entity:
-        """The same as :meth:`image` of a row that was just made of this Target, without reading it."""
+        """As :meth:`image`, for a row just created from this Target, which is not read again."""
         table = self.tables[target.logical_name]
         version = self._store.version
         entity = Entity(target.logical_name, target.id)
@@ -128,11 +128,11 @@ class ReadableRecords:
 
     @property
     def version(self) -> int:
-        """The greatest row version so far: what changes from now on has a greater one."""
+        """The greatest row version so far. Later changes have greater ones."""
         return self._store.version
 
     def deleted(self, logical_name: str, since: int, until: int) -> list[str]:
-        """The ids of the table's rows deleted after version ``since``, up to ``until``, and still gone.
+        """The ids of rows deleted after version ``since``, up to ``until``, and not created again.
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems
         """
@@ -162,6 +162,6 @@ class ReadableRecords:
         return reader.read(row)
 
     def _version(self, table: TableRecords, id: str) -> tuple[int | None] | None:
-        """The row's version, in a tuple; None when there is no such row."""
+        """The row's version in a tuple; None when there is no such row."""
         row: tuple[int | None] | None = self._store.execute(table.version_sql, (id,)).fetchone()
         return row

@@ -1,7 +1,7 @@
-"""Rows of the embedded Dataverse: what stage 30 does. No plug-ins, no transactions of its own.
+"""Creates, updates and deletes rows: the main operation (stage 30), without plug-ins or transactions of its own.
 
-Writes happen inside a transaction the caller began on the store; whoever works with several threads holds
-``store.lock``. The Target of a write is completed in place with what the platform sets.
+The caller begins the transaction on the store, and holds ``store.lock`` if there are several threads. The Target of a
+write is completed in place with the columns that the platform sets.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from runner.emulator.storage.store import Store
 
 
 class Records(ReadableRecords):
-    """The rows of one environment. A database nothing was kept in before gets the rows of a fresh one."""
+    """The rows of one environment. An empty database gets the rows of a new environment."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         super().__init__(store)
         self._second = PresentSecond(clock)
         self._users = UserReferences()
-        #: Rows whose deletion has begun: those that refer to each other would delete one another without end.
+        #: Rows whose deletion has begun, so that rows that refer to each other do not cascade endlessly.
         self._leaving: set[EntityReference] = set()
         if not store.execute("SELECT 1 FROM organization").fetchone():
             self._seed()
@@ -47,7 +47,7 @@ class Records(ReadableRecords):
     # --- new rows -------------------------------------------------------------------------------------------
 
     def add_defaults(self, target: Entity) -> None:
-        """Give a Target, before stage 20 of Create, its id and the default values of choices and the like.
+        """Set the id and the default values of a Target, before stage 20 of Create.
 
         Raises:
           EntityNotFound: there is no such table.
@@ -60,7 +60,7 @@ class Records(ReadableRecords):
 
         Raises:
           InvalidArgument: (one of its kinds) a column or value is wrong; the message names it.
-          ObjectDoesNotExist: a lookup refers to a row that is not there.
+          ObjectDoesNotExist: a lookup refers to a row that does not exist.
           DuplicateRecord: the id, or an alternate key, is taken.
         """
         table = self.tables[target.logical_name]
@@ -71,10 +71,10 @@ class Records(ReadableRecords):
         return target.id or EMPTY_GUID
 
     def create_many(self, targets: Sequence[Entity], user_id: str) -> list[str]:
-        """Insert rows of one table and return their ids: as :meth:`create`, but neighbours of one shape together.
+        """Insert rows of one table and return their ids. Consecutive rows with the same columns share a statement.
 
         Raises:
-          InvalidArgument, ObjectDoesNotExist, DuplicateRecord: as :meth:`create`; some rows may be there then.
+          InvalidArgument, ObjectDoesNotExist, DuplicateRecord: as :meth:`create`; some rows may then be inserted.
         """
         table, user, now = self.tables[targets[0].logical_name], self._users[user_id], self._second.now()
         same: Write | None = None
@@ -82,7 +82,7 @@ class Records(ReadableRecords):
         for target in targets:
             write, parameters = self._new_row(table, target, user, now)
             references = write.references(target.attributes) if write.checked else ()
-            # A row may refer to an earlier one; and what is kept in memory of some tables has to follow each of theirs.
+            # A row may refer to an earlier one, and each row of a cached table must empty the caches.
             if write is not same or table.is_kept or any(other.logical_name == table.name for other in references):
                 self._insert(table, same, waiting)
                 same, waiting = write, []
@@ -94,15 +94,15 @@ class Records(ReadableRecords):
     def _new_row(
         self, table: TableRecords, target: Entity, user: EntityReference, now: datetime
     ) -> tuple[Write, list[Any]]:
-        """Complete the Target; what inserts its row, and with which parameters."""
+        """Complete the Target, and return its INSERT with the parameters."""
         attributes, rules = target.attributes, table.rules
         if rules.primary_id not in attributes:
             rules.add_defaults(target)
-        wishes = rules.take_wishes(attributes)
+        requested = rules.take_requested(attributes)
         currency = rules.complete_create(attributes, user)
         if rules.auto_numbers:
             rules.number(self._store, attributes, now)
-        system = table.creation(wishes, user, now, currency)
+        system = table.creation(requested, user, now, currency)
         write = table.insert(attributes, system)
         parameters = write.parameters(attributes)
         parameters += system.stored
@@ -114,16 +114,16 @@ class Records(ReadableRecords):
     # --- changes --------------------------------------------------------------------------------------------
 
     def update(self, target: Entity, user_id: str, *, row_version: str | None = None) -> None:
-        """Change the columns ``target`` carries, of the row ``target.id``.
+        """Update the row ``target.id`` with the columns of ``target``.
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/optimistic-concurrency
 
         Raises:
-          ObjectDoesNotExist: there is no such row, or a lookup refers to none.
+          ObjectDoesNotExist: the row, or one that a lookup refers to, does not exist.
           ConcurrencyVersionMismatch: the row is not at ``row_version`` (``"123"`` or ``'W/"123"'``).
           InvalidArgument: (one of its kinds) a column or value is wrong; the message names it.
           DuplicateRecordEntityKey: an alternate key is taken.
-          LoopBeingCreated: the row would hang under itself.
+          LoopBeingCreated: the row would be its own ancestor.
         """
         table = self.tables[target.logical_name]
         id = _id_of(table.table, target)
@@ -142,7 +142,7 @@ class Records(ReadableRecords):
         target.attributes.update(system.attributes)
 
     def overwrite(self, target: Entity, user_id: str) -> None:
-        """Change columns of the row as the platform does its own: those included that no request can change.
+        """Update any columns of the row, including those that only the platform can write.
 
         Raises:
           ObjectDoesNotExist: there is no such row.
@@ -153,7 +153,7 @@ class Records(ReadableRecords):
         self._change(table, target.id or EMPTY_GUID, target.attributes, system)
 
     def sign(self, target: Entity, user_id: str, columns: Iterable[str]) -> None:
-        """Name that user in those columns of the row, where its table has them."""
+        """Set those columns of the row, if its table has them, to the user."""
         table = self.tables[target.logical_name]
         signature = dict.fromkeys((name for name in columns if name in table.codecs), self._users[user_id])
         if signature:
@@ -173,7 +173,7 @@ class Records(ReadableRecords):
             raise ObjectDoesNotExist.of(table.name, id)
 
     def _refuse_loop(self, table: TableRecords, id: str) -> None:
-        """The row has just been hung under another: it must not be among its own ancestors.
+        """Raises LoopBeingCreated when the row, whose parent was just set, is its own ancestor.
 
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/query-hierarchical-data
         """
@@ -191,9 +191,9 @@ class Records(ReadableRecords):
     def delete(
         self, reference: EntityReference, *, row_version: str | None = None, delete: DeleteRow | None = None
     ) -> None:
-        """Delete the row, and do to the rows that refer to it what each relationship says.
+        """Delete the row, and cascade that to the rows that refer to it.
 
-        ``delete`` deletes a row that a cascade takes along; the pipeline gives one that runs its steps.
+        ``delete`` deletes a row that the cascade includes; the pipeline passes one that runs its steps.
 
         Raises:
           ObjectDoesNotExist: there is no such row.
@@ -250,7 +250,7 @@ class Records(ReadableRecords):
 
 def _id_of(table: Table, target: Entity) -> str:
     if target.id is None:
-        raise InvalidArgument(f"An Update of {table.logical_name} must say which row: its id is missing.")
+        raise InvalidArgument(f"An Update of {table.logical_name} needs the id of the row.")
     named = target.attributes.setdefault(table.primary_id_attribute, target.id)
     if named != target.id:
         raise InvalidArgument(f"The id of {table.logical_name} {target.id} cannot be changed to {named}.")

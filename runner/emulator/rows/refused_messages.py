@@ -1,4 +1,4 @@
-"""The messages that a table does not take from anybody."""
+"""The messages that a table does not support."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from runner.emulator.metadata.model import Table
 
 _WRITES = frozenset({"Create", "Update", "Delete"})
 _REFUSED = {
-    # The trace log may be emptied.
+    # Traces can be deleted.
     "plugintracelog": frozenset({"Create", "Update"}),
     "sdkmessage": _WRITES,
     "sdkmessagefilter": _WRITES,
-    # Its one row can be changed.
+    # The only row can be updated.
     "organization": frozenset({"Create", "Delete"}),
 }
-#: Messages about a column.
+#: Messages that need a column.
 _ABOUT = {"Assign": "ownerid", "SetState": "statecode", "SetStateDynamicEntity": "statecode"}
 
 
 def refused_messages(table: Table) -> frozenset[str]:
-    """What only the platform does to the table, and what the table has no column for."""
+    """The messages that only the platform may execute on the table, or for which it has no column."""
     refused = frozenset(message for message, column in _ABOUT.items() if column not in table.columns)
-    if table.is_intersect:  # its rows come and go by association
+    if table.is_intersect:  # its rows are written by Associate and Disassociate
         return refused | _WRITES
     return refused | _REFUSED.get(table.logical_name, frozenset())

@@ -1,7 +1,7 @@
-"""What Dataverse itself does to a row on its way to the database: one set of rules per table, made once.
+"""The rules that Dataverse applies to a row before it is stored, one set for each table.
 
-Owner, creation and modification, currency and base amounts, state and status reason, derived names. They change the
-request's Target in place, as the platform does: stage 40 sees a Target with these columns in it.
+They set owner, creation and modification, currency and base amounts, state and status reason, and names. They change
+the request's Target in place, as the platform does: at stage 40 it includes these columns.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/entity-metadata
 """
@@ -21,7 +21,7 @@ from runner.emulator.rows.facts import Currency, Facts
 from runner.emulator.seed import ORGANIZATION_ID
 from runner.emulator.storage.store import Store
 
-_CREATION_WISHES = frozenset({"ownerid", "statecode", "statuscode", "overriddencreatedon"})
+_REQUESTABLE = frozenset({"ownerid", "statecode", "statuscode", "overriddencreatedon"})
 _NAME_PARTS = ("firstname", "middlename", "lastname")
 _ORGANIZATION = EntityReference("organization", ORGANIZATION_ID)
 
@@ -40,12 +40,12 @@ class Rules:
         self._no_create = frozenset(c.logical_name for c in columns.values() if not c.is_valid_for_create)
         self._no_update = frozenset(c.logical_name for c in columns.values() if not c.is_valid_for_update)
         self._no_update -= {self.primary_id}
-        self._creation_wishes = _CREATION_WISHES & columns.keys()
+        self._creation_wishes = _REQUESTABLE & columns.keys()
         self._amounts = Amounts.of(table, facts)
         if self._amounts:
             self._no_create |= {"exchangerate"}
         self._not_written = self._no_create | self._creation_wishes
-        #: Lookups a request sets and no rule here looks up.
+        #: Lookups that requests set and whose rows no rule here reads.
         self.checked_lookups = frozenset(c.logical_name for c in columns.values() if self._is_checked(c))
         self.auto_numbers = tuple(_auto_numbers(table))
         self._states = _States(table) if "statecode" in columns else None
@@ -62,7 +62,7 @@ class Rules:
         return column.is_lookup and column.is_valid_for_create and not looked_up and not column.may_dangle
 
     def add_defaults(self, target: Entity) -> None:
-        """What a Target has before stage 20: an id, and the default values of choices and the like."""
+        """Set the id and the default values that a Target has before stage 20."""
         attributes = target.attributes
         named = attributes.get(self.primary_id)
         id = named if target.id in (None, EMPTY_GUID) else target.id
@@ -82,21 +82,21 @@ class Rules:
             raise InvalidArgument(f"The id of a row of {self.name} cannot be {text!r}: {error}") from None
 
     def _refuse_another(self, named: Any, id: str) -> None:
-        """Raises InvalidArgument: the row has an id, and its column names another."""
+        """Raises InvalidArgument when the primary id column holds another id than the row."""
         if self._id(named) != id:
             raise InvalidArgument(f"Entity Id must be the same as the value set in property bag: {id}, not {named}.")
 
-    def take_wishes(self, attributes: dict[str, Any]) -> dict[str, Any]:
-        """Let go of what only the platform writes, and take out what a Create has a say in but the platform sets."""
+    def take_requested(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """Drop the columns that only the platform writes, and take out those that it sets from the request's values."""
         if self._not_written.isdisjoint(attributes):
             return {}
         self._drop(attributes, self._no_create)
         return {name: attributes.pop(name) for name in self._creation_wishes & attributes.keys()}
 
     def complete_create(self, attributes: dict[str, Any], user: EntityReference) -> Currency | None:
-        """Fill in what follows from the request's own columns.
+        """Set the columns that depend on the request's own.
 
-        Answers the row's currency; None when the table holds no money.
+        Returns the row's currency; None when the table has no money columns.
         """
         if self._unit_column and attributes.get(self._unit_column) is None:
             attributes[self._unit_column] = self._facts.business_unit(user)
@@ -107,13 +107,13 @@ class Rules:
         return self._amounts.complete_create(attributes, user.id) if self._amounts else None
 
     def creation_columns(
-        self, wishes: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None
+        self, requested: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None
     ) -> dict[str, Any]:
-        """What the platform sets on a row created by ``user`` at ``now`` (whole seconds) in that currency.
+        """The columns that the platform sets on a row created by ``user`` at ``now`` (whole seconds) in that currency.
 
-        ``wishes`` are what :meth:`take_wishes` found in the request.
+        ``requested`` are the values that :meth:`take_requested` returned.
         """
-        columns = dict(wishes)
+        columns = dict(requested)
         if currency is not None:
             columns["exchangerate"] = currency.exchange_rate
         if self._audited:
@@ -127,13 +127,13 @@ class Rules:
         return columns
 
     def number(self, store: Store, attributes: dict[str, Any], now: datetime) -> None:
-        """Give the autonumber columns that a new row brings no value of their next one."""
+        """Set the autonumber columns for which the request has no value."""
         for auto_number in self.auto_numbers:
             if not attributes.get(auto_number.column):
                 attributes[auto_number.column] = auto_number.next_value(store, now)
 
     def needs_current(self, target: Entity) -> tuple[str, ...]:
-        """Columns of the present row without which :meth:`complete_update` cannot judge this Target."""
+        """The columns of the current row that :meth:`complete_update` needs for this Target."""
         attributes = target.attributes
         needed: list[str] = []
         if self._amounts and self._amounts.are_touched(attributes):
@@ -145,9 +145,9 @@ class Rules:
         return tuple(needed)
 
     def complete_update(self, target: Entity, current: Mapping[str, Any], user: EntityReference) -> None:
-        """Let go of what only the platform writes, and fill in what follows from the changes.
+        """Drop the columns that only the platform writes, and set those that depend on the changes.
 
-        ``current`` holds what :meth:`needs_current` asked for.
+        ``current`` holds the columns that :meth:`needs_current` returned.
         """
         attributes = target.attributes
         if not self._no_update.isdisjoint(attributes):
@@ -166,11 +166,11 @@ class Rules:
             attributes["fullname"] = self._full_name({**current, **attributes})
 
     def modification_columns(self, user: EntityReference, now: datetime) -> dict[str, Any]:
-        """What the platform sets on a row changed by ``user`` at ``now`` (whole seconds)."""
+        """The columns that the platform sets on a row changed by ``user`` at ``now`` (whole seconds)."""
         return {"modifiedon": now, "modifiedby": user, "modifiedonbehalfby": None} if self._audited else {}
 
     def _refuse_other_rate(self, currency: Entity) -> None:
-        """The base currency is what the others' rates are told in."""
+        """Raises InvalidArgument for a new rate of the base currency, to which all rates relate."""
         base = self._facts.base_currency
         if currency.id == base.id and currency.attributes.get("exchangerate", 1) != 1:
             raise InvalidArgument("The exchange rate of the base currency cannot be modified.")
@@ -182,7 +182,7 @@ class Rules:
 
     @staticmethod
     def _drop(attributes: dict[str, Any], names: frozenset[str]) -> None:
-        """Columns only the platform writes are ignored when a request carries them."""
+        """Remove columns that only the platform writes; a request may contain them, and they are ignored."""
         for name in names & attributes.keys():
             del attributes[name]
 
@@ -192,7 +192,7 @@ class Rules:
         attributes["createdby"] = attributes["modifiedby"] = user
         attributes["modifiedonbehalfby"] = None
         if attributes.get("overriddencreatedon") is not None:
-            # An imported row keeps its own date; the column then tells when it was imported.
+            # An imported row keeps its own date of creation; the column then holds the date of import.
             attributes["createdon"] = attributes["overriddencreatedon"]
             attributes["overriddencreatedon"] = now
 
@@ -207,7 +207,7 @@ class Rules:
 
 
 class _States:
-    """State and status reason of one table: each status reason belongs to one state."""
+    """The rules of state and status reason of one table. Each status reason belongs to one state."""
 
     def __init__(self, table: Table) -> None:
         self._table = table.logical_name
@@ -240,7 +240,7 @@ class _States:
             attributes["statuscode"] = self._status_for(state)
 
     def _status_for(self, state: Any) -> OptionSetValue:
-        """The first status reason of a state is its default."""
+        """The default status reason of a state, which is its first."""
         if state is self._first:
             return self._first_status
         try:
@@ -267,7 +267,7 @@ def _number(table: str, column: str, value: Any) -> int:
 
 
 def _unit_column(table: Table) -> str | None:
-    """Where a row the business owns says which unit it is of: users and teams have a column of their own for it."""
+    """The column with the business unit in a table that business units own, which users and teams have."""
     names = ("owningbusinessunit", "businessunitid") if table.ownership is Ownership.BUSINESS else ()
     return next((name for name in names if name in table.columns), None)
 
@@ -279,7 +279,7 @@ def _auto_numbers(table: Table) -> Iterator[AutoNumber]:
 
 
 def _default(column: Column) -> Any:
-    """What the platform gives a new row's column, if anything. State and status come later, at stage 30."""
+    """The default value of a column before stage 20, or None. State and status reason are set at stage 30."""
     value = column.default_value
     if value is None or column.type in (AttributeType.STATE, AttributeType.STATUS):
         return None

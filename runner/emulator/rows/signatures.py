@@ -1,6 +1,6 @@
-"""By whom and when rows are written: the same objects as long as they stay the same.
+"""Caches the user and the second in which rows are written.
 
-What is made from them for one row is then found again for the next by identity.
+While they stay the same, the same objects are returned, so that values made from them can be cached by identity.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ONE_SECOND = timedelta(seconds=1)
 
 
 class UserReferences(dict[str, EntityReference]):
-    """One reference for all that a user does."""
+    """The reference to each user, by id."""
 
     def __missing__(self, id: str) -> EntityReference:
         user = self[id] = EntityReference("systemuser", id)
@@ -22,7 +22,7 @@ class UserReferences(dict[str, EntityReference]):
 
 
 class PresentSecond:
-    """Dataverse keeps whole seconds: what the clock says, without their fractions."""
+    """The clock's time in whole seconds, as Dataverse stores it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -1,6 +1,6 @@
-"""What is made once for a table and used for every row of it: rules, formats, and statements by shape.
+"""Caches what is made once for each table: its rules, formats and SQL statements.
 
-A shape is the names of the columns a request carries, in order; requests of one kind share it.
+Statements are cached by shape: the names of a request's columns, in order, which similar requests share.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ _SHAPES_KEPT = 1024
 class Write:
     """An INSERT or UPDATE of one shape.
 
-    Its parameters: the columns, the tables of lookups, the system columns', and what the method that made it says.
+    Its parameters are the columns, the tables of lookups, the system columns, and those that the method that made it
+    names.
     """
 
     sql: str
     encoders: Mapping[str, Encode]
-    #: Positions of lookups whose table is kept too, and of those that must refer to a row that is there.
+    #: The positions of lookups whose table is also stored, and of those that must refer to an existing row.
     typed: tuple[int, ...]
     checked: tuple[int, ...]
 
     def parameters(self, attributes: Mapping[str, Any]) -> list[Any]:
-        """Raises InvalidArgument (one of its kinds) for a value that does not fit its column."""
+        """The stored values. Raises InvalidArgument (one of its kinds) for a value that does not fit its column."""
         encoders = self.encoders
         stored = [None if value is None else encoders[name](value) for name, value in attributes.items()]
         if self.typed:
@@ -53,14 +54,14 @@ class Write:
         return stored
 
     def references(self, attributes: Mapping[str, Any]) -> list[EntityReference]:
-        """The rows that must be there."""
+        """The rows that must exist."""
         values = list(attributes.values())
         return [values[i] for i in self.checked if values[i] is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class SystemColumns:
-    """What the platform sets on a row, ready to be written: it is the same for all that one user does in a second."""
+    """The stored values of the columns that the platform sets, the same for all writes of one user in one second."""
 
     attributes: Mapping[str, Any]
     columns: tuple[str, ...]
@@ -70,7 +71,7 @@ class SystemColumns:
 
 
 class TableRecords:
-    """One table, made ready."""
+    """The rules, formats and statements of one table."""
 
     def __init__(self, store: Store, table: Table, facts: Facts, ids: Iterator[str]) -> None:
         name, id = table.logical_name, table.primary_id_attribute
@@ -86,32 +87,32 @@ class TableRecords:
         self.is_kept = name in KEPT_TABLES
         self.refused_messages = refused_messages(table)
         tree = store.metadata.hierarchy(name)
-        #: The column that says under which row each hangs, where the table's rows form a tree.
+        #: The lookup to the parent row, if the table has a hierarchy.
         self.parent_column = tree.referencing_attribute if tree else None
         self._store = store
-        # The rules have made the id what it must be.
+        # The rules have already validated the id.
         self._encoders: dict[str, Encode] = {**{name: each.encode for name, each in self.codecs.items()}, id: str}
         self._inserts: dict[_Shape, dict[_Shape, Write]] = {}
         self._updates: dict[_Shape, dict[_Shape, Write]] = {}
         self._created = self._modified = _NOTHING_YET
-        #: For a change that leaves no signature.
+        #: For changes that do not set modifiedby and modifiedon.
         self.unsigned = self._system_columns({}, self._updates)
         self._images: dict[tuple[str, ...] | None, tuple[Codec, ...]] = {}
         self._reads: dict[tuple[str, ...] | None, tuple[str, Reader]] = {}
 
     def creation(
-        self, wishes: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None
+        self, requested: dict[str, Any], user: EntityReference, now: datetime, currency: Currency | None
     ) -> SystemColumns:
-        """The system columns of a new row, for which a request may have wishes."""
-        if wishes:
-            return self._created_columns(self.rules.creation_columns(wishes, user, now, currency))
+        """The system columns of a new row. ``requested`` are the request's values for them."""
+        if requested:
+            return self._created_columns(self.rules.creation_columns(requested, user, now, currency))
         made_from = (user, now, currency, self._store.generation)
         if self._created[0] != made_from:
             self._created = (made_from, self._created_columns(self.rules.creation_columns({}, user, now, currency)))
         return self._created[1]
 
     def _created_columns(self, attributes: dict[str, Any]) -> SystemColumns:
-        """Those without a value need not be written: sqlite3 takes longer over a None than over anything else."""
+        """The system columns that have a value. Leaving out the others is faster, as sqlite3 is slow to bind None."""
         written = {name: value for name, value in attributes.items() if value is not None}
         return replace(self._system_columns(written, self._inserts), attributes=attributes)
 
@@ -132,20 +133,20 @@ class TableRecords:
         return SystemColumns(attributes, columns, stored, statements.setdefault(columns, {}))
 
     def insert(self, attributes: Mapping[str, Any], system: SystemColumns) -> Write:
-        """Its last parameter is the row version. Raises AttributeNotFound."""
+        """The INSERT. Its last parameter is the row version. Raises AttributeNotFound."""
         shape = tuple(attributes)
         return system.writes.get(shape) or _kept(system.writes, shape, partial(self._insert, system.columns))
 
     def update(self, attributes: Mapping[str, Any], system: SystemColumns) -> Write:
-        """Its last parameters are the row version and the id. Raises AttributeNotFound."""
+        """The UPDATE. Its last parameters are the row version and the id. Raises AttributeNotFound."""
         return _kept(system.writes, tuple(attributes), partial(self._update, system.columns))
 
     def read(self, columns: tuple[str, ...] | None) -> tuple[str, Reader]:
-        """The SELECT of one row by id, and what reads it. Raises AttributeNotFound."""
+        """The SELECT of one row by id, and the reader of its result. Raises AttributeNotFound."""
         return _kept(self._reads, columns, self._read)
 
     def read_back(self, target: Entity, version: int, columns: tuple[str, ...] | None) -> dict[str, Any]:
-        """What reading the row would give that was made of this Target. Raises AttributeNotFound."""
+        """The values that reading the row just created from this Target would return. Raises AttributeNotFound."""
         written: dict[str, Any] = {**target.attributes, "versionnumber": version}
         owner = written.get("ownerid")
         if owner is not None:
@@ -184,7 +185,7 @@ class TableRecords:
         return [*self._stored_columns(shape), *system, *(["versionnumber"] if self.versioned else [])]
 
     def _stored_columns(self, shape: tuple[str, ...]) -> tuple[str, ...]:
-        """SQLite's columns for these, in the order of :meth:`Write.parameters`."""
+        """The columns in SQLite, in the order of :meth:`Write.parameters`."""
         for column in shape:
             if column not in self.codecs:
                 raise AttributeNotFound.named(self.name, column, self.codecs)
@@ -200,9 +201,9 @@ class TableRecords:
 
 
 class Tables(dict[str, TableRecords]):
-    """The tables of one environment by logical name, each made ready when it is first asked for.
+    """The tables of one environment by logical name, each made on first use.
 
-    Raises, when it is asked for one:
+    Raises:
       EntityNotFound: there is no such table.
     """
 
@@ -220,12 +221,12 @@ class Tables(dict[str, TableRecords]):
         return made
 
 
-#: The system columns last made, behind what they were made from.
+#: The system columns made last, and the values they were made from.
 _NOTHING_YET: tuple[tuple[Any, ...], SystemColumns] = ((), SystemColumns({}, (), [], {}))
 
 
 def _kept(kept: dict[K, T], key: K, make: Callable[[K], T]) -> T:
-    """What was made for ``key`` before, or is made now. Shapes come from requests: not kept without end."""
+    """The cached value for ``key``, made if it is missing. The cache is limited, as shapes come from requests."""
     known = kept.get(key)
     if known is not None:
         return known
