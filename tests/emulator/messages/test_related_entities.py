@@ -78,7 +78,7 @@ def test_related_rows_are_updated_with_their_row(service, send, on, message):
 @pytest.mark.parametrize(
     ("relationship", "related", "said"),
     [
-        ("account_parent_account", account("Daughter"), "its id is missing"),
+        ("account_parent_account", account("Daughter"), "needs the id of the row"),
         ("account_parent_account", Entity("contact", new_guid()), "No relationship"),
         ("no_such_relationship", account(id=new_guid()), "No relationship 'no_such_relationship'"),
     ],

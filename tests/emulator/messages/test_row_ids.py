@@ -29,7 +29,7 @@ def test_the_empty_id_is_none(service):
 
 
 def test_update_without_an_id_is_refused(service):
-    with pytest.raises(InvalidArgument, match="its id is missing"):
+    with pytest.raises(InvalidArgument, match="needs the id of the row"):
         service.update(account())
 
 

@@ -140,5 +140,5 @@ def test_an_update_cannot_change_the_id(crm):
 
 
 def test_an_update_must_say_which_row(crm):
-    with pytest.raises(InvalidArgument, match="its id is missing"):
+    with pytest.raises(InvalidArgument, match="needs the id of the row"):
         crm.update(Entity("account"), name="Contoso")
