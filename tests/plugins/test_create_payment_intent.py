@@ -133,6 +133,17 @@ def test_the_same_row_saved_again_after_rollbacks_has_the_only_live_intent(open_
     assert [intent["id"] for intent in shop.live_intents()] == [shop.payment(payment_id)["new_stripepaymentintentid"]]
 
 
+def test_the_same_row_saved_with_another_amount_asks_under_another_key(open_shop, payment_steps) -> None:
+    """The key of the attempt that was rolled back stands for the first amount."""
+    shop, payment_id = open_shop(*payment_steps()), new_guid()
+    with pytest.raises(IsvAborted, match="Not today"):
+        shop.create_payment("19.99", new_paymentid=payment_id, new_name="refused")
+    shop.create_payment("25.00", new_paymentid=payment_id)
+    asked = [request for request in shop.stripe.requests if request.path == "/v1/payment_intents"]
+    assert len(asked) == len({request.idempotency_key for request in asked}) == 2
+    assert [intent["amount"] for intent in shop.live_intents()] == [2500]
+
+
 def test_an_answer_that_was_lost_makes_no_second_intent(shop) -> None:
     payment_id = new_guid()
     shop.stripe.fail_next("connection_reset_after")
