@@ -32,6 +32,7 @@ from azure_bridge.reconcile.stripe_now import (
     is_open,
     last_change,
     refund_event,
+    session_event,
 )
 from azure_bridge.stripe_events import StripeObject
 from azure_bridge.tables import BridgeConfiguration
@@ -68,6 +69,16 @@ class IntentComparison:
         """The differences between a row, read with its ``compared_columns``, and the intent whose id it holds."""
         found = (self._differences(each, event, row, until) for each, event in self._due([intent], until))
         return list(chain.from_iterable(found))
+
+    def compare_visit(self, row: PaymentRow, session: StripeObject, until: datetime) -> list[Difference]:
+        """The differences between a row that holds no intent and its checkout session, which is no longer open."""
+        event = session_event(session, self._configuration.tables, self._clock.now())
+        changed = {} if self._configuration.is_foreign(event.organization_id) else _fold(row, [event])
+        if row.table.columns.status not in changed:
+            return []
+        shown, now = status_shown(row.entity, row.table), status_shown(_after(row, changed).entity, row.table)
+        detail = f"its session is {session['status']}: the row says {shown}, and should say {now}"
+        return [_about(row, event, Kind.STATUS, detail, ApplyEvents((event,)))]
 
     def _due(self, intents: Sequence[StripeObject], until: datetime) -> list[tuple[StripeObject, PaymentEvent]]:
         """The intents of our organization that did not change after ``until``, each with its status as an event."""
@@ -243,13 +254,18 @@ def _returned(charge: StripeObject, intent: StripeObject) -> Decimal:
 
 
 def _describe(row: PaymentRow, intent: StripeObject, columns: Sequence[str], changed: Mapping[str, Any]) -> str:
-    after = PaymentRow(row.table, row.entity.copy())
-    after.entity.update(changed)
+    after = _after(row, changed)
     if row.table.columns.status in columns:
         before, status = status_shown(row.entity, row.table), status_shown(after.entity, row.table)
         return f"it is {intent['status']}: the row says {before}, and should say {status}"
     sums = [f"{column} is {_money(row, column)}, and should be {_money(after, column)}" for column in columns]
     return "; ".join(sums)
+
+
+def _after(row: PaymentRow, changed: Mapping[str, Any]) -> PaymentRow:
+    entity = row.entity.copy()
+    entity.update(changed)
+    return PaymentRow(row.table, entity)
 
 
 def _written(units: int, currency: str) -> str:

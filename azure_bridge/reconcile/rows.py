@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure_bridge.crm_rows import CrmClient, PaymentRow
 from azure_bridge.payment_status import status_shown
 from azure_bridge.reconcile.differences import Difference, Kind, OfferRow
 from azure_bridge.reconcile.intents import IntentComparison
+from azure_bridge.reconcile.stripe_now import last_change
 from azure_bridge.stripe_events import StripeObject
 from azure_bridge.tables import PaymentStatus, PaymentTable
 from dataverse_client.types import (
@@ -97,34 +98,50 @@ class RowComparison:
         columns = table.columns
         if intent_id := entity.get(columns.intent_id):
             return self._compare_with(PaymentRow(table, entity), intent_id, since, until)
-        visited = columns.checkout_session_id and entity.get(columns.checkout_session_id)
+        if columns.checkout_session_id and (session_id := entity.get(columns.checkout_session_id)):
+            return self._compare_visit(PaymentRow(table, entity), session_id, until)
         amount = entity.get(table.amount) if table.amount else None
         is_due = isinstance(amount, Money) and amount.value > 0 and status_shown(entity, table) in _TO_BE_COLLECTED
-        if visited or not is_due:
+        if not is_due:
             return []
         remedy = OfferRow(Entity(table.logical_name, entity.id, {str(table.amount): amount}), entity.row_version)
         return [_without_intent(PaymentRow(table, entity), "it has an amount, and no intent to pay it with", remedy)]
 
     def _compare_with(self, row: PaymentRow, intent_id: str, since: datetime, until: datetime) -> list[Difference]:
-        intent = self._retrieve(intent_id)
+        intent = self._retrieve(self._stripe.payment_intents, intent_id, {"expand": ["latest_charge"]})
         if intent is None:
-            column = row.table.columns.intent_id
-            detail = f"Stripe does not know {intent_id}. If this is the right account, clear {column} and fix again"
-            return [_without_intent(row, detail, None)]
+            return [_unknown(row, intent_id, row.table.columns.intent_id)]
         is_old = intent["created"] < int(since.timestamp())
         return self._intents.compare_with(row, intent, until) if is_old else []
 
-    def _retrieve(self, intent_id: str) -> StripeObject | None:
+    def _compare_visit(self, row: PaymentRow, session_id: str, until: datetime) -> list[Difference]:
+        """An open session agrees with any row. How it ended, Stripe may know longer than it keeps events."""
+        session = self._retrieve(
+            self._stripe.checkout.sessions, session_id, {"expand": ["payment_intent.latest_charge"]}
+        )
+        if session is None:
+            return [_unknown(row, session_id, str(row.table.columns.checkout_session_id))]
+        intent = session["payment_intent"]
+        changed = last_change(intent) if intent else session["expires_at"]
+        if session["status"] == "open" or changed > until.timestamp():
+            return []
+        return self._intents.compare_visit(row, session, until)
+
+    def _retrieve(self, service: Any, stripe_id: str, params: Mapping[str, Any]) -> StripeObject | None:
         import stripe
 
         try:
-            intent = self._stripe.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]})
+            found: StripeObject = service.retrieve(stripe_id, params).to_dict()
         except stripe.InvalidRequestError as error:
             if error.http_status != 404:
                 raise
             return None
-        found: StripeObject = intent.to_dict()
         return found
+
+
+def _unknown(row: PaymentRow, stripe_id: str, column: str) -> Difference:
+    detail = f"Stripe does not know {stripe_id}. If this is the right account, clear {column} and fix again"
+    return _without_intent(row, detail, None)
 
 
 def _without_intent(row: PaymentRow, detail: str, remedy: OfferRow | None) -> Difference:

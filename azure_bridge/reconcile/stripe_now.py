@@ -74,6 +74,12 @@ def intent_event(intent: StripeObject, tables: Sequence[PaymentTable], now: date
     return _event(event_type, intent, tables, last_change(intent) if is_final else int(now.timestamp()))
 
 
+def session_event(session: StripeObject, tables: Sequence[PaymentTable], now: datetime) -> PaymentEvent:
+    """The end of a checkout session that is complete or expired, as it is ``now``."""
+    ending = "completed" if session.get("status") == "complete" else "expired"
+    return _event(f"checkout.session.{ending}", session, tables, int(now.timestamp()))
+
+
 def charge_event(
     charge: StripeObject, intent: StripeObject, tables: Sequence[PaymentTable], now: datetime
 ) -> PaymentEvent:

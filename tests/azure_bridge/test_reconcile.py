@@ -320,6 +320,63 @@ def test_a_paid_checkout_nobody_made_an_order_for_gets_one(books) -> None:
     assert books.finds_nothing()
 
 
+@pytest.fixture
+def visit(books):
+    """A Payment that holds a checkout session and no intent, and the session."""
+    row_id = books.crm.create("new_payment", name="Invoice 7", currency="EUR")
+    ours = {"CRM_PaymentId": row_id, "CRM_Table": "new_payment", "CRM_OrganizationId": books.bridge.organization_id}
+    session = books.stripe.client().v1.checkout.sessions.create(
+        {
+            "mode": "payment",
+            "line_items": [{"quantity": 1, "price_data": price("eur", 4990)}],
+            "success_url": "https://example.com/thanks",
+            "metadata": ours,
+            "payment_intent_data": {"metadata": ours},
+        }
+    )
+    books.crm.update("new_payment", row_id, new_stripecheckoutsessionid=session.id, new_paymentstatus=PENDING)
+    return row_id, session.id
+
+
+def price(currency: str, amount: int) -> dict:
+    return {"currency": currency, "unit_amount": amount, "product_data": {"name": "Invoice 7"}}
+
+
+def test_an_open_session_agrees_with_its_row(books, visit) -> None:
+    assert books.finds_nothing()
+
+
+def test_a_session_whose_end_stripe_has_forgotten_is_told_by_the_session(books, visit) -> None:
+    row_id, session_id = visit
+    books.stripe.expire(session_id)
+    books.clock.advance(timedelta(days=40))
+    assert [each.detail for each in books.compare()] == [
+        "its session is expired: the row says Pending, and should say Canceled"
+    ]
+    assert books.fix() == [None]
+    assert books.row(row_id)["new_paymentstatus"] == CANCELED
+    assert books.finds_nothing()
+
+
+def test_a_session_paid_before_the_time_asked_for_is_told_with_its_intent(books, visit) -> None:
+    row_id, session_id = visit
+    books.stripe.pay(session_id)
+    books.clock.advance(timedelta(days=40))
+    books.crm.update("new_payment", row_id, name="Invoice 8")
+    books.clock.advance(LATER)
+    start = books.reconciliation().begin(books.clock.now() - timedelta(days=1))
+    assert [each.kind for page in books.reconciliation().pages(start) for each in page.differences] == [Kind.STATUS]
+    assert None in books.fix()
+    row = books.row(row_id)
+    assert (row["new_paymentstatus"], row["new_amountreceived"]) == (COMPLETED, Money(Decimal("49.9")))
+    assert books.finds_nothing()
+
+
+def test_a_session_stripe_does_not_know_is_left_to_a_person(books, visit) -> None:
+    books.crm.update("new_payment", visit[0], new_stripecheckoutsessionid="cs_test_elsewhere")
+    assert "Stripe does not know cs_test_elsewhere" in " ".join(each.detail for each in books.compare())
+
+
 def test_an_intent_stripe_does_not_know_is_left_to_a_person(books) -> None:
     row_id, _ = books.payment()
     books.crm.update("new_payment", row_id, new_stripepaymentintentid="pi_of_another_account")
