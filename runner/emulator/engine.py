@@ -318,7 +318,7 @@ class Engine:
             if self.sink is not None:
                 self.sink.record(Compensated(at=self.clock.now(), depth=1, error=failure))
 
-    # --- what the pipeline needs done (runner.emulator.pipeline.pipeline.Platform) ------------------------------------
+    # --- what the pipeline needs (runner.emulator.pipeline.pipeline.PipelineEnvironment) ----------------------
 
     def snapshot(self, reference: EntityReference, columns: tuple[str, ...] | None) -> Entity | None:
         try:

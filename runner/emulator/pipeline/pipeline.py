@@ -41,8 +41,8 @@ _LEAVE_A_ROW = frozenset(
 )
 
 
-class Platform(Protocol):
-    """What the pipeline needs done for it."""
+class PipelineEnvironment(Protocol):
+    """What the pipeline needs of the environment it runs in."""
 
     def snapshot(self, reference: EntityReference, columns: tuple[str, ...] | None) -> Entity | None:
         """The row as it is now, or None when there is no such row."""
@@ -63,8 +63,8 @@ class Platform(Protocol):
 class Pipeline:
     """Takes operations through their stages. ``sink`` hears of every step; None costs nothing."""
 
-    def __init__(self, platform: Platform, steps: Steps, sink: TraceSink | None = None) -> None:
-        self._platform = platform
+    def __init__(self, environment: PipelineEnvironment, steps: Steps, sink: TraceSink | None = None) -> None:
+        self._environment = environment
         self._steps = steps
         self._sink = sink
 
@@ -136,11 +136,11 @@ class Pipeline:
 
     def _asynchronous(self, operation: Operation, plans: Plans, views: list[View]) -> None:
         operation.after = self._snapshots(operation, self._needed_after(operation, plans))
-        named = self._platform.primary_columns(operation.entity)
+        named = self._environment.primary_columns(operation.entity)
         for view in views:
             for step in view.plan.asynchronous:
                 if view.concerns(step):
-                    self._platform.queue(view.job(step, named), operation.call)
+                    self._environment.queue(view.job(step, named), operation.call)
 
     # --- one step ------------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Pipeline:
         host = StepHost(step, view.operation.call, self._sink)
         context = view.context(step, host)
         execute(context, host)
-        self._platform.ended(context, host)
+        self._environment.ended(context, host)
         if host.error is not None:
             raise fault_of(Execution(context, host)) from host.error
         if view.operation.call.transaction.is_rolled_back:
@@ -166,19 +166,19 @@ class Pipeline:
     def _snapshots(self, operation: Operation, wanted: Snapshot | None) -> Sequence[Entity | None]:
         if wanted is None:
             return ()
-        return [self._platform.snapshot(reference, wanted.columns) for reference in operation.references()]
+        return [self._environment.snapshot(reference, wanted.columns) for reference in operation.references()]
 
     def _just_written(self, operation: Operation, wanted: Snapshot) -> Sequence[Entity | None]:
         if operation.message == "Create":
-            return [self._platform.created(operation.targets[0], wanted.columns)]
+            return [self._environment.created(operation.targets[0], wanted.columns)]
         return self._snapshots(operation, wanted)
 
     def _needed_before(self, operation: Operation, plans: Plans) -> Snapshot | None:
         if plans.is_asynchronous and operation.message not in _LEAVE_A_ROW:
-            return with_columns(plans.before, self._platform.primary_columns(operation.entity))
+            return with_columns(plans.before, self._environment.primary_columns(operation.entity))
         return plans.before
 
     def _needed_after(self, operation: Operation, plans: Plans) -> Snapshot | None:
         if operation.message not in _LEAVE_A_ROW:
             return None
-        return with_columns(plans.after_asynchronous, self._platform.primary_columns(operation.entity))
+        return with_columns(plans.after_asynchronous, self._environment.primary_columns(operation.entity))
