@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from small_plugins import Do
 
 from dataverse_client.types import Entity, EntityReference, Money, new_guid
 from plugins.payment_intents import CreatePaymentIntent, UpdatePaymentIntent
@@ -257,6 +258,21 @@ def test_a_veto_undoes_what_the_steps_before_it_did(elsewhere, intake) -> None:
     reply = answer(intake(CREATE, last), told_inside(elsewhere, "Create", a_payment(elsewhere)))
     assert (reply.status, reply.text) == (400, "No.")
     assert [intent["status"] for intent in elsewhere.stripe.payment_intents.values()] == ["canceled"]
+
+
+def test_what_several_steps_did_is_undone_last_first(elsewhere, intake) -> None:
+    undone = []
+
+    def undoing(name, rank):
+        work = Do(lambda context: context.on_rollback(lambda: undone.append(name)))
+        return RemoteStep(
+            Step(plugin=work, message="Create", entity="new_payment", stage=20, name=name, rank=rank), inline=True
+        )
+
+    failing = Step(plugin=Fail(ValueError()), message="Create", entity="new_payment", stage=20, name="fail", rank=3)
+    steps = undoing("first", 1), undoing("second", 2), RemoteStep(failing, inline=True)
+    reply = answer(intake(*steps), told_inside(elsewhere, "Create", a_payment(elsewhere)))
+    assert (reply.status, undone) == (400, ["second", "first"])
 
 
 def test_without_a_queue_nothing_is_let_through_and_nothing_remains(elsewhere, intake, monkeypatch) -> None:
