@@ -1,8 +1,8 @@
-"""``${keyvault:NAME}``: secrets of an Azure Key Vault, cached, and rotated without a gap.
+"""``${keyvault:NAME}``: secrets of an Azure Key Vault, cached, and rotated without refusing a valid request.
 
-Everybody learns of a new version within ``refresh_after``, or as soon as somebody shows a value that is not known. The
-version before it counts until ``overlap`` after the new one was made, by the vault's own times: so all processes agree,
-and one that has just started accepts what the others do. Disabling an old version in the vault ends it sooner.
+A new version is noticed within ``refresh_after``, or as soon as a request has an unknown value. The previous version
+stays valid until ``overlap`` after the new one was created. The vault's own times count, so all processes agree, even
+one that has just started. To end a version sooner, disable it in the vault.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from azure_bridge.secrets import OVERLAP, REFRESH_AFTER, SecretSourceError
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient
 
-#: Somebody may show one wrong value after another; the vault is not asked about each.
+#: The vault is asked at most this often, whatever values requests have: somebody may try one after another.
 ASK_AGAIN_AFTER = timedelta(seconds=10)
 #: Seconds to connect, and to wait for an answer.
 _TIMEOUTS = (3, 10)
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """A value, and when it stops to count (None: when another is current)."""
+    """A value, and when it stops being valid (None: as long as it is the current one)."""
 
     value: str = field(repr=False)
     until: datetime | None = None
@@ -41,7 +41,7 @@ class _Version:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the vault said, the current version first, and when it was asked last."""
+    """The versions the vault returned, the current one first, and when it was last asked."""
 
     versions: tuple[_Version, ...]
     asked_at: datetime
@@ -50,12 +50,12 @@ class _Known:
 class KeyVaultSecrets:
     """The secrets of one vault. Threads may share it.
 
-    Only the first look at a secret waits for the vault. Later ones are answered with what is known, while a thread
-    asks for news; when the vault does not answer, what is known goes on being used.
+    Only the first read of a secret waits for the vault. Later reads return the cached versions, while a thread asks
+    the vault again. While the vault does not answer, the cached versions stay in use.
 
     Args:
-      refresh_after: how old what is known may become before the vault is asked again.
-      overlap: how long a version counts after the next one was made. Zero: not at all.
+      refresh_after: the age at which a cached secret is read again.
+      overlap: how long a version stays valid after the next one was created. Zero: not at all.
 
     Source: https://learn.microsoft.com/azure/key-vault/secrets/quick-create-python
     """
@@ -84,12 +84,12 @@ class KeyVaultSecrets:
         return next(iter(self.accepted(name)), None)
 
     def accepted(self, name: str) -> Sequence[str]:
-        """The current version, and those before it that still count. Raises SecretSourceError."""
+        """The current version, and the earlier ones that are still valid. Raises SecretSourceError."""
         known, now = self._look_up(name), self._clock.now()
         return [each.value for each in known.versions if each.until is None or now < each.until]
 
     def renew(self, name: str) -> None:
-        """Ask the vault now, unless it was asked a moment ago. Whoever waits for the same answer shares it."""
+        """Ask the vault now, unless it was asked within ``ASK_AGAIN_AFTER``. Concurrent callers share one answer."""
         with self._asking:
             known = self._known.get(name)
             if known is None or self._clock.now() - known.asked_at >= ASK_AGAIN_AFTER:
@@ -100,7 +100,7 @@ class KeyVaultSecrets:
 
     def _look_up(self, name: str) -> _Known:
         known = self._known.get(name)
-        # What is not there yet is asked for again: somebody is about to add it.
+        # A missing secret is asked for every time, because somebody is about to add it.
         if known is None or not known.versions:
             with self._asking:
                 return self._ask(name, None)
@@ -152,7 +152,7 @@ class KeyVaultSecrets:
 
 
 def _versions(client: SecretClient, name: str, overlap: timedelta, now: datetime) -> Iterator[_Version]:
-    """The current version, then the earlier ones that still count, the latest first. Empty when there is no secret."""
+    """The current version, then the earlier ones that are still valid, latest first. Empty when there is no secret."""
     from azure.core.exceptions import ResourceNotFoundError
 
     try:
@@ -163,7 +163,7 @@ def _versions(client: SecretClient, name: str, overlap: timedelta, now: datetime
     if not overlap:
         return
     versions = [(each.created_on, each) for each in client.list_properties_of_secret_versions(name) if each.created_on]
-    # Times are whole seconds: of two versions of one second, the current one is the newer.
+    # Times are whole seconds. Of two versions in one second, the current one counts as the newer.
     versions.sort(key=lambda made: (made[1].version == current.properties.version, made[0]), reverse=True)
     for (replaced_at, _), (_, older) in pairwise(versions):
         if older.enabled and now < replaced_at + overlap:

@@ -1,8 +1,8 @@
-"""CRM money and Stripe's minor units: 19.99 USD is 1999, 500 JPY is 500, 5.12 KWD is 5120.
+"""Converts CRM's amounts to Stripe's minor units and back: 19.99 USD is 1999, 500 JPY is 500, 5.12 KWD is 5120.
 
-Amounts are :class:`~decimal.Decimal` in the currency's own unit, or ``int`` in the minor units Stripe's API
-speaks; currencies are ISO 4217 codes in any case. Nothing is ever rounded unless the caller asks for it.
-The scales are Stripe's, not ISO's: MGA and UGX differ.
+Amounts are :class:`~decimal.Decimal` in the currency's own unit, or ``int`` in the minor units of Stripe's API.
+Currencies are ISO 4217 codes in upper or lower case. Nothing is rounded unless the caller asks for it. The scales are
+Stripe's, not ISO's: MGA and UGX differ.
 
     AmountError
       UnsupportedCurrencyError
@@ -43,7 +43,7 @@ class AmountError(ValueError):
 
 
 class UnsupportedCurrencyError(AmountError):
-    """Stripe charges nothing in this currency: choose another."""
+    """Stripe does not charge in this currency: choose another."""
 
 
 class InexactAmountError(AmountError):
@@ -81,7 +81,7 @@ _TWO_DECIMAL = _Scale(exponent=2, decimals=2)
 _ZERO_DECIMAL = _Scale(exponent=0, decimals=0)
 #: The last of three digits must be 0: 5.124 KWD cannot be charged.
 _THREE_DECIMAL = _Scale(exponent=3, decimals=2)
-#: No decimals in life, two in the API: 5 UGX is 500.
+#: Amounts have no decimals, but the API has two: 5 UGX is 500.
 _ZERO_DECIMAL_SENT_AS_TWO = _Scale(exponent=2, decimals=0)
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """Masks secrets in everything that is printed, logged or traced.
 
-Two ways to know one: by its shape (Stripe keys, webhook and client secrets, Azure keys, bearer tokens), and
-because somebody who holds it said so with :func:`register_secret`.
+A secret is recognised by its shape (Stripe keys, webhook and client secrets, Azure keys, bearer tokens), or because the
+code that holds it registered it with :func:`register_secret`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SHORTEST_SECRET = 6
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """How one kind of secret looks. A text without any of ``markers`` is not searched: most texts have none."""
+    """What one kind of secret looks like. Only texts with one of ``markers`` are searched, and most texts have none."""
 
     kind: str
     markers: tuple[str, ...]
@@ -32,7 +32,7 @@ def _shape(kind: str, markers: str, pattern: str) -> _Shape:
     return _Shape(kind, tuple(markers.split()), re.compile(pattern))
 
 
-#: Each pattern keeps what comes before ``(?P<secret>``, so that a reader still sees which kind it was.
+#: What a pattern matches before ``(?P<secret>`` stays readable, so that a reader sees which kind it was.
 _SHAPES = (
     _shape("a Stripe API key", "sk_ rk_", r"\b[sr]k_(?:test|live|org)_(?P<secret>\w+)"),
     _shape("a Stripe API key", "sk_ rk_", r"\b[sr]k_(?P<secret>(?=[A-Za-z]*\d)(?=[a-z\d]*[A-Z])[A-Za-z\d]{16,})"),
@@ -85,7 +85,7 @@ def _mask_match(match: re.Match[str]) -> str:
 
 
 class _Registry:
-    """The values registered in this process, as one pattern, longest first."""
+    """The values registered in this process, as one pattern with the longest first."""
 
     def __init__(self) -> None:
         self._values: set[str] = set()

@@ -1,8 +1,8 @@
-"""The queue contract on Azure Service Bus, by the official SDK.
+"""The queue contract on Azure Service Bus, through the official SDK.
 
-Duplicate detection, the lock's duration and the number of deliveries are properties of the queue at the service:
-create it with duplicate detection on, without sessions and without partitions. The SDK has no transactions, so what
-takes two steps here is done in the order that can repeat a message and cannot lose one.
+Duplicate detection, the duration of locks and the number of deliveries are properties of the queue in Azure: create it
+with duplicate detection, without sessions and without partitions. The SDK has no transactions, so whatever takes two
+steps is done in the order that may repeat a message but cannot lose one.
 """
 
 from __future__ import annotations
@@ -39,22 +39,23 @@ from azure_bridge.queues.service_bus_links import SharedReceiver
 from azure_bridge.queues.service_bus_messages import outgoing, peeked, received, scheduled_copy, set_aside
 from azure_bridge.queues.service_bus_outbox import Outbox
 
-#: A receiver that waits lets others have its connection this often, to settle what they hold.
+#: How often a waiting receiver hands its connection to other threads, so that they can settle their messages.
 _SLICE_SECONDS = 0.25
 _RECONNECTIONS = 3
-#: What the service returns at most for one peek is its own affair; more than this it never does.
+#: The service may return fewer messages for one peek, but never more.
 _PEEK_PAGE = 250
-#: The service takes no longer description.
+#: The longest description the service accepts.
 _MAX_DESCRIPTION = 4096
-#: How long after its lock ran out a message is kept in mind: this machine's clock may be ahead of the service's.
+#: How long a message is remembered after its lock ran out: this machine's clock may be ahead of the service's.
 _FORGET_AFTER = timedelta(minutes=5)
 _SUBSCRIPTION = re.compile(r"(.+)/subscriptions/([^/]+)\Z", re.IGNORECASE)
 
 
 def connect(connection_string: str | None = None, namespace: str | None = None) -> ServiceBusClient:
-    """A client by connection string, or for ``contoso.servicebus.windows.net`` by this machine's Azure identity.
+    """A client for a connection string, or for a namespace such as ``contoso.servicebus.windows.net``.
 
-    Three retries after 0.6, 1.2 and 2.4 seconds: a sender that answers Stripe has ten seconds in all.
+    A namespace is used with this machine's Azure identity. The SDK retries three times, after 0.6, 1.2 and 2.4 seconds,
+    because a sender that answers Stripe has ten seconds in all.
 
     Raises:
       QueueAccessError: the connection string cannot be read, or neither is given.
@@ -76,17 +77,17 @@ def connect(connection_string: str | None = None, namespace: str | None = None) 
 
 
 class ServiceBusQueue:
-    """A queue, or by the name ``topic/Subscriptions/subscription`` a subscription to receive from.
+    """A queue, or a subscription to receive from, named ``topic/Subscriptions/subscription``.
 
-    Threads may share it and take turns; each object has one connection to send and one to receive, so workers that
-    are to run side by side open one each. It closes ``client`` when it is closed.
+    Threads may share it, and take turns: it has one connection to send and one to receive. Workers that are to run in
+    parallel need one object each. Closing it closes ``client``.
 
-    Nothing is prefetched: the lock's time would run while messages wait in memory.
+    Nothing is prefetched, because locks would run down while messages wait in memory.
 
     Args:
-      max_message_bytes: the largest body accepted; Service Bus Standard's limit unless told otherwise.
-      send_timeout: how long a send may take, retries included.
-      shortest_wait: how long ``receive`` waits when told not to: the service needs a moment to answer.
+      max_message_bytes: the largest body accepted; the default is Service Bus Standard's limit.
+      send_timeout: how long a send may take, including retries.
+      shortest_wait: how long ``receive`` waits at least, because the service needs a moment to answer.
 
     Source: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-performance-improvements
     """
@@ -123,7 +124,7 @@ class ServiceBusQueue:
     # --- sending -------------------------------------------------------------------------------------------
 
     def send(self, messages: Sequence[QueueMessage]) -> None:
-        """Store all of them before returning, in batches; senders that wait at the same time share one.
+        """Store all of them before returning, in batches. Concurrent senders share a batch.
 
         Raises:
           QueueUnavailableError: nothing is known to be stored; sending again with the same ids is safe.
@@ -162,7 +163,7 @@ class ServiceBusQueue:
                 return self._hold(messages)
 
     def _receive(self, max_messages: int, seconds: float) -> list[ServiceBusReceivedMessage]:
-        """A connection lost meanwhile is opened again: an empty answer means that nothing was there."""
+        """Reopens a lost connection, so that an empty result means that there were no messages."""
         for _ in range(_RECONNECTIONS):
             with self._live.use() as receiver:
                 try:
@@ -200,39 +201,40 @@ class ServiceBusQueue:
             raise MessageLockLostError.of(self.name, lost)
 
     def retry_later(self, message: ReceivedMessage, delay: timedelta) -> None:
-        """Put it back, visible after ``delay``, with ``attempt`` one higher: as a copy, before the message goes.
+        """Deliver it again after ``delay``, with ``attempt`` one higher: store a scheduled copy, then complete it.
 
-        A subscription's message comes back when its lock runs out, as another delivery. Raises MessageLockLostError.
+        A subscription's message is delivered again when its lock runs out. Raises MessageLockLostError.
         """
-        # So that a message others have by now is not copied, and the lock lasts until the copy is stored.
+        # A message that somebody else has by now is not copied, and the lock lasts until the copy is stored.
         self.renew(message)
         if self._subscription is None:
             self.send_scheduled_copy(message, delay)
             self.complete([message])
 
     def send_scheduled_copy(self, message: ReceivedMessage, delay: timedelta) -> None:
-        """The copy alone, for a host that holds the lock and completes the message. Raises QueueUnavailableError."""
+        """Only store the copy: the host holds the lock and completes the message. Raises QueueUnavailableError."""
         self._outbox.send([scheduled_copy(message, self._clock.now() + delay)])
 
     def send_set_aside(self, message: ReceivedMessage, reason: str, description: str = "") -> None:
-        """A copy that says why, for a host that completes the message and gives the copy back, until the service makes
-        it a dead letter. Raises QueueUnavailableError.
+        """Store a copy with the reason, for a host that completes the message. Raises QueueUnavailableError.
+
+        Whoever receives the copy gives it back, until the service makes it a dead letter.
         """
         self._outbox.send([set_aside(message, reason, description[:_MAX_DESCRIPTION])])
 
     def dead_letter(self, message: ReceivedMessage, reason: str, description: str = "") -> None:
-        """Set it aside for a person. Raises MessageLockLostError."""
+        """Make it a dead letter. Raises MessageLockLostError."""
 
-        def bury(held: ServiceBusReceivedMessage) -> None:
+        def settle(held: ServiceBusReceivedMessage) -> None:
             receiver.dead_letter_message(held, reason=reason, error_description=description[:_MAX_DESCRIPTION])
 
         with self._live.use() as receiver:
-            settled = self._settle(message, bury)
+            settled = self._settle(message, settle)
         if not settled:
             raise MessageLockLostError.of(self.name, [message])
 
     def _settle(self, message: ReceivedMessage, settle: Callable[[ServiceBusReceivedMessage], None]) -> bool:
-        """False when the lock was lost; also, now and then, when only the service's answer was."""
+        """False when the lock was lost or, occasionally, when only the service's answer was lost."""
         try:
             settle(self._held_as(message))
         except (MessageLockLostError, *LOCK_LOST):
@@ -257,7 +259,7 @@ class ServiceBusQueue:
     def peek(
         self, max_messages: int = 100, from_sequence_number: int = 0, *, dead_letters: bool = False
     ) -> list[PeekedMessage]:
-        """Look without locking, in sequence order. The service does not tell which are locked."""
+        """The messages in sequence order, without locking them. The service does not say which ones are locked."""
         found: list[PeekedMessage] = []
         for page in self._pages(max_messages, from_sequence_number, dead_letters=dead_letters):
             found += page
@@ -267,7 +269,7 @@ class ServiceBusQueue:
         shared = self._dead if dead_letters else self._live
         while limit is None or limit > 0:
             with shared.use() as receiver:
-                # 0 would mean: go on after what this receiver saw last.
+                # 0 would mean: continue after the message this receiver saw last.
                 page = receiver.peek_messages(min(limit or _PEEK_PAGE, _PEEK_PAGE), sequence_number=max(first, 1))
             if not page:
                 return
@@ -289,13 +291,13 @@ class ServiceBusQueue:
         self._dead_letters.remove(sequence_numbers, lambda _: None)
 
     def counts(self) -> QueueCounts:
-        """How many messages there are, by peeking at them all: locked ones are among the active."""
+        """Counts messages by peeking at all of them. Locked ones count as active."""
         scheduled = [one.scheduled_for is not None for page in self._pages(dead_letters=False) for one in page]
         dead = sum(len(page) for page in self._pages(dead_letters=True))
         return QueueCounts(active=scheduled.count(False), locked=0, scheduled=scheduled.count(True), dead_lettered=dead)
 
     def close(self) -> None:
-        """Close the connections. Messages under lock come back when their locks run out."""
+        """Close the connections. Locked messages are delivered again when their locks run out."""
         with ExitStack() as closing:
             for each in (self._client, self._dead, self._live, self._outbox):
                 closing.callback(each.close)

@@ -1,8 +1,8 @@
-"""Connections of the Azure SDK that open and close without naps, and leave no socket behind.
+"""Makes connections of the Azure SDK open and close without sleeping, and close their sockets.
 
-A connection of azure-servicebus 7.15 opens in ten steps with a nap of 50 ms after each, and closing one waits for a
-thread that wakes up once a second: a second for a reconnection that takes 30 ms. One that broke is taken for closed
-when it is closed, so that its socket stays open until the garbage collector finds it.
+A connection of azure-servicebus 7.15 opens in ten steps and sleeps 50 ms after each. Closing it waits for a thread that
+wakes up once a second. So a reconnection that needs 30 ms takes a second. Closing a broken connection does nothing,
+which leaves its socket open until the garbage collector finds it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 
 from azure.servicebus import ServiceBusClient
 
-#: Seconds to open without naps. A service that takes longer is waited for in the SDK's way, and within its limits.
-_WITHOUT_NAPS = 1.0
+#: Seconds to open without sleeping. After that the SDK goes on waiting in its own way, within its own limits.
+_WITHOUT_SLEEPING = 1.0
 
 
 def with_brisk_connections(client: ServiceBusClient) -> ServiceBusClient:
-    """``client``, whose senders and receivers waste no time on a connection, and close all there is of it."""
+    """``client``, after giving its senders and receivers connections that open at once and close completely."""
     transport: Any = client._amqp_transport
 
-    class BriskTransport(transport):  # type: ignore[misc]  # the client says only at run time what its transport is
+    class BriskTransport(transport):  # type: ignore[misc]  # the client's transport is known at run time only
         @staticmethod
         def create_send_client(*arguments: Any, **options: Any) -> Any:
             return _brisk(transport.create_send_client(*arguments, **options))
@@ -39,13 +39,13 @@ def _brisk(connecting: Any) -> Any:
 
     def open_at_once(connection: Any = None) -> None:
         open_slowly(connection=connection)
-        deadline = time.monotonic() + _WITHOUT_NAPS
-        # Each turn waits for one answer of the service.
+        deadline = time.monotonic() + _WITHOUT_SLEEPING
+        # Each call waits for one answer of the service.
         while not connecting.client_ready() and time.monotonic() < deadline:
             pass
 
     def close_all() -> None:
-        # Closing forgets the connection. The thread that keeps it alive sees that for itself.
+        # Closing clears ``_connection``, and the keep-alive thread ends when it sees that: there is no need to wait.
         connection, connecting._keep_alive_thread = connecting._connection, None
         try:
             close_slowly()

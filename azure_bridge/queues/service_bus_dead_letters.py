@@ -1,4 +1,4 @@
-"""Picking single dead letters out of a Service Bus sub-queue, which hands them out from the front only."""
+"""Removes single dead letters from a Service Bus sub-queue, which delivers them only from the front."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Action: TypeAlias = Callable[[ServiceBusReceivedMessage], None]
 
 
 class DeadLetters:
-    """The dead letters of ``queue``. ``wait`` is in seconds: how long nothing must come to be the end."""
+    """The dead letters of ``queue``. After ``wait`` seconds without a message, the sub-queue counts as empty."""
 
     def __init__(self, queue: str, shared: SharedReceiver, wait: float) -> None:
         self._queue = queue
@@ -26,11 +26,11 @@ class DeadLetters:
         self._wait = wait
 
     def remove(self, sequence_numbers: Sequence[int], before: _Action) -> None:
-        """Do ``before`` to each of them, then remove it. Those before them in the queue are locked meanwhile.
+        """Call ``before`` with each of them, then remove it. Dead letters in front of them are locked meanwhile.
 
         Raises:
-          DeadLetterNotFoundError: some are no dead letters; the others are removed.
-          QueueUnavailableError: some are held by somebody else; the others are removed.
+          DeadLetterNotFoundError: some are not dead letters; the others are removed.
+          QueueUnavailableError: somebody else has locked some of them; the others are removed.
         """
         with self._shared.use() as receiver:
             unknown = [number for number in sequence_numbers if not _is_there(receiver, number)]
@@ -40,18 +40,18 @@ class DeadLetters:
         if locked:
             numbers = ", ".join(map(str, sorted(locked)))
             raise QueueUnavailableError(
-                f"Somebody else holds the dead letters {numbers} of queue {self._queue}. Try again when they let go."
+                f"Somebody else holds the dead letters {numbers} of queue {self._queue}. Try again in a few minutes."
             )
 
     def _pick(self, receiver: ServiceBusReceiver, wanted: set[int], before: _Action) -> set[int]:
-        """Returns those that could not be had."""
+        """Returns the numbers that could not be removed."""
         held: dict[int, ServiceBusReceivedMessage] = {}
         try:
             while wanted - held.keys() and (page := self._next(receiver, held)):
                 held |= page
                 for number in sorted(wanted & page.keys()):
                     before(page[number])
-                    # One whose lock ran out under way stays wanted: somebody else may have it now.
+                    # If its lock ran out meanwhile, it stays wanted: somebody else may have it now.
                     with suppress(*LOCK_LOST):
                         receiver.complete_message(page[number])
                         wanted.remove(number)
@@ -63,7 +63,7 @@ class DeadLetters:
         return wanted
 
     def _next(self, receiver: ServiceBusReceiver, held: Container[int]) -> dict[int, ServiceBusReceivedMessage]:
-        """Empty at the end, which is also where those come again whose locks ran out meanwhile."""
+        """The next messages that are not in ``held``. Empty at the end, or when only those come whose locks ran out."""
         page = receiver.receive_messages(_PAGE, max_wait_time=self._wait)
         return {number: message for message in page if (number := message.sequence_number or 0) not in held}
 

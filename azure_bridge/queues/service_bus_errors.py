@@ -1,4 +1,4 @@
-"""What the Azure SDK raises, in the words of the queue contract."""
+"""Translates exceptions of the Azure SDK into those of the queue contract."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from azure_bridge.queues.contract import (
     QueueUnavailableError,
 )
 
-#: The lock is gone, by the service's word or because the message was settled before.
+#: The service reports the lock as lost, or the message was settled before.
 LOCK_LOST = (sdk.MessageLockLostError, sdk.MessageAlreadySettled, sdk.MessageNotFoundError)
 
 _NOT_OURS = (
@@ -28,7 +28,8 @@ _NOT_OURS = (
 
 @contextmanager
 def translated(queue: str) -> Iterator[None]:
-    """
+    """Raises the contract's error for whatever the SDK raises in the block.
+
     Raises:
       MessageLockLostError, MessageTooLargeError, QueueAccessError, QueueUnavailableError
     """
@@ -45,6 +46,6 @@ def translated(queue: str) -> Iterator[None]:
             f"Queue {queue} cannot be used: {error} Check its name, and that this identity has the roles Azure "
             "Service Bus Data Sender and Data Receiver."
         ) from error
-    # A handler closed under way answers with ValueError.
+    # The SDK raises ValueError when its sender or receiver is closed during a call.
     except (AzureError, OSError, ValueError) as error:
         raise QueueUnavailableError(f"Queue {queue} cannot be reached: {error} Try again later.") from error

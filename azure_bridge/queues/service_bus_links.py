@@ -1,4 +1,4 @@
-"""A receiver that threads take turns with, and the fair lock they queue for."""
+"""A receiver that threads share by taking turns, and the fair lock that orders them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from azure_bridge.queues.service_bus_errors import translated
 
 
 class FairLock:
-    """First come, first served. A plain lock would let a polling thread take it again and again."""
+    """A lock for threads in the order of their arrival. A plain lock would let a polling thread win again and again."""
 
     def __init__(self) -> None:
         self._gate = threading.Lock()
@@ -39,7 +39,7 @@ class FairLock:
 
 
 class SharedReceiver:
-    """One connection, opened when first used: the SDK's receivers are not safe for threads.
+    """One connection, opened on first use. Threads take turns, because the SDK's receivers are not thread-safe.
 
     Source: https://learn.microsoft.com/python/api/overview/azure/servicebus-readme#thread-safety
     """
@@ -52,11 +52,11 @@ class SharedReceiver:
 
     @contextmanager
     def use(self) -> Iterator[ServiceBusReceiver]:
-        """The receiver, open and one's own for the block. What the SDK raises comes out as the contract's errors."""
+        """The open receiver, for this thread alone within the block. Raises the contract's errors for the SDK's."""
         with self._lock, translated(self._queue):
             if self._receiver is None:
                 self._receiver = self._make()
-            # Opening has a budget of its own here; inside a receive it would eat the time to wait for messages.
+            # Opened here, with a timeout of its own; inside a receive it would use up the time to wait for messages.
             yield self._receiver.__enter__()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Messages as the Azure SDK has them, and back.
+"""Converts messages of the queue contract to those of the Azure SDK, and back.
 
 A message that is retried later is sent again as a scheduled copy. Duplicate detection would drop a copy with the same
 id, so the copy's id contains the attempt, and its properties hold the original id. Receivers see neither. Where a host
@@ -52,7 +52,7 @@ def scheduled_copy(message: ReceivedMessage, visible_at: datetime) -> ServiceBus
 
 
 def set_aside(message: ReceivedMessage, reason: str, description: str) -> ServiceBusMessage:
-    """The copy that whoever receives it gives back, until the service makes a dead letter of it."""
+    """The copy that every receiver gives back, until the service makes it a dead letter."""
     verdict = {_SET_ASIDE_REASON: reason, _SET_ASIDE_DESCRIPTION: description}
     return _copy(message, "set-aside", {_ATTEMPT: str(message.attempt), **verdict})
 
@@ -84,14 +84,14 @@ def received(message: ServiceBusReceivedMessage) -> ReceivedMessage:
         sequence_number=message.sequence_number or 0,
         enqueued_at=_enqueued_at(message.enqueued_time_utc, properties),
         locked_until=_utc(message.locked_until_utc),
-        # The SDK counts deliveries from 0, and says None where the header is silent.
+        # The SDK counts deliveries from 0, and has None when the message's header has no count.
         delivery_count=(message.delivery_count or 0) + 1,
         attempt=int(properties.get(_ATTEMPT, "0")),
     )
 
 
 def received_by_host(message: func.ServiceBusMessage) -> ReceivedMessage:
-    """A message as Azure Functions hands it to a function. Its lock is the host's."""
+    """A message that Azure Functions passed to a function. The host holds its lock."""
     properties = _host_properties(message)
     return ReceivedMessage(
         message=_message(message, properties, message.get_body()),
@@ -105,7 +105,7 @@ def received_by_host(message: func.ServiceBusMessage) -> ReceivedMessage:
 
 
 def verdict_on(message: func.ServiceBusMessage) -> str | None:
-    """Why the message is to become a dead letter, when it is the copy that says so."""
+    """Why the message is to become a dead letter, if it is a copy from ``set_aside``; otherwise None."""
     properties = _host_properties(message)
     if _SET_ASIDE_REASON not in properties:
         return None
@@ -126,7 +126,7 @@ def peeked(message: ServiceBusReceivedMessage) -> PeekedMessage:
         delivery_count=message.delivery_count or 0,
         attempt=int(properties.get(_ATTEMPT, "0")),
         scheduled_for=None if scheduled_for is None else _utc(scheduled_for),
-        # Of a copy to be set aside the service only knows that nobody wanted it.
+        # Our own reason first: for a copy from ``set_aside`` the service only has MaxDeliveryCountExceeded.
         dead_letter_reason=properties.get(_SET_ASIDE_REASON) or properties.get(_DEAD_LETTER_REASON),
         dead_letter_description=properties.get(_SET_ASIDE_DESCRIPTION) or properties.get(_DEAD_LETTER_DESCRIPTION),
     )
@@ -137,7 +137,7 @@ def _message(
 ) -> QueueMessage:
     return QueueMessage(
         body=body,
-        # Other senders may leave the id out.
+        # Other senders may omit the id.
         message_id=properties.get(_ATTEMPT_OF) or message.message_id or f"sequence-{message.sequence_number}",
         correlation_id=message.correlation_id,
         subject=message.subject,

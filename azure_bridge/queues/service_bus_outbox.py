@@ -1,8 +1,8 @@
-"""Sending to Service Bus: one connection, one thread, and a watch on it.
+"""Sends to Service Bus over one connection, in a thread that is replaced when it hangs.
 
-``send_messages`` of azure-servicebus 7.15 never returns, whatever its timeout, when the service answers a send in a
-way its callback does not expect. So a courier thread sends, and whoever waits for it stops waiting in time: the
-courier is dismissed and the next send gets another. What waits while the courier is away goes in one batch
+``send_messages`` of azure-servicebus 7.15 never returns, whatever its timeout, when the service answers in a way its
+callback does not expect. So a courier thread sends, and callers stop waiting for it after a while: the courier is
+dismissed, and the next send gets a new one. Messages that arrive while the courier is sending go in one batch
 afterwards, as in a group commit.
 """
 
@@ -25,20 +25,20 @@ from azure_bridge.queues.service_bus_errors import translated
 
 _MakeSender: TypeAlias = Callable[[], ServiceBusSender]
 
-#: Beyond the SDK's own timeout: only a send that will never return is given up.
+#: Seconds to wait beyond the SDK's own timeout, so that only a send that hangs is given up.
 _WATCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """What one call of ``send`` wants stored, and where its outcome goes."""
+    """The messages of one call of ``send``, and its outcome."""
 
     messages: Sequence[ServiceBusMessage]
     outcome: Future[None] = field(default_factory=Future)
 
 
 class Outbox:
-    """Safe to share between threads. ``timeout`` is how long a send may take, retries included."""
+    """Sends to one queue. Threads may share it. ``timeout`` is how long a send may take, including retries."""
 
     def __init__(self, queue: str, make_sender: _MakeSender, timeout: timedelta) -> None:
         self._queue = queue
@@ -52,7 +52,7 @@ class Outbox:
 
         Raises:
           QueueUnavailableError: nothing is known to be stored; the same ids may be sent again.
-          MessageTooLargeError: the service takes no message of this size.
+          MessageTooLargeError: the service accepts no message of this size.
         """
         courier = self._employed()
         parcel = courier.take(messages)
@@ -86,13 +86,13 @@ class Outbox:
 
 
 class _Courier:
-    """A thread with a sender of its own. It takes along whatever waits when it leaves."""
+    """A thread with a sender of its own. It sends everything that waits as one batch."""
 
     def __init__(self, queue: str, sender: ServiceBusSender, seconds: float) -> None:
         self._sender = sender
         self._seconds = seconds
         self._inbox: SimpleQueue[_Parcel | None] = SimpleQueue()
-        # A daemon: one that never comes back must not keep the process alive.
+        # A daemon, because a thread that hangs must not keep the process alive.
         self._thread = threading.Thread(target=self._work, name=f"send {queue}", daemon=True)
         self._thread.start()
 
@@ -102,14 +102,14 @@ class _Courier:
         return parcel
 
     def retire(self) -> None:
-        """Deliver what waits, then close."""
+        """Send what waits, then close."""
         self._inbox.put(None)
         self._thread.join(self._seconds)
         if self._thread.is_alive():
             self._close()
 
     def abort(self) -> None:
-        """Closing the sender under the thread's feet ends a send that hangs."""
+        """End a send that hangs, by closing the sender it uses."""
         self._inbox.put(None)
         self._close()
 
@@ -118,11 +118,11 @@ class _Courier:
             while self._deliver_what_waits():
                 pass
         finally:
-            # Also after somebody else did: in the middle of its retries, a sender that was closed opens again.
+            # Even if ``abort`` closed it before: a sender that is closed during its retries opens again.
             self._close()
 
     def _deliver_what_waits(self) -> bool:
-        """False when there is nothing more to wait for."""
+        """Waits for parcels and sends them. False after the last one."""
         parcel = self._inbox.get()
         parcels = []
         with suppress(Empty):
@@ -142,7 +142,7 @@ class _Courier:
             self._send([message for parcel in parcels for message in parcel.messages])
         except MessageSizeExceededError as error:
             if len(parcels) > 1:
-                # Only the one that is too large is to hear of it.
+                # Sent one by one, so that only the one that is too large fails.
                 for parcel in parcels:
                     self._deliver([parcel])
             else:
@@ -162,7 +162,7 @@ class _Courier:
 def _batches(
     sender: ServiceBusSender, messages: Sequence[ServiceBusMessage]
 ) -> Iterator[ServiceBusMessage | ServiceBusMessageBatch]:
-    """As few transfers as the link's size limit allows. Raises MessageSizeExceededError for one that fits in none."""
+    """The messages in as few batches as the size limit allows. Raises MessageSizeExceededError if one fits in none."""
     if len(messages) == 1:
         yield messages[0]
         return
