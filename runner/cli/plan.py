@@ -27,7 +27,7 @@ def plan(file: Path | None, as_json: bool) -> None:
     """Compare FILE with what is registered in the environment at DATAVERSE_URL, and change nothing.
 
     FILE is RUNNER_REGISTRATIONS, or registrations.yaml, unless given. Secrets are never shown: only that one is set, or
-    changed. Exit code 0 when nothing differs, 2 when something does, 1 when it could not be found out.
+    changed. Exit code 0 when nothing differs, 2 when something does, 1 when the comparison failed.
     """
     try:
         differs = _plan(file, as_json)

@@ -167,10 +167,9 @@ def show(opened: MessageQueue, which: str, as_json: bool) -> None:
 @_on_queue
 @_picking
 def resubmit(opened: MessageQueue, selection: Selection, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Send dead letters again, once the cause is fixed. Asks first when they are many.
+    """Send dead letters again, once the cause is fixed. Asks first for more than one.
 
-    Each goes out under a new id that leads back to the first, evt_1:resubmit-1, because duplicate detection would
-    drop the old one.
+    Each is sent under a new id such as evt_1:resubmit-1, because duplicate detection would drop the old one.
 
     \b
     Try:

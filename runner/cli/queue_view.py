@@ -40,7 +40,7 @@ def show_waiting(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
         click.echo("No messages.")
         return
     rows = [(*_cells(one), _state(one)) for one in messages]
-    _print_table(("Number", "Age", "Message id", "Subject", "Tries", "State"), rows)
+    _print_table(("Number", "Age", "Message id", "Subject", "Deliveries", "State"), rows)
 
 
 def show_dead(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
@@ -51,7 +51,7 @@ def show_dead(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
         click.echo("No dead letters.")
         return
     rows = [(*_cells(one), one.dead_letter_reason or "", one.dead_letter_description or "") for one in messages]
-    _print_table(("Number", "Age", "Message id", "Subject", "Tries", "Reason", "Description"), rows)
+    _print_table(("Number", "Age", "Message id", "Subject", "Deliveries", "Reason", "Description"), rows)
 
 
 def show_one(message: PeekedMessage, *, as_json: bool) -> None:

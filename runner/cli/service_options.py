@@ -1,4 +1,4 @@
-"""The options that ``serve``, ``work``, ``listen`` and ``poll`` share, and the settings made from them."""
+"""Options that ``serve``, ``work``, ``listen``, ``poll`` and ``reconcile`` share, and the settings made from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ registrations_option = click.option(
     "--registrations",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Which plug-ins run. [default: RUNNER_REGISTRATIONS or registrations.yaml]",
+    help="Which plug-ins run, and what the bridge writes. [default: RUNNER_REGISTRATIONS or registrations.yaml]",
 )
 concurrency_option = click.option(
     "--concurrency",

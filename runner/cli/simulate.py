@@ -95,7 +95,7 @@ def simulate(
 
     Everything runs in this process: an embedded Dataverse, your plug-ins, Stripe's simulator, the signed
     webhook, the durable queue and the bridge. Exit code 0 means that the row ended where the outcome says,
-    1 that it did not, 2 that something typed here cannot be used.
+    1 that it did not, 2 that an option or setting cannot be used.
 
     \b
     Try:

@@ -42,7 +42,8 @@ def sign_in(client: DataverseClient, identity: SignIn | None) -> Diagnosis:
         return failed(SIGN_IN, str(error), advice)
     except DataverseError as error:
         return failed(SIGN_IN, str(error), "Check DATAVERSE_URL, and whether the environment is up.")
-    return ok(SIGN_IN, f"user {me.user_id} of organization {me.organization_id}, by {identity or 'no identity at all'}")
+    how = f"by {identity}" if identity else "without signing in"
+    return ok(SIGN_IN, f"user {me.user_id} of organization {me.organization_id}, {how}")
 
 
 def tables(client: DataverseClient, registrations: Registrations) -> Iterator[Diagnosis]:

@@ -18,7 +18,7 @@ def queue(settings: Settings, name: str) -> Diagnosis:
     subject = f"queue {name}"
     place = _place(settings)
     if not settings.is_at_service_bus and not (settings.runner_data_dir / QUEUE_FILE).exists():
-        return skipped(subject, f"embedded in {settings.runner_data_dir}, and made when it is first used")
+        return skipped(subject, f"embedded in {settings.runner_data_dir}, created when it is first used")
     try:
         dead = _has_dead_letters(settings, name)
     except QueueAccessError as error:

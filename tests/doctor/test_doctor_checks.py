@@ -81,6 +81,7 @@ def test_who_signs_in_is_told(client):
     found = dataverse.sign_in(client, ManagedIdentity("7"))
     assert found.finding.startswith(f"user {client.who_am_i().user_id} of organization ")
     assert found.finding.endswith(", by user-assigned managed identity 7")
+    assert dataverse.sign_in(client, None).finding.endswith(", without signing in")
 
 
 @pytest.mark.parametrize(
