@@ -14,6 +14,7 @@ from plugins.payment_intents import CreatePaymentIntent, UpdatePaymentIntent
 from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Image, Step
 from runner.intake.directory import RemoteStep, StepDirectory
+from runner.intake.inline import PATIENCE
 from runner.intake.notification_trace import NotificationTrace
 from runner.intake.webhook import Notice, WebhookIntake
 from runner.plugin import (
@@ -161,8 +162,20 @@ def test_a_step_killed_in_the_middle_leaves_no_intent(elsewhere, intake) -> None
     with pytest.raises(Killed):
         answer(intake(dying), told_inside(elsewhere, "Create", a_payment(elsewhere)))
     assert len(elsewhere.open_intents()) == 1
-    time_passes(elsewhere)
+    elsewhere.work()
+    elsewhere.clock.advance(PATIENCE)
+    elsewhere.work()
     assert (elsewhere.open_intents(), elsewhere.dead_letters()) == ([], [])
+
+
+def test_only_for_a_new_row_is_it_queued_that_a_step_has_begun(elsewhere, intake) -> None:
+    """A row that was there before proves nothing of the transaction."""
+    row_id = elsewhere.create_payment()
+    sent = Entity("new_payment", row_id, {"new_amount": Money(Decimal("25.00"))})
+    answer(intake(), told_inside(elsewhere, "Update", sent, elsewhere.payment(row_id)))
+    assert elsewhere.queue.counts().active == 1
+    answer(intake(), told_inside(elsewhere, "Create", a_payment(elsewhere)))
+    assert elsewhere.queue.counts().active == 3
 
 
 def test_what_was_answered_is_not_taken_for_abandoned(elsewhere, intake) -> None:
