@@ -1,4 +1,4 @@
 """The embedded Dataverse: rows in SQLite, the event execution pipeline, and the Web API.
 
-:class:`runner.emulator.emulator.Emulator` is the way in.
+Start with :class:`runner.emulator.emulator.Emulator`.
 """

@@ -1,4 +1,4 @@
-"""A ``requests`` transport adapter that answers from an embedded Dataverse in the same process.
+"""A ``requests`` transport adapter for an embedded Dataverse in the same process.
 
     >>> session = requests.Session()                                                       # doctest: +SKIP
     >>> session.mount("http://embedded.dataverse.local/", EmbeddedAdapter(WebApi(emulator)))  # doctest: +SKIP
@@ -21,7 +21,7 @@ from runner.emulator.webapi import Request, Response, WebApi
 
 
 class EmbeddedAdapter(BaseAdapter):
-    """Answers the requests of a session from a :class:`WebApi`. Nothing is sent anywhere."""
+    """Answers the requests of a session from a :class:`WebApi`, without a network."""
 
     def __init__(self, api: WebApi) -> None:
         super().__init__()
@@ -36,13 +36,13 @@ class EmbeddedAdapter(BaseAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """The answer; ``timeout`` and what concerns the wire have no meaning here."""
+        """Answer a request. The network options, such as ``timeout``, have no effect."""
         headers = {name: _text(value) for name, value in request.headers.items()}
         answer = self._api.handle(Request(request.method or "GET", request.url or "", headers, _body(request)))
         return _response(request, answer)
 
     def close(self) -> None:
-        """Nothing is open. The emulator belongs to who made it."""
+        """Do nothing, as the emulator is closed by its owner."""
 
 
 def _text(value: str | bytes) -> str:

@@ -1,4 +1,4 @@
-"""How an operation was called: by whom, from where, inside which transaction, skipping which steps."""
+"""A call and its context: the caller, the transaction, the parent, and the bypassed steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runner.plugin import Caller, Organization, PluginContext
 
 T = TypeVar("T")
 
-#: Parameters that every request may carry besides its own.
+#: Parameters that every request may have besides its own.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/optional-parameters
 OPTIONAL_PARAMETERS = frozenset(
     {
@@ -38,7 +38,7 @@ _MODES = frozenset({"customsync", "customasync"})
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """Which steps a request asks not to run. It holds for that request, not for the calls of plug-ins.
+    """The steps that a request bypasses. It does not apply to the requests of plug-ins.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/bypass-custom-business-logic
     """
@@ -49,25 +49,25 @@ class Bypass:
 
     @classmethod
     def asked_for(cls, parameters: Mapping[str, Any]) -> Bypass | None:
-        """What the optional parameters of a request ask to skip; None when they ask for nothing.
+        """The bypass in the optional parameters of a request; None when there is none.
 
         Raises:
-          InvalidArgument: BypassBusinessLogicExecution names something else than CustomSync and CustomAsync, or
-            BypassBusinessLogicExecutionStepIds something else than ids.
+          InvalidArgument: BypassBusinessLogicExecution contains other words than CustomSync and CustomAsync, or
+            BypassBusinessLogicExecutionStepIds other text than ids.
         """
         modes = _words(parameters, "BypassBusinessLogicExecution")
         step_ids = frozenset(map(_step_id, _words(parameters, "BypassBusinessLogicExecutionStepIds")))
         old_way = parameters.get("BypassCustomPluginExecution") is True
         if not modes <= _MODES:
             raise InvalidArgument(
-                "BypassBusinessLogicExecution takes CustomSync, CustomAsync or both, comma-separated."
+                "BypassBusinessLogicExecution must be CustomSync, CustomAsync or both, comma-separated."
             )
         if not (modes or step_ids or old_way):
             return None
         return cls(old_way or "customsync" in modes, "customasync" in modes, step_ids)
 
     def skips(self, step: Step) -> bool:
-        """A custom API's own plug-in is no logic added to its operation: it is the operation."""
+        """Whether to bypass the step. A custom API's own plug-in is not bypassed, as it is the main operation."""
         if step.stage == Stage.MAIN_OPERATION:
             return False
         by_mode = self.custom_sync if step.mode == Mode.SYNCHRONOUS else self.custom_async
@@ -77,7 +77,7 @@ class Bypass:
 def _words(parameters: Mapping[str, Any], name: str) -> frozenset[str]:
     text = parameters.get(name) or ""
     if not isinstance(text, str):
-        raise InvalidArgument(f"{name} takes words separated by commas (str), not {type(text).__name__}.")
+        raise InvalidArgument(f"{name} must be words separated by commas (str), not {type(text).__name__}.")
     return frozenset(word.strip().lower() for word in text.split(",") if word.strip())
 
 
@@ -85,14 +85,14 @@ def _step_id(text: str) -> str:
     try:
         return guid(text)
     except ValueError:
-        raise InvalidArgument(f"BypassBusinessLogicExecutionStepIds takes ids of steps, not '{text}'.") from None
+        raise InvalidArgument(f"BypassBusinessLogicExecutionStepIds must be ids of steps, not '{text}'.") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The message a caller really sent, and its parameters, where an operation stands for it.
+    """The message that a caller sent, and its parameters, if another message does its work.
 
-    ``row`` is the row it is about, where that is another than the operation's.
+    ``row`` is its row, if that is another than the operation's.
     """
 
     message: str
@@ -101,7 +101,7 @@ class Origin:
 
 
 class Server(Protocol):
-    """Who serves a call, and what the call needs of them."""
+    """The part of the engine that a call needs."""
 
     clock: Clock
     #: For operations, and for whatever belongs to the same call.
@@ -113,14 +113,14 @@ class Server(Protocol):
     def execute_within(
         self, call: Call, context: PluginContext, user_id: str | None, message: str, parameters: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Carry out the request of a plug-in, made while ``call`` is served; answers its results."""
+        """Execute the request of a plug-in within ``call``. Returns its results."""
 
 
 class Call:
     """One call, and the :class:`~runner.execution.host.Platform` of the steps that run in it.
 
-    An operation made on another's behalf (Upsert's Create) shares its call. ``holds_turn`` says whether the
-    environment is already reserved for it: it is, except for asynchronous steps.
+    An operation that does the work of another, such as Upsert's Create, shares its call. ``holds_turn`` tells whether
+    the call has the environment's turn, as all have except asynchronous steps.
     """
 
     __slots__ = (
@@ -171,13 +171,13 @@ class Call:
         return self._correlation_id
 
     def on_behalf_of(self, message: str, parameters: Mapping[str, Any], row: EntityReference | None = None) -> Call:
-        """The same call, for an operation that ``message`` (about ``row``, if about another) comes down to."""
+        """The same call, for an operation that does the work of ``message`` (on ``row``, if that is another row)."""
         twin = self.apart(self.transaction)
         twin.origin = self.origin or Origin(message, parameters, row)
         return twin
 
     def with_options(self, parameters: Mapping[str, Any]) -> Call:
-        """The same call, as the :data:`OPTIONAL_PARAMETERS` of a request want it."""
+        """The same call, with the :data:`OPTIONAL_PARAMETERS` of a request applied."""
         twin = self.apart(self.transaction)
         twin.tag = parameters.get("tag", self.tag)
         twin.bypass = Bypass.asked_for(parameters) or self.bypass

@@ -1,7 +1,7 @@
-"""Reading beside another thread's open transaction: only committed rows are seen.
+"""Reads committed rows while another thread has a transaction open.
 
-In Dataverse a reader does not wait for whoever writes, and sees the rows as they were before the transactions that are
-open: SQL Server keeps their earlier versions. So an endpoint can read while a synchronous step waits for its answer.
+In Dataverse, readers do not wait for writers. They see the rows as they were before the open transactions, because SQL
+Server keeps earlier versions. So an endpoint can read while a synchronous step waits for its response.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/scalable-customization-design/database-transactions
 Source: https://learn.microsoft.com/sql/t-sql/statements/set-transaction-isolation-level-transact-sql
@@ -23,7 +23,7 @@ from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.storage.store import CommittedStore, Store
 from runner.emulator.transaction import Transaction
 
-#: Its rows are held back until somebody who has the turn asks for them.
+#: The table's rows are written with a delay, when a request with the turn needs them.
 _WRITTEN_LATE = frozenset({"plugintracelog"})
 
 _LISTENED_TO = f"""
@@ -36,9 +36,9 @@ _LISTENED_TO = f"""
 
 
 class CommittedReads:
-    """Answers what only reads, while another has the turn. Safe to use from several threads.
+    """Answers requests that only read, while another thread has the turn. Safe to use from several threads.
 
-    ``environment`` reads that store alone. Messages that only read change nothing else of it.
+    ``environment`` reads from that store. Messages that only read do not change it.
     """
 
     def __init__(self, store: CommittedStore, environment: Environment) -> None:
@@ -46,14 +46,14 @@ class CommittedReads:
         self._metadata = store.metadata
         self._environment = environment
         self._listened_to = _ListenedTo(store)
-        #: Whoever holds it keeps everybody from reading here.
+        #: While this lock is held, nobody can read here.
         self.lock = store.lock
 
     def answer(self, user_id: str, message: str, parameters: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The results; None when the request may change something, be it through a step that listens to it.
+        """Answer a request; None when it may change something, itself or by its steps.
 
         Raises:
-          OrganizationServiceFault: (one of its kinds) it is refused.
+          OrganizationServiceFault: (one of its kinds) the request is refused.
         """
         entity = _read_entity(message, parameters)
         if entity is None or entity in _WRITTEN_LATE:
@@ -67,7 +67,7 @@ class CommittedReads:
 
     @contextmanager
     def rows(self) -> Iterator[ReadableRecords]:
-        """The rows as they were last committed when it was entered. They can be read, not written."""
+        """The committed rows at the beginning of the block, read-only."""
         with self._store.looking():
             if self._metadata is not self._store.metadata:
                 self._environment.records.forget_tables()
@@ -80,7 +80,7 @@ class CommittedReads:
 
 
 class _ListenedTo:
-    """Which messages have steps, on which tables, as the registration tables say."""
+    """The messages and tables with registered steps."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -95,7 +95,7 @@ class _ListenedTo:
 
 
 def _read_entity(message: str, parameters: Mapping[str, Any]) -> str | None:
-    """The table a request reads; None when it does something else, or cannot be read itself."""
+    """The table that a request reads; None when it does not only read, or is malformed."""
     match message.lower():
         case "retrieve":
             target = parameters.get("Target")

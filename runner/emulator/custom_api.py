@@ -29,7 +29,7 @@ _SMALLEST, _GREATEST = -(2**31), 2**31 - 1
 
 
 class ParameterType(Enum):
-    """``CustomAPIRequestParameter.Type``: its number, and what carries it here."""
+    """``CustomAPIRequestParameter.Type``: its number and its Python type."""
 
     BOOLEAN = (0, bool)
     DATE_TIME = (1, datetime)
@@ -50,26 +50,26 @@ class ParameterType(Enum):
         self.python_type = python_type
 
     def accepts(self, value: object) -> bool:
-        """``bool`` is no number here, though Python has it as one."""
+        """Whether ``value`` is of the type. Unlike in Python, ``bool`` is not a number."""
         if isinstance(value, bool):
             return self is ParameterType.BOOLEAN
         is_one = isinstance(value, (self.python_type, _AS_GOOD.get(self, ())))
         return is_one and (self not in _CONDITIONS or _CONDITIONS[self][1](value))
 
     def __str__(self) -> str:
-        """What it takes, in words."""
+        """The type in words, for messages."""
         condition = _CONDITIONS[self][0] if self in _CONDITIONS else ""
         return f"{self.python_type.__name__}{condition}"
 
 
-#: What else says the same without loss.
+#: Other types that are accepted because nothing is lost.
 _AS_GOOD: Mapping[ParameterType, type] = {
     ParameterType.DECIMAL: int,
     ParameterType.FLOAT: int,
     ParameterType.STRING_ARRAY: list,
 }
 
-#: What its values are besides, in words and as a test.
+#: A further condition on values, in words and as a test.
 _CONDITIONS: Mapping[ParameterType, tuple[str, Callable[[Any], bool]]] = {
     ParameterType.DATE_TIME: (" with a time zone", lambda moment: moment.tzinfo is not None),
     ParameterType.INTEGER: (" of 32 bits", lambda number: _SMALLEST <= number <= _GREATEST),
@@ -77,7 +77,7 @@ _CONDITIONS: Mapping[ParameterType, tuple[str, Callable[[Any], bool]]] = {
     ParameterType.GUID: (" that is a GUID", is_guid),
 }
 
-#: By Dataverse's own names, as registrations.yaml writes them.
+#: The types by Dataverse's names, as used in registrations.yaml.
 _TYPES = {"".join(word.title() for word in kind.name.split("_")): kind for kind in ParameterType}
 
 
@@ -89,10 +89,10 @@ class RequestParameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomApi:
-    """A message by its unique name. ``entity`` binds it to a table: its Target is then a reference to a row.
+    """A message with a unique name. ``entity`` binds it to a table: its Target is then a reference to a row.
 
-    ``on_collection`` binds it to the table's rows as a whole instead: it has no Target. Without a plug-in it does
-    nothing by itself: an event that steps can be registered on.
+    With ``on_collection`` it is bound to the entity set instead, and has no Target. Without a plug-in it is an event,
+    on which steps can be registered.
     """
 
     name: str
@@ -108,7 +108,7 @@ class CustomApi:
         return self.entity is not None and not self.on_collection
 
     def step(self) -> Step | None:
-        """Its plug-in as the step of the main operation."""
+        """The step of the main operation, with its plug-in; None without one."""
         if self.plugin is None:
             return None
         return Step(plugin=self.plugin, message=self.name, entity=self.entity, stage=Stage.MAIN_OPERATION)
@@ -131,7 +131,7 @@ class CustomApi:
             raise InvalidArgument(f"{self.name} is bound to {self.entity}, not to {parameters['Target'].logical_name}.")
 
     def response(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What is declared of what the plug-ins answered. Raises InvalidArgument when it is of another type."""
+        """The outputs of the plug-ins that are declared. Raises InvalidArgument when one has another type."""
         answered = {name: outputs[name] for name in self.response_properties if outputs.get(name) is not None}
         for name, value in answered.items():
             self._check_type("response property", name, self.response_properties[name], value)
@@ -140,16 +140,16 @@ class CustomApi:
     def _check_type(self, what: str, name: str, expected: ParameterType, value: object) -> None:
         if not expected.accepts(value):
             is_one = isinstance(value, expected.python_type) and not isinstance(value, bool)
-            said = (
+            expectation = (
                 f"{expected}, not {value!r}"
                 if is_one
                 else f"{expected.python_type.__name__}, not {type(value).__name__}"
             )
-            raise InvalidArgument(f"{self.name}: {what} {name!r} takes {said}.")
+            raise InvalidArgument(f"{self.name}: {what} {name!r} takes {expectation}.")
 
 
 def custom_apis_from(registrations: Registrations, secrets: Secrets) -> list[CustomApi]:
-    """The custom APIs of a registrations file, each with its plug-in made and its references resolved.
+    """The custom APIs of a registrations file, each with its plug-in made and its secret references resolved.
 
     Raises:
       PluginLoadError: a plug-in cannot be found or made.

@@ -1,4 +1,4 @@
-"""Changing the tables of a running environment; the changes are kept in its database.
+"""Changes the tables of a running environment, and stores the changes in its database.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/create-edit-entity-metadata
 """
@@ -17,7 +17,7 @@ from runner.emulator.metadata.model import AttributeType, Metadata, OptionSet, T
 from runner.emulator.rows.auto_numbers import AutoNumber
 from runner.emulator.storage.store import Store
 
-#: Where the database keeps a global choice; no table is called so.
+#: The prefix of a global choice's name in the database, which no table has.
 _OPTION_SET = "option set "
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/define-alternate-keys-entity
 MAX_KEYS = 10
@@ -31,15 +31,15 @@ _KEY_TYPES = (
 )
 _NUMBER = re.compile(r"-?\d+\Z")
 
-#: As in a table's YAML file.
+#: A description as in a table's YAML file.
 Description: TypeAlias = dict[str, Any]
 
 
 class Customizations:
-    """What was added to the metadata an environment began with.
+    """The customizations of an environment's initial metadata.
 
-    Every change is made inside a transaction of the caller's; :meth:`reload` after one that was rolled back.
-    ``changed`` is called when the tables are others than before.
+    The caller makes changes inside a transaction, and calls :meth:`reload` after a rollback. ``changed`` is called
+    after every change of the tables.
     """
 
     def __init__(self, store: Store, changed: Callable[[], None]) -> None:
@@ -55,7 +55,7 @@ class Customizations:
         return self._store.metadata
 
     def reload(self) -> None:
-        """Be what the database says, which another may have replaced meanwhile."""
+        """Read the customizations again from the database."""
         kept = {name: _read(text) for name, text in self._store.customizations()}
         self._option_sets = {
             name.removeprefix(_OPTION_SET): body for name, body in kept.items() if name.startswith(_OPTION_SET)
@@ -79,7 +79,7 @@ class Customizations:
         self._store.write_customization(table, json.dumps(description))
 
     def _description(self, table: str) -> Description:
-        """A copy of the table's customization, to add to."""
+        """A copy of the table's customization, which can be changed."""
         if table not in self.metadata.tables:
             raise EntityNotFound.named(table)
         return deepcopy(self._made.get(table, {}))
@@ -87,7 +87,7 @@ class Customizations:
     # --- adding ---------------------------------------------------------------------------------------------
 
     def create_table(self, description: Description) -> Table:
-        """Raises InvalidArgument when there is a table or entity set of that name."""
+        """Create a table. Raises InvalidArgument when there is a table or entity set of that name."""
         name = description["logical_name"]
         if name in self.metadata.tables or description["entity_set_name"] in self.metadata.by_entity_set:
             raise InvalidArgument(f"An entity with the name '{name}' already exists. Specify a unique name.")
@@ -97,7 +97,7 @@ class Customizations:
         return self.metadata.tables[name]
 
     def create_column(self, table: str, name: str, body: Description) -> None:
-        """Raises EntityNotFound, or InvalidArgument when there is such a column."""
+        """Create a column. Raises EntityNotFound, or InvalidArgument when the column exists."""
         description = self._description(table)
         if name in self.metadata.tables[table].columns:
             raise InvalidArgument(f"An attribute with the name '{name}' already exists for entity '{table}'.")
@@ -114,7 +114,7 @@ class Customizations:
                 raise EntityNotFound.named(target)
 
     def update_column(self, table: str, name: str, changes: Description) -> None:
-        """Change what a column is like. Raises InvalidArgument when there is none, or its type would change."""
+        """Change a column. Raises InvalidArgument when it does not exist, or its type would change."""
         description = self._description(table)
         column = self.metadata.tables[table].columns.get(name)
         if column is None:
@@ -127,11 +127,11 @@ class Customizations:
         self._keep(table, description)
 
     def update_table(self, table: str, changes: Description) -> None:
-        """Change what a table is called, or whether its changes are tracked. Raises EntityNotFound."""
+        """Change a table's names or its change tracking. Raises EntityNotFound."""
         self._keep(table, {**self._description(table), **changes})
 
     def update_states(self, table: str, states: Description) -> None:
-        """Give the table these states, each with its status reasons. Raises EntityNotFound."""
+        """Set the states of a table, each with its status reasons. Raises EntityNotFound."""
         self.update_table(table, {"states": states})
 
     # --- global choices ---------------------------------------------------------------------------------------
@@ -144,19 +144,19 @@ class Customizations:
         raise InvalidArgument(f"There is no global choice '{key}'.")
 
     def create_option_set(self, name: str, body: Description) -> OptionSet:
-        """Raises InvalidArgument when there is one of that name."""
+        """Create a global choice. Raises InvalidArgument when there is one of that name."""
         if name in self.metadata.option_sets:
             raise InvalidArgument(f"An OptionSet with the name '{name}' already exists.")
         self._keep_option_set(name, body)
         return self.metadata.option_sets[name]
 
     def update_option_set(self, name: str, changes: Description) -> None:
-        """Change what it is called or its options, of all the columns that have them. Raises InvalidArgument."""
+        """Change the names or options of a global choice, in all columns that use it. Raises InvalidArgument."""
         self.option_set(name)
         self._keep_option_set(name, {**self._option_sets[name], **changes})
 
     def delete_option_set(self, name: str) -> None:
-        """Raises InvalidArgument, or CannotDeleteDueToAssociation when columns have its options."""
+        """Delete a global choice. Raises InvalidArgument, or CannotDeleteDueToAssociation when columns use it."""
         self.option_set(name)
         for table in self.metadata.tables.values():
             for column in table.columns.values():
@@ -176,37 +176,37 @@ class Customizations:
     # --- more to add ------------------------------------------------------------------------------------------
 
     def create_key(self, table: str, name: str, body: Description) -> None:
-        """A key that rows already violate has failed until :meth:`reactivate_key` finds that they do no longer.
+        """Create a key. If existing rows violate it, it is failed until :meth:`reactivate_key` succeeds.
 
-        Raises InvalidArgument when there is such a key, or one of its columns is not there or of a type no key has.
+        Raises InvalidArgument when the key exists, or a column does not exist or has a type that keys cannot have.
         """
         description = self._description(table)
         held = self.metadata.tables[table]
         if any(key.logical_name == name for key in held.keys):
-            raise InvalidArgument(f"The entity '{table}' has a key '{name}' already.")
+            raise InvalidArgument(f"The entity '{table}' already has a key '{name}'.")
         for column in body["columns"]:
             if column not in held.columns:
-                raise InvalidArgument(f"The key '{name}' names '{column}', which is no attribute of '{table}'.")
+                raise InvalidArgument(f"The key '{name}' contains '{column}', which is not an attribute of '{table}'.")
             if held.columns[column].type not in _KEY_TYPES:
                 raise InvalidArgument(
-                    f"The key '{name}' names '{column}', which is {held.columns[column].type}. A key is made of "
+                    f"The key '{name}' contains '{column}', which is {held.columns[column].type}. A key can have "
                     f"{', '.join(_KEY_TYPES)}."
                 )
         if len(held.keys) >= MAX_KEYS:
-            raise InvalidArgument(f"The entity '{table}' has {MAX_KEYS} keys already.")
+            raise InvalidArgument(f"The entity '{table}' already has {MAX_KEYS} keys.")
         has_failed = self._store.holds_twice(table, body["columns"])
         description.setdefault("keys", {})[name] = {**body, "has_failed": has_failed}
         self._keep(table, description)
 
     def reactivate_key(self, table: str, name: str) -> None:
-        """Try anew to make a key that has failed. Raises EntityNotFound, or InvalidArgument: it is not one's own."""
+        """Retry to create a failed key. Raises EntityNotFound, or InvalidArgument when it is not a customization."""
         description = self._description(table)
         body = self._own(description, "keys", name)
         body["has_failed"] = self._store.holds_twice(table, body["columns"])
         self._keep(table, description)
 
     def create_many_to_many(self, table: str, schema_name: str, body: Description) -> None:
-        """Raises EntityNotFound, or InvalidArgument when there is such a relationship."""
+        """Create a many-to-many relationship. Raises EntityNotFound, or InvalidArgument when it exists."""
         description = self._description(table)
         if body["with"] not in self.metadata.tables:
             raise EntityNotFound.named(body["with"])
@@ -219,7 +219,12 @@ class Customizations:
     # --- taking away ----------------------------------------------------------------------------------------
 
     def delete_table(self, name: str) -> None:
-        """Raises InvalidArgument for a table not of one's own, CannotDeleteDueToAssociation when lookups lead to it."""
+        """Delete a table.
+
+        Raises:
+          InvalidArgument: it is not a customization.
+          CannotDeleteDueToAssociation: lookups refer to it.
+        """
         if name not in self.metadata.tables:
             raise EntityNotFound.named(name)
         if name in self._base.tables:
@@ -246,7 +251,7 @@ class Customizations:
             )
 
     def delete_column(self, table: str, name: str) -> None:
-        """Raises InvalidArgument when the column is not one's own, or a key or the primary name."""
+        """Delete a column. Raises InvalidArgument for one of the platform, of a key, or with the primary name."""
         description = self._description(table)
         self._own(description, "columns", name)
         held = self.metadata.tables[table]
@@ -260,7 +265,7 @@ class Customizations:
         self._keep(table, description)
 
     def delete_key(self, table: str, name: str) -> None:
-        """Raises InvalidArgument when the key is not one's own."""
+        """Delete a key. Raises InvalidArgument when it is not a customization."""
         description = self._description(table)
         self._own(description, "keys", name)
         self._store.drop_key(table, name)
@@ -268,7 +273,7 @@ class Customizations:
         self._keep(table, description)
 
     def delete_many_to_many(self, table: str, schema_name: str) -> None:
-        """Raises InvalidArgument when the relationship is not one's own."""
+        """Delete a many-to-many relationship. Raises InvalidArgument when it is not a customization."""
         description = self._description(table)
         self._store.drop_table(self._own(description, "many_to_many", schema_name)["intersect"])
         del description["many_to_many"][schema_name]
@@ -285,7 +290,7 @@ class Customizations:
 
 
 def _read(text: str) -> Description:
-    """A description out of JSON, whose objects have no numbers for keys: those of choices and states are numbers."""
+    """Read a description from JSON, and turn the keys of options and states into numbers again."""
     description: Description = json.loads(
         text, object_pairs_hook=lambda pairs: {int(key) if _NUMBER.match(key) else key: value for key, value in pairs}
     )
@@ -293,7 +298,7 @@ def _read(text: str) -> Description:
 
 
 def _refuse_no_format(table: str, column: str, body: Description) -> None:
-    """Raises InvalidArgument when the column is to be numbered by what is no format."""
+    """Raises InvalidArgument when the column's autonumber format is not valid."""
     text = body.get("auto_number_format")
     if text is not None:
         AutoNumber(table, column, text)

@@ -68,7 +68,7 @@ _EMBEDDED = Organization(
     organization_id=ORGANIZATION_ID, organization_name=ORGANIZATION_NAME, business_unit_id=ROOT_BUSINESS_UNIT_ID
 )
 
-#: How long a request waits for another one's transaction: no longer than half of what a webhook has to answer in.
+#: How long a request waits for another one's transaction: less than half of the time a webhook has to respond.
 LOCK_TIMEOUT = timedelta(seconds=20)
 
 

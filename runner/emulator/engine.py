@@ -1,4 +1,4 @@
-"""How requests reach the pipeline, and what becomes of everything around their transaction."""
+"""Takes requests to the pipeline, and does the work before and after their transaction."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from runner.execution.step import StepError
 from runner.plugin import Organization, PluginContext
 from runner.tracing.model import Compensated, TraceSink
 
-#: Executions kept for whoever asks what ran.
+#: How many executions are kept for :attr:`Emulator.executions`.
 EXECUTIONS_KEPT = 2000
 _NEVER_READ_TRACES = frozenset({"Create", "Update"})
 
@@ -57,10 +57,10 @@ _log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Everything of one environment that its public face, :class:`~runner.emulator.emulator.Emulator`, is made of.
+    """The parts of one environment, behind the public interface :class:`~runner.emulator.emulator.Emulator`.
 
-    One request is served at a time: whoever serves one holds ``turn``. Requests that only read do not wait for it
-    where the rows are in a file; the others do, for ``lock_timeout`` at most.
+    One request is served at a time, by the thread that holds ``turn``. Other requests wait for it, for ``lock_timeout``
+    at most, except those that only read, if the rows are in a file.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class Engine:
         self.jobs = JobQueue()
         self.back_off = back_off
         self.trace_log = TraceLog(store, self.records)
-        #: What ran, and who served it: see Execution.
+        #: The executions, with their hosts: see Execution.
         self.executions: deque[tuple[PluginContext, StepHost]] = deque(maxlen=EXECUTIONS_KEPT)
         self._open: Transaction | None = None
         self._resumed = not store.is_durable
         self._closed = False
         self._lock_timeout = lock_timeout.total_seconds()
         self._committed = None if store.is_private else self._beside(CommittedStore(store))
-        #: ``with engine.no_readers:`` keeps out those who read beside whoever has the turn.
+        #: ``with engine.no_readers:`` keeps out threads that read without the turn.
         self.no_readers: AbstractContextManager[object] = self._committed.lock if self._committed else nullcontext()
 
     def _beside(self, store: CommittedStore) -> CommittedReads:
-        """Reads of that store, in what is the same environment in every other respect."""
+        """Reads of that store, in an environment that is otherwise the same."""
         twin = copy(self)
         twin.store = store
         twin.records = Records(store, self.clock)
@@ -128,7 +128,7 @@ class Engine:
         authenticated_user_id: str | None = None,
         user_agent: str = "",
     ) -> Mapping[str, Any]:
-        """A request from outside; answers its results."""
+        """Execute a request from outside. Returns its results."""
         if not self.turn.acquire(False):
             if self._committed is not None:
                 answer = self._committed.answer(user_id, message, parameters)
@@ -152,7 +152,7 @@ class Engine:
 
     @contextmanager
     def _own_turn(self) -> Iterator[None]:
-        """Raises SqlTimeout."""
+        """Hold the turn during the block. Raises SqlTimeout."""
         self._wait_for_turn()
         try:
             yield
@@ -161,10 +161,10 @@ class Engine:
 
     @contextmanager
     def reading(self) -> Iterator[ReadableRecords]:
-        """The rows, for a look that is no message: as whoever has the turn sees them, or as they were last committed.
+        """Read rows without a message: with the turn as they are now, otherwise as last committed.
 
         Raises:
-          SqlTimeout: others took too long, and the rows are in memory.
+          SqlTimeout: other requests took too long, and the rows are in memory.
         """
         if not self.turn.acquire(False):
             if self._committed is not None:
@@ -186,7 +186,7 @@ class Engine:
         message: str,
         parameters: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        """A request of a plug-in, made while ``call`` is served: inside its transaction, if there is one."""
+        """Execute the request of a plug-in within ``call``, in its transaction if there is one."""
         with nullcontext() if call.holds_turn else self.turn:
             transaction = call.transaction if call.transaction.level else Transaction(self.store)
             caller = self.users.caller(user_id or SYSTEM_USER_ID)
@@ -194,13 +194,13 @@ class Engine:
             return self._serve(inner, message, parameters)
 
     def perform_apart(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
-        """One of several requests, in a transaction of its own unless the call is in one already."""
+        """Execute one of several requests, in its own transaction unless the call is in one already."""
         if not call.transaction.level:
             call = call.apart(Transaction(self.store))
         return OrganizationResponse(request.message_name, self._serve(call, request.message_name, request.parameters))
 
     def perform(self, call: Call, message: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out a message as part of the call.
+        """Execute a message as part of the call.
 
         Raises:
           NotSupported: there is no such message.
@@ -215,7 +215,7 @@ class Engine:
         api = self.custom_apis.find(message)
         if api is None:
             raise NotSupported(
-                f"The message {message!r} is not known here. Register a custom API of that name, or send another."
+                f"There is no message {message!r}. Register a custom API of that name, or send another message."
             )
         return partial(call_custom_api, api)
 
@@ -242,7 +242,7 @@ class Engine:
         """Requests received inside share one transaction."""
         with self._own_turn():
             if self._open is not None:
-                raise InvalidOperation("A transaction is open already; transactions do not nest.")
+                raise InvalidOperation("A transaction is already open, and transactions cannot be nested.")
             self.trace_log.write()
             transaction = self._open = Transaction(self.store)
             try:
@@ -256,13 +256,15 @@ class Engine:
             self._settle(transaction)
 
     def refuse_in_transaction(self) -> None:
-        """For what is about everything there is. Raises InvalidOperation."""
+        """Raises InvalidOperation inside a transaction, for jobs and snapshots."""
         if self.store.in_transaction:
-            raise InvalidOperation("Jobs run, and snapshots are taken and restored, between requests: not inside one.")
+            raise InvalidOperation(
+                "Jobs cannot run, nor snapshots be taken or restored, inside a request or transaction."
+            )
 
     @contextmanager
     def customizing(self) -> Iterator[Customizations]:
-        """One change of the metadata, all of it or nothing."""
+        """Change the metadata: all changes within the block, or none."""
         with self._own_turn(), self.no_readers:
             try:
                 with self.transaction():
@@ -272,7 +274,7 @@ class Engine:
                 raise
 
     def _serve(self, call: Call, message: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """A call from inside a transaction is in it from the first, and ends it when it fails."""
+        """Serve a call. Inside a transaction, it takes part in it from the start, and its failure rolls it back."""
         transaction = call.transaction
         if transaction.level:
             with transaction:
@@ -286,7 +288,7 @@ class Engine:
         return results
 
     def follow_changes(self, table: str) -> None:
-        """Keep the table's row versions in order, unless somebody has the turn: then the next to ask will."""
+        """Index the table's row versions, unless another thread has the turn; then a later call will."""
         if self.turn.acquire(blocking=False):
             try:
                 if not self.store.in_transaction:
@@ -298,7 +300,7 @@ class Engine:
 
     def _settle(self, transaction: Transaction) -> None:
         self.custom_apis.follow()
-        # What it would undo is kept alive no longer: executions remember their transaction.
+        # Release the rollback actions, as executions keep a reference to their transaction.
         transaction.undo.clear()
         if transaction.jobs:
             self.jobs.put(transaction.jobs)
@@ -306,7 +308,7 @@ class Engine:
             self.trace_log.write()
 
     def undo(self, transaction: Transaction) -> None:
-        """Run what plug-ins asked to have undone, last first. A failure of one hides neither the error nor the rest."""
+        """Run the plug-ins' rollback actions, last first. If one fails, it is logged and the others run."""
         while transaction.undo:
             failure: str | None = None
             action = transaction.undo.pop()
@@ -345,14 +347,14 @@ class Engine:
         call.transaction.jobs.append(job)
 
     def resume_jobs(self) -> None:
-        """Take up, once, what an earlier process left to do in the same file."""
+        """Queue, once, the jobs that an earlier process left in the same file."""
         if not self._resumed:
             with self.turn:
                 self._resumed = True
                 self.jobs.replace([*unfinished_jobs(self.store, self.steps, self.jobs), *self.jobs])
 
     def _add_row(self, row: Entity) -> None:
-        """A row of the platform's own, without steps."""
+        """Create a row of the platform's own, without steps."""
         self.records.add_defaults(row)
         self.records.create(row, SYSTEM_USER_ID)
 

@@ -19,10 +19,10 @@
       ConcurrencyVersionMismatch      0x80060882  412
       CannotDeleteDueToAssociation  0x80040227  405
       CannotDeleteUnlessCompleted   0x8004416a  405
-      AsyncOperationInvalidStateChange  0x80044162, -65, -66, -67  400  a system job is not in a state for that
+      AsyncOperationInvalidStateChange  0x80044162, -65, -66, -67  400  not allowed in the system job's state
       InvalidOperation                0x8004023b  405
       NotSupported                    0x80040315  405
-      SqlTimeout                      0x80044151  500  others took too long
+      SqlTimeout                      0x80044151  500  other requests took too long
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
 """
@@ -36,11 +36,11 @@ from runner.registrations.problems import nearest
 
 
 class OrganizationServiceFault(Exception):
-    """A request was refused. ``code`` is the unsigned 32-bit error code, ``message`` is for people."""
+    """A request was refused. ``code`` is the unsigned 32-bit error code, ``message`` the text for people."""
 
     code = 0x80040216
     http_status = 500
-    #: Which of ExecuteTransaction's requests it was, counted from 0.
+    #: The position of the failed request in an ExecuteTransaction, from 0.
     faulted_request_index: int | None = None
 
     def __init__(self, message: str, *, code: int | None = None, http_status: int | None = None) -> None:
@@ -53,7 +53,7 @@ class OrganizationServiceFault(Exception):
 
 
 class InvalidArgument(OrganizationServiceFault):
-    """The request says something that cannot be meant. Change the request."""
+    """The request is not valid, and a retry does not help."""
 
     code = 0x80040203
     http_status = 400
@@ -70,7 +70,7 @@ class EntityNotFound(InvalidArgument):
 
     @classmethod
     def named(cls, table: str, known: Iterable[str] = ()) -> EntityNotFound:
-        """``known`` are the tables there are: the message names the one that may be meant."""
+        """``known`` are the existing tables, from which the message suggests one."""
         return cls(
             f"The entity with a name = '{table}' with namemapping = 'Logical' was not found in the MetadataCache."
             f"{_meant(table, known)}"
@@ -84,7 +84,7 @@ class AttributeNotFound(InvalidArgument):
 
     @classmethod
     def named(cls, table: str, column: str, known: Iterable[str] = ()) -> AttributeNotFound:
-        """``known`` are the columns there are: the message names the one that may be meant."""
+        """``known`` are the existing columns, from which the message suggests one."""
         return cls(
             f"'{table}' entity doesn't contain attribute with Name = '{column}' and NameMapping = 'Logical'."
             f"{_meant(column, known)}"
@@ -92,7 +92,7 @@ class AttributeNotFound(InvalidArgument):
 
 
 class IncorrectAttributeValueType(InvalidArgument):
-    """A column was given a value of another type than its own."""
+    """The value has another type than its column."""
 
     code = 0x80044354
 
@@ -109,9 +109,9 @@ def _meant(name: str, known: Iterable[str]) -> str:
 
 
 def _advice(value: object) -> str:
-    """What to do about the two mistakes that Python makes easy."""
+    """Advice about two frequent mistakes in Python: float amounts and naive datetimes."""
     if isinstance(value, float):
-        return ' A float is not exact: begin with Decimal("10.50").'
+        return ' A float is not exact: use Decimal("10.50").'
     if isinstance(value, datetime) and value.tzinfo is None:
         return " This one has no time zone: add tzinfo=UTC."
     return ""
@@ -152,7 +152,7 @@ class InvalidStateCodeStatusCode(InvalidArgument):
 
 
 class EntityKeyNotDefined(InvalidArgument):
-    """The columns named are no alternate key of the table."""
+    """The columns are not an alternate key of the table."""
 
     code = 0x80060890
 
@@ -172,7 +172,7 @@ class NotAnAutoNumber(InvalidArgument):
 
 
 class LoopBeingCreated(InvalidArgument):
-    """The row would be among its own ancestors."""
+    """The row would be its own ancestor."""
 
     code = 0x80040507
 
@@ -182,7 +182,7 @@ class LoopBeingCreated(InvalidArgument):
 
 
 class MethodNotSupported(InvalidArgument):
-    """The rows of the table are the platform's to write."""
+    """The table does not support the message."""
 
     code = 0x80040800
 
@@ -216,14 +216,14 @@ class RecordNotFoundByEntityKey(ObjectDoesNotExist):
 
 
 class DuplicateRecord(OrganizationServiceFault):
-    """A row with that id exists already."""
+    """A row with that id already exists."""
 
     code = 0x80040237
     http_status = 412
 
 
 class DuplicateRecordEntityKey(DuplicateRecord):
-    """A row with that alternate key exists already."""
+    """A row with that alternate key already exists."""
 
     code = 0x80060892
 
@@ -248,21 +248,21 @@ class ConcurrencyVersionMismatch(OrganizationServiceFault):
 
 
 class CannotDeleteDueToAssociation(OrganizationServiceFault):
-    """Other rows refer to the row, through a relationship that restricts its deletion."""
+    """Other rows refer to the row by a relationship that restricts its deletion."""
 
     code = 0x80040227
     http_status = 405
 
 
 class CannotDeleteUnlessCompleted(OrganizationServiceFault):
-    """A system job that is not over cannot be deleted."""
+    """A system job that is not completed cannot be deleted."""
 
     code = 0x8004416A
     http_status = 405
 
 
 class AsyncOperationInvalidStateChange(OrganizationServiceFault):
-    """A system job cannot come from the state it is in to the one asked for."""
+    """The change is not allowed in the current state of the system job."""
 
     code = 0x80044162
     http_status = 400
@@ -282,7 +282,7 @@ _STATE_CHANGES = {0: (" to ready", 0x80044166), 1: (" to suspended", 0x80044167)
 
 
 class InvalidOperation(OrganizationServiceFault):
-    """The request makes no sense in the state things are in."""
+    """The request is not allowed in the current state."""
 
     code = 0x8004023B
     http_status = 405
@@ -296,9 +296,9 @@ class NotSupported(OrganizationServiceFault):
 
 
 class SqlTimeout(OrganizationServiceFault):
-    """The request waited too long for another one to end. Send it again later.
+    """The request waited too long for another one to end. Retry it later.
 
-    Which HTTP status Dataverse answers with is not documented.
+    Dataverse's HTTP status for it is not documented.
     Source: https://learn.microsoft.com/troubleshoot/power-platform/dataverse/bulk-deleting-data/bulk-operation-errors
     """
 

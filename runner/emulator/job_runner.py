@@ -1,4 +1,4 @@
-"""Runs asynchronous steps and keeps their ``asyncoperation`` rows.
+"""Runs asynchronous steps and updates their ``asyncoperation`` rows.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchronous-service
 """
@@ -36,7 +36,7 @@ from runner.plugin import Caller
 
 
 class Standing(Enum):
-    """What a job's row says is to become of it now."""
+    """What to do with a job according to its row."""
 
     DUE = auto()
     #: Paused, or postponed until later.
@@ -46,7 +46,7 @@ class Standing(Enum):
 
 
 def run_job(engine: Engine, job: Job) -> bool:
-    """Run one attempt of a job and write down what became of it. Answers whether the job is over."""
+    """Run one attempt of a job and record its result. Returns whether the job is finished."""
     standing = _begin(engine, job)
     if standing is Standing.DUE:
         with _not_lost(engine, job):
@@ -60,7 +60,7 @@ def run_job(engine: Engine, job: Job) -> bool:
 
 @contextmanager
 def _not_lost(engine: Engine, job: Job) -> Iterator[None]:
-    """A job whose attempt is interrupted, by Ctrl-C or a full disk, is run again."""
+    """Put the job back into the queue if its attempt is interrupted, as by Ctrl-C or a full disk."""
     try:
         yield
     except BaseException:
@@ -69,7 +69,7 @@ def _not_lost(engine: Engine, job: Job) -> Iterator[None]:
 
 
 def release_due(engine: Engine) -> None:
-    """Let the held jobs have their turn that need not wait any longer."""
+    """Release the held jobs that are due."""
     held = engine.jobs.held
     if held:
         with engine.turn:
@@ -95,7 +95,7 @@ def _standing(engine: Engine, job: Job) -> Standing:
 
 
 def _row(engine: Engine, job: Job) -> Entity | None:
-    """What is asked of a job again and again; None once it is deleted."""
+    """The columns of a job's row that are checked before each attempt; None when the row is deleted."""
     try:
         columns = ("statecode", "postponeuntil")
         return engine.records.retrieve(EntityReference("asyncoperation", job.id), columns, formatted=False)
@@ -104,7 +104,7 @@ def _row(engine: Engine, job: Job) -> Entity | None:
 
 
 def _attempt(engine: Engine, job: Job) -> Execution:
-    # What one attempt changes in it, another does not see.
+    # A copy, so that changes by one attempt are not visible to the next.
     context = apart(job.context)
     call = Call(
         engine,
@@ -126,7 +126,7 @@ def _attempt(engine: Engine, job: Job) -> Execution:
 
 
 def _caller(engine: Engine, user_id: str) -> Caller:
-    """Who is gone by now is refused whatever the step asks for on their behalf."""
+    """The caller of the step. If the user no longer exists, the step's own requests are refused."""
     try:
         return engine.users.caller(user_id)
     except ObjectDoesNotExist:
@@ -134,7 +134,7 @@ def _caller(engine: Engine, user_id: str) -> Caller:
 
 
 def _finish(engine: Engine, job: Job, execution: Execution) -> bool:
-    """Write down how the attempt ended. Answers whether it was the last."""
+    """Record the result of the attempt. Returns whether it was the last one."""
     row = _row(engine, job)
     if row is None or row["statecode"] == COMPLETED:
         return True
@@ -151,8 +151,8 @@ def _finish(engine: Engine, job: Job, execution: Execution) -> bool:
 
 
 def _wait(engine: Engine, job: Job, execution: Execution, *, paused: bool) -> None:
-    """Have the job run again: after a while, or when somebody resumes it. One paused meanwhile stays so."""
-    columns = {**WAITING, **_said(execution)}
+    """Hold the job until its retry, or until a user resumes it. A job paused in the meantime stays paused."""
+    columns = {**WAITING, **_messages(execution)}
     if is_to_be_retried(job, execution.error):
         columns["retrycount"] = job.attempt
         if not paused:
@@ -165,21 +165,21 @@ def _wait(engine: Engine, job: Job, execution: Execution, *, paused: bool) -> No
 def _outcome(engine: Engine, job: Job, execution: Execution) -> dict[str, Any]:
     ended = {"completedon": engine.clock.now(), "data": None}
     if execution.error is None:
-        return {**SUCCEEDED, **ended, **_NOTHING_SAID}
-    return {**failure(execution.error), **_said(execution), **ended, "retrycount": job.attempt - 1}
+        return {**SUCCEEDED, **ended, **_NO_MESSAGES}
+    return {**failure(execution.error), **_messages(execution), **ended, "retrycount": job.attempt - 1}
 
 
-def _said(execution: Execution) -> dict[str, Any]:
+def _messages(execution: Execution) -> dict[str, Any]:
     fault = fault_of(execution)
     return {"message": fault.message, "friendlymessage": fault.message, "errorcode": signed(fault.code)}
 
 
-#: What an attempt before may have said.
-_NOTHING_SAID = dict.fromkeys(("message", "friendlymessage", "errorcode"))
+#: Clears the messages of an earlier attempt.
+_NO_MESSAGES = dict.fromkeys(("message", "friendlymessage", "errorcode"))
 
 
 def signed(code: int) -> int:
-    """An error code as the 32-bit integer that Dataverse keeps it as."""
+    """An error code as the signed 32-bit integer that Dataverse stores."""
     return code - 2**32 if code >= 2**31 else code
 
 

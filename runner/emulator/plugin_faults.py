@@ -1,4 +1,4 @@
-"""The errors that plug-ins cause: by refusing, failing, taking too long or calling too deep.
+"""The errors that plug-ins cause, by refusing, failing, taking too long or nesting too deeply.
 
     OrganizationServiceFault
       PluginFault                                          a plug-in ended with an exception
@@ -6,8 +6,8 @@
         IsvUnExpected                     0x80040224  500  it failed otherwise
           SandboxWorkerPluginExecuteTimeout  0x80081111    it did not end in time
           SandboxWorkerNotAvailable          0x8004418d    its process crashed
-      SdkCorrelationTokenDepthTooHigh     0x80044182  400  plug-ins call each other without end
-      TransactionNotStarted               0x80040251  400  a plug-in went on after a failed call
+      SdkCorrelationTokenDepthTooHigh     0x80044182  400  plug-ins call each other endlessly
+      TransactionNotStarted               0x80040251  400  a plug-in continued after a failed call
       ConcurrencyVersionNotProvided       0x80060883  400
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/handle-exceptions
@@ -26,7 +26,7 @@ from runner.plugin import InvalidPluginExecutionException, OperationStatus
 
 
 class PluginFault(OrganizationServiceFault):
-    """A plug-in ended with an exception. The attributes say which, for the Web API's error details."""
+    """A plug-in ended with an exception. The attributes identify the plug-in, for the Web API's error details."""
 
     operation_status = OperationStatus.FAILED
     sub_error_code = 0
@@ -37,14 +37,14 @@ class PluginFault(OrganizationServiceFault):
 
 
 class IsvAborted(PluginFault):
-    """A plug-in raised InvalidPluginExecutionException. ``message`` is the plug-in's, for the person at the form."""
+    """A plug-in raised InvalidPluginExecutionException. ``message`` is the plug-in's, for the user."""
 
     code = 0x80040265
     http_status = 400
 
 
 class IsvUnExpected(PluginFault):
-    """A plug-in raised anything else: a bug in it, or in what it relies on."""
+    """A plug-in raised any other exception, which is a bug in it or in its environment."""
 
     code = 0x80040224
     http_status = 500
@@ -66,7 +66,7 @@ class SandboxWorkerNotAvailable(IsvUnExpected):
 
 
 class SdkCorrelationTokenDepthTooHigh(OrganizationServiceFault):
-    """Plug-ins call the platform, which runs plug-ins, more than eight deep.
+    """Plug-ins and the requests they cause are nested more than eight deep.
 
     Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.depth
     """
@@ -84,7 +84,7 @@ class SdkCorrelationTokenDepthTooHigh(OrganizationServiceFault):
 
 
 class TransactionNotStarted(OrganizationServiceFault):
-    """The transaction ended with a call that failed, and a plug-in went on regardless.
+    """A plug-in continued after a failed call had rolled back the transaction.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/troubleshoot-plug-in
     """
@@ -101,13 +101,13 @@ class TransactionNotStarted(OrganizationServiceFault):
 
     @classmethod
     def after(cls, step: Step) -> TransactionNotStarted:
-        """The same, naming the step that went on."""
+        """The error for a step that continued."""
         hint = f"Look at step {step.name!r} ({step.plugin_name}): let the exception pass, or raise your own."
         return cls(f"{cls().message} {hint}")
 
 
 class ConcurrencyVersionNotProvided(OrganizationServiceFault):
-    """A request wants its row unchanged, but does not say since which version."""
+    """A request with IfRowVersionMatches has no row version."""
 
     code = 0x80060883
     http_status = 400
@@ -121,9 +121,9 @@ class ConcurrencyVersionNotProvided(OrganizationServiceFault):
 
 
 def fault_of(execution: Execution) -> OrganizationServiceFault:
-    """The fault a failed execution answers the request with.
+    """The fault of a request whose execution failed.
 
-    A fault that the platform itself raised under the plug-in keeps its code and words.
+    A fault that the platform raised in the plug-in's requests keeps its code and message.
     """
     error, step = execution.error, execution.step
     if isinstance(error, OrganizationServiceFault):

@@ -17,7 +17,7 @@ INTEGRATION_USER_ID = stable_id("systemuser", "integration")
 ORGANIZATION_NAME = "embedded"
 BASE_CURRENCY = "USD"
 
-#: ISO code: name, symbol, decimal places, units to one unit of the base currency. Rates are samples, not quotations.
+#: By ISO code: name, symbol, decimal places, and units for one unit of the base currency. The rates are samples.
 _CURRENCIES = {
     "USD": ("US Dollar", "$", 2, "1"),
     "AUD": ("Australian Dollar", "A$", 2, "1.54"),
@@ -46,7 +46,7 @@ _CURRENCIES = {
 }
 
 
-#: What views are called after, their table, and the id they have in every environment.
+#: The name of each view, its table, and its id in every environment.
 _VIEWS = (
     ("Accounts", "account", "00000000-0000-0000-00aa-000010001002"),
     ("Contacts", "contact", "00000000-0000-0000-00aa-000010001004"),
@@ -61,7 +61,7 @@ def currency_id(iso_code: str) -> str:
 
 
 def seed_rows(organization_name: str = ORGANIZATION_NAME) -> Iterator[Entity]:
-    """The rows of a fresh environment, each after the rows it refers to."""
+    """The rows of a new environment, each after the rows it refers to."""
     yield Entity("businessunit", ROOT_BUSINESS_UNIT_ID, {"name": organization_name})
     yield from _users()
     for code, (name, symbol, precision, rate) in _CURRENCIES.items():

@@ -20,13 +20,13 @@ from runner.execution.execution import Execution
 from runner.execution.host import text_of
 from runner.execution.tracebacks import plugin_traceback
 
-#: Bytes of trace text kept per execution; the oldest lines go first.
+#: The most bytes of trace text for each execution; the oldest lines are dropped.
 MAX_BYTES = 10 * 1024
 
 #: Rows held back at most; they are written before anybody can look.
 MOST_WAITING = 256
 
-#: How old a row becomes, and how often it is looked at.
+#: The age at which rows are deleted, and how often that is done.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/logging-tracing
 LIFETIME = timedelta(hours=24)
 _CLEANED_EVERY = timedelta(hours=1)
@@ -37,7 +37,7 @@ _ORGANIZATION = EntityReference("organization", ORGANIZATION_ID)
 
 
 class TraceSetting(IntEnum):
-    """``organization.plugintracelogsetting``: which executions leave a row."""
+    """``organization.plugintracelogsetting``: which executions are logged."""
 
     OFF = 0
     EXCEPTION = 1
@@ -53,11 +53,11 @@ class TraceLog:
         self._generation = -1
         self._setting = TraceSetting.OFF
         self._cleaned_next = _AT_ONCE
-        #: With the traceback of each as it was then: passing on, an exception collects frames.
+        #: With the tracebacks at that time, as an exception collects frames while it is raised on.
         self.waiting: list[tuple[Execution, str | None]] = []
 
     def setting(self) -> TraceSetting:
-        """What the organization row says; read again when it may have changed."""
+        """The organization's setting, cached until it may have changed."""
         if self._generation != self._store.generation:
             row = self._records.retrieve(_ORGANIZATION, ("plugintracelogsetting",), formatted=False)
             setting = row.get("plugintracelogsetting")
@@ -71,14 +71,14 @@ class TraceLog:
             self.waiting.append((execution, _exception_details(execution.error)))
 
     def tend(self, now: datetime) -> None:
-        """For whoever may be about to look: the newest rows are there, and those of yesterday are gone."""
+        """Write the waiting rows and delete old ones, before they may be read."""
         self.write()
         if now >= self._cleaned_next and not self._store.in_transaction:
             with Transaction(self._store):
                 self._clean(now)
 
     def write(self) -> None:
-        """Write the rows held back, unless a transaction is open that could take them with it."""
+        """Write the waiting rows, unless an open transaction could roll them back."""
         if not self.waiting or self._store.in_transaction:
             return
         with Transaction(self._store):
@@ -88,19 +88,19 @@ class TraceLog:
                 self._date(row)
 
     def take(self) -> list[Entity]:
-        """The rows held back, which are so no longer."""
+        """Remove and return the waiting rows."""
         waiting, self.waiting = self.waiting, []
         return [_row(execution, details) for execution, details in waiting]
 
     def _date(self, row: Entity) -> None:
-        """A row written later than its step ran is as old as the step."""
+        """Set a row's date of creation to the time when its step ran."""
         ran_on = row["performanceexecutionstarttime"]
         if row["createdon"] > ran_on:
             id, moment = row.id, moment_text(ran_on)
             self._store.execute("UPDATE plugintracelog SET createdon = ? WHERE plugintracelogid = ?", (moment, id))
 
     def _clean(self, now: datetime) -> None:
-        """Delete the rows that are too old."""
+        """Delete old rows."""
         self._cleaned_next = now + _CLEANED_EVERY
         self._store.execute("DELETE FROM plugintracelog WHERE createdon < ?", (moment_text(now - LIFETIME),))
 
@@ -128,7 +128,7 @@ def _row(execution: Execution, exception_details: str | None) -> Entity:
 
 
 def newest_lines(lines: Sequence[str], limit: int = MAX_BYTES) -> str:
-    """The last lines that fit into ``limit`` bytes of UTF-8; of a last line that alone is longer, its end."""
+    """The last lines that fit into ``limit`` bytes of UTF-8, or the end of the last line if it is longer."""
     kept: list[str] = []
     room = limit
     for line in reversed(lines):

@@ -1,4 +1,4 @@
-"""One transaction per call from outside: entered by every operation inside it, ended by the first that fails.
+"""The transaction of a call from outside, which all its operations share.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/scalable-customization-design/database-transactions
 """
@@ -15,7 +15,7 @@ from runner.emulator.plugin_faults import TransactionNotStarted
 
 
 class TransactionalStore(Protocol):
-    """Where the rows are."""
+    """The part of a store that transactions need."""
 
     @property
     def in_transaction(self) -> bool: ...
@@ -27,10 +27,10 @@ class TransactionalStore(Protocol):
 
 
 class Transaction:
-    """``with transaction:`` begins it, or joins it when it is active; the outermost exit commits.
+    """``with transaction:`` begins it, or joins it if it is active. The end of the outermost block commits.
 
-    An exception that leaves any ``with`` rolls everything back at once. Whoever goes on after that is told so:
-    entering it again, or leaving it without an exception, raises TransactionNotStarted.
+    An exception that leaves any block rolls everything back at once. Entering it again after that, or leaving a block
+    without an exception, raises TransactionNotStarted.
     """
 
     is_active = False
@@ -38,15 +38,15 @@ class Transaction:
 
     def __init__(self, store: TransactionalStore) -> None:
         self._store = store
-        #: How many ``with`` are inside one another now, even of one that has been rolled back meanwhile.
+        #: The depth of nested blocks, even after a rollback.
         self.level = 0
-        #: Asynchronous steps to run once it is committed.
+        #: Asynchronous steps to run after the commit.
         self.jobs: list[Job] = []
-        #: What plug-ins asked to have undone outside CRM should it not be.
+        #: The rollback actions of plug-ins, for changes outside CRM.
         self.undo: list[Callable[[], object]] = []
 
     def is_dispensable(self) -> bool:
-        """Whether one statement would do without it: SQLite makes each a transaction, and nobody can come between."""
+        """Whether a single statement needs no transaction: SQLite makes it one, and no other request can interfere."""
         return self.level == 0 and self._store.is_private and not self._store.in_transaction
 
     def __enter__(self) -> None:
@@ -70,7 +70,7 @@ class Transaction:
     def _begin(self) -> None:
         if self._store.in_transaction:
             raise InvalidOperation(
-                "This request came from inside another one's transaction. A plug-in calls CRM through "
+                "This request came from inside another request's transaction. A plug-in must call CRM through "
                 "context.organization, which takes part in it."
             )
         self._store.begin()

@@ -1,4 +1,4 @@
-"""What contexts say about the calling user, cached until a user or business unit changes."""
+"""The callers in contexts, cached until a user or business unit changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Users:
         self._callers: dict[str, Caller] = {}
 
     def caller(self, user_id: str) -> Caller:
-        """Raises ObjectDoesNotExist when there is no such user."""
+        """The user as caller. Raises ObjectDoesNotExist when there is no such user."""
         if self._generation != self._store.generation:
             self._callers = {}
             self._generation = self._store.generation
@@ -32,7 +32,7 @@ class Users:
             return caller
 
     def impersonated(self, user_id: str, by: str | None, agent: str) -> Caller:
-        """The user, as whom another (None: nobody) acts, by a program that says it is ``agent``.
+        """The user as caller, impersonated by another (None: by nobody), from the program ``agent``.
 
         Raises ObjectDoesNotExist when there is no such user.
         """

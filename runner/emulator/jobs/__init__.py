@@ -1,4 +1,4 @@
-"""System jobs: asynchronous steps that wait for their turn, what a request may make of them, what outlives the process.
+"""System jobs (asynchronous steps): their states, their queue, how requests change them, and how they are stored.
 
 ``runner.emulator.job_runner`` runs them.
 """

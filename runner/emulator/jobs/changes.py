@@ -1,4 +1,4 @@
-"""What a request may make of a system job: cancel, pause, resume or postpone it.
+"""Validates and completes changes of system jobs: cancel, pause, resume and postpone.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchronous-service#manage-system-job-states
 """
@@ -13,15 +13,15 @@ from runner.emulator.jobs.job import COMPLETED, WAITING
 
 _READY, _SUSPENDED, _LOCKED, _COMPLETED = range(4)
 
-#: By the state a request may ask for: those in which a job is resumed, paused and canceled.
+#: For each state that a request can set (to resume, pause or cancel a job): the states in which it is allowed.
 _COMES_FROM = {_READY: {_SUSPENDED}, _SUSPENDED: {_LOCKED}, _COMPLETED: {_READY, _SUSPENDED, _LOCKED}}
 
 
 def complete_change(changes: dict[str, Any], job: Entity) -> None:
-    """Fill in what the request means for the job's state. ``job`` says in which it is now.
+    """Set the columns that follow from the requested state. ``job`` holds the current state.
 
     Raises:
-      AsyncOperationInvalidStateChange: a job in this state cannot be treated so.
+      AsyncOperationInvalidStateChange: the change is not allowed in this state.
     """
     postponed = changes.get("postponeuntil") is not None
     if postponed and "statecode" not in changes:

@@ -14,11 +14,11 @@ from runner.emulator.notifications.faults import ServiceBusPostPostponed
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
 
-#: How often a step that asks for it (OperationStatus.RETRY) is run in all.
+#: How many times in all a step is run that asks for retries (OperationStatus.RETRY).
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.operationstatus
 MAX_ATTEMPTS = 4
 
-#: How long a job waits at first that asks to be retried, where time is the world's. Dataverse says only that it waits.
+#: The pause before a job's first retry in real time. Dataverse documents only that there is one.
 #: Source: https://www.microsoft.com/dynamics-365/blog/no-audience/2009/03/25/when-do-asynchronous-jobs-fail-suspend-or-retry
 BACK_OFF = timedelta(minutes=1)
 
@@ -38,7 +38,7 @@ CANCELED = {"statecode": COMPLETED, "statuscode": OptionSetValue(32)}
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An asynchronous step to run, and what it will be told: what there was when the operation ended."""
+    """An asynchronous step to run, with its context as it was when the operation ended."""
 
     id: str
     step: Step
@@ -46,7 +46,7 @@ class Job:
     attempt: int = 1
 
     def row(self) -> Entity:
-        """The ``asyncoperation`` row of a job that waits for its turn."""
+        """The ``asyncoperation`` row of a job that waits to run."""
         context = self.context
         columns = {
             "name": self.step.name[:_NAME_LENGTH],
@@ -75,23 +75,23 @@ def _regarding(context: PluginContext) -> EntityReference | None:
 
 
 def pause_before_next(job: Job, back_off: timedelta) -> timedelta:
-    """How long a job that is to be retried waits: ``back_off`` at first, each time twice as long."""
+    """The pause before the next retry: ``back_off`` at first, and twice as long each time."""
     pause: timedelta = back_off * 2 ** (job.attempt - 1)
     return pause
 
 
 def is_to_be_retried(job: Job, error: Exception | None) -> bool:
-    """Only a step that asks for it is run again, and not without end."""
+    """Whether the step asks for a retry and has attempts left."""
     return _status(error) is OperationStatus.RETRY and job.attempt < MAX_ATTEMPTS
 
 
 def is_to_be_suspended(error: Exception | None) -> bool:
-    """A step may ask for its job to wait until somebody resumes it."""
+    """Whether the step asks for its job to wait until a user resumes it."""
     return _status(error) is OperationStatus.SUSPENDED
 
 
 def failure(error: Exception | None) -> dict[str, OptionSetValue]:
-    """The state of a job that did not succeed."""
+    """The state and status of a job that did not succeed."""
     return CANCELED if _status(error) is OperationStatus.CANCELED else FAILED
 
 

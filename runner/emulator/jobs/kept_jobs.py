@@ -1,4 +1,4 @@
-"""Jobs that outlive the process: an ``asyncoperation`` row keeps its step's context, as in Dataverse.
+"""Stores jobs beyond the process: an ``asyncoperation`` row holds its step's context, as in Dataverse.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/asyncoperation
 """
@@ -24,18 +24,18 @@ _UNFINISHED = """
 
 
 def data_of(job: Job) -> str | None:
-    """What the row keeps of a job; None when a shared variable has no form in which it could be kept."""
+    """The text that the row stores for a job; None when a value in its context cannot be stored."""
     try:
         return written(job.context)
     except UnknownValueTypeError as error:
-        _log.warning("The job of step %s is lost if this process ends before it has run: %s", job.step.name, error)
+        _log.warning("The job of step %s would be lost if this process ended before it runs: %s", job.step.name, error)
         return None
 
 
 def unfinished_jobs(store: Store, steps: Iterable[Step], running: Iterable[Job]) -> Iterator[Job]:
-    """The jobs in the table that are neither over nor among those ``running``, oldest first.
+    """The jobs in the table that are neither completed nor among those ``running``, oldest first.
 
-    One whose step is not registered stays in the table.
+    A job whose step is not registered stays in the table.
     """
     by_id = {step.id: step for step in steps}
     known = {job.id for job in running}
@@ -54,6 +54,6 @@ def unfinished_jobs(store: Store, steps: Iterable[Step], running: Iterable[Job])
 def _resumed(id: str, step: Step, retries: int, data: str) -> Job:
     context = read(data)
     if not isinstance(context, PluginContext):
-        raise TypeError(f"it tells of a {type(context).__name__}")
+        raise TypeError(f"it holds a {type(context).__name__}")
     context.tell(owning_extension=step.reference)
     return Job(id, step, context, retries + 1)

@@ -1,7 +1,7 @@
-"""What a system job is told, as text: every value comes back as the type it was, as from Dataverse's own serializer.
+"""Serializes the context of a system job to text, so that every value is read back with its type.
 
-Kept are the types Dataverse has a counterpart of: text, numbers, moments, ids, bytes, the SDK's own, and lists and
-dictionaries of them. A subclass, such as an enumeration's member, comes back as the plain type.
+The supported types are those with a counterpart in Dataverse: text, numbers, dates, ids, bytes, the SDK's types, and
+lists and dictionaries of them. A subclass, such as a member of an enumeration, is read back as its base type.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/asynchronous-service
 """
@@ -43,19 +43,19 @@ _Read: TypeAlias = "Callable[[Any], Any]"
 
 
 def written(value: Any) -> str:
-    """The text of a value.
+    """Serialize a value.
 
     Raises:
-      UnknownValueTypeError: it holds what Dataverse has no type for, or itself.
+      UnknownValueTypeError: it has a type that Dataverse does not have, or contains itself.
     """
     try:
         return json.dumps(_written(value), separators=(",", ":"))
     except RecursionError:
-        raise UnknownValueTypeError("A value that holds itself has no end to write.") from None
+        raise UnknownValueTypeError("A value that contains itself cannot be stored.") from None
 
 
 def read(text: str) -> Any:
-    """The value of a text. Raises ValueError: this module did not write it."""
+    """Read a serialized value. Raises ValueError when :func:`written` did not make the text."""
     try:
         return _read(json.loads(text))
     except (AttributeError, LookupError, TypeError, ArithmeticError) as error:
@@ -98,7 +98,7 @@ def _read(document: Any) -> Any:
 def _write_mapping(values: Mapping[Any, Any]) -> dict[str, Any]:
     for key in values:
         if not isinstance(key, str):
-            raise UnknownValueTypeError(f"A dictionary is kept when its keys are texts; this has {key!r}.")
+            raise UnknownValueTypeError(f"A dictionary can be stored if its keys are text; this one has {key!r}.")
     return {key: _written(value) for key, value in values.items()}
 
 

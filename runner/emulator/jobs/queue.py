@@ -11,14 +11,14 @@ from time import monotonic
 
 from runner.emulator.jobs.job import Job
 
-#: How often the worker looks at held jobs: their rows, and the clock, say nothing when they change.
+#: How often the worker checks held jobs, as changes of their rows and of the clock do not notify it.
 LOOK_AGAIN = timedelta(seconds=1)
 
 _log = logging.getLogger(__name__)
 
 
 class JobQueue:
-    """Those that wait for their turn, and those held back: paused or postponed. Safe to use from several threads."""
+    """The jobs that wait to run, and those held: paused or postponed ones. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._waiting: deque[Job] = deque()
@@ -30,7 +30,7 @@ class JobQueue:
         return len(self._waiting) + len(self._held)
 
     def __iter__(self) -> Iterator[Job]:
-        """In the order of their turns; those held come last."""
+        """The jobs in the order they will run, held ones last."""
         with self._changed:
             return iter((*self._waiting, *self._held.values()))
 
@@ -40,12 +40,12 @@ class JobQueue:
             self._changed.notify_all()
 
     def take(self) -> Job | None:
-        """The job that has waited longest; None when there is none."""
+        """Remove and return the first job; None when there is none."""
         with self._changed:
             return self._waiting.popleft() if self._waiting else None
 
     def wait(self, longest: timedelta) -> Job | None:
-        """The job that has waited longest, as soon as there is one; None when none came, or the queue is closed."""
+        """Wait for a job, and remove and return it; None when the time is over or the queue closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self.is_open, longest.total_seconds())
             return self._waiting.popleft() if self._waiting and self.is_open else None
@@ -56,12 +56,12 @@ class JobQueue:
             return tuple(self._held.values())
 
     def hold(self, job: Job) -> None:
-        """Keep the job back until it is released."""
+        """Hold the job until it is released."""
         with self._changed:
             self._held[job.id] = job
 
     def release(self, jobs: Iterable[Job]) -> None:
-        """Let held jobs have their turn before those that came later."""
+        """Put held jobs back, before those that came later."""
         with self._changed:
             released = [job for job in jobs if self._held.pop(job.id, None) is not None]
             self._waiting.extendleft(reversed(released))
@@ -74,19 +74,19 @@ class JobQueue:
             self._changed.notify_all()
 
     def open(self) -> None:
-        """Let somebody wait again."""
+        """Allow :meth:`wait` again."""
         with self._changed:
             self.is_open = True
 
     def close(self) -> None:
-        """Let whoever waits go home. Jobs not run yet stay in their table."""
+        """End every :meth:`wait`. Jobs that have not run stay in the table."""
         with self._changed:
             self.is_open = False
             self._changed.notify_all()
 
 
 class JobWorker:
-    """A thread that runs jobs as they come. ``release_due`` lets those have their turn whose time has come."""
+    """A thread that runs jobs as they come. ``release_due`` releases held jobs that are due."""
 
     def __init__(self, queue: JobQueue, run: Callable[[Job], object], release_due: Callable[[], object]) -> None:
         self._queue = queue
@@ -110,7 +110,7 @@ class JobWorker:
         try:
             self._release_due()
         except Exception:
-            _log.exception("Postponed jobs could not be looked at.")
+            _log.exception("Postponed jobs could not be checked.")
 
     def _try(self, job: Job) -> None:
         try:
@@ -119,6 +119,6 @@ class JobWorker:
             _log.exception("Job %s of step %s could not be run.", job.id, job.step.name)
 
     def stop(self) -> None:
-        """Finish the job at hand and end."""
+        """Finish the current job and end."""
         self._queue.close()
         self._thread.join()

@@ -1,4 +1,4 @@
-"""The messages of the organization service (Create, Retrieve, Associate ...): what each does, and with which rows.
+"""The messages of the organization service (Create, Retrieve, Associate ...) and what each does.
 
-``handlers.MESSAGES`` lists them. Each becomes an operation for the pipeline, and its own work is that of stage 30.
+``handlers.MESSAGES`` lists them. Each becomes an operation of the pipeline, which does its own work at stage 30.
 """

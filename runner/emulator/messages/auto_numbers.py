@@ -1,4 +1,4 @@
-"""The messages that say where an autonumber column counts from, and where it is.
+"""The messages that read and set the seed and the next number of an autonumber column.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/create-auto-number-attributes#set-a-seed-value
 """
@@ -21,7 +21,7 @@ from runner.emulator.storage.store import Store
 def _set_seed(store: Store, sequence: str, parameters: dict[str, Any]) -> dict[str, Any]:
     number = parameter(parameters, "Value", int)
     if number < 0:
-        raise InvalidArgument(f"Parameter 'Value' is {number}; a seed is 0 or greater.")
+        raise InvalidArgument(f"Parameter 'Value' is {number}; a seed must be 0 or greater.")
     set_seed(store, sequence, number)
     return {}
 
@@ -49,7 +49,7 @@ def _perform(name: str, engine: Environment, call: Call, parameters: dict[str, A
 
 
 def _sequence(engine: Environment, parameters: dict[str, Any]) -> str:
-    """Raises EntityNotFound, AttributeNotFound or NotAnAutoNumber."""
+    """The name of the column's sequence. Raises EntityNotFound, AttributeNotFound or NotAnAutoNumber."""
     name, attribute = parameter(parameters, "EntityName", str), parameter(parameters, "AttributeName", str)
     table = engine.store.metadata.tables.get(name)
     if table is None:

@@ -28,7 +28,7 @@ def create_multiple(engine: Environment, call: Call, parameters: dict[str, Any])
 
 
 def update_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Of several rows that are the same one, the first counts and the others are ignored."""
+    """Update rows. If the same row occurs more than once, the first one counts."""
     firsts: dict[str | None, Entity] = {}
     for row in rows_of(parameters):
         target = existing(engine, row)
@@ -45,13 +45,13 @@ def update_multiple(engine: Environment, call: Call, parameters: dict[str, Any])
 
 
 def upsert_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The rows that are there are updated, the others created: two messages at most, in one transaction.
+    """Update the rows that exist and create the others, by at most two messages in one transaction.
 
-    Raises DuplicateRecord when several rows are the same one.
+    Raises DuplicateRecord when the same row occurs more than once.
     """
     rows = [resolved_for_upsert(engine, row) for row in rows_of(parameters)]
     if len({row.id for row, _ in rows}) < len(rows):
-        raise DuplicateRecord("A record with matching key values already exists: 'Targets' holds one row twice.")
+        raise DuplicateRecord("A record with matching key values already exists: 'Targets' contains one row twice.")
     behalf = call.on_behalf_of("UpsertMultiple", parameters)
     with call.transaction:
         for message, wanted in (("UpdateMultiple", True), ("CreateMultiple", False)):
@@ -69,7 +69,7 @@ def delete_multiple(engine: Environment, call: Call, parameters: dict[str, Any])
 
 
 def execute_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Every request in a transaction of its own; one of them may be an ExecuteTransaction.
+    """Execute each request in its own transaction; a request may be an ExecuteTransaction.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/execute-multiple-requests
     """
@@ -92,7 +92,7 @@ def execute_multiple(engine: Environment, call: Call, parameters: dict[str, Any]
 
 
 def execute_transaction(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    """All requests, or none. The fault of the one that failed carries its ``faulted_request_index``.
+    """Execute all requests, or none. The fault has the ``faulted_request_index`` of the request that failed.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/use-executetransaction
     """

@@ -1,4 +1,4 @@
-"""The messages that custom APIs declare: their main operation is the plug-in, a step like any other.
+"""The messages of custom APIs, whose main operation is their plug-in.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/custom-api
 """
@@ -16,7 +16,7 @@ from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 
 
 def call_custom_api(api: CustomApi, engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Raises InvalidArgument when the parameters are not those declared."""
+    """Call a custom API. Raises InvalidArgument when the parameters are not those declared."""
     api.check_request(parameters)
     parameters = {name: copied(value) for name, value in parameters.items()}
     targets = [resolved(engine, parameters["Target"])] if api.is_about_a_row else []

@@ -1,4 +1,4 @@
-"""What the messages work with: the rows of an environment, its steps, and the way to send a message on."""
+"""The interface of the environment that messages use: its rows, its steps, and further messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.emulator.storage.store import Store
 
 
 class Environment(Server, Protocol):
-    """What messages need of the environment they are sent to."""
+    """The part of the engine that messages use."""
 
     store: Store
     records: Records
@@ -23,14 +23,14 @@ class Environment(Server, Protocol):
     steps: RegisteredSteps
 
     def pipe(self, operation: Operation) -> dict[str, Any]:
-        """Take the operation through the pipeline; answers its output parameters."""
+        """Run the operation through the pipeline. Returns its output parameters."""
 
     def perform(self, call: Call, message: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out a message as part of the call."""
+        """Execute a message as part of the call."""
 
     def perform_apart(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
-        """One of several requests, in a transaction of its own unless the call is in one already."""
+        """Execute one of several requests, in its own transaction unless the call is in one already."""
 
 
-#: What a message means: its parameters, as a copy, to its results.
+#: Implements a message: takes its parameters, as a copy, and returns its results.
 Handler: TypeAlias = Callable[[Environment, Call, dict[str, Any]], dict[str, Any]]

@@ -1,6 +1,6 @@
-"""The messages of the organization service: what each means, as operations for the pipeline.
+"""Implements the messages of the organization service as operations of the pipeline.
 
-A handler is given the request's parameters, its own copy, and answers the results.
+A handler takes a copy of the request's parameters, and returns the results.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/use-messages
 """
 
@@ -22,14 +22,14 @@ from runner.emulator.messages.bulk import (
 )
 from runner.emulator.messages.environment import Environment, Handler
 from runner.emulator.messages.parameters import choice, parameter, several
-from runner.emulator.messages.retrieval import asked_table, columns_of, found, question_of, related_rows
+from runner.emulator.messages.retrieval import columns_of, found, queried_table, question_of, related_rows
 from runner.emulator.messages.targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
 from runner.emulator.messages.writes import expected_version, insert, is_plain, update_row, upserted
 from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
 from runner.emulator.query.model import Query
 
-#: The Status of a SetState that leaves it to the state.
+#: The Status of a SetState for the default status reason of the state.
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.crm.sdk.messages.setstaterequest.status
 _DEFAULT_STATUS = OptionSetValue(-1)
 
@@ -46,7 +46,7 @@ def create(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[
 
 def update(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     target = existing(engine, parameter(parameters, "Target", Entity))
-    once = is_plain(target) and "ownerid" not in target.attributes  # other rows may follow to the new owner
+    once = is_plain(target) and "ownerid" not in target.attributes  # a new owner may cascade to other rows
 
     def main(operation: Operation) -> dict[str, Any]:
         update_row(engine, operation, operation.targets[0])
@@ -94,12 +94,12 @@ def retrieve(engine: Environment, call: Call, parameters: dict[str, Any]) -> dic
 
     name = reference.logical_name
     outputs = engine.pipe(Operation("Retrieve", name, call, parameters, main, [reference], reads=True))
-    return _answered(outputs, "BusinessEntity", "Entity")
+    return _renamed(outputs, "BusinessEntity", "Entity")
 
 
 def retrieve_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     question = question_of("Query", parameters.get("Query"))
-    entity = asked_table(question)
+    entity = queried_table(question)
     if isinstance(question, Query) and engine.steps.plans("RetrieveMultiple", entity) is not None:
         parameters["Query"] = to_query_expression(question) or question
 
@@ -108,7 +108,7 @@ def retrieve_multiple(engine: Environment, call: Call, parameters: dict[str, Any
         return {"BusinessEntityCollection": found(engine, call, asked)}
 
     outputs = engine.pipe(Operation("RetrieveMultiple", entity, call, parameters, main, reads=True))
-    return _answered(outputs, "BusinessEntityCollection", "EntityCollection")
+    return _renamed(outputs, "BusinessEntityCollection", "EntityCollection")
 
 
 def assign(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def who_am_i(engine: Environment, call: Call, parameters: dict[str, Any]) -> dic
     return engine.pipe(Operation("WhoAmI", NO_ENTITY, call, parameters, main, reads=True))
 
 
-#: Lower-case message name -> the name as Dataverse spells it, and what it means.
+#: Message name in lower case -> the name as Dataverse spells it, and its handler.
 MESSAGES: Mapping[str, tuple[str, Handler]] = {
     name.lower(): (name, handler)
     for name, handler in (
@@ -191,8 +191,8 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
 }
 
 
-def _answered(outputs: dict[str, Any], to_steps: str, to_clients: str) -> dict[str, Any]:
-    """Clients know a response by another name than steps do.
+def _renamed(outputs: dict[str, Any], to_steps: str, to_clients: str) -> dict[str, Any]:
+    """The outputs for clients, which get a result by another name than steps do.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#outputparameters
     """
@@ -200,7 +200,7 @@ def _answered(outputs: dict[str, Any], to_steps: str, to_clients: str) -> dict[s
 
 
 def _update_by(engine: Environment, operation: Operation, columns: dict[str, Any]) -> dict[str, Any]:
-    """What a message of its own comes down to nowadays: an Update, whose steps run too.
+    """Do the work of a message that is now a special case of Update, including the steps of Update.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/special-update-operation-behavior
     """
@@ -211,7 +211,7 @@ def _update_by(engine: Environment, operation: Operation, columns: dict[str, Any
 
 
 def _relate(engine: Environment, call: Call, parameters: dict[str, Any], message: str) -> dict[str, Any]:
-    """Their steps are registered without a table."""
+    """Associate or Disassociate. Their steps are registered without a table."""
 
     def main(operation: Operation) -> dict[str, Any]:
         target = resolved(engine, parameter(operation.parameters, "Target", EntityReference))

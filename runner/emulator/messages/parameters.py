@@ -24,7 +24,7 @@ def parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T:
 
 
 def several(parameters: Mapping[str, Any], name: str, kind: type[T]) -> list[T]:
-    """A parameter that holds any number of these."""
+    """A parameter that is a list of ``kind``. Raises InvalidArgument."""
     values = parameters.get(name)
     if not isinstance(values, EntityCollection | list | tuple):
         given = "is missing" if values is None else f"is {type(values).__name__}"
@@ -44,15 +44,17 @@ def rows_of(parameters: Mapping[str, Any]) -> list[Entity]:
     parameter(parameters, "Targets", EntityCollection)
     rows = several(parameters, "Targets", Entity)
     if not rows:
-        raise InvalidArgument("Parameter 'Targets' holds no row.")
+        raise InvalidArgument("Parameter 'Targets' contains no row.")
     names = {row.logical_name for row in rows}
     if len(names) > 1:
-        raise InvalidArgument(f"Parameter 'Targets' mixes tables ({', '.join(sorted(names))}); send one at a time.")
+        raise InvalidArgument(
+            f"Parameter 'Targets' has rows of several tables ({', '.join(sorted(names))}); send one at a time."
+        )
     return rows
 
 
 def settings_of(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """ExecuteMultipleSettings. A misspelled one would stop, or go on, where it should not."""
+    """ExecuteMultipleSettings. Unknown names are refused, because a misspelled one would be ignored."""
     settings: Mapping[str, Any] = parameters.get("Settings") or {}
     if not isinstance(settings, Mapping):
         raise InvalidArgument(f"Parameter 'Settings' is {type(settings).__name__}; it takes a mapping.")

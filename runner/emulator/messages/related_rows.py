@@ -1,4 +1,4 @@
-"""Rows that come with a row: created after it and linked to it, or updated after it, in the same transaction.
+"""Creates or updates the related rows in a Target, after it and in the same transaction.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-create
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-update-delete
@@ -14,10 +14,10 @@ from runner.emulator.rows.associations import association
 
 
 def create_related(engine: Environment, call: Call, target: Entity) -> None:
-    """Create the rows in ``target.related_entities``, with their steps, and theirs in turn.
+    """Create the rows in ``target.related_entities``, and those in them, with their steps.
 
     Raises:
-      OrganizationServiceFault: a relationship is not there, leads to one row only, or one of the rows is refused.
+      OrganizationServiceFault: a relationship does not exist or cannot have several rows, or a row is refused.
     """
     parent = target.to_entity_reference()
     for relationship, rows in target.related_entities.items():
@@ -28,10 +28,10 @@ def create_related(engine: Environment, call: Call, target: Entity) -> None:
 
 
 def update_related(engine: Environment, call: Call, target: Entity) -> None:
-    """Update the rows in ``target.related_entities``, with their steps, and theirs in turn.
+    """Update the rows in ``target.related_entities``, and those in them, with their steps.
 
     Raises:
-      OrganizationServiceFault: a relationship is not there, a row does not say which it is, or one is refused.
+      OrganizationServiceFault: a relationship does not exist, a row has no id, or a row is refused.
     """
     parent = EntityReference(target.logical_name, target.id or EMPTY_GUID)
     for relationship, rows in target.related_entities.items():
@@ -46,7 +46,7 @@ def _create(
     reference = related.to_entity_reference()
     link = association(engine.store.metadata, relationship, parent, reference)
     if isinstance(link, Entity) and link.id == parent.id and count > 1:
-        raise InvalidArgument(f"A {parent.logical_name} has one row of '{relationship}', not {count}.")
+        raise InvalidArgument(f"A {parent.logical_name} can have one row of '{relationship}', not {count}.")
     if isinstance(link, Entity) and link.id == related.id:
         related.attributes.update(link.attributes)
         engine.perform(call, "Create", {"Target": related})

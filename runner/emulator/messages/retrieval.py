@@ -1,4 +1,4 @@
-"""What Retrieve and RetrieveMultiple ask, and the rows that answer it.
+"""Reads the queries of Retrieve and RetrieveMultiple, and runs them.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-retrieve
 """
@@ -32,12 +32,12 @@ from runner.emulator.rows.associations import Linked, association
 
 Question: TypeAlias = QueryExpression | FetchExpression | Query
 
-#: The alias of the table that relates two rows. No table is called so: names hold no capitals.
+#: The alias of an intersect table. No table has that name, as names have no capitals.
 _THROUGH = "Through"
 
 
 def question_of(parameter: str, value: Any) -> Question:
-    """Raises InvalidArgument: the parameter holds no question."""
+    """The query in a parameter. Raises InvalidArgument when its value is not a query."""
     if not isinstance(value, QueryExpression | FetchExpression | Query):
         given = type(value).__name__
         raise InvalidArgument(f"Parameter {parameter!r} is {given}; it takes a QueryExpression or FetchExpression.")
@@ -46,12 +46,12 @@ def question_of(parameter: str, value: Any) -> Question:
     return value
 
 
-def asked_table(question: Question) -> str:
+def queried_table(question: Question) -> str:
     return fetched_entity(question.query) if isinstance(question, FetchExpression) else question.entity_name
 
 
 def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The ColumnSet; None is every column. Raises InvalidArgument when it holds no names."""
+    """The ColumnSet; None means every column. Raises InvalidArgument when it does not contain names."""
     columns = parameters.get("ColumnSet")
     if columns is None:
         return None
@@ -62,7 +62,7 @@ def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def found(engine: Environment, call: Call, question: Question, only: Filter | None = None) -> EntityCollection:
-    """The rows asked for, of those ``only`` lets through; their cookie is of the language they were asked for in."""
+    """Run a query, limited to the rows that match ``only``. Its paging cookie is in the language of the query."""
     query = _read(engine, call, question)
     if only is not None:
         query = replace(query, where=only if query.where is None else And((query.where, only)))
@@ -84,13 +84,15 @@ def _read(engine: Environment, call: Call, question: Question) -> Query:
 def related_rows(
     engine: Environment, call: Call, reference: EntityReference, queries: Any
 ) -> dict[str, EntityCollection]:
-    """The rows related to one, by the schema name of the relationship: those each query of ``queries`` asks for.
+    """The rows related to a row, by the relationship's schema name, limited to those that match its query.
 
     Raises:
-      InvalidArgument: (one of its kinds) a query is none, or no such relationship leads to the table it asks.
+      InvalidArgument: (one of its kinds) a query is not valid, or the relationship does not lead to its table.
     """
     if not isinstance(queries, Mapping):
-        raise InvalidArgument("Parameter 'RelatedEntitiesQuery' takes a query for each relationship, by schema name.")
+        raise InvalidArgument(
+            "Parameter 'RelatedEntitiesQuery' must hold a query for each relationship, by schema name."
+        )
     questions = {relationship: question_of("RelatedEntitiesQuery", each) for relationship, each in queries.items()}
     return {
         relationship: found(engine, call, question, _related(engine, reference, relationship, question))
@@ -99,31 +101,31 @@ def related_rows(
 
 
 def _related(engine: Environment, reference: EntityReference, relationship: str, question: Question) -> Filter:
-    """What holds for the rows of the asked table that the relationship relates to that row."""
-    asked = EntityReference(asked_table(question))
+    """The filter for the rows of the queried table that are related to that row."""
+    asked = EntityReference(queried_table(question))
     link = association(engine.store.metadata, relationship, reference, asked)
-    asked_id = primary_id(engine, asked.logical_name)
+    queried_id = primary_id(engine, asked.logical_name)
     if isinstance(link, Linked):
         near, far = _columns_of(link, reference)
-        return _through(link.table, far, asked_id, near, reference)
+        return _through(link.table, far, queried_id, near, reference)
     (column,) = link.attributes
     if _refers_to(link, reference):
         return Condition(ColumnRef(column), Operator.EQUAL, (reference.id,))
-    return _through(reference.logical_name, column, asked_id, primary_id(engine, reference.logical_name), reference)
+    return _through(reference.logical_name, column, queried_id, primary_id(engine, reference.logical_name), reference)
 
 
 def _refers_to(link: Entity, reference: EntityReference) -> bool:
-    """Whether it is the asked row that refers to the given one, not the other way round."""
+    """Whether the lookup is in the queried row, and not in ``reference``."""
     return any(value is reference for value in link.attributes.values())
 
 
 def _columns_of(link: Linked, reference: EntityReference) -> tuple[str, str]:
-    """The intersect's column of the given row, and that of the asked one."""
+    """The intersect table's column for ``reference``, and that for the queried row."""
     near = next(column for column, id in link.ends.items() if id == reference.id)
     return near, next(column for column in link.ends if column != near)
 
 
-def _through(table: str, far: str, asked_id: str, near: str, reference: EntityReference) -> Filter:
-    """A row of ``table`` has the asked row's id in ``far``, and the given row's in ``near``."""
+def _through(table: str, far: str, queried_id: str, near: str, reference: EntityReference) -> Filter:
+    """True when a row of ``table`` has the queried row's id in ``far``, and the id of ``reference`` in ``near``."""
     given = Condition(ColumnRef(near, _THROUGH), Operator.EQUAL, (reference.id,))
-    return Exists(Link(table, far, asked_id, _THROUGH, where=given))
+    return Exists(Link(table, far, queried_id, _THROUGH, where=given))

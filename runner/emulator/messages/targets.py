@@ -1,4 +1,4 @@
-"""The rows a request means: found by id or alternate key, and completed to what stage 10 sees as Target."""
+"""Finds the rows of a request by id or alternate key, and prepares them as the Target of stage 10."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GUID_LENGTH = len(EMPTY_GUID)
 
 
 def new(engine: Environment, row: Entity) -> Entity:
-    """A copy of the row as it is before stage 20 of its Create."""
+    """A copy of a row to create, as it is before stage 20."""
     table = table_for(engine, "Create", row.logical_name)
     target = row.copy()
     _resolve_lookups(engine, target)
@@ -30,7 +30,7 @@ def new(engine: Environment, row: Entity) -> Entity:
 
 
 def existing(engine: Environment, row: Entity) -> Entity:
-    """A copy of the row that says by its id which one it is."""
+    """A copy of a row to update, identified by its id."""
     table = table_for(engine, "Update", row.logical_name)
     target = row.copy()
     _resolve_lookups(engine, target)
@@ -39,11 +39,11 @@ def existing(engine: Environment, row: Entity) -> Entity:
     if target.id is None:
         target.id = _id_by_key(engine, target)
         target.key_attributes = {}
-    elif not _is_spelled_as_here(target.id):
-        target.id = _spelled_as_here(target.logical_name, target.id)
+    elif not _is_normalized(target.id):
+        target.id = _normalized(target.logical_name, target.id)
     named = target.attributes.setdefault(id_column, target.id)
     if named != target.id:
-        target.attributes[id_column] = _spelled_as_here(target.logical_name, named)
+        target.attributes[id_column] = _normalized(target.logical_name, named)
     if target.logical_name == "asyncoperation":
         job = engine.records.retrieve(target.to_entity_reference(), ("statecode",), formatted=False)
         complete_change(target.attributes, job)
@@ -51,7 +51,7 @@ def existing(engine: Environment, row: Entity) -> Entity:
 
 
 def _named_id(row: Entity, id_column: str) -> str | None:
-    """The id a row gives itself, its column or its key, in whatever spelling; None, or the empty id, is none."""
+    """The id in the row's primary id column or key, in any spelling; None when it is missing or empty."""
     if row.id and row.id != EMPTY_GUID:
         return row.id
     named: str | None = row.attributes.get(id_column) or row.key_attributes.get(id_column)
@@ -59,7 +59,7 @@ def _named_id(row: Entity, id_column: str) -> str | None:
 
 
 def table_for(engine: Environment, message: str, name: str) -> TableRecords:
-    """The table the message is about. Raises EntityNotFound, and MethodNotSupported: the table does not take it."""
+    """The table of a message. Raises EntityNotFound, or MethodNotSupported when it does not support the message."""
     table = engine.records.tables[name]
     if message in table.refused_messages:
         raise MethodNotSupported.of(message, name)
@@ -67,7 +67,7 @@ def table_for(engine: Environment, message: str, name: str) -> TableRecords:
 
 
 def refuse_delete(engine: Environment, row: EntityReference) -> None:
-    """Raises MethodNotSupported for a row of the platform's, and CannotDeleteUnlessCompleted for a job not over."""
+    """Raises MethodNotSupported for a row of the platform, or CannotDeleteUnlessCompleted for an unfinished job."""
     table_for(engine, "Delete", row.logical_name)
     if row.logical_name != "asyncoperation":
         return
@@ -78,23 +78,23 @@ def refuse_delete(engine: Environment, row: EntityReference) -> None:
 
 
 def resolved(engine: Environment, reference: EntityReference) -> EntityReference:
-    """The same by id, in the one spelling ids have here.
+    """A reference to the same row by id, in lower case.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-alternate-key-create-record
     """
     if reference.id == EMPTY_GUID and reference.key_attributes:
         id = reference.key_attributes.get(primary_id(engine, reference.logical_name))
         reference = replace(reference, id=id or _id_by_key(engine, reference), key_attributes={})
-    if _is_spelled_as_here(reference.id):
+    if _is_normalized(reference.id):
         return reference
-    return replace(reference, id=_spelled_as_here(reference.logical_name, reference.id))
+    return replace(reference, id=_normalized(reference.logical_name, reference.id))
 
 
-def _is_spelled_as_here(id: str) -> bool:
+def _is_normalized(id: str) -> bool:
     return len(id) == _GUID_LENGTH and id.lower() == id
 
 
-def _spelled_as_here(table: str, id: str) -> str:
+def _normalized(table: str, id: str) -> str:
     try:
         return guid(id)
     except (TypeError, ValueError) as error:
@@ -102,18 +102,18 @@ def _spelled_as_here(table: str, id: str) -> str:
 
 
 def _resolve_lookups(engine: Environment, row: Entity) -> None:
-    """Give lookups that name their row by alternate key, or spell its id another way, the id.
+    """Replace alternate keys in lookups by ids, and write ids in lower case.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/use-alternate-key-reference-record
     """
     for column, value in row.attributes.items():
-        if type(value) is EntityReference and (value.key_attributes or not _is_spelled_as_here(value.id)):
+        if type(value) is EntityReference and (value.key_attributes or not _is_normalized(value.id)):
             row.attributes[column] = resolved(engine, value)
 
 
 def _id_by_key(engine: Environment, row: Entity | EntityReference) -> str:
     if not row.key_attributes:
-        raise InvalidArgument(f"The {row.logical_name} request must say which row: its id is missing.")
+        raise InvalidArgument(f"The {row.logical_name} request needs the id of the row.")
     id = engine.records.resolve_key(row)
     if id is None:
         raise RecordNotFoundByEntityKey.in_table(row.logical_name)
@@ -121,14 +121,14 @@ def _id_by_key(engine: Environment, row: Entity | EntityReference) -> str:
 
 
 def resolved_for_upsert(engine: Environment, row: Entity) -> tuple[Entity, bool]:
-    """The row to write, and whether it is there already.
+    """The row to write, and whether it exists.
 
-    A found row is not sent its own key again; a new one gets the key as its columns.
+    The key's columns are not written to an existing row; a new row gets them.
     """
     target = row.copy()
     id_column = primary_id(engine, target.logical_name)
     named = _named_id(target, id_column)
-    target.id = None if named is None else _spelled_as_here(target.logical_name, named)
+    target.id = None if named is None else _normalized(target.logical_name, named)
     id = engine.records.resolve_key(target) if target.id or target.key_attributes else None
     if id is None:
         target.attributes = {**target.key_attributes, **target.attributes}

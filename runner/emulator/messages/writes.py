@@ -1,4 +1,4 @@
-"""What messages write in stage 30, and everything that writing a row brings with it."""
+"""Writes rows at stage 30, with their related rows and cascades."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def upserted(logical_name: str, id: str | None, *, created: bool) -> dict[str, A
 
 
 def is_plain(row: Entity) -> bool:
-    """Whether writing the row is all there is to do."""
+    """Whether the row has no related rows to write with it."""
     return row.logical_name not in CHECKED and not row.related_entities
 
 
@@ -43,7 +43,7 @@ def insert(engine: Environment, operation: Operation, target: Entity) -> str:
 
 
 def insert_all(engine: Environment, operation: Operation, targets: list[Entity]) -> list[str]:
-    """The same of many rows; those of one table that come alone are written together."""
+    """Insert many rows. Those of one table without related rows are written together."""
     if not all(is_plain(target) and target.logical_name == operation.entity for target in targets):
         return [insert(engine, operation, target) for target in targets]
     ids = engine.records.create_many(targets, operation.call.user_id)
@@ -67,7 +67,7 @@ def update_row(engine: Environment, operation: Operation, target: Entity) -> Non
 
 
 def _call_for_related(operation: Operation, target: Entity) -> Call:
-    """For the rows written with a Target: their parent tells of it as it is before the platform completes it."""
+    """The call for related rows. Its parent context has the Target as it is before the platform completes it."""
     request = {**operation.parameters}
     if "Target" in request:
         request["Target"] = target.copy()
@@ -76,7 +76,7 @@ def _call_for_related(operation: Operation, target: Entity) -> Call:
 
 
 def _sign_on_behalf(engine: Environment, operation: Operation, target: Entity, *columns: str) -> None:
-    """Have the row tell who really wrote it, where that is not the user it was written as.
+    """Set the "on behalf by" columns to the user who impersonates.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/impersonate-another-user-web-api
     """
@@ -91,7 +91,7 @@ def expected_version(operation: Operation, target: Entity | EntityReference) -> 
     if behavior in _ANY_ROW_VERSION:
         return None
     if behavior not in _ROW_VERSION_MATCHES:
-        raise InvalidArgument(f"ConcurrencyBehavior takes IfRowVersionMatches or AlwaysOverwrite, not {behavior!r}.")
+        raise InvalidArgument(f"ConcurrencyBehavior must be IfRowVersionMatches or AlwaysOverwrite, not {behavior!r}.")
     if target.row_version is None:
         raise ConcurrencyVersionNotProvided
     return target.row_version

@@ -1,7 +1,7 @@
 """The errors of notifications that cannot be delivered, with the platform's own codes.
 
     NotificationFailed                        400
-      WebhooksNonSuccessHttpResponse  0x80050201  the endpoint answered with anything but 2xx
+      WebhooksNonSuccessHttpResponse  0x80050201  the endpoint's response was not 2xx
       WebhooksHttpRequestTimedOut     0x80050202  it did not answer in time
       WebhooksInvalidHttpHeaders      0x80050203  the endpoint's authvalue holds no usable headers
       WebhooksInvalidHttpQueryParams  0x80050204  the endpoint's authvalue holds no usable query parameters
@@ -9,10 +9,10 @@
       WebhooksMaxSizeExceeded         0x80050207  too long, even without parameters and images
       ServiceBusMaxSizeExceeded       0x80050208  the same for Service Bus
       ServiceBusPostFailed            0x80044175
-      ServiceBusPostPostponed         0x80044179  Service Bus is not there now: the job is tried again
+      ServiceBusPostPostponed         0x80044179  Service Bus cannot be reached: the job is retried
 
-Which HTTP status Dataverse answers when a synchronous webhook fails is not documented. Here it is 400, as for a
-plug-in that refuses: what failed is the step, not the platform.
+Dataverse's HTTP status for a failed synchronous webhook is not documented. Here it is 400, as for a plug-in that
+refuses, because the step failed and not the platform.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
 """
@@ -30,7 +30,7 @@ class NotificationFailed(OrganizationServiceFault):
 
 
 class WebhooksNonSuccessHttpResponse(NotificationFailed):
-    """The endpoint refused. ``message`` ends with what it said, for which Dataverse has no room."""
+    """The endpoint refused. ``message`` ends with the body of its response, which Dataverse leaves out."""
 
     code = 0x80050201
 
@@ -43,7 +43,7 @@ class WebhooksNonSuccessHttpResponse(NotificationFailed):
 
 
 class WebhooksHttpRequestTimedOut(NotificationFailed):
-    """The endpoint took too long. Let it acknowledge first and work later."""
+    """The endpoint took too long. It should respond first and do its work later."""
 
     code = 0x80050202
 
@@ -68,7 +68,7 @@ class WebhooksInvalidHttpQueryParams(NotificationFailed):
 
 
 class WebhooksPostRequestFailed(NotificationFailed):
-    """The endpoint could not be reached, or the notification not be written."""
+    """The endpoint could not be reached, or the notification could not be written."""
 
     code = 0x80050205
 
@@ -90,13 +90,13 @@ class ServiceBusMaxSizeExceeded(NotificationFailed):
 
 
 class ServiceBusPostFailed(NotificationFailed):
-    """Service Bus did not take the message, and will not."""
+    """Service Bus refused the message, and a retry would not help."""
 
     code = 0x80044175
 
 
 class ServiceBusPostPostponed(NotificationFailed):
-    """Service Bus cannot be reached. The system job waits and is tried again."""
+    """Service Bus cannot be reached. The system job is retried later."""
 
     code = 0x80044179
     status = OperationStatus.RETRY

@@ -43,26 +43,26 @@ from runner.execution.remote_values import encode_value
 from runner.execution.step import Stage
 from runner.plugin import Plugin, PluginContext
 
-#: Seconds an endpoint has to answer.
+#: Seconds for an endpoint to respond.
 WEBHOOK_TIMEOUT = 60.0
 
-#: What a gateway answers whose server is away for a moment; these are tried once more, and nothing else is.
-_TRIED_AGAIN = frozenset({502, 503, 504})
+#: Responses of a gateway whose server is briefly unavailable; only these are retried, once.
+_RETRIED = frozenset({502, 503, 504})
 _CLAIMS = "http://schemas.microsoft.com/xrm/2011/Claims/"
 #: Notifications are not sent from the sandbox.
 _ISOLATION_NONE = 1
-_SAID_AT_MOST = 500
-#: An answer that is read to its end leaves the connection open for the next notification.
-_READ_AT_MOST = 64 * 1024
+_MAX_ERROR_TEXT = 500
+#: A response that is read to its end leaves the connection open for the next notification.
+_MAX_RESPONSE = 64 * 1024
 
 SenderFactory: TypeAlias = Callable[[ServiceEndpoint], MessageSender]
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyingEnvironment:
-    """What every notification of an environment needs: ``host`` is the environment's host name.
+    """What notifications need from the environment. ``host`` is its host name.
 
-    ``format_target`` fills a Target's formatted values; ``senders`` finds the way to a queue or topic.
+    ``format_target`` adds a Target's formatted values; ``senders`` returns the sender for a queue or topic.
     """
 
     host: str
@@ -71,9 +71,9 @@ class NotifyingEnvironment:
 
 
 class Notification(Plugin):
-    """A step's handler that is no plug-in of anybody's: it leaves no row in the plug-in trace log."""
+    """The handler of an endpoint's step. Unlike a plug-in, it has no row in the plug-in trace log."""
 
-    #: Bytes of a body from which on parameters, images and parent context are left out.
+    #: The most bytes of a body. A longer one is sent without parameters, images and parent context.
     limit: ClassVar[int]
     too_large: ClassVar[type[NotificationFailed]]
     unwritable: ClassVar[type[NotificationFailed]]
@@ -84,8 +84,8 @@ class Notification(Plugin):
         self._environment = environment
 
     def _body(self, context: PluginContext) -> tuple[bytes, bool]:
-        """The body, and whether what makes it long had to be left out."""
-        remote = self._told(context)
+        """The body, and whether it is trimmed."""
+        remote = self._remote_context(context)
         body = remote.encode()
         if len(body) <= self.limit:
             return body, False
@@ -96,7 +96,7 @@ class Notification(Plugin):
             )
         return body, True
 
-    def _told(self, context: PluginContext) -> RemoteContext:
+    def _remote_context(self, context: PluginContext) -> RemoteContext:
         if context.message_name == "Create" and context.stage == Stage.POST_OPERATION:
             self._environment.format_target(context.target)
         try:
@@ -112,7 +112,7 @@ class _Answer:
 
 
 class WebhookNotification(Notification):
-    """Posts the context. Anything but 2xx fails the step."""
+    """Posts the context. Any response but 2xx fails the step."""
 
     limit = 256 * 1024
     too_large = WebhooksMaxSizeExceeded
@@ -124,9 +124,9 @@ class WebhookNotification(Notification):
         super().__init__(endpoint, environment)
         self._timeout = timeout
         self._session = requests.Session()
-        # A body nobody may be able to read is not asked for.
+        # Do not ask for compression, as the body may be unreadable then.
         del self._session.headers["Accept-Encoding"]
-        # What a proxy of this machine's environment would do with its own addresses is anybody's guess.
+        # Ignore proxies in the environment variables, which may not reach addresses of this machine.
         self._session.trust_env = not is_loopback(urlsplit(endpoint.url).hostname)
 
     def execute(self, context: PluginContext) -> None:
@@ -137,7 +137,7 @@ class WebhookNotification(Notification):
         own_headers, query = _authentication(self._endpoint)
         context.trace("POST {}: {} bytes", self._endpoint.address, len(body))
         answer = self._post(body, headers | own_headers, query)
-        if answer.status in _TRIED_AGAIN:
+        if answer.status in _RETRIED:
             context.trace("{} answered {}; once more", self._endpoint.address, answer.status)
             answer = self._post(body, headers | own_headers, query)
         context.trace("{} answered {}", self._endpoint.address, answer.status)
@@ -145,7 +145,7 @@ class WebhookNotification(Notification):
             raise WebhooksNonSuccessHttpResponse.of(self._endpoint.address, answer.status, answer.said)
 
     def _post(self, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]) -> _Answer:
-        """What requests says of a failure may hold the query, and with it the key: only its kind is told."""
+        """Post the body. Errors name only their type, as their text may contain the query and with it the key."""
         address, ends = self._endpoint.address, monotonic() + self._timeout
         try:
             with self._session.post(
@@ -157,17 +157,17 @@ class WebhookNotification(Notification):
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                return _Answer(answer.status_code, _said(answer, ends))
+                return _Answer(answer.status_code, _error_text(answer, ends))
         except requests.Timeout:
             raise WebhooksHttpRequestTimedOut.of(address, self._timeout) from None
         except (requests.exceptions.InvalidHeader, UnicodeEncodeError):
-            raise WebhooksInvalidHttpHeaders(f"A header in the authvalue of {address} is not one of HTTP.") from None
+            raise WebhooksInvalidHttpHeaders(f"A header in the authvalue of {address} is not valid in HTTP.") from None
         except (requests.RequestException, HTTPError) as error:
             raise WebhooksPostRequestFailed.of(address, type(error).__name__) from None
 
 
 class ServiceBusNotification(Notification):
-    """Hands the context to a queue or topic, as a message that carries the claims in its properties."""
+    """Sends the context to a queue or topic, with the claims in the message's properties."""
 
     limit = 192 * 1024
     too_large = ServiceBusMaxSizeExceeded
@@ -189,7 +189,7 @@ class ServiceBusNotification(Notification):
         senders = self._environment.senders
         if senders is None:
             raise ServiceBusPostFailed(
-                f"There is nothing to send to {self._endpoint.address} with. Give the emulator service_bus_senders."
+                f"There is no sender for {self._endpoint.address}. Pass service_bus_senders to the emulator."
             )
         return senders(self._endpoint)
 
@@ -210,7 +210,7 @@ class ServiceBusNotification(Notification):
 
 
 def notification(endpoint: ServiceEndpoint, environment: NotifyingEnvironment) -> Notification:
-    """The handler of an endpoint's steps. From now on its secrets are masked wherever text is redacted."""
+    """The handler of an endpoint's steps. Its secrets are masked from now on wherever text is redacted."""
     for secret in (endpoint.auth_value, endpoint.sas_key, endpoint.sas_token):
         register_secret(secret)
     kind = WebhookNotification if endpoint.is_webhook else ServiceBusNotification
@@ -219,7 +219,7 @@ def notification(endpoint: ServiceEndpoint, environment: NotifyingEnvironment) -
 
 @encode_value.register
 def _(query: Query) -> dict[str, Any]:
-    """What a QueryExpression can say of it; conditions and joins stay untold."""
+    """The parts of a query that a QueryExpression can express, without conditions and joins."""
     orders = tuple(
         OrderExpression(order.column.name, OrderType.DESCENDING if order.descending else OrderType.ASCENDING)
         for order in query.orders
@@ -256,7 +256,7 @@ def _claims(context: PluginContext, organization_host: str) -> dict[str, str]:
 
 
 def _authentication(endpoint: ServiceEndpoint) -> tuple[dict[str, str], dict[str, str]]:
-    """Headers and query parameters that prove who sends."""
+    """The headers and query parameters that authenticate the sender."""
     if endpoint.auth_type is AuthType.WEBHOOK_KEY:
         return {}, {"code": endpoint.auth_value} if endpoint.auth_value else {}
     if endpoint.auth_type is AuthType.HTTP_HEADER:
@@ -266,7 +266,7 @@ def _authentication(endpoint: ServiceEndpoint) -> tuple[dict[str, str], dict[str
 
 def _settings(endpoint: ServiceEndpoint, invalid: type[NotificationFailed]) -> dict[str, str]:
     """``<settings><setting name="X-Key" value="v" /></settings>`` as a mapping."""
-    # Only an endpoint with named values pays for the import.
+    # The import is slow, and only needed for endpoints with named values.
     from defusedxml import DefusedXmlException, ElementTree
 
     try:
@@ -274,7 +274,7 @@ def _settings(endpoint: ServiceEndpoint, invalid: type[NotificationFailed]) -> d
         settings = {setting.attrib["name"]: setting.attrib["value"] for setting in root.iter("setting")}
     except (ElementTree.ParseError, DefusedXmlException, KeyError):
         raise invalid(
-            f"The authvalue of {endpoint.address} cannot be read. Write it as "
+            f"The authvalue of {endpoint.address} is malformed. Write it as "
             '<settings><setting name="..." value="..." /></settings>.'
         ) from None
     for value in settings.values():
@@ -282,17 +282,17 @@ def _settings(endpoint: ServiceEndpoint, invalid: type[NotificationFailed]) -> d
     return settings
 
 
-def _said(answer: requests.Response, ends: float) -> str:
-    """What comes with the status, as far as it can be read until then: it is for people, and decides nothing."""
+def _error_text(answer: requests.Response, ends: float) -> str:
+    """The beginning of the response's body, for the error message, as far as it arrives in time."""
     said = b""
     try:
         while (
-            len(said) < _READ_AT_MOST
+            len(said) < _MAX_RESPONSE
             and monotonic() < ends
-            and (more := answer.raw.read1(_READ_AT_MOST, decode_content=True))
+            and (more := answer.raw.read1(_MAX_RESPONSE, decode_content=True))
         ):
             said += more
     except HTTPError:
-        # Broken off, or not encoded as it says.
+        # The body is incomplete, or not encoded as declared.
         pass
-    return redact(said[:_SAID_AT_MOST].decode(errors="replace").strip())
+    return redact(said[:_MAX_ERROR_TEXT].decode(errors="replace").strip())

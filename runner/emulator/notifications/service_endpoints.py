@@ -1,4 +1,4 @@
-"""Service endpoints: where the environment sends notifications, and how it proves who it is.
+"""Service endpoints: where notifications are sent, and how the sender authenticates.
 
 Sources: https://learn.microsoft.com/power-apps/developer/data-platform/reference/entities/serviceendpoint
   https://learn.microsoft.com/power-apps/developer/data-platform/register-web-hook
@@ -22,7 +22,7 @@ _JSON = 2
 
 
 class Contract(IntEnum):
-    """What kind of endpoint it is."""
+    """The kind of endpoint."""
 
     QUEUE = 2
     TOPIC = 5
@@ -31,7 +31,7 @@ class Contract(IntEnum):
 
 
 class AuthType(IntEnum):
-    """How the sender proves itself. A webhook takes one of the last three here."""
+    """How the sender authenticates. A webhook uses one of the last three."""
 
     ACS = 1
     SAS_KEY = 2
@@ -47,15 +47,15 @@ _SERVICE_BUS_AUTHENTICATION = (AuthType.SAS_KEY, AuthType.SAS_TOKEN, AuthType.CO
 
 
 class MessageSender(Protocol):
-    """What takes the messages of a Service Bus endpoint; every MessageQueue does."""
+    """Sends the messages of a Service Bus endpoint. Every MessageQueue is one."""
 
     def send(self, messages: Sequence[QueueMessage]) -> None:
-        """Raises QueueUnavailableError or MessageTooLargeError."""
+        """Send messages. Raises QueueUnavailableError or MessageTooLargeError."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceEndpoint:
-    """A row of ``serviceendpoint`` that notifications can be sent to, with what its row does not show."""
+    """A row of ``serviceendpoint`` that notifications can be sent to, with its secrets."""
 
     id: str
     name: str
@@ -63,7 +63,7 @@ class ServiceEndpoint:
     auth_type: AuthType
     auth_value: str = field(default="", repr=False)
     url: str = ""
-    #: The queue's or topic's name.
+    #: The name of the queue or topic.
     path: str = ""
     namespace_address: str = ""
     sas_key: str = field(default="", repr=False)
@@ -71,11 +71,11 @@ class ServiceEndpoint:
 
     @classmethod
     def of(cls, row: Entity, secrets: Mapping[str, str]) -> ServiceEndpoint:
-        """``secrets`` are the columns that can be written and not read.
+        """The endpoint of a row. ``secrets`` are its write-only columns.
 
         Raises:
-          NotSupported: the contract or format is one that is not emulated.
-          InvalidArgument: what the contract needs is missing, or wrong.
+          NotSupported: the contract or format is not emulated.
+          InvalidArgument: a column that the contract needs is missing or wrong.
         """
         endpoint = cls(
             id=row.id or "",
@@ -101,7 +101,7 @@ class ServiceEndpoint:
 
     @property
     def address(self) -> str:
-        """Where it is, without anything that may be secret."""
+        """The endpoint's address without secrets."""
         if not self.is_webhook:
             return "/".join(part for part in (self.namespace_address.rstrip("/"), self.path) if part)
         parts = urlsplit(self.url)
@@ -109,7 +109,7 @@ class ServiceEndpoint:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether ``host`` is this machine by definition."""
+    """Whether ``host`` is a loopback address."""
     try:
         return ip_address(host or "").is_loopback
     except ValueError:
@@ -152,8 +152,8 @@ def _check_webhook(endpoint: ServiceEndpoint) -> None:
         )
     if not _is_reachable(endpoint.url):
         raise InvalidArgument(
-            f"Webhook {endpoint.name!r} needs an absolute URL on port 80 (http) or 443 (https); another port only on "
-            "this machine."
+            f"Webhook {endpoint.name!r} needs an absolute URL on port 80 (http) or 443 (https); other ports are "
+            "allowed on this machine only."
         )
 
 

@@ -1,4 +1,4 @@
-"""The event execution pipeline: an operation and its way through the stages, past the steps registered on them.
+"""The event execution pipeline: runs an operation through its stages, with the steps registered on them.
 
-``pipeline`` is where to start; ``operation_view`` is what the steps of an operation are told of it.
+Start with ``pipeline``; ``operation_view`` makes the contexts of steps.
 """

@@ -1,7 +1,7 @@
-"""Copies of what plug-ins are told, so that what one of them changes shows to nobody it is no business of.
+"""Copies contexts and their values, so that a plug-in's changes do not show elsewhere.
 
-In Dataverse a request is written down on its way to the platform, and an asynchronous step's context with its job,
-to be read anew for every attempt. Here both are copied instead.
+Dataverse serializes requests, and the context of an asynchronous step with its job, to be read again for every attempt.
+Here both are copied instead.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from runner.plugin import PluginContext
 
 
 def told_later(context: PluginContext) -> PluginContext:
-    """The context as the job keeps it: its parent is told, but for the request's parameters, what the job is told.
+    """The context for a job. Its parent context is like its own, except for the request's parameters.
 
-    That is so whatever the parent was: a SetState, or the Create of another row.
+    That does not depend on the parent operation, such as a SetState or the Create of another row.
     """
     later = context.apart(copied)
     if context.parent_context is not None:
@@ -32,7 +32,7 @@ def told_later(context: PluginContext) -> PluginContext:
 
 
 def apart(context: PluginContext, **facts: Any) -> PluginContext:
-    """The same, of which nothing that is changed shows in the first. ``facts`` of its operation are told otherwise."""
+    """A copy whose changes do not show in the original. ``facts`` replace fields of its operation."""
     twin = context.apart(copied, **facts)
     if context.parent_context is not None:
         twin.tell(parent_context=apart(context.parent_context))
@@ -40,7 +40,7 @@ def apart(context: PluginContext, **facts: Any) -> PluginContext:
 
 
 def copied(value: Any) -> Any:
-    """A parameter's or variable's value, which only its new holder changes."""
+    """A copy of the value of a parameter or shared variable."""
     if isinstance(value, Entity | EntityCollection):
         return value.copy()
     if isinstance(value, dict):

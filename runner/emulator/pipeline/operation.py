@@ -1,4 +1,4 @@
-"""What travels through the pipeline: one message, its rows, and the platform's own work on them."""
+"""An operation that the pipeline runs: a message, its rows, and the platform's own work."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.call import Call
 
-#: PrimaryEntityName of messages that are about no table.
+#: PrimaryEntityName of messages without a table.
 NO_ENTITY = "none"
 
 
 class Operation:
-    """One message on its way: its rows, its parameters, and the platform's own work at stage 30.
+    """One message in the pipeline: its rows, its parameters, and its main operation (stage 30).
 
-    A :class:`~runner.plugin.MessageOperation` differs from it in being what a plug-in may see of it.
-    ``main`` does the work and answers the output parameters. ``targets`` are the rows (or references to them) the
-    message is about, found in its parameters under ``row_parameter``.
+    A :class:`~runner.plugin.MessageOperation` is the part of it that plug-ins see. ``main`` is the main operation, and
+    returns the output parameters. ``targets`` are the rows of the message (or references to them), which are in the
+    parameter ``row_parameter``.
     """
 
-    #: Lower-case columns each target came with, before any plug-in added to them.
+    #: The columns of each target in the request, in lower case, without those that plug-ins add.
     sent: Sequence[frozenset[str]] = ()
-    #: The rows as they were and as they are, as far as the steps have asked for images of them.
+    #: The rows before and after the operation, with the columns that the steps' images need.
     before: Sequence[Entity | None] = ()
     after: Sequence[Entity | None] = ()
     outputs: dict[str, Any]
@@ -50,9 +50,9 @@ class Operation:
         self.main = main
         self.targets: list[Any] = targets or []
         self.row_parameter = row_parameter
-        #: It changes nothing, so that by itself it needs no transaction.
+        #: It only reads, so that it needs no transaction by itself.
         self.reads = reads
-        #: What it changes, it changes by one statement, all else having been checked before.
+        #: It writes with a single SQL statement, after all checks.
         self.writes_once = writes_once
 
     @property
@@ -66,5 +66,5 @@ class Operation:
             yield target if isinstance(target, EntityReference) else EntityReference(target.logical_name, target.id)
 
     def own_its_targets(self) -> None:
-        """From now on changes to Target no longer show in the request that was made."""
+        """Copy the targets, so that changes to them do not show in the caller's request."""
         self.targets = [target.copy() if type(target) is Entity else target for target in self.targets]

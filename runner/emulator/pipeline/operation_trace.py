@@ -14,7 +14,7 @@ from runner.tracing.model import OperationFinished, OperationStarted, TraceSink
 
 @contextmanager
 def told_to(sink: TraceSink, operation: Operation) -> Iterator[None]:
-    """What happens inside is between OperationStarted and OperationFinished."""
+    """Record OperationStarted before the block and OperationFinished after it."""
     clock, started = operation.call.clock, perf_counter()
     target = operation.targets[0] if len(operation.targets) == 1 else None
     facts: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""An operation as the steps that listen to it see it: their context, its images, and what they change in it."""
+"""Makes the contexts of an operation's steps, with their images, and applies the steps' changes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from runner.emulator.pipeline.step_table import Plans, StepPlan
 from runner.execution.step import Mode, Stage, Step
 from runner.plugin import INERT_HOST, ExecutionHost, MessageOperation, PluginContext
 
-#: Their stage-10 shared variables are found in the parent context from stage 20 on.
+#: Messages whose stage 10 shared variables are in the parent context from stage 20 on.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/understand-the-data-context#shared-variables
 _SHARE_THROUGH_PARENT = frozenset({"Create", "Update", "Delete", "CreateMultiple", "UpdateMultiple"})
 
-#: What the platform itself is called where a step would be named.
+#: The platform's name in place of a step.
 OBJECT_MODEL = EntityReference(
     "sdkmessageprocessingstep", "9c7f1f1a-6f43-5c6a-9f0e-5c3c6f2d7e30", "ObjectModel Implementation"
 )
 
-#: Looking up a member in its enumeration costs more than most of what is done with it here.
+#: Constants, because looking up a member of an enumeration is slow.
 _MAIN_OPERATION, _SYNCHRONOUS = Stage.MAIN_OPERATION, Mode.SYNCHRONOUS
 
 
 def views_of(operation: Operation, plans: Plans) -> list[View]:
-    """Its own message's steps first, then its counterpart's."""
+    """The views of an operation: that of its own message, then that of its counterpart."""
     operation.created_on = operation.call.clock.now()
     if plans.filtered:
         operation.sent = [frozenset(map(str.lower, target.attributes)) for target in operation.targets]
@@ -45,10 +45,10 @@ def views_of(operation: Operation, plans: Plans) -> list[View]:
 
 
 class View:
-    """An operation as the steps of one message see it: its own message, or the single or multiple counterpart.
+    """An operation as the steps of one message see it: its own, or the single or multiple counterpart.
 
-    ``rows`` are the positions among the operation's targets that it is about; ``bulk`` hands them over as Targets.
-    ``seen``, ``parameters`` and ``outputs`` are what the steps of the present stage are told.
+    ``rows`` are the positions of its rows among the operation's targets; with ``bulk`` they are passed as Targets.
+    ``seen``, ``parameters`` and ``outputs`` are those of the current stage.
     """
 
     def __init__(self, operation: Operation, plan: StepPlan, rows: range, bulk: bool, own: bool = False) -> None:
@@ -59,7 +59,7 @@ class View:
         self.bulk = bulk
         self.own = own
         self.row_parameter = "Targets" if bulk else operation.row_parameter if own else "Target"
-        #: Some of the steps may have no concern with the request.
+        #: Whether some of the steps may not apply to the request.
         self.chooses = plan.filtered or call.bypass is not None
         self.parent = call.parent
         self.shared = self._fresh_variables()
@@ -68,7 +68,7 @@ class View:
         self.outputs: dict[str, Any] = {}
 
     def enter_transaction(self) -> None:
-        """Stage 10 is over: what it shared, and the request as it left it, move into the parent context."""
+        """After stage 10: move its shared variables, and the request as it left it, into the parent context."""
         if self.plan.message in _SHARE_THROUGH_PARENT:
             self.parent = self.as_parent()
             self.shared = self._fresh_variables()
@@ -82,7 +82,7 @@ class View:
             operation.parameters = {name: value for name, value in given if name not in OPTIONAL_PARAMETERS}
 
     def as_parent(self) -> PluginContext:
-        """The request itself, as the operations it sets in motion see it: at stage 30, done by the platform."""
+        """The parent context of the operations that this one causes: stage 30, executed by the platform."""
         seen, parameters, call = self.seen, self.parameters, self.operation.call
         if (origin := call.origin) is not None:
             parameters = dict(origin.parameters)
@@ -103,19 +103,19 @@ class View:
         )
 
     def complete(self) -> None:
-        """Stage 30 is done: the outputs are there, and Target is the row as the platform completed it."""
+        """After stage 30: set the outputs, and Target as the platform completed it."""
         self.look()
         self.outputs = self._outputs()
 
     def look(self) -> None:
-        """See the rows as the stages before have left them."""
+        """Update the view of the rows after the stages before."""
         self.parameters = self._parameters()
         id = self._row_id()
         if id != self.seen.primary_entity_id:
             self.seen = replace(self.seen, primary_entity_id=id)
 
     def context(self, step: Step, host: ExecutionHost) -> PluginContext:
-        """What a step is told at the present stage."""
+        """The context of a step at the current stage."""
         call = self.operation.call
         user_id = step.run_as or call.user_id
         context = PluginContext(
@@ -136,7 +136,7 @@ class View:
         return context
 
     def _seen_by(self, user_id: str) -> MessageOperation:
-        """The same operation, for a step that impersonates. Raises ObjectDoesNotExist when there is no such user."""
+        """The operation for a step that runs as another user. Raises ObjectDoesNotExist when there is no such user."""
         user = self.operation.call.engine.users.caller(user_id)
         object_id = user.user_azure_active_directory_object_id
         return replace(self.seen, caller=replace(self.seen.caller, user_azure_active_directory_object_id=object_id))
@@ -155,12 +155,12 @@ class View:
             context.tell(post_entity_images=images_of(step.post_images, after[0]))
 
     def job(self, step: Step, named: tuple[str, ...]) -> Job:
-        """An asynchronous step, told what there is now: nothing anybody changes from now on shows in it.
+        """The job of an asynchronous step, with a copy of the current context.
 
-        ``named`` are the columns of the image it carries without having asked for it.
+        ``named`` are the columns of the image that it has without registering it.
         """
         later, id = copy(self), new_guid()
-        # The asynchronous service has the time from the system job's row, which keeps whole seconds.
+        # The asynchronous service takes the time from the system job's row, which has whole seconds.
         created_on = self.seen.operation_created_on.replace(microsecond=0)
         later.seen = replace(self.seen, operation_id=id, operation_created_on=created_on)
         context = later.context(step, INERT_HOST)
@@ -211,7 +211,7 @@ class View:
         self.operation.targets[row] = target
 
     def concerns(self, step: Step) -> bool:
-        """Whether the request sent a column the step listens to, and does not bypass it."""
+        """Whether the request has a column in the step's filtering attributes, and does not bypass the step."""
         bypass = self.operation.call.bypass
         if bypass is not None and bypass.skips(step):
             return False

@@ -1,9 +1,9 @@
-"""The event execution pipeline: what happens, in which order, inside which transaction. No I/O of its own.
+"""The event execution pipeline: the order of the stages and the transaction. No I/O of its own.
 
     10 PreValidation    before the transaction of a call from outside; inside that of a call from a plug-in
-    20 PreOperation     inside; what a step changes in Target is what gets written
+    20 PreOperation     inside; a step's changes of Target are written
     30 MainOperation    the platform's own work, or a custom API's plug-in
-    40 PostOperation    inside; asynchronous steps are written down as jobs, to run once it is committed
+    40 PostOperation    inside; asynchronous steps become jobs, which run after the commit
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/event-framework
 """
@@ -28,14 +28,14 @@ from runner.execution.step import Stage, Step
 from runner.plugin import PluginContext
 from runner.tracing.model import TraceSink
 
-#: Calls may nest this deep; the next one is refused.
+#: How deep calls may be nested.
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.iexecutioncontext.depth
 MAX_DEPTH = 8
 
 #: Looking up a member in its enumeration costs more than comparing with it.
 _PRE_OPERATION = int(Stage.PRE_OPERATION)
 
-#: Messages that leave a row behind to take a post-image of.
+#: Messages after which the row exists, so that there can be a post-image.
 _LEAVE_A_ROW = frozenset(
     {"Create", "Update", "CreateMultiple", "UpdateMultiple", "Assign", "SetState", "SetStateDynamicEntity"}
 )
@@ -45,23 +45,23 @@ class PipelineEnvironment(Protocol):
     """What the pipeline needs of the environment it runs in."""
 
     def snapshot(self, reference: EntityReference, columns: tuple[str, ...] | None) -> Entity | None:
-        """The row as it is now, or None when there is no such row."""
+        """The current row, or None when there is no such row."""
 
     def created(self, target: Entity, columns: tuple[str, ...] | None) -> Entity | None:
-        """The same of a row that was created from this Target, and has not been touched since."""
+        """As :meth:`snapshot`, for a row just created from this Target."""
 
     def primary_columns(self, entity: str) -> tuple[str, ...]:
         """The id column, and the primary name column if the table has one."""
 
     def queue(self, job: Job, call: Call) -> None:
-        """Write the job down inside the call's transaction."""
+        """Store the job inside the call's transaction."""
 
     def ended(self, context: PluginContext, host: StepHost) -> None:
-        """A step has run."""
+        """Is called after a step has run."""
 
 
 class Pipeline:
-    """Takes operations through their stages. ``sink`` hears of every step; None costs nothing."""
+    """Runs operations through their stages. ``sink``, if there is one, receives a record of every step."""
 
     def __init__(self, environment: PipelineEnvironment, steps: Steps, sink: TraceSink | None = None) -> None:
         self._environment = environment
@@ -69,10 +69,10 @@ class Pipeline:
         self._sink = sink
 
     def run(self, operation: Operation) -> dict[str, Any]:
-        """Everything the operation sets in motion, and its output parameters.
+        """Run the operation with all its steps. Returns its output parameters.
 
         Raises:
-          OrganizationServiceFault: a step or the platform refused; the transaction is rolled back.
+          OrganizationServiceFault: a step or the platform refused it; the transaction is rolled back.
         """
         if self._sink is None:
             return self._stages(operation)

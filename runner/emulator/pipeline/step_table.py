@@ -1,6 +1,6 @@
-"""The registered steps, sorted once into what runs for each message on each table.
+"""Sorts the registered steps by message, table and stage, in the order they run.
 
-A single message and its *Multiple counterpart share their steps: each is raised for the other.
+A single message and its *Multiple counterpart run each other's steps.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/write-plugin-multiple-operation
 """
 
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from runner.execution.step import Image, Mode, Stage, Step
 
-#: Messages that say the same of one row and of many.
+#: The messages for one row and for many, in both directions.
 COUNTERPARTS = {
     "Create": "CreateMultiple",
     "Update": "UpdateMultiple",
@@ -24,7 +24,7 @@ _FILTERED = frozenset({"update", "updatemultiple"})
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Which columns of a row the images of some steps need together. None means all."""
+    """The columns of a row that the images of some steps need together. None means all."""
 
     columns: tuple[str, ...] | None
 
@@ -43,9 +43,9 @@ class StepPlan:
 
     @classmethod
     def of(cls, message: str, steps: Iterable[Step]) -> StepPlan | None:
-        """None when there is nothing to run.
+        """The plan for these steps; None when there are none.
 
-        Dataverse leaves the order of equal ranks open; here it is by name, then by id.
+        Dataverse does not document the order of equal ranks; here it is by name, then by id.
         Source: https://learn.microsoft.com/power-apps/developer/data-platform/register-plug-in#execution-order
         """
         ordered = sorted(steps, key=lambda step: (step.rank, step.name, step.id))
@@ -72,12 +72,12 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """Everything an operation has to run: its own message's steps, its counterpart's, and their snapshots."""
+    """The steps of an operation, those of its counterpart, and the snapshots they need."""
 
     own: StepPlan | None
     counterpart: StepPlan | None
     filtered: bool = field(init=False)
-    #: Whether any step runs at that stage.
+    #: Whether there is any step at that stage.
     pre_validation: bool = field(init=False)
     pre_operation: bool = field(init=False)
     post_operation: bool = field(init=False)
@@ -119,14 +119,14 @@ def _snapshot(steps: Iterable[Step], images_of: Callable[[Step], tuple[Image, ..
 
 
 class Steps(Protocol):
-    """What the pipeline asks."""
+    """Finds the steps of a message for the pipeline."""
 
     def plans(self, message: str, entity: str) -> Plans | None:
-        """None when no step is registered, directly or through the counterpart."""
+        """The steps to run; None when there are none, for the message or its counterpart."""
 
 
 class StepTable:
-    """Answers what to run for a message on a table; compiled on first use, forgotten when a step is added."""
+    """The steps of each message on each table, cached until a step is added."""
 
     def __init__(self, steps: Iterable[Step] = ()) -> None:
         self._steps = list(steps)
@@ -140,7 +140,7 @@ class StepTable:
         return iter(self._steps)
 
     def plans(self, message: str, entity: str) -> Plans | None:
-        """None when no step is registered, directly or through the counterpart."""
+        """The steps to run; None when there are none, for the message or its counterpart."""
         key = (message, entity)
         try:
             return self._compiled[key]

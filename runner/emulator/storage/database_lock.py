@@ -1,8 +1,7 @@
 """A lock that lets only one process use the file of an environment.
 
-What one process holds in memory another would not hear of: changes would be missing from a delta link, columns made by
-one be unknown to the other, and one run the jobs the other still has. The operating system holds the lock, and lets go
-of it however the process ends.
+Two processes would not know of each other's changes in memory: delta links would miss changes, new columns would be
+unknown, and jobs would run twice. The operating system holds the lock, and releases it however the process ends.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 if sys.platform == "win32":
     import msvcrt
 
-    #: Windows lets nobody read what is locked, so a byte that is never written is.
+    #: On Windows a locked byte cannot be read, so one that is never written is locked.
     _LOCKED_BYTE = 1 << 30
 
     def _lock(descriptor: int) -> None:
@@ -30,23 +29,23 @@ else:
 
 
 class DatabaseInUseError(Exception):
-    """Somebody else has the rows, or keeps us from asking who. The message says who, and what to do."""
+    """The database is in use, or its lock file cannot be opened. The message says what to do."""
 
     exit_code = 2
 
 
 class DatabaseLock:
-    """Held from its making until :meth:`release`, or the end of the process."""
+    """A lock that is held until :meth:`release` or the end of the process."""
 
     def __init__(self, database: Path) -> None:
-        """Raises DatabaseInUseError."""
-        # The file stays: whoever removed it could take away the lock of somebody who came in between.
+        """Take the lock. Raises DatabaseInUseError."""
+        # The file is not deleted, because another process might have locked it in the meantime.
         path = database.with_name(f"{database.name}.lock")
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise DatabaseInUseError(
-                f"{path} cannot be opened: {error.strerror}. Run as the user it belongs to, or use another directory."
+                f"{path} cannot be opened: {error.strerror}. Run as its owner, or use another directory."
             ) from error
         try:
             _lock(descriptor)
@@ -54,15 +53,15 @@ class DatabaseLock:
             holder = os.read(descriptor, 20).decode(errors="replace")
             os.close(descriptor)
             raise DatabaseInUseError(
-                f"{database} is in use{f' by process {holder}' if holder.isdecimal() else ''}, and two at once would "
-                "miss each other's changes. End that one, or use another directory."
+                f"{database} is in use{f' by process {holder}' if holder.isdecimal() else ''}, and two processes "
+                "would miss each other's changes. End that one, or use another directory."
             ) from error
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """A second call does nothing."""
+        """Release the lock. A second call does nothing."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

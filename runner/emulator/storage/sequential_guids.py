@@ -1,6 +1,6 @@
-"""Sequential ids for rows and operations. Dataverse counts its ids too, and counting is faster than drawing.
+"""Generates sequential ids for rows and operations, as Dataverse does. That is faster than random ones.
 
-A new row then goes to the end of its table's index instead of somewhere in the middle.
+New rows are then added at the end of the index instead of somewhere in the middle.
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/entity-operations-create
 """
 
@@ -14,7 +14,7 @@ from dataverse_client.types import new_guid
 
 
 def sequential_guids() -> Iterator[str]:
-    """GUIDs that differ in their first eight digits; the others are random. May be shared between threads."""
+    """GUIDs whose first eight digits count up; the others are random. Safe to use from several threads."""
     others = new_guid()[8:]
     ends = [f"{number:02x}{others}" for number in range(256)]
 

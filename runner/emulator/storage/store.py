@@ -1,4 +1,4 @@
-"""Rows in SQLite: tables made from metadata, one connection that writes, one transaction at a time.
+"""Stores rows in SQLite, with tables made from the metadata and one transaction at a time.
 
 Source (row versions): https://learn.microsoft.com/power-apps/developer/data-platform/optimistic-concurrency
 """
@@ -15,7 +15,7 @@ from runner.emulator.metadata.model import Column, Metadata, Table
 from runner.emulator.storage.text import COLLATION, compare, fold, matches
 from runner.emulator.storage.values import Codec, codec
 
-#: Row versions are handed out from memory; this many are set aside on disk at a time.
+#: How many row versions are reserved on disk at a time; they are then used from memory.
 _VERSIONS_AT_ONCE = 1000
 _STATEMENTS_KEPT = 1024
 
@@ -23,13 +23,13 @@ _STATEMENTS_KEPT = 1024
 class Store:
     """The database of one environment, in memory or in a file. One thread at a time may use it.
 
-    Files are worth a crash of the process. What is not ``durable`` may be lost by a power cut.
+    A file survives a crash of the process. Without ``durable``, a power cut may lose the last changes.
     """
 
     def __init__(self, metadata: Metadata, path: Path | None = None, *, durable: bool = True) -> None:
         self.metadata = metadata
         self.path = path
-        #: Another process may open the same rows later.
+        #: Whether the rows are in a file.
         self.is_durable = durable and path is not None
         self._connect()
         self._version = 0
@@ -47,10 +47,10 @@ class Store:
             "CREATE TABLE IF NOT EXISTS number_sequence "
             "(name TEXT PRIMARY KEY, seed INTEGER NOT NULL, following INTEGER NOT NULL) WITHOUT ROWID"
         )
-        #: The last number of each autonumber column, whatever became of the transaction it was for.
+        #: The last number of each autonumber column, which a rollback does not undo.
         self.last_numbers: dict[str, int] = {}
         self.use(metadata)
-        #: No row that is committed is at a greater version, and every one not committed yet will be.
+        #: The greatest committed row version; rows not committed yet have greater ones.
         self.committed_version = self.version
 
     def _connect(self) -> None:
@@ -61,18 +61,18 @@ class Store:
         self._connection.create_collation(COLLATION, compare)
         self._connection.create_function("matches", 2, matches, deterministic=True)
         self.execute = self._connection.execute
-        #: For statements that answer no rows: they need no cursor of their own.
+        #: Executes statements that return no rows, and so need no cursor of their own.
         cursor = self._connection.cursor()
         self.write = cursor.execute
-        #: The same of one statement with many sets of parameters.
+        #: Executes one statement with many sets of parameters.
         self.write_many = cursor.executemany
-        #: Nobody else can get at the rows.
+        #: Whether no other connection can read the rows.
         self.is_private = self.path is None
-        #: Goes up whenever rows may have changed behind the back of whoever keeps some of them in memory.
+        #: Is increased when rows that may be cached have changed.
         self.generation = 0
 
     def use(self, metadata: Metadata) -> None:
-        """Make the tables and columns of ``metadata`` that are not there yet."""
+        """Create the tables and columns of ``metadata`` that do not exist yet."""
         self.metadata = metadata
         for table in metadata.tables.values():
             self.codecs[table.logical_name] = {
@@ -81,7 +81,7 @@ class Store:
             self._make_table(table)
 
     def customizations(self) -> list[tuple[str, str]]:
-        """What :meth:`write_customization` kept, in the order it was first written."""
+        """The descriptions that :meth:`write_customization` stored, in the order they were first written."""
         self.execute('CREATE TABLE IF NOT EXISTS "customization" (name TEXT PRIMARY KEY, description TEXT NOT NULL)')
         rows: list[tuple[str, str]] = self.execute(
             'SELECT name, description FROM "customization" ORDER BY rowid'
@@ -89,7 +89,7 @@ class Store:
         return rows
 
     def write_customization(self, name: str, description: str | None) -> None:
-        """Keep the description of a table's customization; None forgets it."""
+        """Store the description of a table's customization; None deletes it."""
         if description is None:
             self.execute('DELETE FROM "customization" WHERE name = ?', (name,))
             return
@@ -136,7 +136,7 @@ class Store:
             self.execute(statement)
 
     def _definitions(self, table: Table) -> Iterator[tuple[str, str]]:
-        """Column name and its SQL, a lookup's second column included."""
+        """The column names with their SQL, including the second column of a lookup."""
         for column in table.columns.values():
             column_codec = self.codecs[table.logical_name][column.logical_name]
             yield column.logical_name, _definition(table, column, column_codec)
@@ -159,20 +159,20 @@ class Store:
         self._forget()
 
     def _forget(self) -> None:
-        # The rollback may have taken the reservation of row versions with it.
+        # The rollback may have undone the reservation of row versions.
         self._last_reserved = 0
         self.generation += 1
 
     @property
     def version(self) -> int:
-        """No row is at a greater version than this one now, and every later one will be."""
+        """The greatest row version so far. Later changes have greater ones."""
         if self._version:
             return self._version
         row = self.execute("SELECT last FROM row_version").fetchone()
         return row[0] if row else 0
 
     def next_version(self) -> int:
-        """A row version greater than every one before, in this database and whatever becomes of the transaction."""
+        """A row version greater than all before. A rollback does not undo that."""
         if self._version >= self._last_reserved:
             self._reserve()
         self._version += 1
@@ -193,7 +193,7 @@ class Store:
         return copy
 
     def restore(self, snapshot: sqlite3.Connection) -> None:
-        """Be as when ``snapshot`` was taken. Row versions handed out since are not handed out again."""
+        """Restore a snapshot. Row versions used since then are not used again."""
         snapshot.backup(self._connection)
         self.last_numbers.clear()
         self._forget()
@@ -203,7 +203,7 @@ class Store:
 
 
 class CommittedStore(Store):
-    """What is committed of a store that is in a file, over a connection of its own. It can be read, not written.
+    """Read-only access to the committed rows of a store in a file, by a connection of its own.
 
     Source: https://www.sqlite.org/isolation.html
     """
@@ -215,12 +215,12 @@ class CommittedStore(Store):
         self.path = store.path
         self._connect()
         self.execute("PRAGMA query_only = ON")
-        #: Held while the rows are looked at, or must not be.
+        #: Held while the rows are read, or must not be read.
         self.lock = RLock()
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Inside, rows and metadata are as they were last committed when it was entered. Other threads wait."""
+        """Within the block, rows and metadata are those last committed before it. Other threads wait."""
         with self.lock:
             self.write("BEGIN")
             try:
@@ -255,5 +255,5 @@ def _indexes(table: Table) -> Iterator[str]:
         yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{name}.{key.logical_name}" ON "{name}" ({columns})'
     for column in table.columns.values():
         if column.indexed:
-            # Every index ends in the rowid, which settles ties; ids, being random, would cost each insert a page.
+            # Every index ends in the rowid, which orders ties. Random ids would touch another page for each insert.
             yield f'CREATE INDEX IF NOT EXISTS "{name}.{column.logical_name}" ON "{name}" ("{column.logical_name}")'

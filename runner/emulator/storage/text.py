@@ -1,6 +1,6 @@
-"""Text as Dataverse compares it: without regard to case, accents and spaces at its end.
+"""Compares text as Dataverse does, ignoring case, accents and spaces at the end.
 
-SQLite's NOCASE does so for ASCII without such spaces; these are for the rest.
+SQLite's NOCASE is enough for ASCII without such spaces; these functions are for other text.
 Source: https://learn.microsoft.com/power-platform/admin/language-collations
 Source: https://learn.microsoft.com/sql/t-sql/language-elements/string-comparison-assignment
 """
@@ -12,7 +12,7 @@ import unicodedata
 from functools import lru_cache
 from typing import overload
 
-#: SQLite's name for comparing by :func:`compare`.
+#: The name of :func:`compare` as a collation of SQLite.
 COLLATION = "DATAVERSE"
 _FOLDED_KEPT = 4096
 
@@ -22,7 +22,7 @@ def fold(text: str) -> str: ...
 @overload
 def fold(text: None) -> None: ...
 def fold(text: str | None) -> str | None:
-    """What is the same for texts that are one to Dataverse."""
+    """A form of the text that is equal for texts that Dataverse considers equal."""
     if text is None:
         return None
     return text.rstrip(" ").lower() if text.isascii() else _folded(text)
@@ -38,13 +38,13 @@ def _without_accents(text: str) -> str:
 
 
 def compare(one: str, other: str) -> int:
-    """Less than, equal to or greater than 0, as SQLite asks of a collation."""
+    """Compare texts: a number less than, equal to or greater than 0, as SQLite's collations return."""
     first, second = fold(one), fold(other)
     return (first > second) - (first < second)
 
 
 def matches(pattern: str, text: str | None) -> bool | None:
-    """SQL Server's LIKE: ``%``, ``_``, ``[a-f]`` and ``[^a-f]``, without regard to case and accents."""
+    """SQL Server's LIKE: ``%``, ``_``, ``[a-f]`` and ``[^a-f]``, ignoring case and accents."""
     if text is None:
         return None
     return _compiled(pattern).fullmatch(text if text.isascii() else _without_accents(text)) is not None
@@ -71,7 +71,7 @@ def _part(part: str) -> str:
 
 
 def _members(members: str) -> str:
-    """``a-f`` stays a range when it is one; everything else means itself."""
+    """The members of ``[...]``: ``a-f`` is a range, and other characters are literal."""
     ranges = re.findall(r".-.|.", members, re.DOTALL)
     return "".join(
         f"{re.escape(r[0])}-{re.escape(r[2])}" if len(r) == 3 and r[0] <= r[2] else re.escape(r) for r in ranges

@@ -1,8 +1,8 @@
 """Converts column values to and from what SQLite stores, with one codec per column.
 
-Money is an integer of ten-thousandths, a decimal an integer of its column's smallest unit, a moment the text
-``2026-01-31T12:00:00Z`` (whole seconds, as in Dataverse), an id lower-case text. No value becomes a binary fraction on
-the way, except in a column that is one (Double).
+Money is stored as an integer of ten-thousandths, a decimal as an integer of its column's smallest unit, a time as text
+such as ``2026-01-31T12:00:00Z`` (whole seconds, as in Dataverse), and an id as lower-case text. Only Double columns use
+binary fractions.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ Decode: TypeAlias = Callable[[Any], Any]
 
 MONEY_SCALE = 4
 _MONEY_UNIT = Decimal(1).scaleb(-MONEY_SCALE)
-#: What a 64-bit integer holds.
+#: The greatest 64-bit integer.
 _MAX_STORED = 2**63 - 1
 _MAX_DIGITS = 20
-#: SQL Server's first datetime; Dataverse refuses what is earlier.
+#: The first year of SQL Server's datetime; Dataverse refuses earlier ones.
 _FIRST_YEAR = 1753
 _ID_LENGTH = 36
-#: Of an ISO text, up to the seconds.
+#: The length of an ISO time up to the seconds.
 _WHOLE_SECONDS = 19
-#: Many rows refer to few owners, currencies and customers; references are immutable.
+#: The size of the cache of references, as many rows refer to few owners, currencies and customers.
 _REFERENCES_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How one column is kept.
+    """Encodes and decodes the values of one column.
 
-    A lookup with several target tables keeps the table's name in a second column, ``table_column``; it is read as one
-    text, the id followed by the table.
+    A lookup with several target tables stores the table's name in a second column, ``table_column``. Both are read as
+    one text, the id followed by the table.
     """
 
     name: str
@@ -56,18 +56,18 @@ class Codec:
     table_column: str | None = None
 
     def stored(self, value: Any) -> Stored:
-        """What :attr:`decode` would read of a row with this value. Raises as ``encode`` does."""
+        """The stored form that :attr:`decode` takes. Raises the errors of ``encode``."""
         return f"{self.encode(value)}{value.logical_name}" if self.table_column else self.encode(value)
 
     def select(self, prefix: str = "") -> str:
-        """The SQL expression :attr:`decode` reads. ``prefix`` qualifies the column."""
+        """The SQL expression for :attr:`decode`. ``prefix`` qualifies the column."""
         if self.table_column:
             return f'{prefix}"{self.name}" || {prefix}"{self.table_column}"'
         return f'{prefix}"{self.name}"'
 
 
 def codec(table: str, column: Column) -> Codec:
-    """The codec of ``column``. Its ``encode`` raises the fault Dataverse answers to a value that does not fit."""
+    """The codec of a column. Its ``encode`` raises Dataverse's fault for a value that does not fit."""
     return _CODECS[column.type](table, column)
 
 
@@ -79,13 +79,13 @@ def _text(table: str, column: Column) -> Codec:
             raise IncorrectAttributeValueType.of(table, name, value, "text (str)")
         if len(value) > limit or (not value.isascii() and _utf16_length(value) > limit):
             raise StringLengthTooLong.of(table, name, limit)
-        return value or None  # Dataverse keeps no empty text
+        return value or None  # Dataverse stores empty text as null
 
     return Codec(name, "TEXT COLLATE NOCASE", encode, str)
 
 
 def _utf16_length(text: str) -> int:
-    """Dataverse counts as .NET and SQL Server do: what lies beyond the first 65,536 characters counts twice.
+    """The length as .NET and SQL Server count it: a character outside the Basic Multilingual Plane counts as two.
 
     Source: https://learn.microsoft.com/sql/t-sql/data-types/nchar-and-nvarchar-transact-sql
     """
@@ -149,7 +149,7 @@ def _money(table: str, column: Column) -> Codec:
 
 
 def _scaler(table: str, column: Column, places: int) -> Callable[[Decimal], int]:
-    """Decimal -> units of ``10**-places``, rounded half away from zero, as Dataverse rounds to a column's precision."""
+    """Converts a Decimal to units of ``10**-places``, rounded half away from zero, as Dataverse rounds."""
     name = column.logical_name
     factor = Decimal(10) ** places
     low = max(_units(column.min_value, places, -_MAX_STORED), -_MAX_STORED)
@@ -182,7 +182,7 @@ def _double(table: str, column: Column) -> Codec:
         if type(value) is bool or not isinstance(value, Decimal | int | float):
             raise IncorrectAttributeValueType.of(table, name, value, "a Decimal")
         try:
-            number = float(value) + 0.0  # SQLite keeps no negative zero
+            number = float(value) + 0.0  # avoids negative zero, which SQLite does not store
         except OverflowError:
             raise ValueOutOfRange.of(table, name, value) from None
         if not (low is None or low <= number) or not (high is None or number <= high):
@@ -225,7 +225,7 @@ def _date_time(table: str, column: Column) -> Codec:
 
 
 def moment_text(value: datetime) -> str:
-    """``2026-01-31T12:00:00Z``; a fraction of a second is dropped, as Dataverse drops it."""
+    """``2026-01-31T12:00:00Z``, without fractions of a second, as in Dataverse."""
     if value.tzinfo is not UTC:
         value = value.astimezone(UTC)
     return value.isoformat()[:_WHOLE_SECONDS] + "Z"
@@ -248,7 +248,7 @@ def _date(table: str, column: Column) -> Codec:
 
 def _choice(table: str, column: Column) -> Codec:
     name = column.logical_name
-    # Choices are immutable and few, so a column reads and writes the same objects over and over.
+    # The objects of a choice are cached, as they are immutable and few.
     known = {option.value: OptionSetValue(option.value) for option in column.options}
 
     def encode(value: Any) -> int:
@@ -268,7 +268,7 @@ def _choice(table: str, column: Column) -> Codec:
 
 
 def _choices(table: str, column: Column) -> Codec:
-    """Kept as ``,1,2,`` so that one value can be looked for with LIKE."""
+    """Stored as ``,1,2,`` so that one value can be found with LIKE."""
     name = column.logical_name
     known = [option.value for option in column.options]
 

@@ -243,7 +243,7 @@ def test_jobs_asked_for_inside_a_transaction_wait_on(crm, service, later, on):
     later("Create")(lambda context: ran.append(context.target["name"]))
     service.create(account("first"))
     on("Create", 40, rank=2)(lambda context: crm.run_jobs())
-    with pytest.raises(InvalidOperation, match="not inside one"):
+    with pytest.raises(InvalidOperation, match="inside a request or transaction"):
         service.create(account("second"))
     assert (crm.run_jobs(), ran) == (1, ["first"])
 

@@ -232,4 +232,4 @@ def test_what_cannot_be_kept_still_runs(opened, caplog, value):
         assert "data" not in row
         assert crm.run_jobs() == 1
     assert len(seen) == 1
-    assert "is lost if this process ends" in caplog.text
+    assert "would be lost if this process ended" in caplog.text

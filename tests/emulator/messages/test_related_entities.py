@@ -46,7 +46,7 @@ def test_a_related_row_may_be_one_the_row_refers_to(service):
 
 def test_a_row_refers_to_one_related_row_only(service, names):
     contacts = (Entity("contact", None, {"lastname": name}) for name in ("Nancy", "Sven"))
-    with pytest.raises(InvalidArgument, match="has one row of 'account_primary_contact', not 2"):
+    with pytest.raises(InvalidArgument, match="can have one row of 'account_primary_contact', not 2"):
         service.create(with_related(account(), ACCOUNTS_CONTACT, *contacts))
     assert names() == []
 
@@ -79,8 +79,8 @@ def test_related_rows_are_updated_with_their_row(service, send, on, message):
     ("relationship", "related", "said"),
     [
         ("account_parent_account", account("Daughter"), "needs the id of the row"),
-        ("account_parent_account", Entity("contact", new_guid()), "No relationship"),
-        ("no_such_relationship", account(id=new_guid()), "No relationship 'no_such_relationship'"),
+        ("account_parent_account", Entity("contact", new_guid()), "no relationship"),
+        ("no_such_relationship", account(id=new_guid()), "no relationship 'no_such_relationship'"),
     ],
     ids=["no id", "no relation of its table", "no relationship"],
 )

@@ -94,7 +94,7 @@ def test_many_to_many_is_answered_from_either_side(service, related):
 @pytest.mark.parametrize(
     ("queries", "fault", "said"),
     [
-        ({"no_such": QueryExpression.of("account")}, InvalidArgument, "No relationship 'no_such' is between"),
+        ({"no_such": QueryExpression.of("account")}, InvalidArgument, "no relationship 'no_such' between"),
         ({DAUGHTERS: QueryExpression.of("contact")}, InvalidArgument, "between account and contact"),
         ({DAUGHTERS: None}, InvalidArgument, "'RelatedEntitiesQuery' is NoneType; it takes a QueryExpression"),
         ({DAUGHTERS: QueryExpression.of("account", "no_such")}, AttributeNotFound, "no_such"),

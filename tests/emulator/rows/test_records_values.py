@@ -173,7 +173,7 @@ def test_a_choice_of_a_text_is_of_the_wrong_type(crm):
 @pytest.mark.parametrize(
     ("column", "value", "advice"),
     [
-        ("revenue", 19.99, "not exact: begin with Decimal"),
+        ("revenue", 19.99, "not exact: use Decimal"),
         ("overriddencreatedon", datetime(2026, 1, 1), "no time zone: add tzinfo=UTC"),  # noqa: DTZ001 - the mistake
     ],
 )

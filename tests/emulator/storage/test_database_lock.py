@@ -68,5 +68,5 @@ def test_the_command_says_so_and_exits_with_2(database):
 
 def test_a_lock_that_cannot_be_asked_for_is_told_in_words(tmp_path):
     (tmp_path / "rows.db.lock").mkdir()
-    with pytest.raises(DatabaseInUseError, match=r"rows\.db\.lock cannot be opened: .* Run as the user it belongs to"):
+    with pytest.raises(DatabaseInUseError, match=r"rows\.db\.lock cannot be opened: .* Run as its owner"):
         Emulator(database=tmp_path / "rows.db")
