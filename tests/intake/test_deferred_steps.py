@@ -89,6 +89,21 @@ def test_the_write_back_sets_off_no_second_one(elsewhere) -> None:
     assert len([r for r in elsewhere.traces.records if isinstance(r, WrittenBack)]) == 1
 
 
+def test_a_step_does_not_run_on_what_it_wrote_back_itself(elsewhere) -> None:
+    ran = []
+
+    def count(context):
+        ran.append(context.depth)
+        context.target["new_name"] = f"Run {len(ran)}"
+
+    payment_id = elsewhere.create_payment()
+    elsewhere.has_steps(a_step(count, "Update"))
+    elsewhere.notifications()
+    elsewhere.update(payment_id, new_receiptemail="ann@example.com")
+    elsewhere.converge()
+    assert (len(ran), elsewhere.payment(payment_id)["new_name"]) == (1, "Run 1")
+
+
 def test_steps_that_set_each_other_off_are_stopped(elsewhere) -> None:
     def ping(context):
         context.organization.update(
