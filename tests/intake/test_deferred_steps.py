@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from dataverse_client.errors import DataverseUnavailableError
 from dataverse_client.types import Entity, EntityReference, OptionSetValue, OrganizationRequest
 from plugins.payment_tables import PaymentStatus
 from runner.execution.remote_context import RemoteContext
@@ -182,6 +183,22 @@ def interrupt_once(elsewhere, monkeypatch, what_happens) -> None:
     monkeypatch.setattr(elsewhere.rows, "write_back", interrupted)
 
 
+def test_what_may_have_been_written_is_not_undone(elsewhere, monkeypatch) -> None:
+    """Given changes that reached the row, and an answer that did not come back."""
+    write = elsewhere.rows.write_back
+
+    def unanswered(*arguments):
+        write(*arguments)
+        raise DataverseUnavailableError("The connection was reset.")
+
+    payment_id = elsewhere.create_payment()
+    monkeypatch.setattr(elsewhere.rows, "write_back", unanswered)
+    elsewhere.notify()
+    elsewhere.work()
+    written = elsewhere.payment(payment_id)["new_stripepaymentintentid"]
+    assert [intent["id"] for intent in elsewhere.open_intents()] == [written]
+
+
 def test_a_trimmed_notification_is_completed_from_the_row(elsewhere) -> None:
     payment_id = elsewhere.create_payment("19.99")
     [told] = elsewhere.notifications()
@@ -236,8 +253,6 @@ def test_what_may_pass_comes_again_and_is_set_aside_in_the_end(elsewhere, error)
 
 
 def test_a_crm_that_is_away_makes_no_dead_letters(elsewhere, monkeypatch) -> None:
-    from dataverse_client.errors import DataverseUnavailableError
-
     def away(*_):
         raise DataverseUnavailableError("Nobody answers.")
 
