@@ -302,8 +302,14 @@ class Emulator:
         """Start a thread that runs asynchronous steps as they come."""
         self._engine.resume_jobs()
         if self._worker is None:
-            run, release = partial(run_job, self._engine), partial(release_due, self._engine)
-            self._worker = JobWorker(self._engine.jobs, run, release)
+            self._worker = JobWorker(self._engine.jobs, partial(run_job, self._engine), self._tend)
+
+    def _tend(self) -> None:
+        """Release the jobs that are due, and write the trace rows that a killed process would lose."""
+        release_due(self._engine)
+        if self._engine.trace_log.waiting:
+            with self._engine.turn:
+                self._engine.trace_log.write()
 
     def stop_worker(self) -> None:
         """Let the worker finish its current job and end. Waiting jobs then need :meth:`run_jobs`."""

@@ -18,7 +18,7 @@ from runner.emulator.call import OPTIONAL_PARAMETERS, Bypass, Call
 from runner.emulator.committed_reads import CommittedReads
 from runner.emulator.custom_api import CustomApi
 from runner.emulator.customizations import Customizations
-from runner.emulator.errors import InvalidOperation, NotSupported, ObjectDoesNotExist, SqlTimeout
+from runner.emulator.errors import InvalidArgument, InvalidOperation, NotSupported, ObjectDoesNotExist, SqlTimeout
 from runner.emulator.jobs.job import Job
 from runner.emulator.jobs.kept_jobs import data_of, unfinished_jobs
 from runner.emulator.jobs.queue import JobQueue
@@ -128,7 +128,11 @@ class Engine:
         authenticated_user_id: str | None = None,
         user_agent: str = "",
     ) -> Mapping[str, Any]:
-        """Execute a request from outside. Returns its results."""
+        """Execute a request from outside. Returns its results.
+
+        Raises:
+          OrganizationServiceFault: it is refused; what it had changed is rolled back.
+        """
         if not self.turn.acquire(False):
             if self._committed is not None:
                 answer = self._committed.answer(user_id, message, parameters)
@@ -142,6 +146,11 @@ class Engine:
             caller = self.users.impersonated(user_id, authenticated_user_id, user_agent)
             call = Call(self, caller, transaction, tag, bypass)
             return self._serve(call, message, parameters)
+        except RecursionError:
+            raise InvalidArgument(
+                f"{message} goes too deep, and nothing was changed: a value contains itself, or rows refer to one "
+                "another over very many levels. Pass values that end, or take the rows level by level, lowest first."
+            ) from None
         finally:
             self.turn.release()
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from serving_world import until
+from small_plugins import Do
 
 from dataverse_client.types import Entity, OptionSetValue, QueryExpression
 from runner.emulator.emulator import Emulator
@@ -13,6 +17,7 @@ from runner.emulator.plugin_faults import IsvAborted, IsvUnExpected
 from runner.emulator.trace_log import MAX_BYTES, TraceSetting, newest_lines
 from runner.emulator.webapi import WebApi
 from runner.emulator.webapi.http import Request
+from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException
 
 ACCOUNT = Entity("account", None, {"name": "Contoso"})
@@ -21,6 +26,13 @@ ACCOUNT = Entity("account", None, {"name": "Contoso"})
 def refuse(context):
     context.trace("about to refuse {}", context.target["name"])
     raise InvalidPluginExecutionException("No.")
+
+
+@pytest.fixture
+def on_file(tmp_path):
+    """An emulator on a file, with a step that traces one line."""
+    step = Step(plugin=Do(lambda context: context.trace("about to pass")), message="Create", entity="account", stage=20)
+    return Emulator([step], database=tmp_path / "crm.db")
 
 
 @pytest.fixture
@@ -256,3 +268,11 @@ def test_rows_of_yesterday_are_gone(service, on, log, clock):
     assert len(log()) == 2
     clock.advance(timedelta(hours=2))
     assert len(log()) == 1
+
+
+def test_a_worker_writes_the_rows_that_nobody_has_read(on_file, tmp_path):
+    """Given a served file, when nobody asks for the trace of a step, then a killed process does not lose it."""
+    with on_file as crm, closing(sqlite3.connect(tmp_path / "crm.db")) as beside:
+        crm.start_worker()
+        crm.service().create(ACCOUNT)
+        until(lambda: beside.execute("SELECT messageblock FROM plugintracelog").fetchall() == [("about to pass",)])

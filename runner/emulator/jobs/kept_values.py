@@ -114,12 +114,15 @@ def _read_tuple(content: list[Any]) -> tuple[Any, ...]:
     return tuple(_read(each) for each in content)
 
 
-def _write_members(names: tuple[str, ...], value: Any) -> list[Any]:
-    return [_written(getattr(value, name)) for name in names]
+# By name, so that a later version of the type takes no member for another.
 
 
-def _read_members(kind: type, names: tuple[str, ...], content: list[Any]) -> Any:
-    members = dict(zip(names, map(_read, content), strict=True))
+def _write_members(names: tuple[str, ...], value: Any) -> dict[str, Any]:
+    return {name: _written(getattr(value, name)) for name in names}
+
+
+def _read_members(kind: type, names: tuple[str, ...], content: dict[str, Any]) -> Any:
+    members = {name: _read(content[name]) for name in names}
     if kind is PluginContext:
         made = PluginContext.__new__(PluginContext)
         made.__setstate__(members)

@@ -11,7 +11,7 @@ from time import monotonic
 
 from runner.emulator.jobs.job import Job
 
-#: How often the worker checks held jobs, as changes of their rows and of the clock do not notify it.
+#: How often the worker looks for what does not notify it, such as a held job that is due by the clock.
 LOOK_AGAIN = timedelta(seconds=1)
 
 _log = logging.getLogger(__name__)
@@ -86,12 +86,12 @@ class JobQueue:
 
 
 class JobWorker:
-    """A thread that runs jobs as they come. ``release_due`` releases held jobs that are due."""
+    """A thread that runs jobs as they come, and calls ``tend`` once a second for what else is due."""
 
-    def __init__(self, queue: JobQueue, run: Callable[[Job], object], release_due: Callable[[], object]) -> None:
+    def __init__(self, queue: JobQueue, run: Callable[[Job], object], tend: Callable[[], object]) -> None:
         self._queue = queue
         self._run = run
-        self._release_due = release_due
+        self._tend = tend
         queue.open()
         self._thread = threading.Thread(target=self._work, name="asynchronous-service", daemon=True)
         self._thread.start()
@@ -108,9 +108,9 @@ class JobWorker:
 
     def _look(self) -> None:
         try:
-            self._release_due()
+            self._tend()
         except Exception:
-            _log.exception("Postponed jobs could not be checked.")
+            _log.exception("Postponed jobs could not be released, or trace rows not be written.")
 
     def _try(self, job: Job) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -233,3 +234,17 @@ def test_what_cannot_be_kept_still_runs(opened, caplog, value):
         assert crm.run_jobs() == 1
     assert len(seen) == 1
     assert "would be lost if this process ended" in caplog.text
+
+
+def test_a_context_another_version_wrote_is_not_mistaken_for_this_ones(opened, caplog):
+    """Given a kept context without one of the facts, then its job is left in the table, with a warning."""
+    with opened(never, "Create") as crm:
+        crm.service().create(Entity("account", None, {"name": "A"}))
+        (job,) = crm.pending_jobs
+        kept = json.loads(crm._engine.store.execute("SELECT data FROM asyncoperation").fetchone()[0])
+        del kept["PluginContext"]["_stage"]
+        crm.records.overwrite(Entity("asyncoperation", job.id, {"data": json.dumps(kept)}), crm.system_user_id)
+    with opened(never, "Create") as crm:
+        assert crm.run_jobs() == 0
+        assert crm.service().retrieve("asyncoperation", job.id)["statecode"].value == 0
+    assert f"Job {job.id} cannot be run: its data is damaged" in caplog.text
