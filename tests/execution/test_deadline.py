@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from itertools import permutations
 
 import pytest
 
-from runner.execution.deadline import Deadline, StepTimeoutError
+from runner.execution import deadline as deadlines
+from runner.execution.deadline import Deadline, StepTimeoutError, TimeIsUp
 
 SHORT = 0.01
 
@@ -94,3 +96,34 @@ def test_other_threads_are_not_interrupted():
     go.set()
     thread.join()
     assert finished.is_set()
+
+
+def test_an_interruption_that_comes_as_the_block_ends_is_taken_back(monkeypatch):
+    """Or it would hit whatever the thread does next."""
+    interruptions = []
+    monkeypatch.setattr(deadlines, "_interrupt", lambda thread, error: interruptions.append(error))
+    with pytest.raises(StepTimeoutError), Deadline(SHORT) as deadline:
+        until_expired(deadline)
+    assert interruptions == [TimeIsUp, None]
+
+
+def until_expired(deadline):
+    while not deadline.expired:
+        pass
+
+
+@pytest.mark.parametrize("expiring", [*permutations((10.0, 20.0, 30.0))], ids=str)
+def test_the_watchdog_wakes_for_the_earliest_deadline(expiring):
+    watchdog = deadlines._Watchdog()
+    for moment in expiring:
+        deadline = Deadline(1)
+        deadline.expires = moment
+        watchdog.deadlines[deadline] = None
+    watchdog._expire_overdue(now=0.0)
+    assert watchdog.wakes_at == 10.0
+
+
+def test_a_watchdog_with_nothing_to_watch_sleeps_long():
+    watchdog = deadlines._Watchdog()
+    watchdog._expire_overdue(now=100.0)
+    assert watchdog.wakes_at == 160.0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 
 import pytest
 
@@ -13,8 +14,10 @@ from dataverse_client.types import Entity, EntityReference, OptionSetValue, Orga
 from plugins.payment_tables import PaymentStatus
 from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
+from runner.intake.deferred import ROW_GONE
 from runner.intake.directory import RemoteStep
 from runner.intake.dispatcher import NO_STEP
+from runner.intake.errors import NotYetError
 from runner.intake.messages import notification_message
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin
 from runner.tracing.model import Compensated, NotificationTraced, WrittenBack
@@ -178,6 +181,64 @@ def interrupt_once(elsewhere, monkeypatch, what_happens) -> None:
     def interrupted(*arguments):
         if pending:
             pending.pop()()
+        write(*arguments)
+
+    monkeypatch.setattr(elsewhere.rows, "write_back", interrupted)
+
+
+def test_what_every_run_did_is_undone_when_the_row_keeps_changing(elsewhere, monkeypatch) -> None:
+    """Given a step that sets another value in each run, and a row that changes before each write-back."""
+    undone = []
+    step, told = a_step_with_rollback(elsewhere, undone, "Run {}".format)
+    interrupt_always(elsewhere, monkeypatch, lambda run: elsewhere.update(told.row_id, new_receiptemail=f"{run}@x.com"))
+    with pytest.raises(NotYetError, match="keeps changing"):
+        elsewhere.deferred.run(step, told.context)
+    assert undone == [1, 2, 3]
+
+
+def test_what_the_next_run_stands_by_is_undone_once_when_the_row_keeps_changing(elsewhere, monkeypatch) -> None:
+    """Given a step that finds in each run what the first one made, such as an intent by its idempotency key."""
+    undone = []
+    step, told = a_step_with_rollback(elsewhere, undone, lambda run: "The same")
+    interrupt_always(elsewhere, monkeypatch, lambda run: elsewhere.update(told.row_id, new_receiptemail=f"{run}@x.com"))
+    with pytest.raises(NotYetError, match="keeps changing"):
+        elsewhere.deferred.run(step, told.context)
+    assert undone == [3]
+
+
+def test_what_a_step_did_for_a_row_that_is_deleted_meanwhile_is_undone(elsewhere, monkeypatch) -> None:
+    undone = []
+    step, told = a_step_with_rollback(elsewhere, undone, "Run {}".format)
+    interrupt_always(elsewhere, monkeypatch, lambda run: elsewhere.client.delete("new_payment", told.row_id))
+    assert elsewhere.deferred.run(step, told.context) == ROW_GONE
+    assert undone == [1]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    context: RemoteContext
+    row_id: str
+
+
+def a_step_with_rollback(elsewhere, undone, name_of_run) -> tuple[Step, Told]:
+    """A step that names the row after its run, and the creation it is to be run for."""
+    runs = count(1)
+
+    def act(context):
+        run = next(runs)
+        context.target["new_name"] = name_of_run(run)
+        context.on_rollback(lambda: undone.append(run))
+
+    row_id = elsewhere.create_payment()
+    return a_step(act).step, Told(RemoteContext.decode(elsewhere.notifications()[0]), row_id)
+
+
+def interrupt_always(elsewhere, monkeypatch, what_happens) -> None:
+    """Between each of a step's runs and its write-back, something happens to the row."""
+    write, runs = elsewhere.rows.write_back, count(1)
+
+    def interrupted(*arguments):
+        what_happens(next(runs))
         write(*arguments)
 
     monkeypatch.setattr(elsewhere.rows, "write_back", interrupted)
