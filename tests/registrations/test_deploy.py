@@ -155,13 +155,21 @@ def test_pruning_everything_leaves_nothing_of_ours(deployed):
     assert list(deployed.client.query(QueryExpression.of("sdkmessageprocessingstep"))) == []
 
 
-def test_a_refused_apply_changes_nothing_and_can_be_run_again(deployment):
-    sound = deployment.text
-    deployment.text = sound.replace("telephone1", "no_such_column")
-    with pytest.raises(ApplyError, match=r"no_such_column.*Nothing was changed; run apply again"):
-        deployment.apply()
+@pytest.fixture
+def outdated(deployment):
+    """A plan whose step filters on a column that was removed since."""
+    with deployment.emulator.customizing() as customizations:
+        customizations.create_column("account", "new_passing", {"type": "String", "max_length": 100})
+        sound, deployment.text = deployment.text, deployment.text.replace("telephone1", "new_passing")
+        plan, deployment.text = deployment.plan(), sound
+        customizations.delete_column("account", "new_passing")
+    return plan
+
+
+def test_a_refused_apply_changes_nothing_and_can_be_run_again(deployment, outdated):
+    with pytest.raises(ApplyError, match=r"new_passing.*Nothing was changed; run apply again"):
+        apply.apply_plan(deployment.client, outdated)
     assert list(deployment.client.query(QueryExpression.of("serviceendpoint"))) == []
-    deployment.text = sound
     deployment.apply()
     assert deployment.changed() == {}
 
@@ -176,15 +184,12 @@ def test_what_the_environment_cannot_have_is_said_all_at_once(deployment):
 
 
 def test_many_changes_go_in_several_change_sets_and_a_refused_one_leaves_the_rest_to_the_next_time(
-    deployment, monkeypatch
+    deployment, outdated, monkeypatch
 ):
     monkeypatch.setattr(apply, "MOST_CHANGES", 3)
-    sound = deployment.text
-    deployment.text = sound.replace("telephone1", "no_such_column")
     with pytest.raises(ApplyError, match="3 changes before it are made; run apply again") as refused:
-        deployment.apply()
+        apply.apply_plan(deployment.client, outdated)
     assert refused.value.done == 3
-    deployment.text = sound
     assert len(deployment.changed()) == 5
     heard = []
     apply.apply_plan(deployment.client, deployment.plan(), lambda done, total: heard.append((done, total)))

@@ -8,18 +8,22 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/customapi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dataverse_client.types import EntityReference, OptionSetValue
 from runner.registrations.deploy.rows import API, PARAMETER, PROPERTY, Row
+from runner.registrations.deploy.schema import table_metadata
 from runner.registrations.identity import api_member_id, custom_api_id
 
 if TYPE_CHECKING:
+    from dataverse_client.client import DataverseClient
+    from runner.registrations.deploy.environment import Registered
     from runner.registrations.model import CustomApiRegistration, Registrations
 
 GLOBAL, BOUND_TO_ROW = 0, 1
-_SYNC_AND_ASYNC = 2
+#: AllowedCustomProcessingStepType.
+NO_STEPS, ASYNCHRONOUS_ONLY, SYNC_AND_ASYNC = 0, 1, 2
 _MOST_CHARACTERS = 100
 _DESCRIPTION = "Kept by runner apply."
 
@@ -39,18 +43,35 @@ def custom_api_rows(registrations: Registrations) -> list[Row]:
     return rows
 
 
-def custom_api_problems(rows: list[Row], registered: Mapping[str, Row]) -> Iterator[str]:
-    """What Dataverse changes of no custom API that is there."""
+def custom_api_problems(client: DataverseClient, rows: Iterable[Row], registered: Registered) -> Iterator[str]:
+    """What the environment would refuse of them.
+
+    Raises:
+      DataverseError: the environment cannot be read.
+    """
     for row in rows:
-        there = registered.get(row.id)
-        if row.table != API or there is None:
+        if row.table != API:
             continue
-        for column in ("bindingtype", "boundentitylogicalname", "isfunction"):
-            if (there.columns.get(column) or None) != (row.columns.get(column) or None):
-                yield (
-                    f"Custom API {row.name}: {column} cannot be changed once it is there. Remove the custom API in the "
-                    "environment, or give this one another name."
-                )
+        there = registered.custom_apis.get(row.id)
+        problems = _changed_for_good(row, there) if there else _not_to_be_made(client, row, registered.others_apis)
+        yield from (f"Custom API {row.columns['uniquename']}: {problem}" for problem in problems)
+
+
+def _changed_for_good(row: Row, there: Row) -> Iterator[str]:
+    for column in ("bindingtype", "boundentitylogicalname", "isfunction"):
+        if (there.columns.get(column) or None) != (row.columns.get(column) or None):
+            yield (
+                f"{column} cannot be changed once it is there. Remove the custom API in the environment, or give this "
+                "one another name."
+            )
+
+
+def _not_to_be_made(client: DataverseClient, row: Row, taken: Collection[str]) -> Iterator[str]:
+    if row.columns["uniquename"].lower() in taken:
+        yield "the environment has one of that name, which is somebody else's. Give this one another name."
+    table = row.columns["boundentitylogicalname"]
+    if table and table_metadata(client, table) is None:
+        yield f"it is bound to {table}, and the environment has no such table. Create the table, or name another."
 
 
 def _api(name: str, api: CustomApiRegistration, registrations: Registrations) -> Row:
@@ -60,7 +81,7 @@ def _api(name: str, api: CustomApiRegistration, registrations: Registrations) ->
         "bindingtype": OptionSetValue(BOUND_TO_ROW if table else GLOBAL),
         "boundentitylogicalname": table,
         "isfunction": api.is_function,
-        "allowedcustomprocessingsteptype": OptionSetValue(_SYNC_AND_ASYNC),
+        "allowedcustomprocessingsteptype": OptionSetValue(SYNC_AND_ASYNC),
         **_texts(name, name),
     }
     return Row(API, custom_api_id(name), columns)

@@ -55,6 +55,8 @@ class Registered:
     images: Mapping[str, Row] = field(default_factory=dict)
     #: Those of such files, with what they are made of.
     custom_apis: Mapping[str, Row] = field(default_factory=dict)
+    #: Somebody else's, by unique name in lower case.
+    others_apis: Mapping[str, Row] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Row]:
         for rows in (self.endpoints, self.steps, self.images, self.custom_apis):
@@ -86,14 +88,16 @@ def read_registered(client: DataverseClient, wanted_steps: Collection[str]) -> R
     ours = [id for id, row in endpoints.items() if is_ours(row)]
     steps = {**_rows_where(client, STEP, "eventhandler", ours), **_rows_where(client, STEP, f"{STEP}id", wanted_steps)}
     images = _rows_where(client, IMAGE, f"{STEP}id", steps)
-    return Registered(endpoints, steps, images, read_custom_apis(client))
+    return _with_custom_apis(client, Registered(endpoints, steps, images))
 
 
-def read_custom_apis(client: DataverseClient) -> dict[str, Row]:
-    """Those made from such files, with their request parameters and response properties."""
-    ours = {id: row for id, row in _rows(client, API).items() if is_ours(row)}
+def _with_custom_apis(client: DataverseClient, registered: Registered) -> Registered:
+    apis = _rows(client, API)
+    ours = {id: row for id, row in apis.items() if is_ours(row)}
     parameters = _rows_where(client, PARAMETER, f"{API}id", ours)
-    return {**ours, **parameters, **_rows_where(client, PROPERTY, f"{API}id", ours)}
+    properties = _rows_where(client, PROPERTY, f"{API}id", ours)
+    others = {str(row.columns.get("uniquename", "")).lower(): row for id, row in apis.items() if id not in ours}
+    return replace(registered, custom_apis={**ours, **parameters, **properties}, others_apis=others)
 
 
 def read_endpoint_steps(client: DataverseClient) -> Registered:
@@ -101,7 +105,7 @@ def read_endpoint_steps(client: DataverseClient) -> Registered:
     endpoints = _rows(client, ENDPOINT)
     steps = _rows_where(client, STEP, "eventhandler", endpoints)
     images = _rows_where(client, IMAGE, f"{STEP}id", steps)
-    return Registered(endpoints, steps, images, read_custom_apis(client))
+    return _with_custom_apis(client, Registered(endpoints, steps, images))
 
 
 def _rows(client: DataverseClient, table: str, criteria: FilterExpression = _ALL) -> dict[str, Row]:
@@ -152,6 +156,11 @@ def _listener(
         return None
     allowed = bool(found.get("iscustomprocessingstepallowed", True))
     return Listener(reference, EntityReference(FILTER, found.id or "", str(listening)), allowed)
+
+
+def read_users(client: DataverseClient, wanted: Collection[str]) -> set[str]:
+    """Which of these users the environment has."""
+    return {row.id for row in _found(client, "systemuser", (), "systemuserid", sorted(wanted)) if row.id}
 
 
 def read_listening(client: DataverseClient, steps: Mapping[str, Row]) -> dict[str, Listening]:

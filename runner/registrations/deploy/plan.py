@@ -19,9 +19,9 @@ from runner.registrations.deploy.environment import (
     read_registered,
 )
 from runner.registrations.deploy.problems import UndeployableError
+from runner.registrations.deploy.requirements import unmet
 from runner.registrations.deploy.rows import FILTER, MESSAGE, PART_OF, STEP, Listening, Row, same, text
 from runner.registrations.deploy.steps import RemoteStep, remote_steps
-from runner.registrations.identity import MAX_NAME
 
 if TYPE_CHECKING:
     from azure_bridge.secrets import Secrets
@@ -96,8 +96,8 @@ def make_plan(registrations: Registrations, client: DataverseClient, site: Site,
     registered = read_registered(client, [step.row.id for step in steps])
     problems = [
         *endpoint_problems(endpoints.values(), site),
-        *custom_api_problems(apis, registered.custom_apis),
-        *_problems(steps, listeners),
+        *custom_api_problems(client, apis, registered),
+        *unmet(client, steps, listeners, registered.others_apis),
         *_taken(steps, registered),
     ]
     if problems:
@@ -196,28 +196,6 @@ def _awaited(steps: Iterable[RemoteStep], custom_apis: Collection[str]) -> Itera
         if listening.message in custom_apis:
             found = EntityReference(FILTER, "", str(listening)) if listening.table else None
             yield listening, Listener(EntityReference(MESSAGE, "", listening.message), found)
-
-
-def _problems(steps: Iterable[RemoteStep], listeners: Mapping[Listening, Listener]) -> Iterator[str]:
-    for step in steps:
-        listener = listeners.get(step.listening)
-        if listener is None:
-            yield f"{step.row.name}: the environment has no such message or table. {_advice(step.listening)}"
-        elif not listener.allowed:
-            yield f"{step.row.name}: the environment lets no custom step listen to {step.listening}. Remove the step."
-        if len(step.row.name) > MAX_NAME:
-            yield (
-                f"{step.row.name[:60]}...: Dataverse's name for the step, <name>: {step.listening}, has "
-                f"{len(step.row.name)} characters of at most {MAX_NAME}. Shorten its name."
-            )
-
-
-def _advice(listening: Listening) -> str:
-    if "_" in listening.message:
-        return f"Create the custom API {listening.message}, here under custom_apis or there, or remove the step."
-    if listening.table and "_" in listening.table:
-        return "Is the table's solution imported? runner apply --schema makes the tables of this product."
-    return "Remove the step, or name another table."
 
 
 def _taken(steps: Iterable[RemoteStep], registered: Registered) -> Iterator[str]:

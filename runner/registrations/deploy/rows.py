@@ -106,7 +106,7 @@ class Row:
 def same(column: str, one: Any, other: Any) -> bool:
     """Whether two values of a column mean the same."""
     if column in _LISTS:
-        return _listed(one) == _listed(other)
+        return listed(one) == listed(other)
     return (one or None) == (other or None)
 
 
@@ -121,8 +121,9 @@ def text(column: str, value: Any) -> str | None:
             return value.name or value.id
         case bool():
             return "yes" if value else "no"
-    return ", ".join(sorted(_listed(value))) if column in _LISTS else str(value)
+    return ", ".join(sorted(listed(value))) if column in _LISTS else str(value)
 
 
-def _listed(value: str | None) -> frozenset[str]:
+def listed(value: str | None) -> frozenset[str]:
+    """The names in a list of columns, in lower case."""
     return frozenset(name.strip().lower() for name in (value or "").split(",") if name.strip())
