@@ -67,6 +67,8 @@ class Ledger:
     disputes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     #: Of a row that holds only a session: the intents that were canceled, whichever session made them.
     canceled: tuple[str, ...] = ()
+    #: The intents that the row had before the one it has now.
+    left: tuple[str, ...] = ()
     #: The last event: second, tier and rank (which order events of the same second), event id, event type.
     last: tuple[int, int, int, str, str] = (0, 0, 0, "", "")
 
@@ -100,7 +102,7 @@ def lifecycle(status: PaymentStatus, second: int) -> tuple[int, int, int]:
 
 
 def join(one: Ledger, other: Ledger) -> Ledger:
-    """The join of both. The pinned ids are those of ``one``, the row's ledger; ledgers of events have none."""
+    """The join of both. Pinned ids and intents left are those of ``one``, the row's ledger; events have none."""
     return Ledger(
         pinned_intent=one.pinned_intent,
         pinned_session=one.pinned_session,
@@ -115,6 +117,7 @@ def join(one: Ledger, other: Ledger) -> Ledger:
         refunds=_furthest(one.refunds, other.refunds),
         disputes=_furthest(one.disputes, other.disputes),
         canceled=tuple(sorted({*one.canceled, *other.canceled})),
+        left=one.left,
         last=max(one.last, other.last),
     )
 
@@ -125,6 +128,15 @@ Progress = TypeVar("Progress", tuple[int, str, Decimal], tuple[int, str])
 def _furthest(one: Mapping[str, Progress], other: Mapping[str, Progress]) -> Mapping[str, Progress]:
     both = {key: max(one[key], other[key]) for key in one.keys() & other.keys()}
     return {**one, **other, **both}
+
+
+def turned(text: object, *left: str) -> str:
+    """The ledger to give a row, whose column held ``text``, together with a new intent or session.
+
+    ``left`` are the intents that the row has until then. Their late events are not about the new one.
+    """
+    kept = load(text) or _EMPTY
+    return dump(Ledger(left=tuple(sorted({*kept.left, *left}))))
 
 
 def dump(ledger: Ledger) -> str:
@@ -173,6 +185,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "refunds": _by_id(int, str, Decimal),
     "disputes": _by_id(int, str),
     "canceled": lambda ids: tuple(str(each) for each in ids),
+    "left": lambda ids: tuple(str(each) for each in ids),
     "last": _each(int, int, int, str, str),
 }
 _EMPTY = Ledger()

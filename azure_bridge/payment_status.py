@@ -52,6 +52,8 @@ def changes(row: Entity, event: PaymentEvent, table: PaymentTable) -> dict[str, 
       UnsupportedCurrencyError: the event's amounts are in a currency that cannot be converted.
     """
     ledger = _ledger_of(row, table)
+    if event.intent_id in ledger.left:
+        return None
     if _may_end_a_visit(ledger, event):
         told = Ledger(canceled=(str(event.intent_id),))
     elif _is_own(ledger, event):
@@ -63,7 +65,7 @@ def changes(row: Entity, event: PaymentEvent, table: PaymentTable) -> dict[str, 
 
 
 def _is_own(ledger: Ledger, event: PaymentEvent) -> bool:
-    if ledger.pinned_intent is None and not _may_adopt(ledger, event):
+    if event.intent_id in ledger.left or (ledger.pinned_intent is None and not _may_adopt(ledger, event)):
         return False
     pins = ((ledger.pinned_intent, event.intent_id), (ledger.pinned_session, event.checkout_session_id))
     agreements = [pinned == named for pinned, named in pins if pinned and named]
@@ -98,7 +100,16 @@ def _ledger_of(row: Entity, table: PaymentTable) -> Ledger:
     return Ledger(
         pinned_intent=intent if intent != kept.intent_id else kept.pinned_intent,
         pinned_session=session if session != kept.session_id else kept.pinned_session,
+        lifecycle=lifecycle(PaymentStatus.PENDING, 0),
+        left=_left(kept, intent, session),
     )
+
+
+def _left(kept: Ledger, intent: str | None, session: str | None) -> tuple[str, ...]:
+    """The intents left by a row that now has ``intent`` and ``session``. One whose id was just cleared is not left."""
+    has_another = intent not in (None, kept.intent_id) or session not in (None, kept.session_id)
+    former = {*kept.left, kept.intent_id} if has_another else {*kept.left}
+    return tuple(sorted(each for each in former if each and each != intent))
 
 
 def _start(row: Entity, table: PaymentTable, intent: str | None, session: str | None) -> Ledger:

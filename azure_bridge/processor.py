@@ -252,7 +252,8 @@ def _fold(row: PaymentRow, events: Sequence[QueuedEvent], decisions: Decisions) 
 
 
 def _set_aside(verdict: Standing, row: PaymentRow, queued: QueuedEvent, decisions: Decisions) -> None:
-    event, own = queued.event, row.entity.get(row.table.columns.intent_id)
+    event, columns = queued.event, row.table.columns
+    own = row.entity.get(columns.intent_id) or row.entity.get(columns.checkout_session_id or "")
     place = f"{row.table.logical_name} {row.entity.id}"
     if verdict is Standing.SUPERSEDED:
         decisions.ignored(queued, f"{place} has left {event.intent_id or event.checkout_session_id} behind")
@@ -262,7 +263,7 @@ def _set_aside(verdict: Standing, row: PaymentRow, queued: QueuedEvent, decision
         event,
         ANOTHER_INTENT_PAID,
         f"{event.event_type} moved money on {event.intent_id or event.checkout_session_id}, but {place} stands for "
-        f"{own or 'another checkout'}: see both in Stripe, and refund the one that should not have been paid",
+        f"{own or 'another'}: see both in Stripe, and refund the one that should not have been paid",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import stripe
 
+from azure_bridge.ledger import turned
 from dataverse_client.types import Entity, OptionSetValue
 from plugins.configuration import Collect, CollectionSettings
 from plugins.demand import Demand, demand_for
@@ -17,6 +18,7 @@ from plugins.payment_tables import (
     FAILURE_CODE,
     FAILURE_MESSAGE,
     INTENT,
+    LEDGER,
     OWN_STATUS,
     SESSION,
     STATUS,
@@ -58,7 +60,7 @@ def ensure_intent(
             return {}
         demand = demand_for(context, table, row, settings)
         if found is None or found.is_closed:
-            return _started(row, payments.create(demand, replacing=found)) if demand else {}
+            return _started(payments, row, demand, found) if demand else {}
         if demand and found.meets(demand):
             return {}
         if not found.is_open:
@@ -108,13 +110,15 @@ def _converge(
     if demand and found.kind is settings.collect is Collect.INTENT:
         payments.change(found, demand)
         return {}
-    payments.close(found)
-    return _started(row, payments.create(demand, replacing=found)) if demand else {}
+    closed = payments.close(found)
+    return _started(payments, row, demand, closed) if demand else {}
 
 
-def _started(row: Entity, made: StripePayment) -> Columns:
+def _started(payments: StripePayments, row: Entity, demand: Demand, former: StripePayment | None) -> Columns:
+    """Create what is to collect ``demand``. Returns the columns by which the row turns to it from ``former``."""
+    made = payments.create(demand, replacing=former)
     is_session = made.kind is Collect.CHECKOUT
-    columns = {
+    columns: Columns = {
         INTENT: None if is_session else made.id,
         SESSION: made.id if is_session else None,
         CHECKOUT_URL: made.url,
@@ -124,4 +128,6 @@ def _started(row: Entity, made: StripePayment) -> Columns:
         # What an order's former intent came to.
         OWN_STATUS: None,
     }
+    if former and former.intent_id:
+        columns[LEDGER] = turned(row.get(LEDGER), former.intent_id)
     return {column: value for column, value in columns.items() if row.get(column) != value}

@@ -28,7 +28,7 @@ SALES_ORDER_LOOKUP = "new_salesorderid"
 OWN_STATUS = "new_ownpaymentstatus"
 OWN_RECEIVED = "new_ownamountreceived"
 OWN_REFUNDED = "new_ownamountrefunded"
-#: Only the bridge writes this column, and it does so with every change.
+#: The bridge writes this column with every change; the plug-ins do when a row turns to another intent.
 LEDGER = "new_stripeledger"
 
 

@@ -29,6 +29,8 @@ _MOST_KEYS = 20
 class StripePayment:
     """A PaymentIntent or a Checkout Session. ``status`` is Stripe's own; a session is ``open`` until it is paid.
 
+    ``intent_id`` is None for a session on which nobody has tried to pay yet.
+
     Source: https://docs.stripe.com/payments/paymentintents/lifecycle
     """
 
@@ -37,6 +39,7 @@ class StripePayment:
     status: str
     amount: int
     currency: str
+    intent_id: str | None = None
     url: str | None = None
 
     @property
@@ -176,16 +179,20 @@ class StripePayments:
     def _update_intent(self, intent_id: str, parameters: Any) -> None:
         self._intents.update(intent_id, parameters)
 
-    def close(self, payment: StripePayment) -> None:
-        """Cancel the intent or expire the session, so that nobody can pay it; no error if it is closed already."""
+    def close(self, payment: StripePayment) -> StripePayment:
+        """Cancel the intent or expire the session, so that nobody can pay it; no error if it is closed already.
+
+        Returns it as it is then.
+        """
         is_session = payment.kind is Collect.CHECKOUT
         try:
-            (self._sessions.expire if is_session else self._intents.cancel)(payment.id)
+            closed = _payment((self._sessions.expire if is_session else self._intents.cancel)(payment.id))
         except stripe.InvalidRequestError:
-            now = (self._sessions if is_session else self._intents).retrieve(payment.id)
-            if not _payment(now).is_closed:
+            closed = _payment((self._sessions if is_session else self._intents).retrieve(payment.id))
+            if not closed.is_closed:
                 raise
         self._context.trace("Closed {}", payment.id)
+        return closed
 
 
 def _is_replay(headers: Mapping[str, str] | None) -> bool:
@@ -204,7 +211,12 @@ def _metadata(made: stripe.PaymentIntent | stripe.checkout.Session) -> dict[str,
 def _payment(made: stripe.PaymentIntent | stripe.checkout.Session) -> StripePayment:
     if isinstance(made, stripe.PaymentIntent):
         return StripePayment(
-            kind=Collect.INTENT, id=made.id, status=made.status, amount=made.amount, currency=made.currency
+            kind=Collect.INTENT,
+            id=made.id,
+            status=made.status,
+            amount=made.amount,
+            currency=made.currency,
+            intent_id=made.id,
         )
     return StripePayment(
         kind=Collect.CHECKOUT,
@@ -212,5 +224,6 @@ def _payment(made: stripe.PaymentIntent | stripe.checkout.Session) -> StripePaym
         status=str(made.status),
         amount=made.amount_total or 0,
         currency=str(made.currency),
+        intent_id=str(made.payment_intent) if made.payment_intent else None,
         url=made.url,
     )

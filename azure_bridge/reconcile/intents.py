@@ -115,7 +115,8 @@ class IntentComparison:
     def _second(self, intent: StripeObject, event: PaymentEvent, row: PaymentRow) -> Iterator[Difference]:
         if is_canceled(intent):
             return
-        own = row.entity.get(row.table.columns.intent_id) or "another checkout"
+        columns = row.table.columns
+        own = row.entity.get(columns.intent_id) or row.entity.get(columns.checkout_session_id or "") or "another"
         todo = "nobody must pay it too" if is_open(intent) else "refund the one that should not have been paid"
         yield _about(
             row,

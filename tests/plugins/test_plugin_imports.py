@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PLUGINS = sorted((Path(__file__).parents[2] / "plugins").glob("*.py"))
-OURS = {"runner.plugin", "dataverse_client.types", "azure_bridge.minor_units"}
+OURS = {"runner.plugin", "dataverse_client.types", "azure_bridge.ledger", "azure_bridge.minor_units"}
 LIBRARIES = {"stripe", "jinja2"}
 
 
