@@ -16,7 +16,7 @@ from typing import Any
 from dataverse_client.types import EntityReference, FetchExpression
 from runner.emulator.call import Call
 from runner.emulator.messages.environment import Environment
-from runner.emulator.pipeline.operation import NO_ENTITY
+from runner.emulator.messages.organization import ORGANIZATION_READS
 from runner.emulator.query.fetchxml import fetched_entity
 from runner.emulator.registration.step_rows import STEP
 from runner.emulator.rows.reading import ReadableRecords
@@ -102,9 +102,7 @@ def _read_entity(message: str, parameters: Mapping[str, Any]) -> str | None:
             return target.logical_name if isinstance(target, EntityReference) else None
         case "retrievemultiple":
             return _queried(parameters.get("Query"))
-        case "whoami":
-            return NO_ENTITY
-    return None
+    return ORGANIZATION_READS.get(message.lower())
 
 
 def _queried(question: Any) -> str | None:

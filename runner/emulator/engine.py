@@ -83,8 +83,8 @@ class Engine:
         self.ids = sequential_guids()
         self.records = Records(store, clock)
         self.associations = Associations(store, self.records)
-        host = f"{organization.organization_name}.dataverse.local"
-        self.steps = RegisteredSteps(store, self.records, NotifyingEnvironment(host, self._format, senders))
+        self.host = f"{organization.organization_name}.dataverse.local"
+        self.steps = RegisteredSteps(store, self.records, NotifyingEnvironment(self.host, self._format, senders))
         self.customizations = Customizations(store, self._use_metadata)
         self.steps.follow_metadata()
         self.steps.reconcile()

@@ -38,7 +38,20 @@ WITHOUT_TABLE = frozenset({"Associate", "Disassociate"})
 
 #: Requests that only carry others, come down to others, or change nothing: no custom step runs on them.
 WITHOUT_STEPS = frozenset(
-    {"ExecuteMultiple", "ExecuteTransaction", "ExecuteAsync", "Upsert", "UpsertMultiple", "WhoAmI"}
+    {
+        "ExecuteAsync",
+        "ExecuteMultiple",
+        "ExecuteTransaction",
+        "IsValidStateTransition",
+        "RetrieveAvailableLanguages",
+        "RetrieveCurrentOrganization",
+        "RetrieveProvisionedLanguages",
+        "RetrieveTotalRecordCount",
+        "RetrieveVersion",
+        "Upsert",
+        "UpsertMultiple",
+        "WhoAmI",
+    }
 )
 
 MESSAGES = frozenset(

@@ -17,6 +17,8 @@ from runner.emulator.storage.store import Store
 class Environment(Server, Protocol):
     """The part of the engine that messages use."""
 
+    #: Its host name, as its notifications and its own address have it.
+    host: str
     store: Store
     records: Records
     associations: Associations

@@ -21,8 +21,10 @@ from runner.emulator.messages.bulk import (
     upsert_multiple,
 )
 from runner.emulator.messages.environment import Environment, Handler
+from runner.emulator.messages.organization import ORGANIZATION_MESSAGES
 from runner.emulator.messages.parameters import choice, parameter, several
 from runner.emulator.messages.retrieval import columns_of, found, queried_table, question_of, related_rows
+from runner.emulator.messages.state_transitions import is_valid_state_transition
 from runner.emulator.messages.targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
 from runner.emulator.messages.writes import expected_version, insert, is_plain, update_row, upserted
 from runner.emulator.pipeline.operation import NO_ENTITY, Operation
@@ -153,17 +155,6 @@ def disassociate(engine: Environment, call: Call, parameters: dict[str, Any]) ->
     return _relate(engine, call, parameters, "Disassociate")
 
 
-def who_am_i(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    def main(operation: Operation) -> dict[str, Any]:
-        return {
-            "UserId": call.user_id,
-            "BusinessUnitId": call.caller.business_unit_id,
-            "OrganizationId": engine.organization.organization_id,
-        }
-
-    return engine.pipe(Operation("WhoAmI", NO_ENTITY, call, parameters, main, reads=True))
-
-
 #: Message name in lower case -> the name as Dataverse spells it, and its handler.
 MESSAGES: Mapping[str, tuple[str, Handler]] = {
     name.lower(): (name, handler)
@@ -185,8 +176,9 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         ("DeleteMultiple", delete_multiple),
         ("ExecuteMultiple", execute_multiple),
         ("ExecuteTransaction", execute_transaction),
-        ("WhoAmI", who_am_i),
+        ("IsValidStateTransition", is_valid_state_transition),
         *AUTO_NUMBER_MESSAGES,
+        *ORGANIZATION_MESSAGES,
     )
 }
 

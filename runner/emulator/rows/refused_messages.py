@@ -14,7 +14,12 @@ _REFUSED = {
     "organization": frozenset({"Create", "Delete"}),
 }
 #: Messages that need a column.
-_ABOUT = {"Assign": "ownerid", "SetState": "statecode", "SetStateDynamicEntity": "statecode"}
+_ABOUT = {
+    "Assign": "ownerid",
+    "SetState": "statecode",
+    "SetStateDynamicEntity": "statecode",
+    "IsValidStateTransition": "statecode",
+}
 
 
 def refused_messages(table: Table) -> frozenset[str]:

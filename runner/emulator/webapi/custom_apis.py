@@ -12,14 +12,12 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue, guid
 from runner.emulator.custom_api import CustomApi, ParameterType
-from runner.emulator.metadata.model import Table
 from runner.emulator.query.edm import instant
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
 from runner.emulator.webapi.http import Preferences, Response
 from runner.emulator.webapi.representation import RowWriter, plain
-
-_NAMESPACE = "Microsoft.Dynamics.CRM."
+from runner.emulator.webapi.row_parameters import NAMESPACE, reference, row, rows
 
 
 def call(
@@ -43,7 +41,7 @@ def call(
     results = exchange.execute(api.name, **parameters)
     if not results:
         return NO_CONTENT
-    context = exchange.context(f"{_NAMESPACE}{api.name}Response")
+    context = exchange.context(f"{NAMESPACE}{api.name}Response")
     return json_response({"@odata.context": context, **{k: _json(exchange, v) for k, v in results.items()}})
 
 
@@ -92,33 +90,10 @@ _VALUES: Mapping[ParameterType, Callable[[Any], Any]] = {
 }
 
 
-def _table(exchange: Exchange, value: Any) -> Table:
-    kind = str(value.get("@odata.type")).lstrip("#").removeprefix(_NAMESPACE) if isinstance(value, dict) else ""
-    table = exchange.schema.metadata.tables.get(kind)
-    if table is None:
-        raise ValueError
-    return table
-
-
-def _entity(exchange: Exchange, value: Any) -> Entity:
-    return exchange.reader().read(_table(exchange, value), value).entity
-
-
-def _reference(exchange: Exchange, value: Any) -> EntityReference:
-    if isinstance(value, dict) and isinstance(value.get("@odata.id"), str):
-        return exchange.resolve(exchange.reader().reference(value["@odata.id"]))
-    table = _table(exchange, value)
-    return EntityReference(table.logical_name, guid(value[table.primary_id_attribute]))
-
-
-def _collection(exchange: Exchange, value: Any) -> EntityCollection:
-    return EntityCollection([_entity(exchange, each) for each in value])
-
-
 _ROWS: Mapping[ParameterType, Callable[[Exchange, Any], Any]] = {
-    ParameterType.ENTITY: _entity,
-    ParameterType.ENTITY_REFERENCE: _reference,
-    ParameterType.ENTITY_COLLECTION: _collection,
+    ParameterType.ENTITY: row,
+    ParameterType.ENTITY_REFERENCE: reference,
+    ParameterType.ENTITY_COLLECTION: rows,
 }
 
 
@@ -127,17 +102,17 @@ def _json(exchange: Exchange, value: Any) -> Any:
         case Entity():
             return _row(exchange, value)
         case EntityCollection():
-            return [_row(exchange, row) for row in value]
+            return [_row(exchange, each) for each in value]
         case EntityReference():
             table = exchange.schema.table(value.logical_name)
-            return {"@odata.type": f"#{_NAMESPACE}{value.logical_name}", table.primary_id_attribute: value.id}
+            return {"@odata.type": f"#{NAMESPACE}{value.logical_name}", table.primary_id_attribute: value.id}
         case tuple():
             return list(value)
     return plain(value)
 
 
-def _row(exchange: Exchange, row: Entity) -> dict[str, Any]:
-    table = exchange.schema.table(row.logical_name)
-    columns = [table.columns[name] for name in row if name in table.columns]
+def _row(exchange: Exchange, entity: Entity) -> dict[str, Any]:
+    table = exchange.schema.table(entity.logical_name)
+    columns = [table.columns[name] for name in entity if name in table.columns]
     writer = RowWriter.of(columns, exchange.schema.navigation(table), Preferences())
-    return {"@odata.type": f"#{_NAMESPACE}{row.logical_name}", **writer.write(row)}
+    return {"@odata.type": f"#{NAMESPACE}{entity.logical_name}", **writer.write(entity)}

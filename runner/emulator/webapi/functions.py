@@ -13,20 +13,18 @@ from typing import Any
 from dataverse_client.types import Entity, EntityCollection, EntityReference
 from runner.emulator.messages.auto_numbers import AUTO_NUMBER_MESSAGES
 from runner.emulator.metadata.model import Table
-from runner.emulator.query.model import Aggregate, Query
 from runner.emulator.webapi import custom_apis
 from runner.emulator.webapi.bulk_delete import bulk_delete
 from runner.emulator.webapi.definition_writes import create_customer_column, create_tables, reactivate_key
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
-from runner.emulator.webapi.faults import BadRequest, InvalidPayload, MethodNotAllowed, ResourceNotFound
+from runner.emulator.webapi.faults import InvalidPayload, MethodNotAllowed, ResourceNotFound
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.metadata_changes import retrieve_metadata_changes
 from runner.emulator.webapi.option_actions import OPTION_ACTIONS
 from runner.emulator.webapi.organization_functions import ORGANIZATION_FUNCTIONS, PUBLISHING
 from runner.emulator.webapi.paths import Segment
 from runner.emulator.webapi.relationship_eligibility import ELIGIBILITY, ELIGIBLE_TABLES
-
-_NO_LIMIT = 2**62
+from runner.emulator.webapi.row_parameters import read, reference
 
 
 def knows(exchange: Exchange, name: str) -> bool:
@@ -71,36 +69,21 @@ def call_on_collection(exchange: Exchange, table: Table, segment: Segment) -> Re
     return _ON_COLLECTION[name](exchange, table)
 
 
-def call_on_row(exchange: Exchange, table: Table, reference: EntityReference, segment: Segment) -> Response:
+def call_on_row(exchange: Exchange, table: Table, target: EntityReference, segment: Segment) -> Response:
     """Call a custom API bound to one row. Raises ResourceNotFound."""
     api = exchange.emulator.custom_apis.get(segment.operation or "")
     if api is None or api.entity != table.logical_name or not api.is_about_a_row:
         raise ResourceNotFound.at(segment.name)
-    return custom_apis.call(exchange, api, segment.arguments or {}, reference)
-
-
-def _who_am_i(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    return exchange.execute("WhoAmI")
-
-
-def _retrieve_total_record_count(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    names = arguments.get("EntityNames")
-    if not isinstance(names, list) or not all(name in exchange.schema.metadata.tables for name in names):
-        raise BadRequest("RetrieveTotalRecordCount needs EntityNames, a list of tables' logical names.")
-    counts = [_count(exchange, name) for name in names]
-    collection = {"Count": len(names), "IsReadOnly": False, "Keys": names, "Values": counts}
-    return {"EntityRecordCountCollection": collection}
-
-
-def _count(exchange: Exchange, table: str) -> int:
-    # Unlike $count, this function is not limited to 5,000 rows.
-    question = Query(table, aggregates=(Aggregate("count", None, "n"),), aggregate_limit=_NO_LIMIT)
-    found = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
-    return int(found[0]["n"].value)
+    return custom_apis.call(exchange, api, segment.arguments or {}, target)
 
 
 def _retrieve_metadata_changes(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     return retrieve_metadata_changes(exchange.schema.metadata, arguments.get("Query"))
+
+
+def _is_valid_state_transition(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    row = read(exchange, "IsValidStateTransition", arguments, "Entity", reference)
+    return exchange.execute("IsValidStateTransition", **{**arguments, "Entity": row})
 
 
 def _auto_number(name: str, exchange: Exchange, body: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -113,9 +96,8 @@ _AUTO_NUMBERS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, An
 }
 #: Functions: they take the exchange and the arguments, and return the results.
 _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]] = {
+    "IsValidStateTransition": _is_valid_state_transition,
     "RetrieveMetadataChanges": _retrieve_metadata_changes,
-    "RetrieveTotalRecordCount": _retrieve_total_record_count,
-    "WhoAmI": _who_am_i,
     **ELIGIBLE_TABLES,
     **ORGANIZATION_FUNCTIONS,
 }
@@ -181,7 +163,7 @@ def _target(exchange: Exchange, table: Table, body: Any) -> Entity:
     if payload.lookups or payload.collections:
         raise InvalidPayload.of(table.entity_set_name, "rows of 'Targets' cannot hold rows to create.")
     if isinstance(body.get("@odata.id"), str):
-        reference = reader.reference(body["@odata.id"])
-        payload.entity.id = None if reference.key_attributes else reference.id
-        payload.entity.key_attributes = dict(reference.key_attributes)
+        named = reader.reference(body["@odata.id"])
+        payload.entity.id = None if named.key_attributes else named.id
+        payload.entity.key_attributes = dict(named.key_attributes)
     return payload.entity

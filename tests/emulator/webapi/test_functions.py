@@ -103,6 +103,17 @@ def test_total_record_counts_are_those_of_each_table_asked_for(crm):
     assert crm.get(path)["EntityRecordCountCollection"]["Values"] == [1, 0]
 
 
+@pytest.mark.parametrize(("status", "valid"), [(2, True), (1, False)])
+def test_a_state_transition_names_its_row_by_reference(crm, status, valid):
+    entity = quote(json.dumps({"@odata.id": f"accounts({crm.create('accounts', name='A')})"}))
+    path = f"IsValidStateTransition(Entity=@e,NewState='Inactive',NewStatus={status})?@e={entity}"
+    assert crm.get(path)["IsValid"] is valid
+
+
+def test_a_state_transition_needs_its_row(crm):
+    assert crm.send("GET", "IsValidStateTransition(NewState='Inactive',NewStatus=2)").status == 400
+
+
 def test_a_function_is_not_posted_and_an_action_not_got(crm, error_of):
     for refused, name in ((crm.post("WhoAmI", {}), "WhoAmI"), (crm.send("GET", "BulkDelete"), "BulkDelete")):
         status, code, message = error_of(refused)
