@@ -26,7 +26,7 @@ from runner.emulator.jobs.job import (
     is_to_be_suspended,
     pause_before_next,
 )
-from runner.emulator.pipeline.context_copies import apart
+from runner.emulator.pipeline.context_copies import detached
 from runner.emulator.plugin_faults import fault_of
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.transaction import Transaction
@@ -105,7 +105,7 @@ def _row(engine: Engine, job: Job) -> Entity | None:
 
 def _attempt(engine: Engine, job: Job) -> Execution:
     # A copy, so that changes by one attempt are not visible to the next.
-    context = apart(job.context)
+    context = detached(job.context)
     call = Call(
         engine,
         _caller(engine, context.initiating_user_id),

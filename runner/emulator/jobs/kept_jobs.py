@@ -55,5 +55,5 @@ def _resumed(id: str, step: Step, retries: int, data: str) -> Job:
     context = read(data)
     if not isinstance(context, PluginContext):
         raise TypeError(f"it holds a {type(context).__name__}")
-    context.tell(owning_extension=step.reference)
+    context.override(owning_extension=step.reference)
     return Job(id, step, context, retries + 1)

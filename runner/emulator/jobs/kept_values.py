@@ -123,16 +123,22 @@ def _write_members(names: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 def _read_members(kind: type, names: tuple[str, ...], content: dict[str, Any]) -> Any:
     members = {name: _read(content[name]) for name in names}
-    if kind is PluginContext:
-        made = PluginContext.__new__(PluginContext)
-        made.__setstate__(members)
-        return made
     if kind is not Entity:
         return kind(**members)
     row = Entity(members["logical_name"])
     for name, member in members.items():
         setattr(row, name, member)
     return row
+
+
+def _write_context(context: PluginContext) -> dict[str, Any]:
+    return _write_mapping(context.__getstate__())
+
+
+def _read_context(content: dict[str, Any]) -> PluginContext:
+    context = PluginContext.__new__(PluginContext)
+    context.__setstate__(_read_mapping(content))
+    return context
 
 
 def _members(kind: type, names: tuple[str, ...]) -> tuple[_Write, _Read]:
@@ -175,7 +181,7 @@ _FORMS: Mapping[type, tuple[_Write, _Read]] = {
     list: (_write_tuple, lambda content: [_read(each) for each in content]),
     dict: (_write_mapping, _read_mapping),
     Entity: _members(Entity, Entity.__slots__),
-    PluginContext: _members(PluginContext, tuple(name for name in PluginContext.__slots__ if name != "_host")),
+    PluginContext: (_write_context, _read_context),
     **{kind: _members(kind, tuple(field.name for field in fields(kind))) for kind in _RECORDS},
 }
 

@@ -12,30 +12,30 @@ from dataverse_client.types import Entity, EntityCollection
 from runner.plugin import PluginContext
 
 
-def told_later(context: PluginContext) -> PluginContext:
+def context_for_job(context: PluginContext) -> PluginContext:
     """The context for a job. Its parent context is like its own, except for the request's parameters.
 
     That does not depend on the parent operation, such as a SetState or the Create of another row.
     """
-    later = context.apart(copied)
+    later = context.detached(copied)
     if context.parent_context is not None:
-        parent = apart(
+        parent = detached(
             context.parent_context,
             message_name=context.message_name,
             operation_id=context.operation_id,
             operation_created_on=context.operation_created_on,
             primary_entity_id=context.primary_entity_id,
         )
-        parent.tell(mode=context.mode, is_in_transaction=False, owning_extension=context.owning_extension)
-        later.tell(parent_context=parent)
+        parent.override(mode=context.mode, is_in_transaction=False, owning_extension=context.owning_extension)
+        later.override(parent_context=parent)
     return later
 
 
-def apart(context: PluginContext, **facts: Any) -> PluginContext:
+def detached(context: PluginContext, **facts: Any) -> PluginContext:
     """A copy whose changes do not show in the original. ``facts`` replace fields of its operation."""
-    twin = context.apart(copied, **facts)
+    twin = context.detached(copied, **facts)
     if context.parent_context is not None:
-        twin.tell(parent_context=apart(context.parent_context))
+        twin.override(parent_context=detached(context.parent_context))
     return twin
 
 

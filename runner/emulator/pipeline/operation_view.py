@@ -10,7 +10,7 @@ from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityR
 from runner.emulator.call import OPTIONAL_PARAMETERS
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.jobs.job import Job
-from runner.emulator.pipeline.context_copies import told_later
+from runner.emulator.pipeline.context_copies import context_for_job
 from runner.emulator.pipeline.images import image_collection, images_of, with_primary_name
 from runner.emulator.pipeline.operation import Operation
 from runner.emulator.pipeline.step_table import Plans, StepPlan
@@ -144,15 +144,15 @@ class View:
     def _add_images(self, context: PluginContext, step: Step) -> None:
         before, after = self.rows_before(), self.rows_after()
         if self.bulk:
-            context.tell(
+            context.override(
                 pre_entity_images_collection=image_collection(step.pre_images, before),
                 post_entity_images_collection=image_collection(step.post_images, after),
             )
             return
         if before:
-            context.tell(pre_entity_images=images_of(step.pre_images, before[0]))
+            context.override(pre_entity_images=images_of(step.pre_images, before[0]))
         if after:
-            context.tell(post_entity_images=images_of(step.post_images, after[0]))
+            context.override(post_entity_images=images_of(step.post_images, after[0]))
 
     def job(self, step: Step, named: tuple[str, ...]) -> Job:
         """The job of an asynchronous step, with a copy of the current context.
@@ -166,13 +166,13 @@ class View:
         context = later.context(step, INERT_HOST)
         if not self.bulk:
             self._add_primary_name(context, named)
-        return Job(id, step, told_later(context))
+        return Job(id, step, context_for_job(context))
 
     def _add_primary_name(self, context: PluginContext, columns: tuple[str, ...]) -> None:
         if after := self.rows_after():
-            context.tell(post_entity_images=with_primary_name(context.post_entity_images, after[0], columns))
+            context.override(post_entity_images=with_primary_name(context.post_entity_images, after[0], columns))
         elif before := self.rows_before():
-            context.tell(pre_entity_images=with_primary_name(context.pre_entity_images, before[0], columns))
+            context.override(pre_entity_images=with_primary_name(context.pre_entity_images, before[0], columns))
 
     def read_back(self, step: Step) -> None:
         """Take over what the step, of stage 10 or 20, put into the parameters in place of what was there.
