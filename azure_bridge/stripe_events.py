@@ -93,7 +93,8 @@ def _failure(intent: StripeObject) -> dict[str, Any]:
         }
     # Until 2022-11-15 intents listed their charges, newest first; some failures are only reported there.
     charges = intent.get("charges")
-    charge = next(iter(charges.get("data") or ()), None) if isinstance(charges, dict) else None
+    listed = charges.get("data") if isinstance(charges, dict) else None
+    charge = listed[0] if isinstance(listed, list) and listed else None
     if not isinstance(charge, dict):
         return {}
     return {

@@ -19,6 +19,8 @@ from typing import Protocol
 #: Characters. Service Bus takes no longer id.
 #: Source: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
 MAX_MESSAGE_ID = 128
+#: Sequence numbers have 64 bits, with the sign.
+MAX_SEQUENCE_NUMBER = 2**63 - 1
 
 
 class QueueError(Exception):

@@ -161,6 +161,8 @@ class EmbeddedQueue:
 
     def receive(self, max_messages: int = 1, max_wait: timedelta = timedelta(0)) -> list[ReceivedMessage]:
         """Lock up to ``max_messages``, waiting up to ``max_wait`` for the first. May be empty."""
+        if max_messages < 1:
+            return []
         deadline = time.monotonic() + max_wait.total_seconds()
         while True:
             while self._any_due():

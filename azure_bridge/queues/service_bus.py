@@ -155,6 +155,8 @@ class ServiceBusQueue:
 
     def receive(self, max_messages: int = 1, max_wait: timedelta = timedelta(0)) -> list[ReceivedMessage]:
         """Lock up to ``max_messages``, waiting up to ``max_wait`` for the first. May be empty."""
+        if max_messages < 1:
+            return []
         deadline = time.monotonic() + max(max_wait.total_seconds(), self._shortest_wait)
         while True:
             remaining = deadline - time.monotonic()

@@ -8,6 +8,7 @@ such as Azure Functions holds the lock, a dead letter is sent as a copy too, wit
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ from azure_bridge.queues.contract import PeekedMessage, QueueMessage, ReceivedMe
 
 if TYPE_CHECKING:
     import azure.functions as func
+
+#: Characters. Service Bus takes no longer session id; ours only say which messages belong together.
+#: Source: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
+_MAX_SESSION_ID = 128
 
 _ATTEMPT = "RetryAttempt"
 _ATTEMPT_OF = "RetryOf"
@@ -70,7 +75,7 @@ def _outgoing(message: QueueMessage, message_id: str, properties: Mapping[str, s
         message_id=message_id,
         correlation_id=message.correlation_id,
         subject=message.subject,
-        session_id=message.session_id,
+        session_id=message.session_id and message.session_id[:_MAX_SESSION_ID],
         content_type=message.content_type,
         application_properties=dict(properties) or None,  # type: ignore[arg-type]  # str is among what it takes
     )
@@ -86,7 +91,7 @@ def received(message: ServiceBusReceivedMessage) -> ReceivedMessage:
         locked_until=_utc(message.locked_until_utc),
         # The SDK counts deliveries from 0, and has None when the message's header has no count.
         delivery_count=(message.delivery_count or 0) + 1,
-        attempt=int(properties.get(_ATTEMPT, "0")),
+        attempt=_attempt(properties),
     )
 
 
@@ -100,7 +105,7 @@ def received_by_host(message: func.ServiceBusMessage) -> ReceivedMessage:
         enqueued_at=_enqueued_at(message.enqueued_time_utc, properties),
         locked_until=_utc(message.locked_until),
         delivery_count=message.delivery_count or 1,
-        attempt=int(properties.get(_ATTEMPT, "0")),
+        attempt=_attempt(properties),
     )
 
 
@@ -124,7 +129,7 @@ def peeked(message: ServiceBusReceivedMessage) -> PeekedMessage:
         sequence_number=message.sequence_number or 0,
         enqueued_at=_enqueued_at(message.enqueued_time_utc, properties),
         delivery_count=message.delivery_count or 0,
-        attempt=int(properties.get(_ATTEMPT, "0")),
+        attempt=_attempt(properties),
         scheduled_for=None if scheduled_for is None else _utc(scheduled_for),
         # Our own reason first: for a copy from ``set_aside`` the service only has MaxDeliveryCountExceeded.
         dead_letter_reason=properties.get(_SET_ASIDE_REASON) or properties.get(_DEAD_LETTER_REASON),
@@ -137,9 +142,9 @@ def _message(
 ) -> QueueMessage:
     return QueueMessage(
         body=body,
-        # Other senders may omit the id.
-        message_id=properties.get(_ATTEMPT_OF) or message.message_id or f"sequence-{message.sequence_number}",
-        correlation_id=message.correlation_id,
+        # Other senders may omit the id, or number their messages.
+        message_id=properties.get(_ATTEMPT_OF) or _id(message.message_id) or f"sequence-{message.sequence_number}",
+        correlation_id=_id(message.correlation_id),
         subject=message.subject,
         session_id=message.session_id,
         content_type=message.content_type or "application/json",
@@ -147,9 +152,17 @@ def _message(
     )
 
 
+def _attempt(properties: Mapping[str, str]) -> int:
+    """0 for a message of another sender, who may use this property for something else."""
+    attempt = properties.get(_ATTEMPT, "")
+    return int(attempt) if _ATTEMPT_OF in properties and attempt.isdecimal() else 0
+
+
 def _enqueued_at(told: datetime | None, properties: Mapping[str, str]) -> datetime:
     """When the message was sent first: the service tells when its copy was."""
-    return datetime.fromisoformat(properties[_ENQUEUED_AT]) if _ENQUEUED_AT in properties else _utc(told)
+    with suppress(KeyError, ValueError):
+        return datetime.fromisoformat(properties[_ENQUEUED_AT]).astimezone(UTC)
+    return _utc(told)
 
 
 def _properties(given: Mapping[Any, Any] | None) -> dict[str, str]:
@@ -158,7 +171,12 @@ def _properties(given: Mapping[Any, Any] | None) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     """The SDK hands strings out as bytes."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _id(value: Any) -> str | None:
+    """AMQP allows numbers, UUIDs and binary as ids, too."""
+    return None if value is None else _text(value)
 
 
 def _body(message: ServiceBusReceivedMessage) -> bytes:

@@ -20,6 +20,20 @@ BUSY_TIMEOUT_SECONDS = 5.0
 
 _SCHEMA_VERSION = 1
 
+#: The bits of an extended result code that are the primary one.
+_PRIMARY = 0xFF
+_DAMAGED = (
+    "It is damaged: stop what uses it, put back a copy or move it away with its -wal and -shm files, and start "
+    "again. `runner reconcile --fix` applies the payments whose events were in it."
+)
+#: By SQLite's primary result code.
+_WHAT_TO_DO = {
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_FULL: "Free some space.",
+    sqlite3.SQLITE_READONLY: "Let this user write to it, and to its directory.",
+}
+
 # Times are microseconds since 1970, UTC. A message is due when visible_at has come; a lock, like a schedule,
 # moves visible_at forward, so that expiry needs no sweeper. The counters spare counts() a walk over the rows.
 _SCHEMA = """
@@ -147,8 +161,12 @@ class SqliteFile:
         except sqlite3.Error:
             return
 
-    def _unavailable(self, error: Exception) -> QueueUnavailableError:
-        return QueueUnavailableError(f"The queue file {self._path} cannot be used: {error}. Try again later.")
+    def _unavailable(self, error: sqlite3.Error) -> QueueUnavailableError:
+        # The SDK's own complaints, such as about a closed connection, have no code.
+        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+        return QueueUnavailableError(
+            f"The queue file {self._path} cannot be used: {error}. {_WHAT_TO_DO.get(code, 'Try again later.')}"
+        )
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import islice
 
 from azure_bridge.clock import Clock, SystemClock
-from azure_bridge.queues.contract import DeadLetterNotFoundError, MessageQueue, PeekedMessage
+from azure_bridge.queues.contract import MAX_SEQUENCE_NUMBER, DeadLetterNotFoundError, MessageQueue, PeekedMessage
 
 _PAGE = 250
 #: Dead letters handled in one call; Service Bus keeps them locked for its duration.
@@ -70,13 +70,17 @@ def _all(queue: MessageQueue, *, dead_letters: bool) -> Iterator[PeekedMessage]:
 def find(queue: MessageQueue, which: str) -> PeekedMessage | None:
     """The message with this sequence number or message id, dead letters first."""
     for dead_letters in (True, False):
-        if which.isdecimal() and (found := _numbered(queue, int(which), dead_letters=dead_letters)):
+        if _is_number(which) and (found := _numbered(queue, int(which), dead_letters=dead_letters)):
             return found
     for dead_letters in (True, False):
         for message in _all(queue, dead_letters=dead_letters):
             if message.message.message_id == which:
                 return message
     return None
+
+
+def _is_number(which: str) -> bool:
+    return which.isdecimal() and len(which) <= len(str(MAX_SEQUENCE_NUMBER))
 
 
 def numbered_dead_letters(queue: MessageQueue, numbers: Sequence[int]) -> Selection:
@@ -89,6 +93,8 @@ def numbered_dead_letters(queue: MessageQueue, numbers: Sequence[int]) -> Select
 
 
 def _numbered(queue: MessageQueue, number: int, *, dead_letters: bool) -> PeekedMessage | None:
+    if number > MAX_SEQUENCE_NUMBER:
+        return None
     page = queue.peek(1, number, dead_letters=dead_letters)
     return page[0] if page and page[0].sequence_number == number else None
 

@@ -53,6 +53,11 @@ def test_a_failed_attempt_says_why(read, snapshot):
     assert event.failure_message == "Your card has no funds."
 
 
+@pytest.mark.parametrize("charges", [{"data": 5}, {"data": {"a": 1}}, {"data": []}, {"data": ["ch_1"]}, []], ids=str)
+def test_charges_that_are_no_list_of_charges_say_nothing(read, snapshot, charges):
+    assert read(snapshot("payment_intent.payment_failed", charges=charges)).failure_code is None
+
+
 def test_an_old_intent_says_why_in_its_charges(read, snapshot):
     charges = {"data": [{"failure_code": "expired_card", "failure_message": "Expired."}, {"failure_code": "older"}]}
     event = read(snapshot("payment_intent.payment_failed", charges=charges))

@@ -134,6 +134,12 @@ def test_no_more_are_received_than_asked_for(queue: MessageQueue) -> None:
     assert ids(queue.receive(5)) == ["evt_2"]
 
 
+def test_who_asks_for_no_message_gets_none(queue: MessageQueue) -> None:
+    queue.send([message()])
+    assert queue.receive(0) == []
+    assert ids(queue.receive()) == ["evt_1"]
+
+
 def test_an_empty_queue_gives_nothing(queue: MessageQueue) -> None:
     assert queue.receive(10) == []
 

@@ -145,6 +145,37 @@ def test_what_is_no_queue_file_is_left_alone(path: Path) -> None:
     assert path.read_bytes().startswith(b"a diary")
 
 
+def test_a_damaged_file_says_how_to_go_on(path: Path, open_events: OpenEvents) -> None:
+    queue = open_events()
+    queue.send(numbered(200))
+    queue.close()
+    pages = bytearray(path.read_bytes())
+    pages[4096:] = b"\xa5" * (len(pages) - 4096)
+    path.write_bytes(pages)
+    with pytest.raises(QueueUnavailableError, match=r"malformed.*move it away.*runner reconcile --fix"):
+        open_events().receive(10)
+
+
+def test_a_full_disk_stores_nothing_until_there_is_space(open_events: OpenEvents) -> None:
+    queue = open_events()
+    connection = queue._file._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(QueueUnavailableError, match=r"full.*Free some space"):
+        queue.send(numbered(200))
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert queue.counts().active == 0
+    queue.send(numbered(200))
+    assert queue.counts().active == 200
+
+
+def test_a_file_that_may_not_be_written_says_so(open_events: OpenEvents) -> None:
+    queue = open_events()
+    queue._file._connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(QueueUnavailableError, match=r"readonly.*Let this user write"):
+        queue.send(numbered(1))
+
+
 def test_a_file_of_another_layout_is_refused(path: Path) -> None:
     EmbeddedQueue(path, "events").close()
     with sqlite3.connect(path) as connection:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -388,6 +389,39 @@ def test_messages_of_other_senders_are_understood(broker: Any, queue: ServiceBus
     assert received.message.body == b"{}"
     assert received.message.message_id == "sequence-1"
     assert received.message.application_properties == {"Depth": "1", "PrimaryEntity": "account"}
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [{"RetryAttempt": "first"}, {"RetryEnqueuedAt": "yesterday"}, {"RetryAttempt": "2"}, {"Checksum": b"\xff\xfe"}],
+    ids=str,
+)
+def test_properties_of_other_senders_that_are_named_like_ours_mean_nothing(
+    broker: Any, queue: ServiceBusQueue, clock: ManualClock, properties: Mapping[str, Any]
+) -> None:
+    from proton import Message
+
+    broker.add_queue(EVENTS).accept(Message(body=b"{}", inferred=True, properties=properties), "theirs")
+    (peeked,) = queue.peek()
+    (received,) = queue.receive()
+    assert (received.attempt, peeked.attempt) == (0, 0)
+    assert (received.enqueued_at, peeked.enqueued_at) == (clock.now(), clock.now())
+
+
+def test_ids_of_other_senders_that_are_no_strings_are_told_as_strings(broker: Any, queue: ServiceBusQueue) -> None:
+    from proton import Message, ulong
+
+    number, name = ulong(7), UUID("7b1f4a0e-2f52-ee11-be6f-000d3a2f9c11")
+    broker.add_queue(EVENTS).accept(Message(body=b"{}", inferred=True, id=name, correlation_id=number), "theirs")
+    (received,) = queue.receive()
+    assert (received.message.message_id, received.message.correlation_id) == (str(name), "7")
+
+
+def test_a_session_id_is_cut_to_what_the_service_takes(queue: ServiceBusQueue) -> None:
+    """Stripe's ids may be longer."""
+    queue.send([message(session_id="cs_" + "a" * 200)])
+    (received,) = queue.receive()
+    assert received.message.session_id == "cs_" + "a" * 125
 
 
 def test_dead_letters_another_tool_holds_are_not_said_to_be_missing(

@@ -129,6 +129,19 @@ def test_a_message_that_is_not_there_cannot_be_shown(embedded: MessageQueue) -> 
     assert (result.exit_code, "has no message evt_9" in result.output) == (1, True)
 
 
+@pytest.mark.parametrize("digits", [19, 20, 5000])
+def test_a_number_that_no_message_can_have_is_not_there(queue: MessageQueue, digits: int) -> None:
+    number = "9" * digits
+    result = run("show", number)
+    assert (result.exit_code, f"has no message {number}" in result.output) == (1, True)
+
+
+def test_a_number_that_no_message_can_have_keeps_none_of_the_others_back(queue: MessageQueue) -> None:
+    result = run("discard", str(dead(queue, "evt_1")), "99999999999999999999", "--yes")
+    assert (result.exit_code, dead_ids(queue)) == (1, [])
+    assert "Not among the dead letters any more: 99999999999999999999" in result.output
+
+
 def test_secrets_in_a_message_are_not_shown(embedded: MessageQueue) -> None:
     secret = "pi_1_secret_abcdefghijklmnop"
     embedded.send([QueueMessage(body=json.dumps({"client_secret": secret}).encode(), message_id="evt_1")])
