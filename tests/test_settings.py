@@ -52,7 +52,7 @@ def test_the_namespace_may_have_the_name_that_azure_functions_gives_it() -> None
 
 
 @pytest.mark.parametrize("text", ["2", "2 days", "-1d", "d", "1w"])
-def test_an_age_has_a_number_and_a_unit(text: str) -> None:
+def test_an_age_without_number_and_unit_is_refused(text: str) -> None:
     assert "write an age such as 90m, 12h or 7d" in refused(RECONCILE_SINCE=text)
 
 
@@ -106,14 +106,14 @@ def test_the_credentials_say_how_to_sign_in(environ: dict[str, str], auth: str) 
     assert Settings.load(environ).dataverse_auth == auth
 
 
-def test_a_live_key_must_be_meant() -> None:
+def test_a_live_key_needs_stripe_live() -> None:
     said = refused(STRIPE_SECRET_KEY="sk_live_settings2")
     assert "set STRIPE_LIVE=yes" in said
     assert "settings2" not in said
 
 
 @pytest.mark.parametrize("key", ["", "sk_test_settings3"])
-def test_live_must_go_with_a_live_key(key: str) -> None:
+def test_stripe_live_needs_a_live_key(key: str) -> None:
     assert "STRIPE_LIVE=yes needs a live key" in refused(STRIPE_LIVE="yes", STRIPE_SECRET_KEY=key)
 
 

@@ -9,7 +9,7 @@ import pytest
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, guid, is_guid, new_guid
 
 
-def test_a_guid_has_one_spelling() -> None:
+def test_guids_are_lower_case_without_braces() -> None:
     assert guid("{6F1B8C1E-7A54-4D59-9F0C-2D1F4C1A7B11}") == "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11"
 
 
@@ -41,7 +41,7 @@ def test_a_column_that_is_absent_is_named_with_those_there_are() -> None:
         Entity("account", attributes={"name": "Contoso", "telephone1": "1"})["nmae"]
 
 
-def test_a_copy_of_a_row_is_its_own() -> None:
+def test_changing_a_copy_leaves_the_row_alone() -> None:
     row = Entity("account", new_guid(), {"name": "Contoso"})
     twin = row.copy()
     twin["name"] = "Fabrikam"

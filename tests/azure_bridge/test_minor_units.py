@@ -83,7 +83,7 @@ def test_too_little_is_refused_naming_the_minimum() -> None:
 
 @pytest.mark.parametrize("units", [0, -100])
 @pytest.mark.parametrize("currency", ["USD", "KWD"])
-def test_nothing_is_never_charged(units: int, currency: str) -> None:
+def test_zero_and_negative_amounts_are_never_charged(units: int, currency: str) -> None:
     with pytest.raises(AmountTooSmallError):
         check_charge(units, currency)
 
@@ -95,7 +95,7 @@ def test_too_much_is_refused_naming_the_maximum() -> None:
 
 
 @pytest.mark.parametrize("amount", ["1E+40", "NaN", "Infinity"])
-def test_what_is_no_amount_is_refused(amount: str) -> None:
+def test_an_amount_beyond_every_limit_is_refused(amount: str) -> None:
     with pytest.raises(AmountTooLargeError):
         to_minor_units(Decimal(amount), "USD")
 

@@ -122,7 +122,7 @@ def test_an_event_survives_the_queue():
     assert decode(encode(FULL)) == FULL
 
 
-def test_what_is_none_is_not_sent():
+def test_an_encoded_event_has_no_nulls():
     assert b"null" not in encode(FULL)
 
 
@@ -132,7 +132,7 @@ def test_a_newer_bridge_may_add_fields_and_leave_others_out():
     assert decode(orjson.dumps(body)) == replace(FULL, currency=None)
 
 
-def test_a_newer_version_is_not_guessed_at():
+def test_an_event_of_a_newer_version_is_refused():
     with pytest.raises(UnknownVersionError, match=f"version {VERSION + 1}"):
         decode(encode(replace(FULL, version=VERSION + 1)))
 
@@ -179,7 +179,7 @@ def test_whatever_the_object_holds_it_is_read_and_small(read, kind, facts):
 
 
 @pytest.mark.parametrize("character", ["a", "é", "💳", '"', "\x00"])
-def test_the_longest_of_everything_fits(read, snapshot, character):
+def test_an_event_of_the_longest_values_fits_into_a_message(read, snapshot, character):
     longest = {"id": "i" * 255, "status": "s" * 80, "currency": "c" * 80, "cancellation_reason": "r" * 80}
     error = {"code": "c" * 80, "decline_code": "d" * 80, "message": character * 9_000}
     metadata = {"CRM_PaymentId": PAYMENT_ID, "CRM_SalesOrderId": ORDER_ID, "CRM_OrganizationId": character * 500}

@@ -154,7 +154,7 @@ STORIES = {
 
 
 @pytest.mark.parametrize(("events", "status"), STORIES.values(), ids=STORIES)
-def test_a_story_ends_in_its_status(events, status):
+def test_a_history_of_events_ends_in_its_status_in_either_order(events, status):
     assert after(row_with(), *events)[COLUMNS.status] == shown(status)
     assert after(row_with(), *reversed(events))[COLUMNS.status] == shown(status)
 
@@ -202,7 +202,7 @@ def test_refunds_that_failed_leave_nothing_refunded():
     assert row[COLUMNS.amount_refunded] == Money(Decimal(0))
 
 
-def test_what_is_not_known_is_not_spoken_of():
+def test_columns_without_a_known_value_are_not_written():
     written = changes(row_with(), processing(), TABLE)
     assert written.keys() == {COLUMNS.status, COLUMNS.intent_id, COLUMNS.last_event, COLUMNS.ledger}
 

@@ -190,7 +190,7 @@ def test_a_paid_intent_completes_the_row_its_metadata_names(processor, queue, cr
     assert diary.lines == [("applied", "evt_1", "new_payment")]
 
 
-def test_a_sales_order_goes_the_same_road(processor, queue, a_payment, tell, status_of):
+def test_an_event_completes_a_sales_order_too(processor, queue, a_payment, tell, status_of):
     row_id = a_payment("salesorder")
     tell(**named(row_id, "salesorder"))
     processor.drain(queue)

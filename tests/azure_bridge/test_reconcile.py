@@ -113,7 +113,7 @@ def test_what_has_just_happened_is_still_on_its_way(books) -> None:
     assert books.compare(wait=timedelta(minutes=1)) == []
 
 
-def test_so_is_news_of_an_older_intent(books) -> None:
+def test_an_older_intent_that_just_changed_is_given_time(books) -> None:
     row_id, intent_id = books.payment()
     books.clock.advance(timedelta(days=2))
     books.crm.update("new_payment", row_id, name="Invoice 8")

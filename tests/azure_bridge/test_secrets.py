@@ -63,7 +63,7 @@ def test_the_text_of_a_reference_leaves_its_default_out() -> None:
     assert "hunter2" not in repr(reference)
 
 
-def test_what_looks_secrets_up_does_not_say_them() -> None:
+def test_the_repr_of_live_secrets_does_not_show_them() -> None:
     assert "whsec_1" not in repr(LiveSecrets(("whsec_1",), from_environment()))
 
 

@@ -105,7 +105,7 @@ def test_problems_of_plug_ins_and_of_rules_come_together(project: Path) -> None:
     assert "steps[0].filtering_attributes" in result.output
 
 
-def test_json_says_the_same(project: Path) -> None:
+def test_json_lists_steps_and_problems(project: Path) -> None:
     write(project)
     answer = json.loads(check("--json").output)
     assert answer["ok"]
@@ -122,19 +122,19 @@ def test_json_names_the_place_the_rule_and_the_page(project: Path) -> None:
     assert problem["url"].startswith("https://learn.microsoft.com/")
 
 
-def test_the_setting_names_the_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_can_be_named_by_a_setting(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(project, name="mine.yaml")
     monkeypatch.setenv("RUNNER_REGISTRATIONS", "mine.yaml")
     assert check().output.endswith("OK: 1 step in mine.yaml.\n")
 
 
-def test_dotenv_may_name_the_file(project: Path) -> None:
+def test_the_file_can_be_named_in_dotenv(project: Path) -> None:
     write(project, name="mine.yaml")
     (project / ".env").write_text("RUNNER_REGISTRATIONS=mine.yaml\n")
     assert check().output.endswith("OK: 1 step in mine.yaml.\n")
 
 
-def test_a_missing_file_is_a_wrong_question(project: Path) -> None:
+def test_a_missing_file_exits_with_2_and_says_where_to_look(project: Path) -> None:
     result = check("absent.yaml")
     assert result.exit_code == 2
     assert "absent.yaml cannot be read: No such file or directory. Start in the directory that has it" in result.output

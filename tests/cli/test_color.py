@@ -19,7 +19,9 @@ from runner.cli.main import runner
     ],
     ids=["terminal", "pipe", "terminal without colour", "pipe with colour", "both asked for"],
 )
-def test_the_environment_decides(tmp_path, monkeypatch, terminal, environment, colored) -> None:
+def test_colour_follows_the_terminal_no_color_and_force_color(
+    tmp_path, monkeypatch, terminal, environment, colored
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)

@@ -43,7 +43,7 @@ def test_when_all_is_well_the_exit_code_says_so(environment):
     assert "skipped Stripe key" in result.output
 
 
-def test_json_says_the_same(environment):
+def test_json_has_the_health_of_each_subject(environment):
     said = {each["subject"]: each["health"] for each in json.loads(run("doctor", "--json").output)}
     assert said["Dataverse sign-in"] == "ok"
     assert said["registrations"] == "failed"

@@ -74,7 +74,7 @@ def test_help_names_every_command() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_there(name: str) -> None:
+def test_every_command_has_a_help_page(name: str) -> None:
     result = CliRunner().invoke(runner, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert result.output.startswith(f"Usage: runner {name}")
@@ -84,7 +84,7 @@ def test_the_version_is_told() -> None:
     assert CliRunner().invoke(runner, ["--version"]).output.startswith("runner 0.")
 
 
-def test_an_unknown_command_is_a_wrong_question() -> None:
+def test_an_unknown_command_exits_with_2() -> None:
     result = CliRunner().invoke(runner, ["dance"])
     assert (result.exit_code, "No such command 'dance'" in result.output) == (2, True)
 
@@ -115,7 +115,7 @@ def test_an_error_is_one_sentence_without_secrets() -> None:
 
 
 @pytest.mark.usefixtures("failing")
-def test_where_it_came_from_is_shown_on_request() -> None:
+def test_the_traceback_option_shows_where_an_error_came_from() -> None:
     result = CliRunner().invoke(runner, ["--traceback", "fail"])
     assert "Traceback" in result.output
     assert "in fail" in result.output

@@ -26,7 +26,7 @@ def empty_directory(tmp_path, monkeypatch) -> None:
         ("emulate --port 0 --registrations registrations.yaml", 2),
     ],
 )
-def test_it_says_where_to_look(command: str, exit_code: int) -> None:
+def test_a_missing_file_is_refused_saying_where_to_look(command: str, exit_code: int) -> None:
     result = CliRunner().invoke(runner, command.split())
     assert result.exit_code == exit_code
     assert result.output.startswith(
@@ -35,6 +35,6 @@ def test_it_says_where_to_look(command: str, exit_code: int) -> None:
     )
 
 
-def test_doctor_counts_it_among_what_is_wrong() -> None:
+def test_doctor_reports_a_missing_file_and_goes_on() -> None:
     result = CliRunner().invoke(runner, ["doctor"])
     assert "registrations.yaml cannot be read: No such file or directory. Start in the directory" in result.output

@@ -78,7 +78,7 @@ def test_after_apply_nothing_differs(environment):
     assert "Nothing to do" in run("apply", "--yes").output
 
 
-def test_drift_is_found_and_put_right(environment):
+def test_plan_shows_drift_and_apply_repairs_it(environment):
     run("apply", "--yes")
     environment.update(Entity("sdkmessageprocessingstep", step_id("Greet"), {"rank": 5}))
     planned = run("plan")
@@ -88,13 +88,13 @@ def test_drift_is_found_and_put_right(environment):
     assert environment.retrieve("sdkmessageprocessingstep", step_id("Greet"), ["rank"])["rank"] == 1
 
 
-def test_whoever_says_no_is_heard(environment):
+def test_answering_no_changes_nothing(environment):
     result = run("apply", input="n\n")
     assert result.exit_code == 1
     assert run("plan").exit_code == 2
 
 
-def test_prune_removes_what_left_the_file(environment, write):
+def test_prune_removes_steps_that_are_no_longer_in_the_file(environment, write):
     run("apply", "--yes")
     write(FILE.rpartition("  - { name: Part")[0])
     kept = run("apply", "--yes")
@@ -104,7 +104,7 @@ def test_prune_removes_what_left_the_file(environment, write):
     assert run("plan").exit_code == 0
 
 
-def test_json_says_the_same(environment):
+def test_plan_and_apply_answer_in_json(environment):
     planned = json.loads(run("plan", "--json").output)
     assert [change["change"] for change in planned["changes"]] == ["created"] * 3
     applied = json.loads(run("apply", "--yes", "--json").output)
@@ -147,6 +147,6 @@ def test_json_names_what_the_environment_cannot_have(environment, write):
         assert (result.exit_code, problem.partition(":")[0]) == (1, "Greet")
 
 
-def test_a_program_must_say_that_it_means_it(environment):
+def test_apply_in_json_needs_yes(environment):
     result = run("apply", "--json")
     assert (result.exit_code, "add --yes" in result.output) == (2, True)

@@ -186,7 +186,7 @@ def test_what_is_locked_or_scheduled_says_until_when(embedded: MessageQueue) -> 
 
 
 @pytest.mark.parametrize(("typed", "left"), [("n\n", ["evt_1", "evt_2"]), ("y\n", [])])
-def test_nothing_is_lost_without_a_yes(embedded: MessageQueue, typed: str, left: list[str]) -> None:
+def test_dead_letters_are_discarded_only_after_a_yes(embedded: MessageQueue, typed: str, left: list[str]) -> None:
     dead(embedded, "evt_1")
     dead(embedded, "evt_2")
     result = run("discard", "--all", typed=typed)
@@ -300,7 +300,7 @@ def test_a_message_nobody_can_read_is_set_aside_and_told(embedded: MessageQueue)
     assert answer("dead-letters")[0]["dead_letter_reason"] == "InvalidMessage"
 
 
-def test_what_finds_no_row_is_retried_later(embedded: MessageQueue) -> None:
+def test_draining_retries_an_event_without_a_row_later(embedded: MessageQueue) -> None:
     embedded.send([succeeded(new_guid())])
     assert answer("drain") == {"queue": "payment-events", "completed": 0, "retry_later": 1, "dead_lettered": 0}
 

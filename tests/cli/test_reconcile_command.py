@@ -96,7 +96,7 @@ def reconcile(*arguments: str) -> Result:
     return CliRunner().invoke(runner, ["reconcile", *arguments])
 
 
-def test_differences_are_told_fixed_and_then_gone(till: Till) -> None:
+def test_a_difference_is_reported_then_fixed_then_gone(till: Till) -> None:
     row_id, intent_id = till.pay_unheard()
     told = reconcile("--since", "2h")
     assert told.exit_code == 1
@@ -118,7 +118,7 @@ def test_json_is_a_line_for_each_difference_and_one_for_the_sum(till: Till) -> N
     assert (total["found"], total["fixed"], total["left"]) == (len(differences), 0, len(differences))
 
 
-def test_a_run_stripe_fails_is_gone_on_with(till: Till) -> None:
+def test_a_run_that_stripe_interrupts_can_be_resumed(till: Till) -> None:
     till.pay_unheard()
     till.stripe.fail_next("rate_limited", on="/v1/payment_intents")
     stopped = reconcile("--since", "2h", "--fix")
@@ -156,7 +156,7 @@ def test_a_bar_on_the_terminal_keeps_out_of_a_file(till: Till, tmp_path: Path) -
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_what_cannot_be_meant_is_refused(arguments: list[str], why: str) -> None:
+def test_contradictory_options_are_refused(arguments: list[str], why: str) -> None:
     result = reconcile(*arguments)
     assert result.exit_code == 2
     assert why in result.stderr

@@ -96,7 +96,7 @@ def test_a_condition_odata_cannot_say_is_refused(payment_table, condition):
         filter_text(having(condition), payment_table)
 
 
-def test_filters_nest(payment_table):
+def test_a_filter_within_a_filter_gets_parentheses(payment_table):
     either = FilterExpression(
         LogicalOperator.OR, having(("new_attempts", Op.EQUAL, 1), ("new_attempts", Op.EQUAL, 2)).conditions
     )

@@ -24,7 +24,7 @@ def test_what_is_away_is_reached_through_the_proxy():
     assert session.verify == "authorities.pem"
 
 
-def test_unless_it_is_excepted(monkeypatch):
+def test_a_host_in_no_proxy_is_reached_without_the_proxy(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "dynamics.com")
     assert session_to(AWAY, trust_env=True).proxies == {}
 

@@ -57,7 +57,7 @@ def test_the_bases_are_slim_and_of_a_python_that_is_supported() -> None:
     assert f"Programming Language :: Python :: {argument.removeprefix('PYTHON_VERSION=')}" in supported
 
 
-def test_nobody_is_root() -> None:
+def test_the_image_runs_as_an_unprivileged_user() -> None:
     (user,) = instructions("USER")
     uid, _, gid = user.partition(":")
     assert int(uid) > 1000

@@ -55,7 +55,7 @@ def test_every_link_leads_somewhere(guide: Path) -> None:
 
 
 @guides
-def test_what_was_not_run_is_said(guide: Path) -> None:
+def test_each_guide_says_what_could_not_be_run(guide: Path) -> None:
     assert "could not be run where this page was written" in guide.read_text()
 
 

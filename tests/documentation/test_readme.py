@@ -39,7 +39,7 @@ def test_the_first_two_commands_are_targets_of_the_makefile() -> None:
 
 
 @pytest.mark.parametrize("command", [shown for shown in SHOWN if shown.split()[0] not in SERVERS])
-def test_what_is_shown_works(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_shown_works(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     result = CliRunner().invoke(runner, shlex.split(command))
     assert result.exit_code == 0, result.output
@@ -61,6 +61,6 @@ def test_the_plug_in_shown_runs_where_it_is_to_be_kept_and_refuses(tmp_path: Pat
     assert simulate()[0] == 0
 
 
-def test_what_is_shown_of_servers_is_there() -> None:
+def test_every_server_command_shown_exists() -> None:
     assert {shown.split()[0] for shown in SHOWN} - {"simulate", "check"} == SERVERS
     assert set(COMMANDS) >= SERVERS

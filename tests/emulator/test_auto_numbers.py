@@ -115,7 +115,7 @@ def test_counting_begins_where_it_is_told(numbered, number, seed):
     assert seed("GetNextAutoNumberValue") == {"NextAutoNumberValue": "8"}
 
 
-def test_a_seed_that_is_rolled_back_is_none(crm, numbered, number, seed):
+def test_a_seed_that_is_rolled_back_has_no_effect(crm, numbered, number, seed):
     numbered()
     with suppress(ZeroDivisionError), crm.transaction():
         seed("SetAutoNumberSeed", Value=7)
@@ -131,7 +131,7 @@ def test_a_snapshot_brings_numbers_back(crm, numbered, number):
     assert number() == first
 
 
-def test_the_next_process_counts_on(crm, numbered, number, tmp_path):
+def test_numbers_continue_in_the_next_process(crm, numbered, number, tmp_path):
     numbered()
     number()
     crm.close()

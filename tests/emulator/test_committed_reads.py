@@ -81,7 +81,7 @@ def test_a_row_being_created_is_not_there_for_others(service, during, elsewhere)
     assert elsewhere.names() == ["Contoso"]
 
 
-def test_its_id_leads_others_nowhere(service, on, elsewhere):
+def test_an_uncommitted_row_cannot_be_retrieved_by_its_id(service, on, elsewhere):
     @on("Create", stage=40)
     def look(context):
         with pytest.raises(ObjectDoesNotExist):

@@ -167,7 +167,7 @@ def test_ten_kilobytes_are_kept_and_the_oldest_lines_dropped():
     assert MAX_BYTES - 100 < len("\n".join(kept)) <= MAX_BYTES
 
 
-def test_of_one_endless_line_the_end_is_kept():
+def test_the_end_of_a_line_longer_than_the_log_is_kept():
     assert newest_lines(["y" + "x" * MAX_BYTES]) == "x" * MAX_BYTES
 
 

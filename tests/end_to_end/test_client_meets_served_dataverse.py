@@ -64,7 +64,7 @@ def client(request, crm, site):
         yield client
 
 
-def test_a_row_lives_and_dies(client):
+def test_a_row_is_created_updated_and_deleted(client):
     columns = {"new_name": "Rechnung für Müller & Söhne", "new_amount": Money(Decimal("19.90"))}
     id = client.create(Entity("new_payment", None, columns))
     row = client.retrieve("new_payment", id)

@@ -81,7 +81,7 @@ def run(watch) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("command", ["plan", "doctor"])
-def test_looking_at_what_is_registered_reads(watch, run, command):
+def test_plan_and_doctor_need_only_their_privileges(watch, run, command):
     run("apply", "--yes")
     watch.needed.clear()
     run(command)

@@ -323,7 +323,7 @@ def test_a_table_is_gone_when_it_is_deleted(client, project):
         client.records.list(project.logical_name)
 
 
-def test_columns_come_and_go(client, project):
+def test_columns_are_added_changed_and_removed(client, project):
     assert client.tables.add_columns("new_Project", {"new_Note": "memo", "new_Open": "bool"}) == [
         "new_Note",
         "new_Open",
@@ -350,7 +350,7 @@ def test_columns_are_listed_as_the_client_asks(client):
 
 
 @pytest.mark.usefixtures("project")
-def test_keys_come_and_go(client):
+def test_alternate_keys_are_listed_and_deleted(client):
     [key] = client.tables.get_alternate_keys("new_Project")
     assert (key.schema_name, key.key_attributes, key.status) == ("new_project_code", ["new_code"], "Active")
     client.tables.delete_alternate_key("new_Project", key.metadata_id)

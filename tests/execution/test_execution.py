@@ -77,7 +77,7 @@ def test_what_a_plugin_raises_is_its_outcome():
     assert isinstance(run(lambda context: 1 / 0).error, ZeroDivisionError)
 
 
-def test_a_request_to_stop_the_program_is_none():
+def test_a_keyboard_interrupt_stops_the_program():
     def interrupted(context):
         raise KeyboardInterrupt
 
@@ -97,7 +97,7 @@ def test_a_plugin_that_would_end_more_than_itself_has_failed(execute):
     assert "must not raise" in str(run(execute).error)
 
 
-def test_lines_are_kept_in_order():
+def test_traced_lines_are_kept_in_order():
     def trace(context):
         context.trace("first")
         context.trace("{} of {}", "second", 2)

@@ -68,7 +68,7 @@ def test_what_it_changes_in_target_is_written(plugin):
     assert create(changed) == (["Contoso!"], ["well done"])
 
 
-def test_it_runs_elsewhere(plugin):
+def test_an_isolated_plugin_runs_in_another_process(plugin):
     _, lines = create(plugin("context.trace(str(os.getpid()))"))
     assert lines != [str(os.getpid())]
 
@@ -101,7 +101,7 @@ def test_it_is_killed_when_its_time_is_up(plugin):
     "https://learn.microsoft.com/troubleshoot/power-platform/dataverse/dataverse-plug-ins-errors",
 )
 @pytest.mark.parametrize(("death", "code"), [("os._exit(3)", 3), ("os.abort()", -6)])
-def test_its_death_is_told(plugin, death, code):
+def test_a_crash_of_the_process_is_reported_with_its_exit_code(plugin, death, code):
     with pytest.raises(SandboxWorkerNotAvailable, match=f"process crashed.*exit code {code}") as raised:
         create(plugin(death))
     assert raised.value.code == 0x8004418D
@@ -161,7 +161,7 @@ class Refuse(Plugin):
     ["", "raise ValueError", "raise SystemExit", "import threading; threading.Event().wait()"],
     ids=["another refuses", "it fails", "it ends", "it hangs"],
 )
-def test_what_it_wants_undone_is_undone_there(plugin, tmp_path, end):
+def test_compensation_runs_in_the_isolated_process(plugin, tmp_path, end):
     done = tmp_path / "undone"
     undo = "context.on_rollback(lambda: open({1!r}, 'a').write('{0} ')); "
     body = undo.format("first", str(done)) + undo.format("second", str(done)) + end
@@ -175,7 +175,7 @@ def test_what_it_wants_undone_is_undone_there(plugin, tmp_path, end):
     assert not active_children()
 
 
-def test_what_is_undone_there_may_call_crm(plugin):
+def test_compensation_in_the_isolated_process_may_call_crm(plugin):
     undo = "lambda: context.trace(context.organization.create(Entity('contact', None, {'lastname': 'undone'})))"
     step = Step(
         plugin=plugin(f"context.on_rollback({undo}); raise ValueError"),
@@ -218,7 +218,7 @@ def test_what_cannot_travel_back_is_told(plugin, change):
         create(plugin(change))
 
 
-def test_its_threads_may_all_ask(plugin):
+def test_threads_of_an_isolated_plugin_may_trace(plugin):
     threads = "import threading; threads = [threading.Thread(target=context.trace, args=('x',)) for _ in range(20)]; "
     _, lines = create(plugin(threads + "[each.start() for each in threads]; [each.join() for each in threads]"))
     assert lines == ["x"] * 20

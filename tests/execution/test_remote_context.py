@@ -120,7 +120,7 @@ def decoded(**members):
     return RemoteContext.decode(sample(**members).encode())
 
 
-def test_missing_members_get_what_says_nothing():
+def test_missing_members_get_neutral_values():
     context = RemoteContext.decode(b'{"MessageName": "WhoAmI"}').context
     assert (context.primary_entity_name, context.depth, context.stage, context.request_id) == ("none", 1, 40, None)
     assert context.input_parameters == {}

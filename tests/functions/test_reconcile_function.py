@@ -46,7 +46,7 @@ def test_a_night_that_was_missed_is_made_good(lost) -> None:
     assert here.status(row_id) == PaymentStatus.COMPLETED
 
 
-def test_it_only_tells_where_it_is_told_to(lost, caplog) -> None:
+def test_without_fix_it_only_reports(lost, caplog) -> None:
     here, row_id = lost(reconcile_fix=False)
     here.host.tick()
     assert here.status(row_id) == PaymentStatus.DRAFT

@@ -107,7 +107,7 @@ def test_one_refused_row_keeps_no_other_from_being_written(elsewhere, make) -> N
     assert elsewhere.dead_letters() == [("RefusedByPlugin", "This is a bad row.")]
 
 
-def test_told_twice_is_one_message_for_each_row(elsewhere, make) -> None:
+def test_a_repeated_notification_makes_one_message_for_each_row(elsewhere, make) -> None:
     elsewhere.has_steps(a_step("UpdateMultiple"))
     body = told(elsewhere, "UpdateMultiple", named(make("tea", "milk"), "tea", "milk"))
     elsewhere.notify([body, body])

@@ -108,7 +108,7 @@ def test_a_clerk_who_cancels_the_row_cancels_the_intent(shop, payment_id, intent
     assert shop.status("new_payment", payment_id) == "CANCELED"
 
 
-def test_canceling_twice_is_well(shop, payment_id) -> None:
+def test_canceling_twice_is_harmless(shop, payment_id) -> None:
     for _ in range(2):
         shop.set_status("new_payment", payment_id, "CANCELED")
     assert shop.live_intents() == []

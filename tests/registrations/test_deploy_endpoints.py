@@ -93,6 +93,6 @@ def test_what_dataverse_cannot_reach_or_anybody_could_is_refused(site, advice):
     assert advice in problem
 
 
-def test_on_one_machine_neither_matters():
+def test_endpoints_on_one_machine_need_no_https_and_no_key():
     site = Site("http://127.0.0.1:8080", None, "http://127.0.0.1:5555")
     assert list(endpoint_problems(rows(STEP, site).values(), site)) == []

@@ -94,13 +94,13 @@ def test_what_is_made_is_what_the_embedded_dataverse_has(fresh):
         assert facts[0] == facts[1]
 
 
-def test_making_again_has_nothing_to_do(fresh):
+def test_a_schema_that_is_complete_needs_nothing(fresh):
     client, _ = fresh
     assert make(client)
     assert additions(client) == []
 
 
-def test_what_was_interrupted_is_continued(fresh):
+def test_an_interrupted_schema_is_completed(fresh):
     client, _ = fresh
     wanted = additions(client)
     add(client, wanted[:3], lambda _: None)

@@ -314,12 +314,12 @@ def test_an_alias_and_its_table_are_the_same_table() -> None:
     assert "The step 'A' is the same" in only_problem("entities: {customer: account}\n" + STEP + twin)
 
 
-def test_another_filter_makes_another_step() -> None:
+def test_steps_that_differ_in_their_filter_are_two_steps() -> None:
     twin = STEP.replace("name: A", "name: B").removeprefix("steps:\n") + "    filtering_attributes: [name]\n"
     assert len(parse(STEP + twin).steps) == 2
 
 
-def test_step_names_differ() -> None:
+def test_two_steps_of_one_name_are_refused() -> None:
     twin = STEP.replace("account", "contact").removeprefix("steps:\n")
     assert only_problem(STEP + twin).startswith("r.yaml:7:11: steps[1].name: Another step is called 'A'.")
 

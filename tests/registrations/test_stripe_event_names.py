@@ -7,7 +7,7 @@ import pytest
 from runner.registrations.stripe_events import PAYMENT_EVENT_TYPES, meant_event
 
 
-def test_stripe_has_every_one_of_them() -> None:
+def test_stripe_accepts_every_event_the_bridge_applies() -> None:
     from stripe.params import WebhookEndpointCreateParams
 
     accepted = str(WebhookEndpointCreateParams.__annotations__["enabled_events"])
@@ -26,5 +26,5 @@ def test_stripe_has_every_one_of_them() -> None:
         ("moon.landed", None),
     ],
 )
-def test_a_wrong_name_is_understood(written: str, meant: str | None) -> None:
+def test_a_misspelt_event_name_is_recognised(written: str, meant: str | None) -> None:
     assert meant_event(written) == meant

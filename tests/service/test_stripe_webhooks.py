@@ -75,7 +75,7 @@ def test_an_event_arrives_signed_at_whoever_asked_for_it(simulator, ask, pay, se
     assert stripe.WebhookSignature.verify_header(body, signature, simulator.webhook_secret, tolerance=300)
 
 
-def test_what_nobody_asked_for_is_sent_to_nobody(simulator, ask, pay, serve) -> None:
+def test_endpoints_get_the_enabled_events_they_asked_for(simulator, ask, pay, serve) -> None:
     endpoint, other = Endpoint(), Endpoint()
     ask(serve(endpoint), *BOTH)
     disabled = ask(serve(other), "*")
@@ -102,7 +102,7 @@ def test_what_happened_while_nobody_delivered_is_delivered_later(simulator, ask,
         assert set(endpoint.wait_for(2)) == BOTH
 
 
-def test_after_its_end_nothing_is_lost(simulator, ask, pay, serve) -> None:
+def test_events_after_the_end_stay_undelivered(simulator, ask, pay, serve) -> None:
     ask(serve(Endpoint()), "payment_intent.succeeded")
     with StripeWebhooks(simulator) as sending:
         sending.stop()

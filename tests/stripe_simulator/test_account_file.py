@@ -62,7 +62,7 @@ def test_what_was_begun_goes_on(opened) -> None:
         opened().client().v1.payment_intents.confirm(paid["payment_intent"], {"payment_method": "pm_card_visa"})
 
 
-def test_what_fell_due_meanwhile_is_done(opened, clock) -> None:
+def test_what_fell_due_while_the_account_was_closed_is_done_on_opening(opened, clock) -> None:
     session = opened().client().v1.checkout.sessions.create(SESSION)
     clock.advance(timedelta(hours=25))
     assert opened().client().v1.checkout.sessions.retrieve(session.id).status == "expired"
@@ -76,7 +76,7 @@ def test_a_method_that_is_spent_stays_spent(opened) -> None:
         opened().client().v1.payment_intents.create({**INTENT, "payment_method": paid["payment_method"]})
 
 
-def test_a_key_stands_for_its_first_request(opened, clock) -> None:
+def test_idempotency_keys_are_kept_in_the_file_for_a_day(opened, clock) -> None:
     made = opened().client().v1.payment_intents.create(INTENT, {"idempotency_key": "row-1"})
     again = opened().client().v1.payment_intents.create(INTENT, {"idempotency_key": "row-1"})
     assert again.id == made.id

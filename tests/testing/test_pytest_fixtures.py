@@ -81,7 +81,7 @@ def test_a_step_of_ones_own_refuses(crm: Crm) -> None:
     assert crm.find("salesorder") == []
 
 
-def test_what_ran_can_be_asked(crm: Crm) -> None:
+def test_executions_list_what_ran_with_its_lines(crm: Crm) -> None:
     crm.register(Step(plugin=CountRuns(), message="Create", entity="account", stage=40))
     account = crm.create("account", name="Contoso")
     (ran,) = crm.executions
@@ -105,7 +105,7 @@ def test_a_snapshot_brings_everything_back(crm: Crm) -> None:
     assert crm.retrieve("account", account)["name"] == "Contoso"
 
 
-def test_the_clock_is_everybodys(crm: Crm, clock: ManualClock, stripe_simulator: StripeSimulator) -> None:
+def test_one_clock_serves_crm_and_stripe(crm: Crm, clock: ManualClock, stripe_simulator: StripeSimulator) -> None:
     clock.advance(timedelta(days=3))
     payment = crm.create("new_payment", PAYMENT)
     assert crm.retrieve("new_payment", payment)["createdon"] == clock.now()
@@ -305,7 +305,7 @@ def test_a_failure_shows_the_plugin_and_what_it_traced(pytester: pytest.Pytester
     assert "pipeline.py" in "".join(pytester.runpytest_inprocess("-q", "--full-trace").outlines)
 
 
-def test_what_else_is_called_crm_fails_as_ever(pytester: pytest.Pytester) -> None:
+def test_a_crm_fixture_of_ones_own_gets_no_report(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("import pytest\n\n@pytest.fixture\ndef crm(): return 7\n\ndef test_it(crm): assert crm == 8\n")
     result = pytester.runpytest_inprocess("-q")
     result.assert_outcomes(failed=1)
@@ -325,7 +325,7 @@ def test_a_table_nobody_knows_is_named_and_the_one_that_was_meant(crm: Crm) -> N
             act("acount", name="Contoso")
 
 
-def test_looking_for_a_customer_makes_none(crm: Crm) -> None:
+def test_finding_rows_by_a_customer_creates_no_customer(crm: Crm) -> None:
     payment = crm.create("new_payment", PAYMENT, customer="Contoso")
     assert [row.id for row in crm.find("new_payment", customer="Contoso")] == [payment]
     with pytest.raises(RowInputError, match="'Nobody': no account or contact is called that"):

@@ -60,7 +60,9 @@ def test_a_decline_is_traced_with_its_code(client: stripe.StripeClient, recorder
     assert (last_call(recorder).status, last_call(recorder).error) == (402, "generic_decline")
 
 
-def test_silence_is_traced_too(simulator: StripeSimulator, client: stripe.StripeClient, recorder: Recorder) -> None:
+def test_a_call_without_an_answer_is_traced(
+    simulator: StripeSimulator, client: stripe.StripeClient, recorder: Recorder
+) -> None:
     simulator.fail_next("connection_reset_before")
     with pytest.raises(stripe.APIConnectionError):
         client.v1.payment_intents.create({"amount": 1999, "currency": "usd"})

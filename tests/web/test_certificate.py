@@ -27,13 +27,13 @@ def test_a_client_that_trusts_the_authority_trusts_the_server(site, certificate)
     assert http.who_am_i().json()["@odata.context"].startswith(f"{http.url}/api/data/v9.2/")
 
 
-def test_a_client_that_does_not_trust_it_is_right(site, certificate):
+def test_a_client_that_does_not_trust_it_refuses_it(site, certificate):
     http = site(certificate=certificate)
     with pytest.raises(requests.exceptions.SSLError):
         http.who_am_i()
 
 
-def test_the_strictest_verification_is_content(site, certificate):
+def test_it_passes_strict_x509_verification(site, certificate):
     port = int(site(certificate=certificate).url.rpartition(":")[2])
     context = ssl.create_default_context(cafile=str(certificate.authority))
     context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -57,7 +57,7 @@ def test_the_authority_can_sign_nothing_more(certificate):
     assert leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
 
 
-def test_it_is_used_again_while_it_lasts(clock, tmp_path):
+def test_it_is_reused_until_it_is_about_to_expire(clock, tmp_path):
     first = certificate_in(tmp_path, clock).chain.read_bytes()
     clock.advance(timedelta(days=80))
     assert certificate_in(tmp_path, clock).chain.read_bytes() == first

@@ -178,14 +178,14 @@ def is_an_answer(status):
 
 @fuzz
 @given(_methods, _addresses, _headers, _bodies)
-def test_no_request_is_too_strange(port, method, address, headers, body):
+def test_every_request_gets_a_proper_answer(port, method, address, headers, body):
     status, answer = ask(port, method, address, headers, body)
     assert is_an_answer(status), answer
 
 
 @fuzz
 @given(_batches(), st.booleans())
-def test_no_batch_is_too_strange(port, body, go_on):
+def test_every_batch_gets_a_proper_answer(port, body, go_on):
     headers = {
         "Content-Type": "multipart/mixed; boundary=b",
         **({"Prefer": "odata.continue-on-error"} if go_on else {}),

@@ -32,7 +32,7 @@ def test_the_limits_are_dataverses_unless_told_otherwise():
     )
 
 
-def test_the_window_slides(protect, clock):
+def test_requests_count_for_a_sliding_window(protect, clock):
     protection = protect(requests=2, window=timedelta(seconds=10))
     run(protection, clock)
     clock.advance(timedelta(seconds=4))
@@ -58,7 +58,7 @@ def test_a_refused_request_does_not_count(protect, clock):
     protection.admit("ada")
 
 
-def test_one_users_haste_is_not_anothers(protect, clock):
+def test_limits_count_each_user_alone(protect, clock):
     protection = protect(requests=1)
     run(protection, clock, user="ada")
     run(protection, clock, user="bob")
@@ -85,7 +85,7 @@ def test_requests_at_once_are_limited(protect):
     protection.admit("ada")
 
 
-def test_what_is_left_is_told(protect, clock):
+def test_headers_tell_what_is_left(protect, clock):
     protection = protect(requests=3)
     run(protection, clock, seconds=1.5)
     assert protection.headers("ada") == {

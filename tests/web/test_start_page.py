@@ -65,5 +65,5 @@ def test_every_link_of_the_page_leads_somewhere(http):
         assert http.get(link.removeprefix(http.url)).status_code == 200, link
 
 
-def test_what_is_not_there_is_not_found(http):
+def test_an_unknown_address_is_not_found(http):
     assert http.get("/nowhere").status_code == 404

@@ -100,7 +100,7 @@ def test_a_job_waits_for_its_step(opened, tmp_path, clock):
     assert len(seen) == 1
 
 
-def test_jobs_left_behind_go_first(opened):
+def test_jobs_of_an_earlier_process_run_first(opened):
     order = []
     with opened(never, "Create") as crm:
         crm.service().create(Entity("account", None, {"name": "First"}))
@@ -125,7 +125,7 @@ def test_the_images_of_many_rows_are_kept(opened):
     assert context.post_entity_images_collection[0]["after"]["primarycontactid"].id == contact
 
 
-def test_a_day_is_still_a_day(opened):
+def test_a_kept_job_reads_date_only_columns_as_dates(opened):
     birthday, images = date(2000, 1, 2), (Image("after", "post", ("birthdate",)),)
     with opened(never, "Create", "contact", images=images) as crm:
         crm.service().create(Entity("contact", None, {"lastname": "L", "birthdate": birthday}))

@@ -317,12 +317,12 @@ def test_what_is_no_request_is_refused(send, message, requests, said):
 
 @pytest.mark.parametrize("message", ["CreateMultiple", "UpdateMultiple", "UpsertMultiple"])
 @pytest.mark.parametrize("row", [EntityReference("account"), None], ids=["a reference", "nothing"])
-def test_targets_are_rows(send, message, row):
+def test_targets_that_are_not_entities_are_refused(send, message, row):
     with pytest.raises(InvalidArgument, match="it takes Entity"):
         send(message, Targets=EntityCollection([row]))
 
 
-def test_settings_are_named(send):
+def test_settings_that_are_not_a_mapping_are_refused(send):
     with pytest.raises(InvalidArgument, match="'Settings' is list; it takes a mapping"):
         send("ExecuteMultiple", Requests=[], Settings=["ContinueOnError"])
 

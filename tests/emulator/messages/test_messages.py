@@ -119,7 +119,7 @@ def test_related_entities_are_several_references(service, send, related):
         send("Associate", Target=target, Relationship="account_parent_account", RelatedEntities=related)
 
 
-def test_a_state_is_no_yes(service, send):
+def test_a_boolean_is_refused_as_a_state(service, send):
     moniker = EntityReference("account", service.create(account()))
     with pytest.raises(InvalidArgument, match="'State' is bool"):
         send("SetState", EntityMoniker=moniker, State=True, Status=OptionSetValue(2))
@@ -141,14 +141,14 @@ def test_what_only_the_platform_writes(service, table):
 
 
 @pytest.mark.parametrize("table", ["sdkmessage", "sdkmessagefilter"])
-def test_what_only_the_platform_deletes(service, table):
+def test_sdk_messages_and_their_filters_cannot_be_deleted(service, table):
     row = service.retrieve_multiple(QueryExpression.of(table))[0]
     with pytest.raises(MethodNotSupported):
         service.delete(table, row.id)
 
 
 @pytest.mark.parametrize("message", ["Create", "Delete"])
-def test_there_is_one_organization(service, send, message):
+def test_an_organization_cannot_be_created_or_deleted(service, send, message):
     (organization,) = service.retrieve_multiple(QueryExpression.of("organization"))
     target = Entity("organization") if message == "Create" else organization.to_entity_reference()
     with pytest.raises(MethodNotSupported):

@@ -30,7 +30,7 @@ def test_the_current_organization(crm, send):
     assert detail["Endpoints"]["OrganizationDataService"].startswith(detail["Endpoints"]["WebApplication"])
 
 
-def test_the_languages(send):
+def test_english_is_the_only_language(send):
     assert send("RetrieveAvailableLanguages") == {"LocaleIds": [1033]}
     assert send("RetrieveProvisionedLanguages") == {"RetrieveProvisionedLanguages": [1033]}
 

@@ -188,7 +188,7 @@ def test_pages_hold_every_row_once_and_in_order(emulator, nothing, rows, size, d
 
 @checked
 @given(rows)
-def test_groups_add_up(emulator, nothing, rows):
+def test_groups_have_the_counts_and_sums_of_their_rows(emulator, nothing, rows):
     fill(emulator, nothing, rows)
     found = fetched(
         emulator,

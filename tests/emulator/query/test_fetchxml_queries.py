@@ -92,7 +92,7 @@ def test_an_operator_finds_what_it_says(names, written, found):
     assert names(having(written)) == found
 
 
-def test_filters_nest(names):
+def test_a_filter_holds_other_filters(names):
     either = having(condition("name", "eq", value="Ada"), condition("name", "eq", value="Eve"), kind="or")
     assert names(having(either, condition("revenue", "gt", value="0"))) == ["Eve"]
 
@@ -237,7 +237,7 @@ def test_a_link_without_an_alias_is_named_after_its_table_and_place(fetch, accou
     assert rows[0]["account1.name"].value == "Bea"
 
 
-def test_links_nest(service, fetch, accounts):
+def test_a_link_entity_holds_other_link_entities(service, fetch, accounts):
     service.update(Entity("account", accounts["Bea"], {"parentaccountid": EntityReference("account", accounts["Ada"])}))
     rows = fetch(ACCOUNT.format(parent("alias='p'", inside=parent("alias='g'", inside=NAME))))
     assert {row["g.name"].value for row in rows} == {"Ada"}
@@ -339,7 +339,7 @@ def test_dates_are_grouped_by_their_parts(fetch, service, clock):
     assert aggregated(fetch, attributes) == [{"month": 1, "rows": 2}, {"month": 2, "rows": 1}]
 
 
-def test_groups_have_pages(fetch, accounts):
+def test_groups_are_paged(fetch, accounts):
     attributes = (
         "<attribute name='name' groupby='true' alias='name'/>"
         "<attribute name='accountid' aggregate='count' alias='rows'/><order alias='name'/>"

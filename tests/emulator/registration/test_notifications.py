@@ -115,7 +115,7 @@ def test_amounts_choices_and_images_travel_exactly(web, service, hooked, receive
     assert context.pre_image("before")["new_amount"] == Money(Decimal("10.50"))
 
 
-def test_a_query_can_be_told(service, hooked, receiver):
+def test_a_webhook_of_retrieve_multiple_gets_the_query(service, hooked, receiver):
     hooked("RetrieveMultiple")
     service.retrieve_multiple(QueryExpression.of("account", "name"))
     query = RemoteContext.decode(receiver.heard[0].body).context.input_parameters["Query"]
@@ -129,13 +129,13 @@ def test_a_retrieval_names_its_columns(service, hooked, receiver):
     assert RemoteContext.decode(receiver.heard[0].body).context.input_parameters["ColumnSet"] == ("name",)
 
 
-def test_a_query_over_the_web_api_can_be_told(web, hooked, receiver):
+def test_a_webhook_gets_the_query_of_a_web_api_request(web, hooked, receiver):
     hooked("RetrieveMultiple")
     web.get("accounts?$select=name&$filter=name eq 'A'")
     assert b'"EntityName":"account"' in receiver.heard[0].body
 
 
-def test_a_retrieval_can_be_told(service, hooked, receiver):
+def test_a_webhook_of_retrieve_gets_the_row(service, hooked, receiver):
     hooked("Retrieve")
     service.retrieve("account", service.create(ACCOUNT), ["name"])
     context = RemoteContext.decode(receiver.heard[0].body).context

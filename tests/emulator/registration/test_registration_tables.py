@@ -216,7 +216,7 @@ def test_a_secure_configuration_stays_on_the_server(web, stamp_type):
     assert web.refusal("POST", "sdkmessageprocessingsteps", **body).code == 0x80044185
 
 
-def test_a_new_image_is_taken(crm, web, service):
+def test_a_new_image_is_passed_from_the_next_operation_on(crm, web, service):
     seen = []
 
     class Look(Plugin):

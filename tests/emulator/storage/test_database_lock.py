@@ -44,7 +44,7 @@ def test_a_second_emulator_is_told_who_has_the_rows(database):
         Emulator(database=database)
 
 
-def test_whoever_closes_lets_the_next_in(database):
+def test_a_closed_database_can_be_opened_again(database):
     with Emulator(database=database) as first:
         id = first.service().create(Entity("account", None, {"name": "A"}))
     with Emulator(database=database) as second:
@@ -59,7 +59,7 @@ def test_another_process_keeps_others_out_until_it_is_killed(database, holder):
     Emulator(database=database).close()
 
 
-def test_the_command_says_so_and_exits_with_2(database):
+def test_runner_emulate_exits_with_2_when_the_database_is_in_use(database):
     arguments = ["emulate", "--no-registrations", "--port", "0", "--data", str(database.parent)]
     with Emulator(database=database):
         ended = CliRunner().invoke(runner, arguments)

@@ -72,7 +72,7 @@ def test_accents_do_not_sort(found, page):
     assert [name.strip().lower() for name in names] in (["zoë", "cafes"], ["cafe", "café"])
 
 
-def test_one_group_is_made_of_every_spelling(crm):
+def test_values_that_compare_equal_are_grouped_together(crm):
     query = (
         '<fetch aggregate="true"><entity name="account"><attribute name="name" alias="n" groupby="true"/>'
         '<attribute name="accountid" alias="c" aggregate="count"/><order alias="c"/></entity></fetch>'

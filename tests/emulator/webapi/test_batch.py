@@ -150,7 +150,7 @@ class TestChangeSets:
         assert (response.status, names(crm)) == (400, [])
         assert b"The content ID '1' was found more than once" in response.body
 
-    def test_take_no_get(self, batch):
+    def test_a_get_in_a_change_set_is_refused(self, batch):
         assert batch(change_set(request("GET", "accounts", content_id="1")))[0].status == 400
 
 

@@ -177,7 +177,7 @@ class TestWhatStepsName:
             status, code, message = error_of(crm.delete(path))
             assert (status, code, "referenced by 1 other components" in message) == (400, "0x8004f01f", True)
 
-    def test_other_columns_can(self, crm, emulator, column):
+    def test_a_column_no_step_filters_on_can_be_deleted(self, crm, emulator, column):
         emulator.register(Step(plugin=Nothing(), message="Update", entity="new_widget", stage=40))
         assert crm.delete(column).status == 204
 

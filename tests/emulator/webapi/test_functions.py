@@ -54,7 +54,7 @@ class TestRetrieveMetadataChanges:
         path = "RetrieveMetadataChanges(ClientVersionStamp=@p1,DeletedMetadataFilters=@p2)"
         assert crm.get(f"{path}?@p1='{stamp}'&@p2={deleted}")["EntityMetadata"]
 
-    def test_filters_nest(self, crm):
+    def test_criteria_hold_other_filters(self, crm):
         either = [{"Conditions": [equals("LogicalName", name)]} for name in ("account", "contact")]
         query = {
             "Criteria": {"FilterOperator": "Or", "Filters": either},
@@ -132,7 +132,7 @@ def test_a_function_is_not_posted_and_an_action_not_got(crm, error_of):
         (f"RetrieveExchangeRate(TransactionCurrencyId={currency_id('EUR')})", {"ExchangeRate": Decimal("0.8")}),
     ],
 )
-def test_questions_about_the_environment(crm, call, results):
+def test_organization_functions_are_answered(crm, call, results):
     answered = crm.get(call)
     assert {name: value for name, value in answered.items() if name != "@odata.context"} == results
 
@@ -151,7 +151,7 @@ def test_a_currency_there_is_not_has_no_rate(crm):
 
 
 @pytest.mark.parametrize("action", ["PublishXml", "PublishAllXml"])
-def test_publishing_needs_no_doing(crm, action):
+def test_publishing_is_accepted_and_does_nothing(crm, action):
     assert crm.post(action, {"ParameterXml": "<importexportxml/>"}).status == 204
 
 

@@ -184,7 +184,7 @@ class TestGet:
 
 
 class TestDelete:
-    def test_takes_the_row_away(self, crm):
+    def test_a_deleted_row_is_not_found(self, crm):
         account = crm.create("accounts", name="Contoso")
         assert crm.delete(f"accounts({account})").status == 204
         assert crm.send("GET", f"accounts({account})").status == 404

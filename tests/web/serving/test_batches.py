@@ -50,13 +50,13 @@ def test_who_comes_while_one_is_at_work_is_in_the_next_batch(work) -> None:
     assert work.batches == [[1], [2, 3]]
 
 
-def test_what_cannot_be_done_fails_alone(work) -> None:
+def test_a_bad_item_fails_without_the_rest_of_its_batch(work) -> None:
     first, bad, last = answers(work, 1, 13, 3)
     assert (first, last) == (2, 6)
     assert isinstance(bad, ValueError)
 
 
-def test_who_has_gone_keeps_nobody_from_an_answer(work) -> None:
+def test_a_cancelled_caller_does_not_hold_up_its_batch(work) -> None:
     async def ask() -> list:
         batches = Batches(work, "double")
         asked = [asyncio.ensure_future(batches(number)) for number in (1, 2, 3)]
