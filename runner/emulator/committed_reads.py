@@ -15,6 +15,7 @@ from typing import Any
 
 from dataverse_client.types import EntityReference, FetchExpression
 from runner.emulator.call import Call
+from runner.emulator.messages.definitions import DEFINITION_READS
 from runner.emulator.messages.environment import Environment
 from runner.emulator.messages.organization import ORGANIZATION_READS
 from runner.emulator.query.fetchxml import fetched_entity
@@ -25,6 +26,8 @@ from runner.emulator.transaction import Transaction
 
 #: The table's rows are written with a delay, when a request with the turn needs them.
 _WRITTEN_LATE = frozenset({"plugintracelog"})
+
+_FACTS = {**ORGANIZATION_READS, **DEFINITION_READS}
 
 _LISTENED_TO = f"""
     SELECT DISTINCT lower(message.name), filter.primaryobjecttypecode
@@ -102,7 +105,7 @@ def _read_entity(message: str, parameters: Mapping[str, Any]) -> str | None:
             return target.logical_name if isinstance(target, EntityReference) else None
         case "retrievemultiple":
             return _queried(parameters.get("Query"))
-    return ORGANIZATION_READS.get(message.lower())
+    return _FACTS.get(message.lower())
 
 
 def _queried(question: Any) -> str | None:

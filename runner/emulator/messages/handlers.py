@@ -20,6 +20,7 @@ from runner.emulator.messages.bulk import (
     update_multiple,
     upsert_multiple,
 )
+from runner.emulator.messages.definitions import DEFINITION_MESSAGES
 from runner.emulator.messages.environment import Environment, Handler
 from runner.emulator.messages.organization import ORGANIZATION_MESSAGES
 from runner.emulator.messages.parameters import choice, parameter, several
@@ -178,6 +179,7 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         ("ExecuteTransaction", execute_transaction),
         ("IsValidStateTransition", is_valid_state_transition),
         *AUTO_NUMBER_MESSAGES,
+        *DEFINITION_MESSAGES,
         *ORGANIZATION_MESSAGES,
     )
 }

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from runner.emulator.metadata.definition_documents import relationship_documents
+from runner.emulator.metadata.document import Document
 from runner.emulator.metadata.model import Metadata
-from runner.emulator.webapi.definition_documents import relationship_documents
 from runner.emulator.webapi.definition_payloads import (
     column_changes,
     column_description,
@@ -25,7 +26,7 @@ from runner.emulator.webapi.definition_payloads import (
     table_description,
 )
 from runner.emulator.webapi.definitions import ROOTS, single
-from runner.emulator.webapi.documents import Document, walk
+from runner.emulator.webapi.documents import walk
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest, ReferencedComponent
 from runner.emulator.webapi.http import Response

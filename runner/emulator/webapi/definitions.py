@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from runner.emulator.metadata.definition_documents import option_set_document, relationship_documents, table_document
+from runner.emulator.metadata.document import Document
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.query.odata import QueryOptions
-from runner.emulator.webapi.definition_documents import option_set_document, relationship_documents, table_document
-from runner.emulator.webapi.documents import Document, render, render_found, walk
+from runner.emulator.webapi.documents import render, render_found, walk
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.http import Response

@@ -7,32 +7,16 @@ A document has values and navigation properties. A path follows these, selects b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from operator import eq, ge, gt, le, lt, ne
-from typing import Any, TypeAlias
+from typing import Any
 
 from dataverse_client.types import is_guid
+from runner.emulator.metadata.document import Document, Found
 from runner.emulator.query import odata_syntax as syntax
 from runner.emulator.query.odata import QueryOptions
 from runner.emulator.query.odata_syntax import ODataError
 from runner.emulator.webapi.faults import ResourceNotFound
 from runner.emulator.webapi.paths import Segment
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One definition. ``values`` begin with ``@odata.type`` if its type is derived; ``key_names`` are its keys."""
-
-    values: Mapping[str, Any]
-    navigation: Mapping[str, Callable[[], Found]] = field(default_factory=dict)
-    bases: tuple[str, ...] = ()
-    key_names: tuple[str, ...] = ("MetadataId", "LogicalName", "SchemaName", "Name")
-
-    def is_kind(self, type_name: str) -> bool:
-        return self.values.get("@odata.type") == f"#{type_name}" or type_name in self.bases
-
-
-Found: TypeAlias = "Document | Sequence[Document] | None"
 
 
 def walk(start: Sequence[Document], segments: Sequence[Segment]) -> Found | Any:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from runner.emulator.metadata.definition_documents import table_document
+from runner.emulator.metadata.document import Document
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.query.odata_syntax import tokens
-from runner.emulator.webapi.definition_documents import table_document
-from runner.emulator.webapi.documents import Document
 from runner.emulator.webapi.faults import BadRequest
 
 #: The properties of a table that have a query of their own.

@@ -46,7 +46,9 @@ ORGANIZATION_FUNCTIONS: Mapping[str, Callable[[Exchange, _Results], _Results]] =
     **{
         name: partial(_plain, name)
         for name in (
+            "RetrieveAllEntities",
             "RetrieveAvailableLanguages",
+            "RetrieveEntity",
             "RetrieveExchangeRate",
             "RetrieveProvisionedLanguages",
             "RetrieveVersion",

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from dataverse_client.types import AliasedValue, Entity, EntityReference, Money, OptionSetValue
+from runner.emulator.metadata.document import managed_property
 from runner.emulator.metadata.model import AttributeType, Column, Table
 from runner.emulator.query.edm import property_name
 from runner.emulator.webapi.http import Preferences
@@ -111,14 +112,6 @@ class RowWriter:
                 row[f"{name}@{LOOKUP_LOGICAL_NAME}"] = value.logical_name
         if self.formatted and text is not None:
             row[f"{name}@{FORMATTED_VALUE}"] = text
-
-
-def managed_property(value: Any, name: str) -> dict[str, Any]:
-    """A value such as ``BooleanManagedProperty``, with CanBeChanged true as no solution here locks anything.
-
-    Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/booleanmanagedproperty
-    """
-    return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": name}
 
 
 def row_writer(schema: Schema, table: Table, select: tuple[str, ...] | None, preferences: Preferences) -> RowWriter:

@@ -114,6 +114,14 @@ def test_a_state_transition_needs_its_row(crm):
     assert crm.send("GET", "IsValidStateTransition(NewState='Inactive',NewStatus=2)").status == 400
 
 
+def test_the_definition_of_a_table_is_a_function_as_well(crm):
+    filters = "Microsoft.Dynamics.CRM.EntityFilters'Attributes'"
+    table = crm.get(f"RetrieveEntity(LogicalName='account',EntityFilters={filters})")["EntityMetadata"]
+    assert "name" in {column["LogicalName"] for column in table["Attributes"]}
+    every = crm.get("RetrieveAllEntities(EntityFilters=@f)?@f=Microsoft.Dynamics.CRM.EntityFilters'Entity'")
+    assert "account" in {table["LogicalName"] for table in every["EntityMetadata"]}
+
+
 def test_a_function_is_not_posted_and_an_action_not_got(crm, error_of):
     for refused, name in ((crm.post("WhoAmI", {}), "WhoAmI"), (crm.send("GET", "BulkDelete"), "BulkDelete")):
         status, code, message = error_of(refused)

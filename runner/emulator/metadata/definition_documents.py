@@ -10,6 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from runner.emulator.metadata.definition_defaults import (
+    COLUMN_DEFAULTS,
+    MANAGED_COLUMN_DEFAULTS,
+    MANAGED_TABLE_DEFAULTS,
+    TABLE_DEFAULTS,
+)
+from runner.emulator.metadata.document import Document, managed_property
 from runner.emulator.metadata.model import (
     AlternateKey,
     AttributeType,
@@ -21,14 +28,6 @@ from runner.emulator.metadata.model import (
     OptionSet,
     Table,
 )
-from runner.emulator.webapi.definition_defaults import (
-    COLUMN_DEFAULTS,
-    MANAGED_COLUMN_DEFAULTS,
-    MANAGED_TABLE_DEFAULTS,
-    TABLE_DEFAULTS,
-)
-from runner.emulator.webapi.documents import Document
-from runner.emulator.webapi.representation import managed_property
 
 NAMESPACE = "Microsoft.Dynamics.CRM."
 ENGLISH = 1033
