@@ -20,6 +20,7 @@ from plugins.payment_tables import (
     INTENT,
     LEDGER,
     OWN_STATUS,
+    PAYMENT,
     SESSION,
     STATUS,
     TO_BE_COLLECTED,
@@ -77,19 +78,35 @@ def cancel_intent(context: PluginContext, table: PaymentTable, row: Entity) -> N
     Raises:
       InvalidPluginExecutionException: it is paid, or its payment is being processed.
     """
-    if not (row.get(INTENT) or row.get(SESSION)):
-        return
     with stripe_errors_as_refusals(context):
         payments = StripePayments(context, row, CollectionSettings())
         found = _find_if_known(context, payments)
         if found is None or found.is_closed:
             return
-        if not (found.is_open or found.is_held):
+        if not found.can_be_closed:
             raise InvalidPluginExecutionException(
                 f"This {table.noun} {_STATES.get(found.status, found.status)}, so it can be neither canceled nor "
                 "deleted. Refund it instead, or wait until it has failed."
             )
         payments.close(found)
+
+
+def abandon_intent(context: PluginContext, table: PaymentTable, row: Entity) -> Columns:
+    """Make sure that nobody can pay for a ``row`` that was deactivated unpaid; one that was paid is left as it is.
+
+    Returns the columns of the row that have to change.
+
+    Raises:
+      InvalidPluginExecutionException: Stripe refused the request.
+    """
+    with stripe_errors_as_refusals(context):
+        payments = StripePayments(context, row, CollectionSettings())
+        found = _find_if_known(context, payments)
+        if found is None or not found.can_be_closed:
+            return {}
+        payments.close(found)
+    # An order's status is computed from its parts, once the bridge has told what became of its own intent.
+    return {STATUS: OptionSetValue(PaymentStatus.CANCELED)} if table is PAYMENT else {}
 
 
 def _find_if_known(context: PluginContext, payments: StripePayments) -> StripePayment | None:

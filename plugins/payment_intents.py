@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataverse_client.types import Entity
 from plugins.configuration import read_settings
-from plugins.intent import cancel_intent, ensure_intent
+from plugins.intent import abandon_intent, cancel_intent, ensure_intent
 from plugins.payment_tables import (
     CURRENCY,
     INTENT,
@@ -37,13 +37,16 @@ class CreatePaymentIntent(Plugin):
 
     def execute(self, context: PluginContext) -> None:
         table, row = table_of(context.primary_entity_name), row_as_it_will_be(context)
-        if row is None or LEDGER in context.target or status_of(row) not in TO_BE_COLLECTED:
+        if row is None or LEDGER in context.target or status_of(row) not in TO_BE_COLLECTED or table.is_closed(row):
             return
         context.target.update(ensure_intent(context, table, row, self._settings))
 
 
 class UpdatePaymentIntent(Plugin):
-    """On Update: changes the intent when amount or currency change, and cancels it when the status becomes Canceled."""
+    """On Update: changes the intent when amount or currency change.
+
+    Cancels it when the status becomes Canceled, or the row is deactivated unpaid.
+    """
 
     def __init__(self, configuration: Configuration | None = None) -> None:
         """Raises ConfigurationError, TemplateConfigurationError."""
@@ -56,6 +59,8 @@ class UpdatePaymentIntent(Plugin):
             return
         if is_canceled_by(context.target):
             cancel_intent(context, table, row)
+        elif table.is_closed(row):
+            context.target.update(abandon_intent(context, table, row))
         elif _concerns_stripe(context, table, row):
             context.target.update(ensure_intent(context, table, row, self._settings))
 

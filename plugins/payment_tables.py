@@ -24,6 +24,7 @@ REFUNDED = "new_amountrefunded"
 RECEIPT_EMAIL = "new_receiptemail"
 CURRENCY = "transactioncurrencyid"
 SALES_ORDER_LOOKUP = "new_salesorderid"
+STATE = "statecode"
 #: On an order: the result of the order's own intent, written by the bridge. The columns above include its Payments.
 OWN_STATUS = "new_ownpaymentstatus"
 OWN_RECEIVED = "new_ownamountreceived"
@@ -56,13 +57,15 @@ TO_BE_COLLECTED = frozenset({None, PaymentStatus.DRAFT, PaymentStatus.PENDING})
 class PaymentTable:
     """One table. ``noun`` is the word for a row in messages to users.
 
-    ``metadata_key`` is the key under which an intent's metadata holds the row's id.
+    ``metadata_key`` is the key under which an intent's metadata holds the row's id. ``closed_state`` is the
+    ``statecode`` of a row for which nothing is collected any more.
     """
 
     logical_name: str
     noun: str
     amount: str
     metadata_key: str
+    closed_state: int
 
     @property
     def primary_id(self) -> str:
@@ -73,10 +76,16 @@ class PaymentTable:
         """The columns the plug-ins read to collect for a row."""
         return (self.amount, CURRENCY, STATUS, INTENT, SESSION, CHECKOUT_URL, FAILURE_CODE, FAILURE_MESSAGE, LEDGER)
 
+    def is_closed(self, row: Entity) -> bool:
+        """Whether the row was deactivated, or for an order canceled."""
+        return bool(row.get(STATE) == OptionSetValue(self.closed_state))
 
-PAYMENT = PaymentTable(logical_name="new_payment", noun="payment", amount="new_amount", metadata_key="CRM_PaymentId")
+
+PAYMENT = PaymentTable(
+    logical_name="new_payment", noun="payment", amount="new_amount", metadata_key="CRM_PaymentId", closed_state=1
+)
 SALES_ORDER = PaymentTable(
-    logical_name="salesorder", noun="order", amount="totalamount", metadata_key="CRM_SalesOrderId"
+    logical_name="salesorder", noun="order", amount="totalamount", metadata_key="CRM_SalesOrderId", closed_state=2
 )
 TABLES: Mapping[str, PaymentTable] = {table.logical_name: table for table in (PAYMENT, SALES_ORDER)}
 

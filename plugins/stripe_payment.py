@@ -48,9 +48,9 @@ class StripePayment:
         return self.status in {"open", "requires_payment_method", "requires_confirmation", "requires_action"}
 
     @property
-    def is_held(self) -> bool:
-        """Authorized but not captured, so it can be closed but no longer changed."""
-        return self.status == "requires_capture"
+    def can_be_closed(self) -> bool:
+        """It is open, or authorized but not captured: then it can no longer be changed."""
+        return self.is_open or self.status == "requires_capture"
 
     @property
     def is_closed(self) -> bool:
