@@ -172,18 +172,18 @@ class Call:
 
     def on_behalf_of(self, message: str, parameters: Mapping[str, Any], row: EntityReference | None = None) -> Call:
         """The same call, for an operation that does the work of ``message`` (on ``row``, if that is another row)."""
-        twin = self.apart(self.transaction)
+        twin = self.within(self.transaction)
         twin.origin = self.origin or Origin(message, parameters, row)
         return twin
 
     def with_options(self, parameters: Mapping[str, Any]) -> Call:
         """The same call, with the :data:`OPTIONAL_PARAMETERS` of a request applied."""
-        twin = self.apart(self.transaction)
+        twin = self.within(self.transaction)
         twin.tag = parameters.get("tag", self.tag)
         twin.bypass = Bypass.asked_for(parameters) or self.bypass
         return twin
 
-    def apart(self, transaction: Transaction) -> Call:
+    def within(self, transaction: Transaction) -> Call:
         """The same call in another transaction."""
         return Call(
             self.engine,

@@ -91,7 +91,7 @@ class Engine:
         self.users = Users(store, self.records)
         self.messages: dict[str, tuple[str, Handler]] = dict(MESSAGES)
         self.custom_apis = CustomApis(store)
-        self.custom_apis.follow()
+        self.custom_apis.refresh()
         self.pipe = Pipeline(self, self.steps, sink).run
         self.jobs = JobQueue()
         self.back_off = back_off
@@ -202,10 +202,10 @@ class Engine:
             inner = Call(self, caller, transaction, depth=context.depth + 1, parent=context)
             return self._serve(inner, message, parameters)
 
-    def perform_apart(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
+    def perform_separately(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
         """Execute one of several requests, in its own transaction unless the call is in one already."""
         if not call.transaction.level:
-            call = call.apart(Transaction(self.store))
+            call = call.within(Transaction(self.store))
         return OrganizationResponse(request.message_name, self._serve(call, request.message_name, request.parameters))
 
     def perform(self, call: Call, message: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -308,7 +308,7 @@ class Engine:
     # --- after the transaction -----------------------------------------------------------------------------
 
     def _settle(self, transaction: Transaction) -> None:
-        self.custom_apis.follow()
+        self.custom_apis.refresh()
         # Release the rollback actions, as executions keep a reference to their transaction.
         transaction.undo.clear()
         if transaction.jobs:

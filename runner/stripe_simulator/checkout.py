@@ -100,10 +100,10 @@ def pay(account: Account, session: JSON, method_name: str) -> None:
         return
     intent = _intent_of(account, session)
     payment_intents.pay(account, intent, method_name)
-    follow(account, intent)
+    complete_session_of(account, intent)
 
 
-def follow(account: Account, intent: JSON) -> None:
+def complete_session_of(account: Account, intent: JSON) -> None:
     """Complete the session of ``intent``, if it has one and the intent's new status completes it."""
     session = _session_of(account, intent)
     if session and session["status"] == "open" and intent["status"] in _COMPLETING:

@@ -151,7 +151,7 @@ class StripeSimulator:
         with self._account.acting():
             intent = self._account.find("payment_intent", intent_or_session_id, "intent")
             _ignoring_declines(payment_intents.pay, self._account, intent, payment_method)
-            checkout.follow(self._account, intent)
+            checkout.complete_session_of(self._account, intent)
             return copied(intent)
 
     def complete_checkout(self, session_id: str, payment_method: str = "pm_card_visa") -> JSON:
@@ -177,7 +177,7 @@ class StripeSimulator:
             intent = self._in("payment_intent", intent_id, "requires_action")
             step = attempts.proceed if succeed else attempts.refuse_authentication
             _ignoring_declines(step, self._account, intent)
-            checkout.follow(self._account, intent)
+            checkout.complete_session_of(self._account, intent)
             return copied(intent)
 
     def settle(self, intent_id: str, *, succeed: bool | None = None) -> JSON:

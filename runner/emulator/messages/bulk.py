@@ -79,7 +79,7 @@ def execute_multiple(engine: Environment, call: Call, parameters: dict[str, Any]
     for index, request in enumerate(requests_of(parameters)):
         try:
             _refuse(request, "ExecuteMultiple")
-            response = engine.perform_apart(call, request)
+            response = engine.perform_separately(call, request)
         except OrganizationServiceFault as fault:
             faulted = True
             responses.append({"RequestIndex": index, "Response": None, "Fault": fault})

@@ -30,7 +30,7 @@ class Environment(Server, Protocol):
     def perform(self, call: Call, message: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Execute a message as part of the call."""
 
-    def perform_apart(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
+    def perform_separately(self, call: Call, request: OrganizationRequest) -> OrganizationResponse:
         """Execute one of several requests, in its own transaction unless the call is in one already."""
 
 

@@ -65,6 +65,6 @@ class Operation:
         for target in self.targets:
             yield target if isinstance(target, EntityReference) else EntityReference(target.logical_name, target.id)
 
-    def own_its_targets(self) -> None:
+    def copy_targets(self) -> None:
         """Copy the targets, so that changes to them do not show in the caller's request."""
         self.targets = [target.copy() if type(target) is Entity else target for target in self.targets]

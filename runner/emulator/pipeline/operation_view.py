@@ -73,7 +73,7 @@ class View:
             self.parent = self.as_parent()
             self.shared = self._fresh_variables()
             self._leave_options_to_the_parent()
-        self.look()
+        self.refresh()
 
     def _leave_options_to_the_parent(self) -> None:
         operation = self.operation
@@ -104,10 +104,10 @@ class View:
 
     def complete(self) -> None:
         """After stage 30: set the outputs, and Target as the platform completed it."""
-        self.look()
+        self.refresh()
         self.outputs = self._outputs()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Update the view of the rows after the stages before."""
         self.parameters = self._parameters()
         id = self._row_id()

@@ -109,11 +109,11 @@ class Pipeline:
             operation.before = self._snapshots(operation, plans.before_validation)
         for position, view in enumerate(views):
             if position:
-                view.look()
+                view.refresh()
             self._run_steps(view, view.plan.pre_validation)
 
     def _pre_operation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
-        operation.own_its_targets()
+        operation.copy_targets()
         if plans.before is not None or plans.is_asynchronous:
             operation.before = self._snapshots(operation, self._needed_before(operation, plans))
         for view in views:
@@ -122,7 +122,7 @@ class Pipeline:
 
     def _main_operation(self, operation: Operation, plans: Plans, views: list[View]) -> None:
         if plans.pre_operation:
-            operation.own_its_targets()
+            operation.copy_targets()
         operation.outputs = operation.main(operation)
         for view in views:
             view.complete()

@@ -44,7 +44,8 @@ class CustomApis:
         self._given[api.name] = api
         self.by_name = {**self.by_name, api.name: api}
 
-    def follow(self) -> None:
+    def refresh(self) -> None:
+        """Read the APIs declared by rows again, if there were changes."""
         if self._generation != self._store.generation:
             self._generation = self._store.generation
             self.by_name = {**{api.name: api for api in self._declared()}, **self._given}
