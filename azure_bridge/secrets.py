@@ -23,6 +23,7 @@ from azure_bridge.clock import Clock
 from azure_bridge.redaction import redact, register_secret
 
 __all__ = [
+    "SOURCES",
     "EnvironmentSecrets",
     "LiveSecrets",
     "SecretError",
@@ -40,6 +41,9 @@ __all__ = [
 REFRESH_AFTER = timedelta(minutes=15)
 #: How long the previous version counts beside a new one. Stripe, too, signs with both for up to a day.
 OVERLAP = timedelta(hours=24)
+
+#: Where references can point.
+SOURCES = frozenset({"env", "keyvault"})
 
 _REFERENCE = re.compile(r"\$\{(?P<source>\w+):(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
 #: Only variables named like this are masked: masking, say, an organization's id would make traces unreadable.

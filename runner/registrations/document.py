@@ -42,7 +42,10 @@ class Document:
         self._loader, self._root = _compose(text)
         self._built: dict[int, Any] = {}
         self.findings: list[Finding] = []
-        self.data: Any = None if self._root is None else self._build(self._root, ())
+        try:
+            self.data: Any = None if self._root is None else self._build(self._root, ())
+        except RecursionError:
+            raise YamlSyntaxError("It is nested too deeply", 1, 1) from None
 
     def position(self, path: Path, *, at_key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of what stands at ``path``, or of the nearest part around it."""
@@ -77,13 +80,14 @@ class Document:
         """What an anchor stands for; its data is shared, not copied."""
         if self._built[id(node)] is _UNFINISHED:
             mark = node.start_mark
-            raise YamlSyntaxError("An anchor contains itself.", mark.line + 1, mark.column + 1)
+            raise YamlSyntaxError("An anchor contains itself", mark.line + 1, mark.column + 1)
         return self._built[id(node)]
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         try:
             return self._loader.construct_object(node)
-        except (yaml.YAMLError, ValueError):
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError):
+            # What PyYAML raises for !!int '', !!bool maybe and !!timestamp soon.
             self._find(path, f"{node.tag} values cannot be read.", "Write plain text, a number, true, false or null.")
             return None
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from azure_bridge.secrets import references
+from azure_bridge.secrets import SOURCES, references
 from dataverse_client.types import is_guid
 from runner.registrations.endpoints import EndpointRegistration, WebhookEndpoint, WebhookKey, WebhookValues
 from runner.registrations.messages import CUSTOM_API as UNIQUE_NAME
@@ -44,6 +44,25 @@ def _secret_values(endpoint: EndpointRegistration) -> Iterator[tuple[Path, str]]
         yield ("auth", "value"), endpoint.auth.value
     else:
         yield from ((("auth", "values", key), value) for key, value in endpoint.auth.values.items())
+
+
+def references_can_be_looked_up(data: object) -> Wrong:
+    """A rule about the file's data, since references may stand anywhere: they name a source there is, and a secret."""
+    for path, text in _texts(data, (), set()):
+        for each in references(text):
+            if each.source not in SOURCES or not each.name.strip():
+                hint = "Write ${env:NAME} or ${keyvault:NAME}."
+                yield Finding(path=path, message=f"{each} cannot be looked up.", hint=hint)
+
+
+def _texts(data: object, path: Path, seen: set[int]) -> Iterator[tuple[Path, str]]:
+    """Every text once, where it stands first and not where an alias repeats it."""
+    if isinstance(data, str):
+        yield path, data
+    elif isinstance(data, dict | list) and id(data) not in seen:
+        seen.add(id(data))
+        for key, part in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _texts(part, (*path, key), seen)
 
 
 def custom_apis_are_messages(view: View) -> Wrong:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from azure_bridge.redaction import find_secrets, redact
 from runner.registrations.document import Document, YamlSyntaxError
-from runner.registrations.file_rules import FileRule
+from runner.registrations.file_rules import FileRule, references_can_be_looked_up
 from runner.registrations.model import Registrations
 from runner.registrations.problems import Finding, Problem, RegistrationError, UnreadableRegistrationsError, dotted
 from runner.registrations.rules import FILE_RULES, STEP_RULES, StepRule, apply_rules
@@ -90,8 +90,11 @@ def examine(
     if document.data is None:
         problem = _problem(file, (1, 1), "The file is empty.", "Start with steps: and a list of steps.")
         return Examination(None, (problem,))
-    registrations, findings = structure(document.data)
-    findings += document.findings
+    registrations, misfits = structure(document.data)
+    unread = {finding.path for finding in document.findings}
+    # What could not be read is missing from the data: that is said once.
+    findings = [finding for finding in misfits if finding.path not in unread]
+    findings += [*document.findings, *references_can_be_looked_up(document.data)]
     seen = view(document.data, registrations)
     findings += apply_rules(seen, (*STEP_RULES, *more_rules), (*FILE_RULES, *more_file_rules))
     problems = tuple(sorted({*_secrets(text, document, file), *_located(findings, document, file)}, key=_order))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ from runner.registrations.model import Registrations, StepRegistration
 from runner.registrations.pages import REGISTER
 from runner.registrations.problems import Finding, Path, did_you_mean
 from runner.registrations.rules import STAGE_NOT_ALLOWED
-from runner.registrations.section import Section
+from runner.registrations.section import COLUMN_NAME, LOGICAL_NAME, NAME, Section
 from runner.registrations.view import Part, View
 
 M = TypeVar("M", bound=Section)
@@ -80,6 +81,13 @@ _HINTS = {
     "string_type": "Put it in quotes.",
 }
 
+#: The same, by the pattern that is not matched.
+_PATTERN_HINTS = {
+    LOGICAL_NAME: "Write a logical name such as new_payment, in lower case.",
+    COLUMN_NAME: "Write a column's logical name, such as new_amount.",
+    NAME: "Write it in one line.",
+}
+
 #: What Dataverse answers with, where it is another code than the key's own.
 _CODES: dict[str, int | None] = {"missing": None, "string_too_long": TOO_LONG}
 
@@ -91,6 +99,8 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (str, "text"),
     (list, "a list"),
     (dict, "a mapping"),
+    (date, "a date"),
+    (bytes, "binary data"),
 )
 
 
@@ -177,7 +187,8 @@ def _finding(details: ErrorDetails, data: Any) -> Finding:
         hint = did_you_mean(str(path[-1]), _known_keys(details["loc"][:-1]))
         return Finding(path=path, message="There is no such key.", hint=hint, at_key=True)
     facts = _facts(details)
-    advice = _ADVICE.get(str(path[-1]) if path else "") or _Advice(_HINTS.get(kind, "").format(**facts))
+    hint = _HINTS.get(kind) or _PATTERN_HINTS.get(facts.get("pattern", ""), "")
+    advice = _ADVICE.get(str(path[-1]) if path else "") or _Advice(hint.format(**facts))
     return Finding(
         path=path,
         message=_MESSAGES[kind].format(**facts) if kind in _MESSAGES else f"{details['msg']}.",
@@ -191,7 +202,7 @@ def _finding(details: ErrorDetails, data: Any) -> Finding:
 def _facts(details: ErrorDetails) -> dict[str, Any]:
     value = details["input"]
     kind = next((name for types, name in _KINDS if isinstance(value, types)), type(value).__name__)
-    shown = redact(repr(value))
+    shown = redact(str(value) if isinstance(value, date) else repr(value))
     key = details["loc"][-1] if details["loc"] else ""
     facts = {"key": key, "kind": kind, "value": shown if len(shown) < 80 else f"{shown[:77]}..."}
     return {**details.get("ctx", {}), **facts}
