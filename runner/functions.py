@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -24,7 +24,6 @@ from azure_bridge.hosted_messages import HOLD, HostedMessages
 from azure_bridge.once import Once
 from azure_bridge.reconcile.cursor import CursorUnreadableError
 from azure_bridge.reconcile.fix import Outcome
-from azure_bridge.reconcile.run import Progress
 from azure_bridge.redaction import redact
 from runner.service.reconciling import Request, reconciling
 from runner.service.wiring import Service, opened
@@ -124,25 +123,24 @@ def runner_functions(
 
 
 def _reconcile(service: Service, settings: Settings) -> None:
+    try:
+        _reconcile_from(service, settings, resume=True)
+    except CursorUnreadableError as error:
+        _log.warning("%s", error)
+        _reconcile_from(service, settings, resume=False)
+
+
+def _reconcile_from(service: Service, settings: Settings, *, resume: bool) -> None:
+    """The run that was interrupted, or a new one."""
+    since = service.resources.clock.now() - settings.reconcile_since
+    _, pages = reconciling(Request(since=since, fix=settings.reconcile_fix, resume=resume), settings, service)
     found = fixed = 0
-    for progress in _pages(service, settings):
+    for progress in pages:
         found, fixed = progress.cursor.found, progress.cursor.fixed
         for outcome in progress.outcomes:
             if outcome.left is not None:
                 _log.warning("%s", redact(_told(outcome)))
     _log.info("Stripe and CRM compared: %d differences found, %d fixed.", found, fixed)
-
-
-def _pages(service: Service, settings: Settings) -> Iterator[Progress]:
-    """Those of the run that was interrupted, or of a new one."""
-    since = service.resources.clock.now() - settings.reconcile_since
-    request = Request(since=since, fix=settings.reconcile_fix, resume=True)
-    try:
-        _, pages = reconciling(request, settings, service)
-    except CursorUnreadableError as error:
-        _log.warning("%s", error)
-        _, pages = reconciling(replace(request, resume=False), settings, service)
-    return pages
 
 
 def _told(outcome: Outcome) -> str:

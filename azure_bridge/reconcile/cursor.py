@@ -13,7 +13,7 @@ from azure_bridge.errors import BridgeError
 
 
 class CursorUnreadableError(BridgeError):
-    """The file is not a cursor, or was written by another version: start a new run."""
+    """There is no cursor in the file, or nothing to continue from where it points: start a new run."""
 
     exit_code = 2
 

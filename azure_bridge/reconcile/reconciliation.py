@@ -9,7 +9,7 @@ in progress.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,8 @@ class Reconciliation:
         """The pages from ``cursor`` on. A page is read when it is asked for, after the one before has been repaired.
 
         Raises:
-          CursorUnreadableError: it points into a table that is no longer configured.
+          CursorUnreadableError: it points into a table that is no longer configured, or at an object that Stripe does
+            not know.
           DataverseError, StripeError: continue later, from the last page's cursor.
         """
         stages = self._stages(cursor)
@@ -135,13 +136,27 @@ def _listed(service: Any, cursor: Cursor, narrowed: dict[str, Any]) -> Iterator[
         asked["starting_after"] = cursor.after
     more = True
     while more:
-        page = service.list(asked)
+        page = _page_after(service, asked)
         objects = [each.to_dict() for each in page.data]
         if objects:
             asked["starting_after"] = objects[-1]["id"]
             yield objects
         # After an empty page there is no id to continue from, so the same page would come again.
         more = page.has_more and bool(objects)
+
+
+def _page_after(service: Any, asked: Mapping[str, Any]) -> Any:
+    import stripe
+
+    try:
+        return service.list(asked)
+    except stripe.InvalidRequestError as error:
+        if error.param != "starting_after":
+            raise
+        raise CursorUnreadableError(
+            f"The interrupted run was at {asked['starting_after']}, which Stripe does not know any more: "
+            "start without --resume."
+        ) from error
 
 
 def _stripe_page(cursor: Cursor, objects: Sequence[StripeObject], found: Sequence[Difference]) -> Page:

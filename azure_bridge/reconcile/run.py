@@ -37,4 +37,5 @@ def run(reconciliation: Reconciliation, start: Cursor, file: Path, fixer: Fixer 
         # Yielded before it is saved: after a crash a page is better reported twice than never.
         yield Progress(page, outcomes, cursor)
         save(file, cursor)
-    file.unlink()
+    # Another run may have ended meanwhile.
+    file.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from azure_bridge.reconcile import EVENTS, INTENTS, ROWS
-from azure_bridge.reconcile.cursor import Cursor
+from azure_bridge.reconcile.cursor import Cursor, CursorUnreadableError
 from azure_bridge.reconcile.fix import Outcome
 from azure_bridge.reconcile.run import Progress as RunProgress
 from azure_bridge.redaction import redact
@@ -54,7 +54,7 @@ class View:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if error is not None:
+        if error is not None and not isinstance(error, CursorUnreadableError):
             click.echo("Interrupted. Continue from here with: runner reconcile --resume", err=True)
 
     def show(self, progress: RunProgress) -> None:

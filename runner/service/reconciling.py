@@ -8,14 +8,16 @@ from datetime import datetime
 
 from azure_bridge.processor import PaymentProcessor
 from azure_bridge.reconcile import Reconciliation
-from azure_bridge.reconcile.cursor import Cursor, load
+from azure_bridge.reconcile.cursor import Cursor, CursorUnreadableError, load
 from azure_bridge.reconcile.fix import Fixer
 from azure_bridge.reconcile.run import Progress, run
 from azure_bridge.tables import BridgeConfiguration
 from runner.service.wiring import Service, made_directory
-from runner.settings import Settings, SettingsError
+from runner.settings import Settings
 
 CURSOR_FILE = "reconcile.json"
+#: A quick run keeps its place elsewhere: it may come between an interrupted run and its continuation.
+UNDELIVERED_CURSOR_FILE = "reconcile-undelivered.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +35,10 @@ def reconciling(request: Request, settings: Settings, service: Service) -> tuple
     """Where the run begins, and its pages, each compared and put right as it is asked for.
 
     Raises:
-      SettingsError, CursorUnreadableError: there is nothing to compare, or nothing to go on from.
+      CursorUnreadableError: there is nothing to go on from; also while the pages are read.
       DataverseError, StripeError, OSError: one of the two could not be asked; the next run can go on from there.
     """
-    file = made_directory(settings) / CURSOR_FILE
+    file = made_directory(settings) / (UNDELIVERED_CURSOR_FILE if request.undelivered else CURSOR_FILE)
     bridge = _bridge(settings, service)
     reconciliation = Reconciliation(
         service.resources.client, service.stripe.client, bridge, clock=service.resources.clock
@@ -59,7 +61,7 @@ def _start(
     if interrupted is None:
         return reconciliation.begin(request.since, undelivered=request.undelivered)
     if interrupted.organization_id != bridge.organization_id:
-        raise SettingsError(
+        raise CursorUnreadableError(
             f"The interrupted run was about organization {interrupted.organization_id}, and this is "
             f"{bridge.organization_id}: start without --resume."
         )

@@ -129,6 +129,38 @@ def test_a_run_that_stripe_interrupts_can_be_resumed(till: Till) -> None:
     assert (resumed.exit_code, total["found"], total["fixed"]) == (0, 1, 1)
 
 
+def test_a_quick_run_in_between_does_not_lose_the_place_of_an_interrupted_one(till: Till) -> None:
+    """Given a nightly run that was stopped, and one over the undelivered events every quarter of an hour."""
+    till.pay_unheard()
+    till.stripe.fail_next("rate_limited", on="/v1/payment_intents")
+    reconcile("--since", "2h", "--fix")
+    assert reconcile("--since", "2h", "--undelivered").exit_code == 0
+    resumed = reconcile("--since", "1m", "--resume", "--fix", "--json")
+    total = json.loads(resumed.stdout.splitlines()[-1])
+    assert (resumed.exit_code, total["found"], total["fixed"]) == (0, 1, 1)
+
+
+def test_a_full_run_does_not_go_on_with_a_quick_one(till: Till) -> None:
+    till.orphan()
+    till.stripe.fail_next("rate_limited", on="/v1/events")
+    reconcile("--since", "2h", "--undelivered")
+    resumed = reconcile("--since", "2h", "--resume", "--json")
+    assert json.loads(resumed.stdout.splitlines()[0])["kind"] == "orphaned-intent"
+
+
+def test_a_place_stripe_does_not_know_any_more_is_not_gone_on_from(till: Till, tmp_path: Path) -> None:
+    """Such as one in another account, or at an event older than Stripe keeps them."""
+    till.stripe.fail_next("rate_limited", on="/v1/events")
+    reconcile()
+    file = tmp_path / "data" / "reconcile.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "after": "evt_of_another_account"}))
+    result = reconcile("--resume")
+    assert result.exit_code == 2
+    assert "evt_of_another_account" in result.stderr
+    assert "start without --resume" in result.stderr
+    assert "runner reconcile --resume" not in result.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_a_bar_on_the_terminal_keeps_out_of_a_file(till: Till, tmp_path: Path) -> None:
     import pty

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from azure_bridge.reconcile import GRACE
+from azure_bridge.reconcile import EVENTS, GRACE
+from azure_bridge.reconcile.cursor import Cursor, save
 from azure_bridge.tables import PaymentStatus
 from runner.service.reconciling import CURSOR_FILE
 
@@ -77,6 +79,20 @@ def test_an_interrupted_run_goes_on(lost, tmp_path, monkeypatch) -> None:
 
     assert here.status(row_id) == PaymentStatus.COMPLETED
     assert not (tmp_path / CURSOR_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"organization_id": "another"}, {"stage": "rows:new_invoice"}, {"after": "evt_of_another_account"}],
+    ids=["another environment", "a table that is gone", "another account"],
+)
+def test_a_place_to_which_nothing_leads_any_more_is_no_reason_to_stop(lost, tmp_path, changed) -> None:
+    here, row_id = lost()
+    now, ours = here.clock.now(), here.service.resources.client.who_am_i().organization_id
+    place = Cursor(since=now, until=now, organization_id=ours, undelivered=False, stage=EVENTS)
+    save(tmp_path / CURSOR_FILE, replace(place, **changed))
+    here.host.tick()
+    assert here.status(row_id) == PaymentStatus.COMPLETED
 
 
 def test_a_place_nobody_can_read_is_no_reason_to_stop(lost, tmp_path) -> None:
