@@ -194,7 +194,7 @@ class Customizations:
                 )
         if len(held.keys) >= MAX_KEYS:
             raise InvalidArgument(f"The entity '{table}' already has {MAX_KEYS} keys.")
-        has_failed = self._store.holds_twice(table, body["columns"])
+        has_failed = self._store.holds_twice(held, body["columns"])
         description.setdefault("keys", {})[name] = {**body, "has_failed": has_failed}
         self._keep(table, description)
 
@@ -202,7 +202,7 @@ class Customizations:
         """Retry to create a failed key. Raises EntityNotFound, or InvalidArgument when it is not a customization."""
         description = self._description(table)
         body = self._own(description, "keys", name)
-        body["has_failed"] = self._store.holds_twice(table, body["columns"])
+        body["has_failed"] = self._store.holds_twice(self.metadata.tables[table], body["columns"])
         self._keep(table, description)
 
     def create_many_to_many(self, table: str, schema_name: str, body: Description) -> None:

@@ -17,7 +17,7 @@ from runner.emulator.metadata.model import AttributeType, Column, Table
 from runner.emulator.query.conditions import QUARTER, join, where
 from runner.emulator.query.model import Aggregate, ColumnRef, GroupBy, Page, Query
 from runner.emulator.query.paging import page_of, write_cookie
-from runner.emulator.query.scope import Scope
+from runner.emulator.query.scope import Scope, comparable
 from runner.emulator.storage.store import Store
 from runner.emulator.storage.values import MONEY_SCALE
 
@@ -50,7 +50,10 @@ _NUMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """One aliased value of the result: its SQL, what reads its value, and what formats it if its column does not."""
+    """One aliased value of the result: its SQL, what reads its value, and what formats it if its column does not.
+
+    ``key`` is the SQL that groups and sorts, if it is not that of the value.
+    """
 
     alias: str
     entity_name: str
@@ -58,6 +61,7 @@ class _Output:
     sql: str
     read: Callable[[Any], Any]
     show: Callable[[Any], str] | None = None
+    key: str | None = None
 
 
 def run_aggregates(store: Store, query: Query) -> EntityCollection:
@@ -77,7 +81,7 @@ def run_aggregates(store: Store, query: Query) -> EntityCollection:
     sql = (
         f"SELECT {', '.join(output.sql for output in outputs)}"
         f" {source_of_rows}"
-        f"{_group_by(len(groups))}{_order_by(query, outputs)} LIMIT ? OFFSET ?"
+        f"{_group_by(groups)}{_order_by(query, outputs)} LIMIT ? OFFSET ?"
     )
     page = page_of(query) if query.top is not None or query.page is not None else _EVERY_GROUP
     limits = (page.size if query.top is not None else page.size + 1, query.offset + (page.number - 1) * page.size)
@@ -112,18 +116,18 @@ def _entity(entity_name: str, outputs: Sequence[_Output], row: Sequence[Any]) ->
     return entity
 
 
-def _group_by(groups: int) -> str:
-    return f" GROUP BY {', '.join(str(position + 1) for position in range(groups))}" if groups else ""
+def _group_by(groups: Sequence[_Output]) -> str:
+    return f" GROUP BY {', '.join(group.key or group.sql for group in groups)}" if groups else ""
 
 
 def _order_by(query: Query, outputs: Sequence[_Output]) -> str:
     """The ORDER BY clause. An aggregate query is sorted by the aliases of its outputs."""
-    positions = {output.alias: position for position, output in enumerate(outputs, 1)}
+    keys = {output.alias: output.key or output.sql for output in outputs}
     terms = []
     for order in query.orders:
-        if order.column.name not in positions:
+        if order.column.name not in keys:
             raise AttributeNotFound.named(query.entity_name, order.column.name)
-        terms.append(f"{positions[order.column.name]} {'DESC' if order.descending else 'ASC'}")
+        terms.append(f"{keys[order.column.name]} {'DESC' if order.descending else 'ASC'}")
     return f" ORDER BY {', '.join(terms)}" if terms else ""
 
 
@@ -134,7 +138,8 @@ def _group(scope: Scope, group: GroupBy) -> _Output:
             raise InvalidArgument(f"'{column.logical_name}' of '{table.logical_name}' is not a date to group by.")
         return _date_part(group.alias, table, column, group.date_grouping, sql)
     _, _, selected, decode = scope.selected(group.column)
-    return _Output(group.alias, table.logical_name, column.logical_name, selected, decode)
+    key = comparable(column, selected)
+    return _Output(group.alias, table.logical_name, column.logical_name, selected, decode, key=key)
 
 
 def _date_part(alias: str, table: Table, column: Column, grouping: str, sql: str) -> _Output:
@@ -150,7 +155,7 @@ def _aggregate(scope: Scope, aggregate: Aggregate) -> _Output:
     table, column, _ = scope.column(aggregate.column)
     of = aggregate.column if aggregate.function.startswith("count") else _comparable(aggregate.column, table, column)
     sql = scope.column(of)[2]
-    counted = f"DISTINCT {sql}" if aggregate.distinct else sql
+    counted = f"DISTINCT {comparable(column, sql)}" if aggregate.distinct else sql
     if aggregate.function == "count" and not aggregate.distinct:
         counted = "*"
     if aggregate.function in ("count", "countcolumn"):

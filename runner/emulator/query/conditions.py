@@ -27,7 +27,7 @@ from runner.emulator.query.model import (
     TeamOwned,
 )
 from runner.emulator.query.operands import operand
-from runner.emulator.query.scope import Scope
+from runner.emulator.query.scope import Scope, comparable
 from runner.emulator.storage.text import fold
 
 _EVERY_ROW = "1"
@@ -125,9 +125,9 @@ def _exists(scope: Scope, link: Link, parent: str | None) -> str:
 def _linked(scope: Scope, link: Link, parent: str | None) -> tuple[str, str]:
     """The linked table with its SQL name, and the condition that joins it to its parent."""
     table, source = scope.add(link.entity_name, link.alias)
-    own = scope.column(ColumnRef(link.from_column, link.alias))[2]
-    parents = scope.column(ColumnRef(link.to_column, parent))[2]
-    return f'"{table.logical_name}" AS {source}', f"{own} = {parents}"
+    _, own, own_sql = scope.column(ColumnRef(link.from_column, link.alias))
+    _, parents, parents_sql = scope.column(ColumnRef(link.to_column, parent))
+    return f'"{table.logical_name}" AS {source}', f"{comparable(own, own_sql)} = {comparable(parents, parents_sql)}"
 
 
 def _condition(scope: Scope, condition: Condition) -> str:
@@ -172,12 +172,15 @@ def _compared(scope: Scope, table: Table, column: Column, sql: str, operator: Op
     sign = _COMPARISONS[operator]
     if value is None:
         return f"{sql} IS NULL" if operator is Operator.EQUAL else _NO_ROW
+    own = comparable(column, sql)
     if isinstance(value, ColumnRef):
-        return f"{sql} {sign} {_same_kind(scope, table, column, value)}"
+        return f"{own} {sign} {_same_kind(scope, table, column, value)}"
+    return f"{own} {sign} {scope.bind(_compared_value(table, column, value))}"
+
+
+def _compared_value(table: Table, column: Column, value: Any) -> int | float | str:
     stored = operand(table.logical_name, column, value)
-    if isinstance(stored, str) and not stored.isascii():
-        return f"fold({sql}) {sign} {scope.bind(fold(stored))}"
-    return f"{sql} {sign} {scope.bind(stored)}"
+    return fold(stored) if column.is_text and isinstance(stored, str) else stored
 
 
 def _same_kind(scope: Scope, table: Table, column: Column, other: ColumnRef) -> str:
@@ -189,16 +192,13 @@ def _same_kind(scope: Scope, table: Table, column: Column, other: ColumnRef) -> 
             f"'{column.logical_name}' of '{table.logical_name}' ({column.type.value}) cannot be compared with "
             f"'{other_column.logical_name}' of '{other_table.logical_name}' ({other_column.type.value})."
         )
-    return sql
+    return comparable(other_column, sql)
 
 
 def _one_of(scope: Scope, table: Table, column: Column, sql: str, values: tuple[Any, ...]) -> str:
-    stored = [operand(table.logical_name, column, value) for value in values if value is not None]
+    stored = [_compared_value(table, column, value) for value in values if value is not None]
     has_null = len(stored) < len(values)
-    folded = any(isinstance(value, str) and not value.isascii() for value in stored)
-    if folded:
-        sql, stored = f"fold({sql})", [fold(value) if isinstance(value, str) else value for value in stored]
-    found = f"{sql} IN ({', '.join(scope.bind(value) for value in stored)})"
+    found = f"{comparable(column, sql)} IN ({', '.join(scope.bind(value) for value in stored)})"
     return f"({found} OR {sql} IS NULL)" if has_null else found
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner.emulator.metadata.model import AttributeType, Column, Metadata, Table
-from runner.emulator.storage.text import COLLATION
 
 _SUFFIX = "name"
 
@@ -47,8 +46,7 @@ def queried_column(table: Table, name: str) -> Column | None:
 
 def shown_sql(metadata: Metadata, column: Column, sql: str) -> str:
     """The SQL of the text shown for a value of ``column``, which is ``sql``."""
-    shown = _primary_name(metadata, column, sql) if column.is_lookup else _label(column, sql)
-    return f"({shown} COLLATE {COLLATION})"
+    return _primary_name(metadata, column, sql) if column.is_lookup else f"({_label(column, sql)})"
 
 
 def _primary_name(metadata: Metadata, column: Column, sql: str) -> str:

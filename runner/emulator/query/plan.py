@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dataverse_client.types import AliasedValue, Entity, EntityCollection
-from runner.emulator.metadata.model import Metadata
+from runner.emulator.metadata.model import Metadata, Table
 from runner.emulator.query.aggregates import run_aggregates
 from runner.emulator.query.conditions import join, where
 from runner.emulator.query.hierarchies import child_count
@@ -28,9 +28,12 @@ from runner.emulator.query.paging import (
     write_cookie,
 )
 from runner.emulator.query.reader import Reader
-from runner.emulator.query.scope import Scope
+from runner.emulator.query.scope import Scope, comparable
 from runner.emulator.query.sorting import sort_sql
 from runner.emulator.storage.store import Store
+
+#: A constant to group by, which makes one group of all rows; a number would stand for a column.
+_ONE_GROUP = "''"
 
 
 def run_query(store: Store, query: Query) -> EntityCollection:
@@ -67,6 +70,15 @@ class _Plan:
             descending = bool(self._keys) and self._keys[-1].descending
             self._keys.append(SortKey(f"{source}.rowid", descending))
         self._page = page_of(query)
+        #: Makes one row of those whose values are equal. SQL's DISTINCT would tell texts apart that Dataverse does not.
+        self._group_by = f" GROUP BY {', '.join(self._values(table)) or _ONE_GROUP}" if query.distinct else ""
+
+    def _values(self, table: Table) -> Iterator[str]:
+        """The SQL that compares each column of the result."""
+        for (name, _), sql in zip(self._reader.decoders, self._reader.select, strict=True):
+            yield comparable(table.columns[name], sql)
+        for each in (*self._shown, *self._aliased):
+            yield each.compared
 
     def run(self) -> EntityCollection:
         size = self._page.size
@@ -93,17 +105,17 @@ class _Plan:
 
     def _fetch(self, segment: Segment, limit: int, offset: int = 0) -> list[tuple[Any, ...]]:
         order = f" ORDER BY {order_by(self._keys)}" if self._keys else ""
-        sql = f"{self._select} {self._from} AND {segment.sql}{order} LIMIT ? OFFSET ?"
+        sql = f"{self._select} {self._from} AND {segment.sql}{self._group_by}{order} LIMIT ? OFFSET ?"
         return self._store.execute(sql, (*self._scope.parameters, *segment.parameters, limit, offset)).fetchall()
 
     @property
     def _select(self) -> str:
         keys = () if self._query.distinct else tuple(key.sql for key in self._keys)
         columns = [*self._reader.select, *(each.select for each in (*self._shown, *self._aliased)), *keys]
-        return f"SELECT {'DISTINCT ' if self._query.distinct else ''}{', '.join(columns) or '1'}"
+        return f"SELECT {', '.join(columns) or '1'}"
 
     def _count(self) -> int:
-        sql = f"SELECT COUNT(*) FROM ({self._select} {self._from} LIMIT {MAX_PAGE})"  # noqa: S608 - built above
+        sql = f"SELECT COUNT(*) FROM ({self._select} {self._from}{self._group_by} LIMIT {MAX_PAGE})"  # noqa: S608 - built above
         return int(self._store.execute(sql, self._scope.parameters).fetchone()[0])
 
     def _entity(self, row: Sequence[Any]) -> Entity:
@@ -125,6 +137,7 @@ class _AliasedColumn:
         table, column, self.select, self._decode = scope.selected(aliased.column)
         if aliased.counts_children:
             self.select, self._decode = child_count(scope, table, scope.column(aliased.column)[2]), int
+        self.compared = comparable(column, self.select)
         self.alias = aliased.alias
         self._names = (table.logical_name, column.logical_name)
 

@@ -9,7 +9,7 @@ from runner.emulator.metadata.model import Column, Table
 from runner.emulator.query.model import ColumnRef
 from runner.emulator.query.name_columns import name_column, shown_sql
 from runner.emulator.storage.store import Store
-from runner.emulator.storage.text import COLLATION
+from runner.emulator.storage.text import folded
 from runner.emulator.storage.values import Decode
 
 
@@ -41,7 +41,7 @@ class Scope:
         return entry
 
     def column(self, reference: ColumnRef) -> tuple[Table, Column, str]:
-        """The table, the column and the SQL that compares it.
+        """The table, the column and the SQL of its value.
 
         Raises:
           InvalidArgument: no linked table has that alias.
@@ -53,8 +53,7 @@ class Scope:
         table, source = entry
         column = table.columns.get(reference.name)
         if column is not None:
-            sql = f'{source}."{reference.name}"'
-            return table, column, f"{sql} COLLATE {COLLATION}" if _is_prose(table, column) else sql
+            return table, column, f'{source}."{reference.name}"'
         virtual = name_column(table, reference.name)
         if virtual is None:
             raise AttributeNotFound.named(table.logical_name, reference.name, table.columns)
@@ -78,6 +77,9 @@ class Scope:
         return "?"
 
 
-def _is_prose(table: Table, column: Column) -> bool:
-    """Whether it is text without an index. Indexed text holds codes and numbers, and is compared as the index does."""
-    return column.is_text and not column.indexed and not any(column.logical_name in key.columns for key in table.keys)
+def comparable(column: Column, sql: str) -> str:
+    """The SQL that is equal for values of ``column`` that Dataverse considers equal, and sorts them as it does.
+
+    ``sql`` is that of the value.
+    """
+    return folded(sql) if column.is_text else sql

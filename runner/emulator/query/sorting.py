@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from runner.emulator.query.model import Order
 from runner.emulator.query.name_columns import shown_sql
-from runner.emulator.query.scope import Scope
+from runner.emulator.query.scope import Scope, comparable
+from runner.emulator.storage.text import folded
 
 
 def sort_sql(scope: Scope, order: Order) -> str:
@@ -15,5 +16,5 @@ def sort_sql(scope: Scope, order: Order) -> str:
     """
     _, column, sql = scope.column(order.column)
     if order.by_label and (column.is_lookup or (column.is_choice and column.options)):
-        return shown_sql(scope.store.metadata, column, sql)
-    return sql
+        return folded(shown_sql(scope.store.metadata, column, sql))
+    return comparable(column, sql)

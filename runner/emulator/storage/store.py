@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import RLock
 
 from runner.emulator.metadata.model import Column, Metadata, Table
-from runner.emulator.storage.text import COLLATION, compare, fold, matches
+from runner.emulator.storage.text import fold, folded, matches
 from runner.emulator.storage.values import Codec, codec
 
 #: How many row versions are reserved on disk at a time; they are then used from memory.
@@ -58,7 +58,6 @@ class Store:
             self.path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
         )
         self._connection.create_function("fold", 1, fold, deterministic=True)
-        self._connection.create_collation(COLLATION, compare)
         self._connection.create_function("matches", 2, matches, deterministic=True)
         self.execute = self._connection.execute
         #: Executes statements that return no rows, and so need no cursor of their own.
@@ -116,11 +115,11 @@ class Store:
     def drop_key(self, table: str, key: str) -> None:
         self.execute(f'DROP INDEX IF EXISTS "{table}.{key}"')
 
-    def holds_twice(self, table: str, columns: Sequence[str]) -> bool:
+    def holds_twice(self, table: Table, columns: Sequence[str]) -> bool:
         """Whether two rows have the same values in all of the columns."""
-        names = [f'"{column}"' for column in columns]
+        names = [key_sql(table, column) for column in columns]
         filled = " AND ".join(f"{name} IS NOT NULL" for name in names)
-        grouped = f'SELECT 1 FROM "{table}" WHERE {filled} GROUP BY {", ".join(names)}'  # noqa: S608 - names of metadata
+        grouped = f'SELECT 1 FROM "{table.logical_name}" WHERE {filled} GROUP BY {", ".join(names)}'  # noqa: S608 - names of metadata
         return self.execute(f"{grouped} HAVING COUNT(*) > 1 LIMIT 1").fetchone() is not None
 
     def _make_table(self, table: Table) -> None:
@@ -251,9 +250,15 @@ def _indexes(table: Table) -> Iterator[str]:
     for key in table.keys:
         if key.has_failed:
             continue
-        columns = ", ".join(f'"{column}"' for column in key.columns)
+        columns = ", ".join(key_sql(table, column) for column in key.columns)
         yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{name}.{key.logical_name}" ON "{name}" ({columns})'
     for column in table.columns.values():
         if column.indexed:
             # Every index ends in the rowid, which orders ties. Random ids would touch another page for each insert.
-            yield f'CREATE INDEX IF NOT EXISTS "{name}.{column.logical_name}" ON "{name}" ("{column.logical_name}")'
+            indexed = key_sql(table, column.logical_name)
+            yield f'CREATE INDEX IF NOT EXISTS "{name}.{column.logical_name}" ON "{name}" ({indexed})'
+
+
+def key_sql(table: Table, column: str) -> str:
+    """The SQL that indexes a column: it is the same for values that Dataverse considers equal."""
+    return folded(f'"{column}"') if table.columns[column].is_text else f'"{column}"'

@@ -1,6 +1,6 @@
 """Compares text as Dataverse does, ignoring case, accents and spaces at the end.
 
-SQLite's NOCASE is enough for ASCII without such spaces; these functions are for other text.
+Texts that are equal fold to the same text, so SQLite compares, sorts and indexes what ``fold`` returns.
 Source: https://learn.microsoft.com/power-platform/admin/language-collations
 Source: https://learn.microsoft.com/sql/t-sql/language-elements/string-comparison-assignment
 """
@@ -12,8 +12,6 @@ import unicodedata
 from functools import lru_cache
 from typing import overload
 
-#: The name of :func:`compare` as a collation of SQLite.
-COLLATION = "DATAVERSE"
 _FOLDED_KEPT = 4096
 
 
@@ -37,10 +35,9 @@ def _without_accents(text: str) -> str:
     return "".join(part for part in unicodedata.normalize("NFD", text) if not unicodedata.combining(part))
 
 
-def compare(one: str, other: str) -> int:
-    """Compare texts: a number less than, equal to or greater than 0, as SQLite's collations return."""
-    first, second = fold(one), fold(other)
-    return (first > second) - (first < second)
+def folded(sql: str) -> str:
+    """The SQL of a text's folded form, from the SQL of the text."""
+    return f"fold({sql})"
 
 
 def matches(pattern: str, text: str | None) -> bool | None:
