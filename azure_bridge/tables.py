@@ -91,3 +91,7 @@ class BridgeConfiguration:
         """Whether this is another organization's id: several environments may share a Stripe account."""
         ours = self.organization_id
         return ours is not None and organization_id not in (None, ours.lower())
+
+
+#: Applies no event, for plug-ins alone.
+NO_BRIDGE = BridgeConfiguration(tables=(), events=frozenset())

@@ -215,7 +215,7 @@ class Registrations(Section):
         if self.bridge is None:
             raise ValueError(
                 "The registrations have no bridge section, so no Stripe event can be applied. Add one. "
-                "Plug-ins alone run in: runner emulate"
+                "Plug-ins alone run in: runner simulate, runner emulate"
             )
         organization = (secrets or Secrets({})).resolve(self.bridge.organization_id) or organization_id
         return BridgeConfiguration(

@@ -20,7 +20,7 @@ from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.queues import open_queue
 from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.secrets import Secrets
-from azure_bridge.tables import BridgeConfiguration
+from azure_bridge.tables import NO_BRIDGE, BridgeConfiguration
 from dataverse_client.client import DataverseClient
 from dataverse_client.types import new_guid
 from runner.emulator.custom_api import custom_apis_from
@@ -105,7 +105,7 @@ class Simulation:
         recorder = Recorder()
         sink = FanOut(recorder, self._report)
         side = self._stripe_side(sink)
-        bridge = self._registrations.to_bridge_configuration(self._secrets)
+        bridge = self._bridge()
         with ExitStack() as cleanup:
             world = EmbeddedEnvironment(
                 self._steps(),
@@ -136,6 +136,10 @@ class Simulation:
             near = near or ", ".join(aliases)
             raise SimulationUsageError(f"--entity {wanted}: there is no such table. Did you mean {near}?")
         return table
+
+    def _bridge(self) -> BridgeConfiguration:
+        registrations = self._registrations
+        return registrations.to_bridge_configuration(self._secrets) if registrations.bridge else NO_BRIDGE
 
     def _directory(self, cleanup: ExitStack) -> Path:
         if self._request.keep is None:
@@ -245,7 +249,8 @@ class Simulation:
         if self._request.message == "Delete":
             return "The row is gone, and its intent with it."
         if ending.status is None:
-            return f"{self._request.message} of {self._table.logical_name} went through."
+            ended = "" if self._registrations.bridge else " Without a bridge section, no payment follows."
+            return f"{self._request.message} of {self._table.logical_name} went through.{ended}"
         return f"The row says {ending.status}, as it should after {self._request.outcome!r}."
 
 

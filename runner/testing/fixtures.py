@@ -169,12 +169,9 @@ def _failing_in_words() -> Iterator[None]:
 
 
 def _bridge_configuration(registered: Registrations, secrets: Secrets) -> BridgeConfiguration:
-    """The configuration of the bridge; one without tables if the registrations have no bridge section."""
-    from azure_bridge.tables import BridgeConfiguration
+    from azure_bridge.tables import NO_BRIDGE
 
-    if registered.bridge is None:
-        return BridgeConfiguration(tables=(), events=frozenset())
-    return registered.to_bridge_configuration(secrets)
+    return registered.to_bridge_configuration(secrets) if registered.bridge else NO_BRIDGE
 
 
 @lru_cache(maxsize=8)

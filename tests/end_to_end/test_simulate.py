@@ -84,6 +84,15 @@ def test_any_other_table_just_runs_its_steps(simulate: Simulate) -> None:
     assert seen.row["name"] == "Contoso"
 
 
+def test_without_a_bridge_section_a_payment_just_runs_its_steps(simulate: Simulate, tmp_path: Path) -> None:
+    file = tmp_path / "registrations.yaml"
+    file.write_text("steps: []\n")
+    seen = simulate("--registrations", str(file), "--set", "name=Invoice 7")
+    assert seen.exit_code == 0
+    assert seen.row["new_name"] == "Invoice 7"
+    assert seen.document["summary"].endswith("went through. Without a bridge section, no payment follows.")
+
+
 def test_a_row_from_a_file_and_the_command_line_together(simulate: Simulate, tmp_path: Path) -> None:
     record = tmp_path / "row.json"
     record.write_text(json.dumps({"new_name": "From the file", "amount": 7.10}))
