@@ -8,6 +8,7 @@ so that old and new bridges can share a queue; what it must not guess at is rais
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -16,6 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 import orjson
 
 from azure_bridge.errors import PaymentEventError, UnknownVersionError
+from dataverse_client.types import is_guid
 
 VERSION = 1
 #: Every encoded body is shorter than this, in bytes.
@@ -94,7 +96,7 @@ def decode(body: bytes) -> PaymentEvent:
 
     Raises:
       UnknownVersionError: a newer bridge wrote it.
-      PaymentEventError: not JSON, or a field is missing or of the wrong type.
+      PaymentEventError: not JSON, or a field is missing or cannot be used.
     """
     values = _load(body)
     values["created"] = _instant(values.get("created"))
@@ -102,7 +104,11 @@ def decode(body: bytes) -> PaymentEvent:
         values["refund"] = _build(RefundFact, values["refund"])
     if isinstance(values.get("dispute"), dict):
         values["dispute"] = _build(DisputeFact, values["dispute"])
-    return _build(PaymentEvent, values)
+    event = _build(PaymentEvent, values)
+    # It would make the query for all rows of a batch invalid.
+    if event.row_id is not None and not is_guid(event.row_id):
+        raise PaymentEventError(f"row_id {event.row_id!r} is not a GUID")
+    return event
 
 
 def _dump(event: PaymentEvent) -> bytes:
@@ -124,13 +130,10 @@ def _load(body: bytes) -> dict[str, Any]:
 
 
 def _instant(value: object) -> datetime:
-    try:
-        instant = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise PaymentEventError(f"'created' is {value!r}, not a time with its offset such as 2026-11-22T18:00:00Z")
-    return instant.astimezone(UTC)
+    with suppress(ValueError, OverflowError):
+        if isinstance(value, str) and (instant := datetime.fromisoformat(value)).tzinfo:
+            return instant.astimezone(UTC)
+    raise PaymentEventError(f"'created' is {value!r}, not a time with its offset such as 2026-11-22T18:00:00Z")
 
 
 T = TypeVar("T", PaymentEvent, RefundFact, DisputeFact)

@@ -125,6 +125,7 @@ class PaymentProcessor:
 
         Raises:
           QueueUnavailableError: messages that were received and not settled will be delivered again.
+          Exception: a message broke the processor. It will be delivered again; the others of its batch are settled.
         """
         summary = DrainSummary()
         while until is None or not until():
@@ -132,12 +133,33 @@ class PaymentProcessor:
             if messages:
                 # When CRM throttles us, the wait may be longer than a lock lasts.
                 with locks_kept(queue, messages, self._clock):
-                    settlements = self.process(messages)
-                    settle(queue, settlements)
-                summary = summary.plus(settlements)
+                    summary = summary.plus(self._settled(queue, messages))
             elif until is None:
                 break
         return summary
+
+    def _settled(self, queue: MessageQueue, messages: Sequence[ReceivedMessage]) -> list[Settlement]:
+        """Process and settle the messages. One that breaks the processor comes again, and takes no other along."""
+        try:
+            settlements = self.process(messages)
+        except Exception:
+            if len(messages) == 1:
+                raise
+            return self._settled_one_by_one(queue, messages)
+        settle(queue, settlements)
+        return settlements
+
+    def _settled_one_by_one(self, queue: MessageQueue, messages: Sequence[ReceivedMessage]) -> list[Settlement]:
+        settlements: list[Settlement] = []
+        broken: Exception | None = None
+        for message in messages:
+            try:
+                settlements += self._settled(queue, [message])
+            except Exception as error:
+                broken = error
+        if broken is not None:
+            raise broken
+        return settlements
 
     def process(self, messages: Sequence[ReceivedMessage]) -> list[Settlement]:
         """Apply the messages' events, and decide how each message is to be settled. Settles none itself."""

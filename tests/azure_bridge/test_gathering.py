@@ -83,7 +83,7 @@ def test_no_batch_is_larger_than_it_may_be(slow, threads) -> None:
     assert sorted(number for batch in slow.batches for number in batch) == list(range(9))
 
 
-def test_an_error_is_everybodys_in_the_batch_and_nobodys_afterwards() -> None:
+def test_an_error_is_nobodys_afterwards() -> None:
     failing = [True]
 
     def process(messages):
@@ -96,6 +96,28 @@ def test_an_error_is_everybodys_in_the_batch_and_nobodys_afterwards() -> None:
     with pytest.raises(OSError, match="no disk"):
         gathered(a_message(1))
     assert isinstance(gathered(a_message(2)), Complete)
+
+
+def test_a_message_that_breaks_its_batch_fails_alone(threads) -> None:
+    began, may_go_on = threading.Event(), threading.Event()
+
+    def process(messages):
+        began.set()
+        assert may_go_on.wait(WAIT)
+        if any(message.sequence_number == 3 for message in messages):
+            raise ZeroDivisionError
+        return [Complete(message) for message in messages]
+
+    gathered = Gathered(process)
+    first = threads.submit(gathered, a_message(0))
+    assert began.wait(WAIT)
+    others = [threads.submit(gathered, a_message(number)) for number in range(1, 6)]
+    until_waiting(gathered, len(others))
+    may_go_on.set()
+
+    errors = [type(future.exception(WAIT)) for future in (first, *others)]
+
+    assert errors == [ZeroDivisionError if number == 3 else type(None) for number in range(6)]
 
 
 def test_a_value_is_made_once_however_many_threads_ask(threads) -> None:

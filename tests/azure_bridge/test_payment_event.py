@@ -145,6 +145,8 @@ def test_an_event_of_a_newer_version_is_refused():
         (b"{}", "'created' is None"),
         (b'{"created": "yesterday"}', "yesterday"),
         (b'{"created": "2026-11-22T18:00:00"}', "with its offset"),
+        (b'{"created": "0001-01-01T00:00:00+14:00"}', "0001-01-01"),
+        (encode(FULL).replace(b'"pi_1"', b'"pi_1", "row_id": "PAY-1042"'), "row_id 'PAY-1042' is not a GUID"),
         (b'{"created": "2026-11-22T18:00:00Z"}', "event_id is missing, event_type is missing"),
         (encode(FULL).replace(b'"pi_1"', b"1"), "intent_id has the wrong type"),
         (encode(FULL).replace(b"2900", b'"a lot"'), "RefundFact: amount has the wrong type"),

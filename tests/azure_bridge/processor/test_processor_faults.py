@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from azure_bridge.payment_status import changes
 from azure_bridge.processor import DrainSummary
 from azure_bridge.queues.contract import QueueMessage
 from azure_bridge.settlement import (
@@ -39,6 +40,28 @@ def test_a_currency_nobody_knows_is_a_dead_letter_and_delays_no_other(processor,
     tell("payment_intent.processing", row_id=row_id)
     tell(currency="zzz", row_id=row_id)
     assert processor.drain(queue) == DrainSummary(completed=1, dead_lettered=1)
+
+
+def test_a_message_that_breaks_the_processor_takes_no_other_along(
+    processor, queue, crm, a_payment, tell, status_of, monkeypatch
+):
+    """Given an event that nobody foresaw among others, which would become dead letters with it."""
+    first, last = a_payment(), a_payment()
+    tell(row_id=first, intent_id="pi_1")
+    tell("payment_intent.unforeseen", row_id=a_payment(), intent_id="pi_2")
+    tell(row_id=last, intent_id="pi_3")
+    monkeypatch.setattr("azure_bridge.processor.changes", breaking_on("payment_intent.unforeseen"))
+    with pytest.raises(ZeroDivisionError):
+        processor.drain(queue)
+    assert [status_of(row_id) for row_id in (first, last)] == [PaymentStatus.COMPLETED] * 2
+    assert (queue.counts().active, queue.counts().locked) == (0, 1)
+
+
+def breaking_on(event_type):
+    def broken(row, event, table):
+        return 1 / 0 if event.event_type == event_type else changes(row, event, table)
+
+    return broken
 
 
 @pytest.mark.parametrize("error", [DataverseUnavailableError("away"), AuthenticationError("expired secret")])
