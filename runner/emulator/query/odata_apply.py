@@ -109,8 +109,15 @@ def bind_apply(
     groups = tuple(_group(binder, prop) for prop in transformation.group_by)
     aggregates = tuple(_bound(binder, item) for item in transformation.aggregates)
     names = {str(prop): group.alias for prop, group in zip(transformation.group_by, groups, strict=True)}
+    _refuse_repeated([*(group.alias for group in groups), *(aggregate.alias for aggregate in aggregates)])
     orders = tuple(_order(item, names) for item in orderby)
     return Query(entity_name, where=where, orders=orders, links=binder.links(), group_by=groups, aggregates=aggregates)
+
+
+def _refuse_repeated(aliases: Sequence[str]) -> None:
+    for alias in aliases:
+        if aliases.count(alias) > 1:
+            raise ODataError(f"'{alias}' is the name of more than one value of the result. Choose another alias.")
 
 
 def _order(item: OrderItem, names: Mapping[str, str]) -> Order:

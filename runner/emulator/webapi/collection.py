@@ -5,14 +5,14 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/qu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from dataverse_client.types import EntityCollection
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import And, Filter, Page, Query
-from runner.emulator.query.odata import OrderItem, QueryOptions, parse_options
+from runner.emulator.query.odata import QueryOptions, parse_options
 from runner.emulator.query.odata_apply import bind_apply, parse_apply
 from runner.emulator.webapi.contexts import selection
 from runner.emulator.webapi.exchange import Exchange, json_response, text_response
@@ -28,6 +28,8 @@ MAX_COUNT = 5000
 _OPTIONS = frozenset(
     {"$select", "$filter", "$orderby", "$expand", "$top", "$count", "$apply", "$skiptoken", "$deltatoken"}
 )
+#: The options that apply to the groups of an ``$apply``.
+_BESIDE_APPLY = frozenset({"$apply", "$orderby", "$top"})
 _NOT_HERE = ("fetchXml", "sql")
 
 
@@ -36,7 +38,8 @@ def retrieve_multiple(exchange: Exchange, table: Table, scope: Filter | None = N
     refuse_unsupported(exchange.parameters)
     options = _options(exchange)
     if options.apply is not None:
-        return _aggregate(exchange, table, options.apply, options.orderby)
+        _refuse_beside_apply(exchange.parameters)
+        return _aggregate(exchange, table, options.apply, options)
     page = _page(exchange, options)
     expansion = Expansion.of(exchange, table, options.expand)
     writer = row_writer(exchange.schema, table, options.shown, exchange.preferences)
@@ -83,9 +86,19 @@ def query(
     return found
 
 
-def _aggregate(exchange: Exchange, table: Table, apply: str, orderby: Sequence[OrderItem]) -> Response:
+def _refuse_beside_apply(parameters: Mapping[str, str]) -> None:
+    for name in parameters:
+        if name in _OPTIONS and name not in _BESIDE_APPLY:
+            raise NotImplementedHere(
+                f"{name} together with $apply is not supported by the embedded Dataverse. Rows are filtered by a "
+                "filter(...) in the $apply."
+            )
+
+
+def _aggregate(exchange: Exchange, table: Table, apply: str, options: QueryOptions) -> Response:
     transformation = parse_apply(apply, exchange.parameters)
-    question = bind_apply(exchange.binder(table), transformation, table.logical_name, orderby)
+    question = bind_apply(exchange.binder(table), transformation, table.logical_name, options.orderby)
+    question = replace(question, top=options.top)
     found: EntityCollection = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]
     formatted = exchange.preferences.wants(FORMATTED_VALUE)
     rows = [aliased_row(row, formatted=formatted) for row in found]
@@ -94,6 +107,7 @@ def _aggregate(exchange: Exchange, table: Table, apply: str, orderby: Sequence[O
 
 def count(exchange: Exchange, table: Table, scope: Filter | None = None) -> Response:
     """``GET set/$count``: the number of rows as plain text."""
+    refuse_unsupported(exchange.parameters)
     options = parse_options({**exchange.parameters, "$count": "true"})
     found = query(exchange, table, options, columns=(table.primary_id_attribute,), page=Page(1), scope=scope)
     return text_response(str(min(found.total_record_count, MAX_COUNT)))

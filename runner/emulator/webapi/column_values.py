@@ -5,13 +5,17 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/cr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any, TypeAlias
 
 from dataverse_client.types import Money, OptionSetValue
 from runner.emulator.metadata.model import AttributeType, Column, Table
-from runner.emulator.query.edm import edm_type, value_reader
+from runner.emulator.query.edm import edm_type, instant, value_reader
 from runner.emulator.webapi.faults import InvalidPayload
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 #: Converts JSON to the column's value. Raises InvalidPayload when it has another type.
 Converter: TypeAlias = Callable[[Any], Any]
@@ -35,18 +39,25 @@ def _converter(table: Table, column: Column) -> Converter:
         except ValueError:
             raise InvalidPayload.of(
                 table.entity_set_name,
-                f"Cannot convert the literal '{value}' of '{column.logical_name}' to the expected type "
-                f"'{edm_type(column)}'.",
+                f"Cannot convert the literal '{value}' to the expected type '{edm_type(column)}'. "
+                f"The property is '{column.logical_name}'.",
             ) from None
 
     return convert
 
 
 def _reader(column: Column) -> Converter:
-    read = value_reader(column)
+    read = _day if edm_type(column) == "Edm.Date" else value_reader(column)
     if column.type is not AttributeType.MANAGED_PROPERTY:
         return read
     return lambda value: read(value["Value"] if isinstance(value, dict) and "Value" in value else value)
+
+
+def _day(value: Any) -> date:
+    """An Edm.Date. Unlike in a filter, a time of day makes it another type."""
+    if isinstance(value, str) and not _DATE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a date")
+    return instant(value, date_only=True)
 
 
 def _wrapper(column: Column) -> Converter | None:

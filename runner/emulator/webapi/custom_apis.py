@@ -16,8 +16,9 @@ from runner.emulator.query.edm import instant
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
 from runner.emulator.webapi.http import Preferences, Response
+from runner.emulator.webapi.payload import NAMESPACE
 from runner.emulator.webapi.representation import RowWriter, plain
-from runner.emulator.webapi.row_parameters import NAMESPACE, reference, row, rows
+from runner.emulator.webapi.row_parameters import reference, row, rows
 
 
 def call(

@@ -155,9 +155,6 @@ def _targets(exchange: Exchange, table: Table) -> EntityCollection:
 def _target(exchange: Exchange, table: Table, body: Any) -> Entity:
     if not isinstance(body, dict):
         raise InvalidPayload.of(table.entity_set_name, "each of the 'Targets' must be a JSON object.")
-    kind = body.get("@odata.type")
-    if isinstance(kind, str) and kind.lstrip("#") != f"Microsoft.Dynamics.CRM.{table.logical_name}":
-        raise InvalidPayload.of(table.entity_set_name, f"a row of 'Targets' is of type '{kind}'.")
     reader = exchange.reader()
     payload = reader.read(table, body)
     if payload.lookups or payload.collections:

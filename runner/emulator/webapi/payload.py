@@ -19,6 +19,7 @@ from runner.emulator.webapi.schema import Relationship, Schema
 
 _REFERENCE = re.compile(r"/?(\$[\w-]+)\Z")
 _ORIGIN = re.compile(r"https?://[^/]*", re.IGNORECASE)
+NAMESPACE = "Microsoft.Dynamics.CRM."
 _NO_REFERENCES: Mapping[str, str] = {}
 
 
@@ -71,6 +72,8 @@ class PayloadReader:
         if "@" in name:
             if name.endswith("@odata.bind"):
                 self._bind(payload, table, name.removesuffix("@odata.bind"), value)
+            elif name == "@odata.type":
+                _check_type(table, value)
             return
         if name in self.schema.navigation(table).lookups:
             self._read_lookup(payload, table, name, value)
@@ -176,3 +179,13 @@ class PayloadReader:
         if column.is_lookup:
             return column.logical_name, EntityReference(column.targets[0], str(value).lower())
         return name, self.schema.converters(table)[name](value)
+
+
+def _check_type(table: Table, given: Any) -> None:
+    """Raises InvalidPayload when a row says it is of another table."""
+    expected = f"{NAMESPACE}{table.logical_name}"
+    if not isinstance(given, str) or given.removeprefix("#") != expected:
+        raise InvalidPayload.of(
+            table.entity_set_name,
+            f"A resource with type '{given}' was found, but it is not assignable to the expected type '{expected}'.",
+        )

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dataverse_client.types import Entity, EntityReference
+from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.metadata.model import Column, OneToManyRelationship, Table
 from runner.emulator.query.edm import column_named, property_name
-from runner.emulator.query.model import ColumnRef, Condition, Exists, Filter, Link, Operator
+from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Operator
 from runner.emulator.query.odata import QueryOptions
 from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.webapi import collection, encoding, functions, predefined_queries, records
@@ -137,12 +138,17 @@ def _collection_handlers(
     tail: Sequence[str],
 ) -> _Handlers:
     if tail == ["$ref"]:
+        removing = {"DELETE": lambda: _remove(exchange, reference, relationship, segment)}
+        if segment.arguments:
+            return removing
         return {
             "GET": lambda: _references(exchange, reference, relationship),
             "POST": lambda: _add(exchange, reference, relationship),
-            "DELETE": lambda: _remove(exchange, reference, relationship, segment),
+            **removing,
         }
     table = exchange.schema.table(far_end(relationship, reference.logical_name))
+    if segment.arguments:
+        return {"GET": lambda: _retrieve_member(exchange, table, _members(exchange, reference, relationship), segment)}
     if tail == ["$count"]:
         return {"GET": lambda: collection.count(exchange, table, _members(exchange, reference, relationship))}
     return {
@@ -167,6 +173,16 @@ def _retrieve_members(exchange: Exchange, table: Table, members: Filter) -> Resp
         if name in exchange.parameters:
             return predefined_queries.retrieve_multiple(exchange, table, name, members)
     return collection.retrieve_multiple(exchange, table, members)
+
+
+def _retrieve_member(exchange: Exchange, table: Table, members: Filter, segment: Segment) -> Response:
+    """``GET set(id)/nav(related)``: a row of the collection. Raises ObjectDoesNotExist when it is not in it."""
+    member = exchange.resolve(exchange.reader().key_reference(table, segment))
+    it = Condition(ColumnRef(table.primary_id_attribute), Operator.EQUAL, (member.id,))
+    scope = And((members, it))
+    if not collection.query(exchange, table, QueryOptions(), columns=(table.primary_id_attribute,), scope=scope):
+        raise ObjectDoesNotExist.of(table.logical_name, member.id)
+    return records.retrieve(exchange, table, member)
 
 
 def _references(exchange: Exchange, reference: EntityReference, relationship: Relationship) -> Response:

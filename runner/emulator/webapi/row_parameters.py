@@ -14,8 +14,7 @@ from dataverse_client.types import Entity, EntityCollection, EntityReference, gu
 from runner.emulator.metadata.model import Table
 from runner.emulator.webapi.exchange import Exchange
 from runner.emulator.webapi.faults import BadRequest
-
-NAMESPACE = "Microsoft.Dynamics.CRM."
+from runner.emulator.webapi.payload import NAMESPACE
 
 _T = TypeVar("_T")
 

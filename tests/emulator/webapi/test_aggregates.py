@@ -64,7 +64,17 @@ class TestApply:
             "aggregate(name with sum as n)",
             'aggregate($count as n";drop)',
             "aggregate($count as n)/filter(name eq 'A')",
+            "groupby((name),aggregate($count as name))",
+            "aggregate(revenue with sum as n,revenue with max as n)",
         ],
     )
     def test_what_dataverse_does_not_support_is_refused(self, crm, apply):
         assert crm.send("GET", f"accounts?$apply={apply}").status == 400
+
+    def test_top_takes_the_first_groups(self, crm):
+        everything = crm.get("accounts?$apply=groupby((name))&$orderby=name")["value"]
+        assert crm.get("accounts?$apply=groupby((name))&$orderby=name&$top=1")["value"] == everything[:1]
+
+    @pytest.mark.parametrize("option", ["$filter=name eq 'A'", "$select=name", "$count=true"])
+    def test_an_option_that_would_be_ignored_is_refused(self, crm, option):
+        assert crm.send("GET", f"accounts?$apply=groupby((name))&{option}").status == 501

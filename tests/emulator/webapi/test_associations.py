@@ -22,6 +22,15 @@ def test_a_row_is_put_into_a_collection_and_taken_out(crm):
     assert crm.get(members)["value"] == []
 
 
+def test_a_row_is_retrieved_by_way_of_a_collection_it_is_in(crm, error_of):
+    account, outsider = crm.create("accounts", name="Contoso"), crm.create("contacts", lastname="Doe")
+    member = crm.create("contacts", lastname="Roe", parentcustomerid_account__bind=f"accounts({account})")
+    members = f"accounts({account})/contact_customer_accounts"
+    assert crm.get(f"{members}({member})?$select=lastname")["lastname"] == "Roe"
+    assert error_of(crm.send("GET", f"{members}({outsider})"))[:2] == (404, "0x80040217")
+    assert crm.post(f"{members}({member})", {"lastname": "Poe"}).status == 405
+
+
 class TestManyToMany:
     """Teams and users are linked through an intersect table, and either end can be asked."""
 

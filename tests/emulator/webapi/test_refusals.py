@@ -49,8 +49,8 @@ MISSING = "00000000-0000-0000-0000-00000000dead"
         ("POST", "accounts", b'{"name":"\\ud800"}', 400, "0x80060888", "JSON"),
         ("POST", "accounts", b'{"name":"\xed\xa0\x80"}', 400, "0x80060888", "JSON"),
         ("POST", "accounts", {"nonsense": 1}, 400, "0x80048d19", "'nonsense' does not exist"),
-        ("POST", "accounts", {"name": 5}, 400, "0x80048d19", "'name'.*Edm.String"),
-        ("POST", "accounts", {"revenue": "5"}, 400, "0x80048d19", "'revenue'.*Edm.Decimal"),
+        ("POST", "accounts", {"name": 5}, 400, "0x80048d19", "Edm.String'.*'name'"),
+        ("POST", "accounts", {"revenue": "5"}, 400, "0x80048d19", "Edm.Decimal'.*'revenue'"),
         ("POST", "accounts", {"name": "x" * 161}, 400, "0x80044331", "'name'.*'160'"),
         ("POST", "accounts", {"industrycode": 999}, 400, "0x80044330", "industrycode"),
         ("POST", "accounts", {"statecode": 0, "statuscode": 2}, 400, "0x80048408", "tate code"),
@@ -93,7 +93,15 @@ _PAYLOAD = (
             {"creator@odata.bind": "/x(1)"},
             "Microsoft.OData.ODataException: An undeclared property 'creator' which only has",
         ),
-        ({"name": 5}, "Microsoft.OData.ODataException: Cannot convert the literal '5' of 'name' to the expected type "),
+        (
+            {"name": 5},
+            "Microsoft.OData.ODataException: Cannot convert the literal '5' to the expected type 'Edm.String'. "
+            "The property is 'name'.",
+        ),
+        (
+            {"@odata.type": "#Microsoft.Dynamics.CRM.contact"},
+            "Microsoft.OData.ODataException: A resource with type '#Microsoft.Dynamics.CRM.contact' was found, but",
+        ),
     ],
 )
 def test_clients_find_what_is_wrong_where_they_look_for_it(crm, error_of, body, inner):
@@ -101,6 +109,14 @@ def test_clients_find_what_is_wrong_where_they_look_for_it(crm, error_of, body, 
     assert (status, code) == (400, "0x80048d19")
     assert message.startswith(_PAYLOAD)
     assert message.partition("---->  InnerException : ")[2].startswith(inner)
+
+
+@pytest.mark.behaviour("Web API", "A date-only column takes no time of day: 400, Edm.Date", "common")
+@pytest.mark.parametrize("value", ["1965-05-07T00:00:00Z", "1965-05-07T00:00:00.000Z", "19650507", "1965-W18-5"])
+def test_a_date_has_no_time_of_day(crm, error_of, value):
+    status, _, message = error_of(crm.post("contacts", {"birthdate": value}))
+    assert status == 400
+    assert f"Cannot convert the literal '{value}' to the expected type 'Edm.Date'" in message
 
 
 def test_a_duplicate_id_and_a_duplicate_key_are_told_apart(crm, error_of):
