@@ -13,6 +13,7 @@ from plugins.payment_tables import (
     CURRENCY,
     INTENT,
     LEDGER,
+    OWN_STATUS,
     SESSION,
     TO_BE_COLLECTED,
     PaymentStatus,
@@ -37,7 +38,7 @@ class CreatePaymentIntent(Plugin):
 
     def execute(self, context: PluginContext) -> None:
         table, row = table_of(context.primary_entity_name), row_as_it_will_be(context)
-        if row is None or LEDGER in context.target or status_of(row) not in TO_BE_COLLECTED or table.is_closed(row):
+        if row is None or not _waits_for_money(row) or table.is_closed(row):
             return
         context.target.update(ensure_intent(context, table, row, self._settings))
 
@@ -81,6 +82,11 @@ class CancelPaymentIntent(Plugin):
 def is_canceled_by(target: Entity) -> bool:
     """Whether the request sets the payment status to Canceled."""
     return status_of(target) is PaymentStatus.CANCELED
+
+
+def _waits_for_money(row: Entity) -> bool:
+    """False for a row that was paid elsewhere, and for an order that the bridge made of a paid checkout."""
+    return {status_of(row), status_of(row, OWN_STATUS)} <= TO_BE_COLLECTED
 
 
 def _concerns_stripe(context: PluginContext, table: PaymentTable, row: Entity) -> bool:

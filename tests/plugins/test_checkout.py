@@ -57,6 +57,13 @@ def test_a_changed_amount_is_another_page_and_the_old_one_is_closed(shop, paymen
     assert shop.payment(payment_id)["new_checkouturl"] == new.url
 
 
+def test_a_row_copied_with_its_ledger_gets_a_page_of_its_own(shop, payment_id) -> None:
+    others = shop.session_of(shop.payment(payment_id))
+    copied = {"new_stripecheckoutsessionid": others.id, "new_stripeledger": '{"pinned_session":"cs_1"}'}
+    copy_id = shop.create_payment("19.99", new_paymentstatus=shop.choice("PENDING"), **copied)
+    assert shop.session_of(shop.payment(copy_id)).client_reference_id == copy_id
+
+
 @pytest.mark.parametrize("status", ["PENDING", "FAILED"])
 def test_a_copied_row_leaves_the_page_of_the_other_open(shop, payment_id, status) -> None:
     others = shop.session_of(shop.payment(payment_id))
