@@ -27,9 +27,9 @@ from dataverse_client.client import DataverseClient
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, Money, new_guid
 from runner.cli.main import runner
 from runner.emulator.seed import currency_id
-from runner.execution.remote_context import RemoteContext
 from runner.intake.worker import LaneWorker
 from runner.plugin import INERT_HOST, Caller, MessageOperation, Organization, PluginContext
+from runner.remote_context.context import RemoteContext
 from runner.service.wiring import opened
 from runner.settings import Settings
 from runner.stripe_simulator import StripeSimulator

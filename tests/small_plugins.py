@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from runner.execution.remote_context import RemoteContext
 from runner.plugin import Plugin, PluginContext
+from runner.remote_context.context import RemoteContext
 
 
 class Do(Plugin):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataverse_client.errors import ConcurrencyConflictError, DataverseError, NotFoundError
 from dataverse_client.types import Entity
-from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Stage, Step
 from runner.intake.errors import NotYetError
 from runner.intake.rows import Rows, carries
 from runner.intake.step_runner import Run, StepRunner
 from runner.intake.targets import require_row, targets
+from runner.remote_context.context import RemoteContext
 
 #: How often a row that changes while the step runs is read again at once.
 MAX_ROUNDS = 3

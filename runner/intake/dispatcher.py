@@ -16,8 +16,6 @@ from dataverse_client.errors import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from runner.execution.remote_context import RemoteContext
-from runner.execution.remote_errors import RemoteContextError
 from runner.intake.deferred import DeferredSteps
 from runner.intake.directory import StepDirectory
 from runner.intake.errors import NotYetError, TooDeepError
@@ -28,6 +26,8 @@ from runner.intake.origin import Origin
 from runner.intake.step_runner import Resources
 from runner.intake.targets import row_by_row
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
+from runner.remote_context.context import RemoteContext
+from runner.remote_context.errors import RemoteContextError
 
 #: Dead-letter reasons.
 INVALID_NOTIFICATION = "InvalidNotification"

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from runner.execution.remote_errors import InvalidRemoteContextError
-from runner.execution.remote_values import decode_guid
+from runner.remote_context.decoding import decode_guid
+from runner.remote_context.errors import InvalidRemoteContextError
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from azure_bridge.once import Once
 from azure_bridge.queues.contract import MessageQueue, QueueMessage
 from dataverse_client.errors import ConcurrencyConflictError
 from dataverse_client.types import EMPTY_GUID, Entity
-from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
 from runner.intake.deferred import WRITTEN_BACK, DeferredSteps
 from runner.intake.errors import NotYetError
@@ -34,6 +33,7 @@ from runner.intake.rows import Rows, carries
 from runner.intake.step_runner import Run, StepRunner
 from runner.intake.targets import require_row, row_by_row, targets
 from runner.plugin import InvalidPluginExecutionException, OperationStatus
+from runner.remote_context.context import RemoteContext
 
 #: Dataverse ends a transaction that takes longer than two minutes.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/analyze-performance

@@ -17,12 +17,13 @@ from uuid import UUID, uuid5
 from azure_bridge.queues.contract import QueueMessage
 from dataverse_client import exact_json
 from dataverse_client.types import EMPTY_GUID
-from runner.execution.remote_context import RemoteContext
-from runner.execution.remote_errors import InvalidRemoteContextError
-from runner.execution.remote_values import decode_pairs, decode_value, encode_pairs, encode_value
 from runner.intake.envelope import Envelope
 from runner.intake.targets import is_multiple, row_by_row
 from runner.plugin import PluginContext
+from runner.remote_context.context import RemoteContext
+from runner.remote_context.decoding import decode_pairs, decode_value
+from runner.remote_context.encoding import encode_pairs, encode_value
+from runner.remote_context.errors import InvalidRemoteContextError
 
 #: What Dataverse sets on a Service Bus message that it had to trim.
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/azure-integration

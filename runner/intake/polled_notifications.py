@@ -9,13 +9,13 @@ from uuid import NAMESPACE_URL, uuid5
 from azure_bridge.clock import Clock
 from azure_bridge.queues.contract import QueueMessage
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, new_guid
-from runner.execution.remote_context import RemoteContext
-from runner.execution.remote_values import encode_value
 from runner.execution.step import Mode, Stage
 from runner.intake.directory import StepDirectory
 from runner.intake.messages import notification_message
 from runner.intake.notification_trace import POLLED
 from runner.plugin import INERT_HOST, Caller, MessageOperation, Organization, PluginContext
+from runner.remote_context.context import RemoteContext
+from runner.remote_context.encoding import encode_value
 
 _BY_POLLING = EntityReference("sdkmessageprocessingstep")
 

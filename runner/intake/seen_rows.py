@@ -11,8 +11,9 @@ from pathlib import Path
 
 from dataverse_client import exact_json
 from dataverse_client.types import Entity
-from runner.execution.remote_values import decode_entity, encode_entity
 from runner.intake.errors import SeenRowsError
+from runner.remote_context.decoding import decode_entity
+from runner.remote_context.encoding import encode_entity
 
 #: How long another poller of the file is waited for.
 PATIENCE_SECONDS = 5.0

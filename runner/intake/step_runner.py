@@ -18,12 +18,12 @@ from dataverse_client.types import (
 )
 from runner.execution.execution import Execution, run_step
 from runner.execution.message_service import MessageService
-from runner.execution.remote_context import RemoteContext
 from runner.execution.services import Services
 from runner.execution.step import Stage, Step
 from runner.intake.origin import Origin
 from runner.intake.targets import targets
 from runner.plugin import MessageOperation, PluginContext
+from runner.remote_context.context import RemoteContext
 from runner.tracing.model import Compensated, TraceSink
 
 T = TypeVar("T")

@@ -14,9 +14,9 @@ from typing import Any
 
 from dataverse_client import exact_json
 from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, is_guid
-from runner.execution.remote_context import RemoteContext
-from runner.execution.remote_errors import InvalidRemoteContextError
 from runner.plugin import PluginContext
+from runner.remote_context.context import RemoteContext
+from runner.remote_context.errors import InvalidRemoteContextError
 
 _MULTIPLE = {"createmultiple", "updatemultiple"}
 

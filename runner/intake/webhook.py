@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueMessage, QueueUnavailableError
 from azure_bridge.redaction import redact
 from azure_bridge.webhook import Reply
-from runner.execution.remote_context import RemoteContext
-from runner.execution.remote_errors import RemoteContextError
 from runner.intake.directory import RemoteStep, StepDirectory
 from runner.intake.envelope import Envelope
 from runner.intake.errors import TooDeepError
@@ -27,6 +25,8 @@ from runner.intake.messages import notification_messages, unopened_message
 from runner.intake.notification_trace import NotificationTrace
 from runner.intake.targets import is_multiple
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, PluginContext
+from runner.remote_context.context import RemoteContext
+from runner.remote_context.errors import RemoteContextError
 
 #: Bytes. Dataverse sends at most 256 KB.
 MAX_BODY = 512 * 1024

@@ -20,9 +20,9 @@ from runner.cli.main import runner
 from runner.emulator.emulator import Emulator
 from runner.emulator.metadata.load import load_metadata
 from runner.emulator.seed import currency_id
-from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
 from runner.intake.messages import notification_message
+from runner.remote_context.context import RemoteContext
 from runner.service.reconciling import Request, reconciling
 from runner.service.wiring import Service, opened
 from runner.settings import Settings

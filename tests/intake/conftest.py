@@ -22,7 +22,6 @@ from runner.emulator.adapter import EmbeddedAdapter
 from runner.emulator.emulator import Emulator
 from runner.emulator.seed import currency_id
 from runner.emulator.webapi import WebApi
-from runner.execution.remote_context import RemoteContext
 from runner.execution.services import Services
 from runner.execution.step import Image, Step
 from runner.intake.deferred import DeferredSteps
@@ -33,6 +32,7 @@ from runner.intake.messages import notification_messages
 from runner.intake.rows import Rows
 from runner.intake.step_runner import Resources, StepRunner
 from runner.registrations.load import load
+from runner.remote_context.context import RemoteContext
 from runner.stripe_simulator import StripeSimulator
 from runner.tracing.model import NotificationTraced
 from runner.tracing.recorder import Recorder

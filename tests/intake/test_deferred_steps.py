@@ -12,7 +12,6 @@ import pytest
 from dataverse_client.errors import DataverseUnavailableError
 from dataverse_client.types import Entity, EntityReference, OptionSetValue, OrganizationRequest
 from plugins.payment_tables import PaymentStatus
-from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
 from runner.intake.deferred import ROW_GONE
 from runner.intake.directory import RemoteStep
@@ -20,6 +19,7 @@ from runner.intake.dispatcher import NO_STEP
 from runner.intake.errors import NotYetError
 from runner.intake.messages import notification_message
 from runner.plugin import InvalidPluginExecutionException, OperationStatus, Plugin
+from runner.remote_context.context import RemoteContext
 from runner.tracing.model import Compensated, NotificationTraced, WrittenBack
 
 

@@ -11,7 +11,6 @@ from small_plugins import Do
 
 from dataverse_client.types import Entity, EntityReference, Money, new_guid
 from plugins.payment_intents import CreatePaymentIntent, UpdatePaymentIntent
-from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Image, Step
 from runner.intake.directory import RemoteStep, StepDirectory
 from runner.intake.inline import PATIENCE
@@ -27,6 +26,7 @@ from runner.plugin import (
     Plugin,
     PluginContext,
 )
+from runner.remote_context.context import RemoteContext
 
 CREATE = RemoteStep(
     Step(plugin=CreatePaymentIntent(), message="Create", entity="new_payment", stage=20, name="create"), inline=True

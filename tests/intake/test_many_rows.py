@@ -9,7 +9,6 @@ import pytest
 
 from azure_bridge.queues.contract import QueueMessage
 from dataverse_client.types import EMPTY_GUID, Entity, EntityCollection, EntityReference, new_guid
-from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
 from runner.intake.directory import RemoteStep, StepDirectory
 from runner.intake.messages import notification_messages
@@ -25,6 +24,7 @@ from runner.plugin import (
     Plugin,
     PluginContext,
 )
+from runner.remote_context.context import RemoteContext
 
 
 class Describe(Plugin):

@@ -12,13 +12,13 @@ from azure_bridge.queues.contract import QueueUnavailableError
 from azure_bridge.secrets import Secrets
 from dataverse_client.errors import InvalidRequestError
 from dataverse_client.types import Money
-from runner.execution.remote_context import RemoteContext
 from runner.intake.directory import StepDirectory
 from runner.intake.errors import SeenRowsError
 from runner.intake.polled_notifications import PolledNotifications
 from runner.intake.poller import Poller
 from runner.intake.seen_rows import SeenRows
 from runner.registrations.load import load
+from runner.remote_context.context import RemoteContext
 from runner.tracing.model import NotificationTraced
 
 TABLE = "new_payment"

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from runner.emulator.jobs.job import Job
 from runner.emulator.jobs.kept_values import read, written
 from runner.emulator.storage.store import Store
-from runner.execution.remote_errors import UnknownValueTypeError
 from runner.execution.step import Step
 from runner.plugin import PluginContext
+from runner.remote_context.errors import UnknownValueTypeError
 
 _log = logging.getLogger(__name__)
 

@@ -35,8 +35,8 @@ from dataverse_client.types import (
     PagingInfo,
     QueryExpression,
 )
-from runner.execution.remote_errors import UnknownValueTypeError
 from runner.plugin import Caller, MessageOperation, Organization, PluginContext
+from runner.remote_context.errors import UnknownValueTypeError
 
 _Write: TypeAlias = "Callable[[Any], Any]"
 _Read: TypeAlias = "Callable[[Any], Any]"

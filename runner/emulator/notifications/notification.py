@@ -37,11 +37,11 @@ from runner.emulator.notifications.faults import (
 )
 from runner.emulator.notifications.service_endpoints import AuthType, MessageSender, ServiceEndpoint, is_loopback
 from runner.emulator.query.model import Query
-from runner.execution.remote_context import RemoteContext
-from runner.execution.remote_errors import UnknownValueTypeError
-from runner.execution.remote_values import encode_value
 from runner.execution.step import Stage
 from runner.plugin import Plugin, PluginContext
+from runner.remote_context.context import RemoteContext
+from runner.remote_context.encoding import encode_value
+from runner.remote_context.errors import UnknownValueTypeError
 
 #: Seconds for an endpoint to respond.
 WEBHOOK_TIMEOUT = 60.0

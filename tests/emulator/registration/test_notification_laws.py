@@ -11,8 +11,8 @@ from small_plugins import Tell
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue, OrganizationRequest
 from runner.emulator.emulator import Emulator
-from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Image, Step
+from runner.remote_context.context import RemoteContext
 
 texts = st.text(st.characters(codec="utf-8"), max_size=40).filter(lambda text: not text.startswith("/Date("))
 amounts = st.decimals(0, 10**9, places=2).map(Money)

@@ -16,9 +16,9 @@ from runner.emulator.emulator import Emulator
 from runner.emulator.notifications.faults import WebhooksHttpRequestTimedOut
 from runner.emulator.notifications.notification import NotifyingEnvironment, WebhookNotification
 from runner.emulator.notifications.service_endpoints import AuthType, Contract, ServiceEndpoint
-from runner.execution.remote_context import RemoteContext
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, Plugin
+from runner.remote_context.context import RemoteContext
 
 ACCOUNT = Entity("account", attributes={"name": "Contoso/7"})
 #: In Target and in the parent's, each of the quotes two bytes long.

@@ -25,9 +25,11 @@ from dataverse_client.types import (
     OptionSetValue,
     QueryExpression,
 )
-from runner.execution.remote_context import RemoteContext
-from runner.execution.remote_errors import InvalidRemoteContextError, UnknownValueTypeError
-from runner.execution.remote_values import decode_moment, decode_value, encode_moment, encode_value
+from runner.remote_context.context import RemoteContext
+from runner.remote_context.decoding import decode_value
+from runner.remote_context.encoding import encode_value
+from runner.remote_context.errors import InvalidRemoteContextError, UnknownValueTypeError
+from runner.remote_context.moments import decode_moment, encode_moment
 
 CONTRACTS = "http://schemas.microsoft.com/xrm/2011/Contracts"
 ROW = "6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11"

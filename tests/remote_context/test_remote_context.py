@@ -13,12 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue
-from runner.execution.remote_context import TRIMMED_KEYS, RemoteContext
-from runner.execution.remote_errors import (
-    InvalidRemoteContextError,
-    RemoteContextError,
-    UnsupportedMessageFormatError,
-)
 from runner.plugin import (
     INERT_HOST,
     Caller,
@@ -26,6 +20,12 @@ from runner.plugin import (
     MessageOperation,
     Organization,
     PluginContext,
+)
+from runner.remote_context.context import TRIMMED_KEYS, RemoteContext
+from runner.remote_context.errors import (
+    InvalidRemoteContextError,
+    RemoteContextError,
+    UnsupportedMessageFormatError,
 )
 
 CAPTURES = sorted((Path(__file__).parents[3] / "shared/data/remote-execution-context").glob("*.json"))

@@ -1,0 +1,1 @@
+"""RemoteExecutionContext: the document Dataverse sends for an operation, read and written."""
