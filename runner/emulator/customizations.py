@@ -12,9 +12,11 @@ from copy import deepcopy
 from typing import Any, TypeAlias
 
 from runner.emulator.errors import AttributeNotFound, CannotDeleteDueToAssociation, EntityNotFound, InvalidArgument
+from runner.emulator.metadata.companions import companions
 from runner.emulator.metadata.customize import customized
 from runner.emulator.metadata.model import AttributeType, Metadata, OptionSet, Table
 from runner.emulator.rows.auto_numbers import AutoNumber
+from runner.emulator.rows.files import delete_files_of_column
 from runner.emulator.storage.store import Store
 
 #: The prefix of a global choice's name in the database, which no table has.
@@ -232,6 +234,8 @@ class Customizations:
         self._refuse_dependents(name)
         for link in self._made[name].get("many_to_many", {}).values():
             self._store.drop_table(link["intersect"])
+        for column in self.metadata.tables[name].file_columns:
+            delete_files_of_column(self._store, name, column)
         self._made = {table: description for table, description in self._made.items() if table != name}
         self._store.drop_table(name)
         self._store.write_customization(name, None)
@@ -257,10 +261,10 @@ class Customizations:
         held = self.metadata.tables[table]
         if name == held.primary_name_attribute or any(name in key.columns for key in held.keys):
             raise InvalidArgument(f"'{name}' of '{table}' is the primary name or part of a key and cannot be deleted.")
-        self._store.drop_column(held, held.columns[name])
-        base = held.columns.get(f"{name}_base")
-        if base is not None and base.base_of == name:
-            self._store.drop_column(held, base)
+        if name in held.file_columns:
+            delete_files_of_column(self._store, table, name)
+        for column in (held.columns[name], *companions(table, held.columns[name])):
+            self._store.drop_column(held, column)
         del description["columns"][name]
         self._keep(table, description)
 

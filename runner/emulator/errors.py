@@ -12,6 +12,10 @@
         NotAnAutoNumber               0x80060884  400
         LoopBeingCreated              0x80040507  400
         MethodNotSupported            0x80040800  400
+        AttachmentBlocked             0x80043e09  400
+        MimeTypeBlocked               0x80072522  400
+        MimeTypeNotInAllowedList      0x80072521  400
+        AttachmentFileSizeTooBig      0x80044a02  400
       ObjectDoesNotExist              0x80040217  404
         RecordNotFoundByEntityKey     0x80060891  404
       DuplicateRecord                 0x80040237  412
@@ -192,6 +196,52 @@ class MethodNotSupported(InvalidArgument):
             f"The '{message}' method does not support entities of type '{table}'. "
             "MessageProcessorCache returned MessageProcessor.Empty."
         )
+
+
+class AttachmentBlocked(InvalidArgument):
+    """The organization does not take files with that extension.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/file-attributes#block-certain-types-of-files
+    """
+
+    code = 0x80043E09
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The attachment is either not a valid type or is too large. It cannot be uploaded or downloaded."
+        )
+
+
+class MimeTypeBlocked(InvalidArgument):
+    """The organization does not take files of that MIME type."""
+
+    code = 0x80072522
+
+    @classmethod
+    def of(cls, mime_type: str) -> MimeTypeBlocked:
+        return cls(f"Operation not allowed as mime type {mime_type} is blocked.")
+
+
+class MimeTypeNotInAllowedList(InvalidArgument):
+    """The organization takes files of some MIME types, and that is none of them."""
+
+    code = 0x80072521
+
+    @classmethod
+    def of(cls, mime_type: str) -> MimeTypeNotInAllowedList:
+        return cls(f"Operation not allowed as mime type {mime_type} is not in the allow list.")
+
+
+class AttachmentFileSizeTooBig(InvalidArgument):
+    """The file is larger than its column takes. Dataverse's name of it is ``unManagedidsattachmentinvalidfilesize``.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/file-column-data#check-maximum-file-size
+    """
+
+    code = 0x80044A02
+
+    def __init__(self) -> None:
+        super().__init__("Attachment file size is too big.")
 
 
 class ObjectDoesNotExist(OrganizationServiceFault):

@@ -386,3 +386,31 @@ def test_navigation_properties_are_discovered(client):
     relationships = client.tables.list_table_relationships("account")
     names_of_lookups = {each.get("ReferencingEntityNavigationPropertyName") for each in relationships}
     assert "primarycontactid" in names_of_lookups
+
+
+# --- files -----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_uploaded_in_one_request_and_its_column_made(client, tmp_path):
+    """Neither the column nor its name is there before: the SDK creates it."""
+    account = client.records.create("account", {"name": "Contoso"})
+    evidence = tmp_path / "receipt.pdf"
+    evidence.write_bytes(b"%PDF-1.7 paid")
+
+    client.files.upload("account", account, "new_Receipt", str(evidence), mime_type="application/pdf")
+
+    row = client.records.retrieve("account", account, select=["new_receipt", "new_receipt_name"])
+    assert row["new_receipt_name"] == "receipt.pdf"
+    assert row["new_receipt"]
+
+
+def test_a_file_is_uploaded_in_chunks_and_replaced(client, tmp_path):
+    account = client.records.create("account", {"name": "Contoso"})
+    evidence = tmp_path / "evidence.bin"
+    for content in (bytes(9 * 1024 * 1024), b"new"):
+        evidence.write_bytes(content)
+        client.files.upload("account", account, "new_Evidence", str(evidence), mode="chunk", if_none_match=False)
+    (row,) = client.records.list("account", expand=["account_FileAttachments"], select=["new_evidence"])
+    (file,) = row["account_FileAttachments"]
+    assert (file["filename"], file["filesizeinbytes"]) == ("evidence.bin", 3)
+    assert file["fileattachmentid"] == row["new_evidence"]

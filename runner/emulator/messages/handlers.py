@@ -22,12 +22,13 @@ from runner.emulator.messages.bulk import (
 )
 from runner.emulator.messages.definitions import DEFINITION_MESSAGES
 from runner.emulator.messages.environment import Environment, Handler
+from runner.emulator.messages.files import FILE_MESSAGES
 from runner.emulator.messages.organization import ORGANIZATION_MESSAGES
 from runner.emulator.messages.parameters import choice, parameter, several
 from runner.emulator.messages.retrieval import columns_of, found, queried_table, question_of, related_rows
 from runner.emulator.messages.state_transitions import is_valid_state_transition
 from runner.emulator.messages.targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
-from runner.emulator.messages.writes import expected_version, insert, is_plain, update_row, upserted
+from runner.emulator.messages.writes import expected_version, insert, is_plain, update_row, updates_once, upserted
 from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
 from runner.emulator.query.model import Query
@@ -49,7 +50,7 @@ def create(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[
 
 def update(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     target = existing(engine, parameter(parameters, "Target", Entity))
-    once = is_plain(target) and "ownerid" not in target.attributes  # a new owner may cascade to other rows
+    once = updates_once(engine, target)
 
     def main(operation: Operation) -> dict[str, Any]:
         update_row(engine, operation, operation.targets[0])
@@ -181,6 +182,7 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         *AUTO_NUMBER_MESSAGES,
         *DEFINITION_MESSAGES,
         *ORGANIZATION_MESSAGES,
+        *FILE_MESSAGES,
     )
 }
 

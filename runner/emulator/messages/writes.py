@@ -28,6 +28,12 @@ def is_plain(row: Entity) -> bool:
     return row.logical_name not in CHECKED and not row.related_entities
 
 
+def updates_once(engine: Environment, row: Entity) -> bool:
+    """Whether the update is a single statement: no new owner, who may cascade to other rows, and no file."""
+    files = engine.records.tables[row.logical_name].file_columns
+    return is_plain(row) and "ownerid" not in row.attributes and files.isdisjoint(row.attributes)
+
+
 def insert(engine: Environment, operation: Operation, target: Entity) -> str:
     if is_plain(target):
         id = engine.records.create(target, operation.call.user_id)

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from runner.emulator.metadata.companions import companions
+from runner.emulator.metadata.file_attachments import with_file_attachments
 from runner.emulator.metadata.load import (
     column_descriptions,
     common_columns,
-    make_base_column,
     make_column,
     make_key,
     make_lookup_relationships,
@@ -53,7 +54,8 @@ def customized(base: Metadata, customizations: _Bodies, option_sets: _Bodies) ->
             tables[intersect.logical_name] = intersect
     known = tuple(r for r in relationships if r.referenced_entity in tables)
     choices = {name: make_option_set(name, body) for name, body in option_sets.items()}
-    return with_jobs_regarding(Metadata(tables, known, tuple(links), {**base.option_sets, **choices}))
+    metadata = Metadata(tables, known, tuple(links), {**base.option_sets, **choices})
+    return with_jobs_regarding(with_file_attachments(metadata))
 
 
 def _bodies(table: Table | None, description: _Body) -> _Bodies:
@@ -89,8 +91,7 @@ def _columns(table: str, bodies: _Bodies) -> Iterator[Column]:
     for name, body in bodies.items():
         column = make_column(table, name, body)
         yield column
-        if column.type is AttributeType.MONEY:
-            yield make_base_column(table, column)
+        yield from companions(table, column)
 
 
 def _joined(table: Table | None, added: Table, description: _Body) -> Table:
@@ -110,7 +111,16 @@ def _joined(table: Table | None, added: Table, description: _Body) -> Table:
 
 
 #: The properties of the platform's columns that can be changed, named as in the YAML files.
-_CHANGEABLE = ("display_name", "required", "max_length", "precision", "min_value", "max_value", "auto_number_format")
+_CHANGEABLE = (
+    "display_name",
+    "required",
+    "max_length",
+    "precision",
+    "min_value",
+    "max_value",
+    "auto_number_format",
+    "max_size_in_kb",
+)
 
 
 def _changed_column(column: Column, body: _Body) -> Column:

@@ -41,6 +41,9 @@ _ENUM_TYPES = frozenset(
     {AttributeType.PICKLIST, AttributeType.STATE, AttributeType.STATUS, AttributeType.MULTI_SELECT_PICKLIST}
 )
 
+#: The types that ``AttributeType`` does not tell; ``AttributeTypeName`` does.
+_VIRTUAL = frozenset({AttributeType.MULTI_SELECT_PICKLIST, AttributeType.FILE})
+
 
 def label(text: str) -> dict[str, Any]:
     """``text`` as a Label with one language."""
@@ -146,7 +149,6 @@ def attribute_class(type: AttributeType) -> str:
 
 
 def _attribute_values(table: Table, column: Column) -> dict[str, Any]:
-    is_multi_select = column.type is AttributeType.MULTI_SELECT_PICKLIST
     required = "ApplicationRequired" if column.required else "None"
     if column.system_required:
         required = "SystemRequired"
@@ -156,12 +158,12 @@ def _attribute_values(table: Table, column: Column) -> dict[str, Any]:
         "LogicalName": column.logical_name,
         "SchemaName": column.schema_name,
         "EntityLogicalName": table.logical_name,
-        "AttributeType": "Virtual" if is_multi_select else column.type.value,
+        "AttributeType": "Virtual" if column.type in _VIRTUAL else column.type.value,
         "AttributeTypeName": {"Value": f"{column.type.value}Type"},
         "DisplayName": label(column.display_name),
         "Description": label(column.display_name),
         "RequiredLevel": managed_property(required, "canmodifyrequirementlevelsettings"),
-        "AttributeOf": None,
+        "AttributeOf": column.attribute_of,
         "IsPrimaryId": column.logical_name == table.primary_id_attribute,
         "IsPrimaryName": column.logical_name == table.primary_name_attribute,
         "IsCustomAttribute": column.is_custom,
@@ -201,6 +203,8 @@ def _type_values(column: Column) -> Iterator[tuple[str, Any]]:
             yield "Targets", list(column.targets)
         case AttributeType.PICKLIST | AttributeType.STATE | AttributeType.STATUS:
             yield "DefaultFormValue", column.default_value if isinstance(column.default_value, int) else -1
+        case AttributeType.FILE:
+            yield "MaxSizeInKB", column.max_size_in_kb
         case AttributeType.BOOLEAN:
             yield "DefaultValue", bool(column.default_value)
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from runner.emulator.metadata.companions import companions
+from runner.emulator.metadata.file_attachments import with_file_attachments
 from runner.emulator.metadata.model import (
     LOOKUP_TYPES,
     AlternateKey,
@@ -48,6 +49,8 @@ _LIMITS = {
     AttributeType.DOUBLE: (-100000000000, 100000000000),
     AttributeType.MONEY: (-_MONEY_LIMIT, _MONEY_LIMIT),
 }
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/file-attributes
+_MAX_SIZES_IN_KB = {AttributeType.FILE: 32768}
 _PRECISIONS = {AttributeType.DECIMAL: 2, AttributeType.DOUBLE: 2, AttributeType.MONEY: 4}
 
 
@@ -73,7 +76,7 @@ def metadata_of(descriptions: Iterable[Mapping[str, Any]], common: Mapping[str, 
             tables[intersect.logical_name] = intersect
     # A lookup may refer to a table that is not in this environment.
     known = tuple(r for r in relationships if r.referenced_entity in tables)
-    return with_jobs_regarding(Metadata(tables, known, tuple(links)))
+    return with_jobs_regarding(with_file_attachments(Metadata(tables, known, tuple(links))))
 
 
 def describe(name: str, directory: Path = _HERE / "tables") -> dict[str, Any]:
@@ -133,8 +136,7 @@ def _columns(description: Mapping[str, Any], columns: Mapping[str, Mapping[str, 
     for name, body in columns.items():
         column = make_column(table, name, body)
         yield column
-        if column.type is AttributeType.MONEY:
-            yield make_base_column(table, column)
+        yield from companions(table, column)
     yield from make_state_columns(table, description.get("states", _ACTIVE_OR_INACTIVE))
 
 
@@ -174,8 +176,9 @@ def make_column(table: str, name: str, body: Mapping[str, Any]) -> Column:
         option_set=body.get("option_set"),
         default_value=body.get("default"),
         targets=tuple(body.get("targets", ())),
+        max_size_in_kb=body.get("max_size_in_kb", _MAX_SIZES_IN_KB.get(kind)),
         may_dangle=body.get("may_dangle", False),
-        is_valid_for_create=body.get("create", True),
+        is_valid_for_create=body.get("create", kind is not AttributeType.FILE),
         is_valid_for_update=body.get("update", True),
         managed_property=body.get("managed_property", ""),
         indexed=body.get("indexed", False),
@@ -187,21 +190,6 @@ def make_options(kind: AttributeType, options: Mapping[int, str] | None) -> tupl
     if options is None:
         options = _YES_OR_NO if kind is AttributeType.BOOLEAN else {}
     return tuple(Option(value, str(label)) for value, label in options.items())
-
-
-def make_base_column(table: str, money: Column) -> Column:
-    """The column with the value of a money column in the base currency."""
-    return replace(
-        money,
-        logical_name=f"{money.logical_name}_base",
-        schema_name=f"{money.schema_name}_Base",
-        display_name=f"{money.display_name} (Base)",
-        metadata_id=stable_id(table, f"{money.logical_name}_base"),
-        required=False,
-        base_of=money.logical_name,
-        is_valid_for_create=False,
-        is_valid_for_update=False,
-    )
 
 
 def make_state_columns(table: str, states: Mapping[int, Mapping[str, Any]]) -> Iterator[Column]:

@@ -34,6 +34,8 @@ class AttributeType(StrEnum):
     LOOKUP = "Lookup"
     CUSTOMER = "Customer"
     OWNER = "Owner"
+    #: In the Web API, ``AttributeType`` is Virtual and ``AttributeTypeName`` FileType.
+    FILE = "File"
 
 
 LOOKUP_TYPES = frozenset({AttributeType.LOOKUP, AttributeType.CUSTOMER, AttributeType.OWNER})
@@ -120,6 +122,10 @@ class Column:
     may_dangle: bool = False
     #: The money column of which this column holds the value in the base currency.
     base_of: str | None = None
+    #: The column that this one belongs to, for the name of a file.
+    attribute_of: str | None = None
+    #: The greatest file, in kilobytes, for a file column.
+    max_size_in_kb: int | None = None
     is_valid_for_create: bool = True
     is_valid_for_update: bool = True
     #: The logical name of the managed property, for a column of type ``BooleanManagedProperty``.
@@ -203,6 +209,11 @@ class Table:
     #: It is the intersect table of a many-to-many relationship.
     is_intersect: bool = False
     metadata_id: str = EMPTY_GUID
+
+    @property
+    def file_columns(self) -> frozenset[str]:
+        """The logical names of its file columns."""
+        return frozenset(name for name, column in self.columns.items() if column.type is AttributeType.FILE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ TEXT_TYPES = frozenset({AttributeType.STRING, AttributeType.MEMO, AttributeType.
 
 _EDM_TYPES = {
     AttributeType.UNIQUEIDENTIFIER: "Edm.Guid",
+    AttributeType.FILE: "Edm.Guid",
     **dict.fromkeys(LOOKUP_TYPES, "Edm.Guid"),
     **dict.fromkeys(TEXT_TYPES, "Edm.String"),
     AttributeType.BOOLEAN: "Edm.Boolean",

@@ -130,4 +130,5 @@ _OPERANDS: dict[AttributeType, Callable[[Column, Any], int | float | str]] = {
     AttributeType.LOOKUP: _identifier,
     AttributeType.CUSTOMER: _identifier,
     AttributeType.OWNER: _identifier,
+    AttributeType.FILE: _identifier,
 }

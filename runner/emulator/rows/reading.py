@@ -18,6 +18,7 @@ from runner.emulator.query.model import Query, from_query_expression
 from runner.emulator.query.plan import run_query
 from runner.emulator.rows.keys import id_by_key
 from runner.emulator.rows.table_records import TableRecords, Tables
+from runner.emulator.storage.file_blocks import Upload, find_upload
 from runner.emulator.storage.store import Store
 
 
@@ -99,6 +100,10 @@ class ReadableRecords:
         for reference in references:
             if self._version(self.tables[reference.logical_name], reference.id) is None:
                 raise ObjectDoesNotExist.of(reference.logical_name, reference.id)
+
+    def upload(self, token: str) -> Upload | None:
+        """The upload that FileContinuationToken is of; None when there is none, or it is committed."""
+        return find_upload(self._store, token)
 
     # --- images -----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
 from runner.emulator.errors import ConcurrencyVersionMismatch, InvalidArgument, LoopBeingCreated, ObjectDoesNotExist
 from runner.emulator.metadata.model import Table
 from runner.emulator.rows.cascade import DeleteRow, cascade
+from runner.emulator.rows.files import delete_files_of_row, follow_columns
 from runner.emulator.rows.keys import refuse_duplicate
 from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.rows.signatures import PresentSecond, UserReferences
@@ -134,6 +135,9 @@ class Records(ReadableRecords):
         user = self._users[user_id]
         table.rules.complete_update(target, current, user)
         system = table.modification(user, self._second.now())
+        if table.file_columns:
+            files = table.file_columns & target.attributes.keys()
+            follow_columns(self._store, table.name, id, target.attributes, files)
         changes = dict(target.attributes)
         del changes[table.table.primary_id_attribute]
         self._change(table, id, changes, system)
@@ -204,6 +208,8 @@ class Records(ReadableRecords):
         self._check_version(table, reference.id, row_version)
         self._take_along(reference, delete or self.delete)
         self._execute(table, table.delete_sql, [reference.id])
+        if table.file_columns:
+            delete_files_of_row(self._store, table.name, reference.id)
         if table.table.change_tracking_enabled:
             deleted = (reference.logical_name, self._store.next_version(), reference.id)
             self._store.execute("INSERT INTO deleted_row (table_name, version, id) VALUES (?, ?, ?)", deleted)

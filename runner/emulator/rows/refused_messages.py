@@ -8,6 +8,8 @@ _WRITES = frozenset({"Create", "Update", "Delete"})
 _REFUSED = {
     # Traces can be deleted.
     "plugintracelog": frozenset({"Create", "Update"}),
+    # Its rows follow the file columns.
+    "fileattachment": _WRITES,
     "sdkmessage": _WRITES,
     "sdkmessagefilter": _WRITES,
     # The only row can be updated.

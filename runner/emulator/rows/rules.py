@@ -18,6 +18,7 @@ from runner.emulator.metadata.model import AttributeType, Column, Ownership, Tab
 from runner.emulator.rows.amounts import CURRENCY, Amounts
 from runner.emulator.rows.auto_numbers import AutoNumber
 from runner.emulator.rows.facts import Currency, Facts
+from runner.emulator.rows.files import not_settable
 from runner.emulator.seed import ORGANIZATION_ID
 from runner.emulator.storage.store import Store
 
@@ -44,6 +45,7 @@ class Rules:
         self._amounts = Amounts.of(table, facts)
         if self._amounts:
             self._no_create |= {"exchangerate"}
+        self._files = table.file_columns
         self._not_written = self._no_create | self._creation_wishes
         #: Lookups that requests set and whose rows no rule here reads.
         self.checked_lookups = frozenset(c.logical_name for c in columns.values() if self._is_checked(c))
@@ -90,8 +92,15 @@ class Rules:
         """Drop the columns that only the platform writes, and take out those that it sets from the request's values."""
         if self._not_written.isdisjoint(attributes):
             return {}
+        self._refuse_files(attributes)
         self._drop(attributes, self._no_create)
         return {name: attributes.pop(name) for name in self._creation_wishes & attributes.keys()}
+
+    def _refuse_files(self, attributes: Mapping[str, Any]) -> None:
+        """Raises InvalidArgument for the file of a row that does not exist yet."""
+        for name in self._files & attributes.keys():
+            if attributes[name] is not None:
+                raise not_settable(self.name, name)
 
     def complete_create(self, attributes: dict[str, Any], user: EntityReference) -> Currency | None:
         """Set the columns that depend on the request's own.

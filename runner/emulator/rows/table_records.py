@@ -86,6 +86,7 @@ class TableRecords:
         self.delete_sql = f'DELETE FROM "{name}" WHERE "{id}" = ?'  # noqa: S608
         self.is_kept = name in KEPT_TABLES
         self.refused_messages = refused_messages(table)
+        self.file_columns = table.file_columns
         tree = store.metadata.hierarchy(name)
         #: The lookup to the parent row, if the table has a hierarchy.
         self.parent_column = tree.referencing_attribute if tree else None

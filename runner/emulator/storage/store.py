@@ -18,6 +18,15 @@ from runner.emulator.storage.values import Codec, codec
 #: How many row versions are reserved on disk at a time; they are then used from memory.
 _VERSIONS_AT_ONCE = 1000
 _STATEMENTS_KEPT = 1024
+#: Uploads, the blocks of files, and the order of the blocks: see runner.emulator.storage.file_blocks.
+_FILES = (
+    "CREATE TABLE IF NOT EXISTS file_upload (file TEXT PRIMARY KEY, table_name TEXT, id TEXT, column_name TEXT, "
+    "file_name TEXT, began TEXT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS file_block (file TEXT, block TEXT, size INTEGER NOT NULL, data BLOB NOT NULL, "
+    "PRIMARY KEY (file, block))",
+    "CREATE TABLE IF NOT EXISTS file_part (file TEXT, start INTEGER, block TEXT, PRIMARY KEY (file, start)) "
+    "WITHOUT ROWID",
+)
 
 
 class Store:
@@ -47,6 +56,8 @@ class Store:
             "CREATE TABLE IF NOT EXISTS number_sequence "
             "(name TEXT PRIMARY KEY, seed INTEGER NOT NULL, following INTEGER NOT NULL) WITHOUT ROWID"
         )
+        for statement in _FILES:
+            self.execute(statement)
         #: The last number of each autonumber column, which a rollback does not undo.
         self.last_numbers: dict[str, int] = {}
         self.use(metadata)

@@ -324,4 +324,5 @@ _CODECS: dict[AttributeType, Callable[[str, Column], Codec]] = {
     AttributeType.LOOKUP: _lookup,
     AttributeType.CUSTOMER: _lookup,
     AttributeType.OWNER: _lookup,
+    AttributeType.FILE: _identifier,
 }

@@ -32,6 +32,9 @@ _CREATABLE = frozenset(AttributeType) - {
 }
 _CHOICES = (AttributeType.PICKLIST, AttributeType.MULTI_SELECT_PICKLIST)
 _NUMBERS = {"MaxLength": "max_length", "Precision": "precision", "MinValue": "min_value", "MaxValue": "max_value"}
+#: The greatest MaxSizeInKB of a file column.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/file-attributes
+_MAX_SIZE_IN_KB = 10485760
 #: The properties of CascadeConfiguration that are supported: the key in a description, and the allowed values.
 _CASCADES: Mapping[str, tuple[str, type[CascadeDelete | CascadeAssign]]] = {
     "Delete": ("cascade_delete", CascadeDelete),
@@ -116,6 +119,8 @@ def _typed(kind: AttributeType, payload: Payload) -> Iterator[tuple[str, Any]]:
         yield from _choice(payload)
     elif kind is AttributeType.BOOLEAN:
         yield from _boolean(payload)
+    elif kind is AttributeType.FILE:
+        yield from _file(payload)
     default = payload.get("DefaultFormValue")
     if isinstance(default, int) and default >= 0:
         yield "default", default
@@ -130,6 +135,15 @@ def _text_format(payload: Payload, shape: Any) -> Iterator[tuple[str, Any]]:
     if text is not None and (shape in _FORMATS or not isinstance(text, str)):
         raise BadRequest("AutoNumberFormat must be text such as WID-{SEQNUM:5}, on a column whose format is Text.")
     yield "auto_number_format", text
+
+
+def _file(payload: Payload) -> Iterator[tuple[str, Any]]:
+    size = payload.get("MaxSizeInKB")
+    if size is None:
+        return
+    if not 0 < _number("MaxSizeInKB", size) <= _MAX_SIZE_IN_KB:
+        raise BadRequest(f"MaxSizeInKB is {size}; it must be from 1 to {_MAX_SIZE_IN_KB}.")
+    yield "max_size_in_kb", int(size)
 
 
 def _choice(payload: Payload) -> Iterator[tuple[str, Any]]:

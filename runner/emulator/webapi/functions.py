@@ -18,6 +18,7 @@ from runner.emulator.webapi.bulk_delete import bulk_delete
 from runner.emulator.webapi.definition_writes import create_customer_column, create_tables, reactivate_key
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import InvalidPayload, MethodNotAllowed, ResourceNotFound
+from runner.emulator.webapi.file_actions import FILE_ACTIONS
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.metadata_changes import retrieve_metadata_changes
 from runner.emulator.webapi.option_actions import OPTION_ACTIONS
@@ -108,6 +109,7 @@ _ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | 
     "ReactivateEntityKey": reactivate_key,
     "CreateEntities": create_tables,
     **_AUTO_NUMBERS,
+    **FILE_ACTIONS,
     **ELIGIBILITY,
     **OPTION_ACTIONS,
     **PUBLISHING,

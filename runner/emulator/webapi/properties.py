@@ -10,12 +10,12 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.errors import ObjectDoesNotExist
-from runner.emulator.metadata.model import Column, OneToManyRelationship, Table
+from runner.emulator.metadata.model import AttributeType, Column, OneToManyRelationship, Table
 from runner.emulator.query.edm import column_named, property_name
 from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Operator
 from runner.emulator.query.odata import QueryOptions
 from runner.emulator.query.odata_binding import ends_of
-from runner.emulator.webapi import collection, encoding, functions, predefined_queries, records
+from runner.emulator.webapi import collection, encoding, files, functions, predefined_queries, records
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response, text_response
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
 from runner.emulator.webapi.http import Response
@@ -46,9 +46,13 @@ def handlers(exchange: Exchange, table: Table, reference: EntityReference, rest:
 def _column_handlers(
     exchange: Exchange, table: Table, reference: EntityReference, column: Column, *, raw: bool
 ) -> _Handlers:
+    if column.type is AttributeType.FILE and raw:
+        return {"GET": lambda: files.download(exchange, reference, column)}
     if raw:
         return {"GET": lambda: _read_raw(exchange, reference, column)}
+    uploads: _Handlers = {"PATCH": lambda: files.upload(exchange, reference, column)}
     return {
+        **(uploads if column.type is AttributeType.FILE else {}),
         "GET": lambda: _read_column(exchange, table, reference, column),
         "PUT": lambda: _write(exchange, table, reference, column, exchange.request.json_body()),
         "DELETE": lambda: _write(exchange, table, reference, column, {"value": None}),
