@@ -17,7 +17,20 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
+from dataverse_client.auth import NoAuthentication
+from dataverse_client.client import DataverseClient
+from dataverse_client.retry import RetrySettings
+from runner.emulator.emulator import Emulator
 from runner.emulator.webapi import Request, Response, WebApi
+
+EMBEDDED_URL = "http://embedded.dataverse.local"
+
+
+def client_of(emulator: Emulator, *, retry: RetrySettings | None = None) -> DataverseClient:
+    """A client of an embedded Dataverse. Closing it leaves the emulator open."""
+    client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication(), retry=retry)
+    client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(emulator)))
+    return client
 
 
 class EmbeddedAdapter(BaseAdapter):

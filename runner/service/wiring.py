@@ -17,13 +17,10 @@ from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.receiver import StripeReceiver
 from azure_bridge.secrets import Secrets
 from azure_bridge.tables import BridgeConfiguration
-from dataverse_client.auth import NoAuthentication
-from dataverse_client.client import DataverseClient
 from runner.connection import connect
-from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.adapter import client_of
 from runner.emulator.emulator import Emulator
 from runner.emulator.jobs.job import BACK_OFF
-from runner.emulator.webapi import WebApi
 from runner.execution.services import Services
 from runner.intake.credentials import Credentials
 from runner.intake.deferred import DeferredSteps
@@ -41,7 +38,6 @@ from runner.settings import Settings, SettingsError
 from runner.tracing.bridge import TracingObserver
 from runner.tracing.model import TraceSink
 
-EMBEDDED_URL = "http://embedded.dataverse.local"
 CRM_FILE = "dataverse.db"
 STRIPE_FILE = "stripe.db"
 
@@ -89,7 +85,7 @@ def opened(
         emulator = None
         if is_embedded:
             emulator = closing.enter_context(_emulator(settings, registrations, secrets, services, clock, sink))
-        client = closing.enter_context(connect(settings) if emulator is None else _embedded_client(emulator))
+        client = closing.enter_context(connect(settings) if emulator is None else client_of(emulator))
         resources = Resources(client, Services(services), clock, sink)
         events = _queue(settings, settings.dataverse_events_queue, clock, closing)
         payments = _queue(settings, settings.payment_events_queue, clock, closing)
@@ -174,9 +170,3 @@ def _emulator(
         finally:
             emulator.stop_worker()
             emulator.run_jobs()
-
-
-def _embedded_client(emulator: Emulator) -> DataverseClient:
-    client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication())
-    client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(emulator)))
-    return client

@@ -18,20 +18,16 @@ from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.receiver import Accepted, Reception, StripeReceiver
 from azure_bridge.settlement import RetryPolicy
 from azure_bridge.tables import BridgeConfiguration
-from dataverse_client.auth import NoAuthentication
-from dataverse_client.client import DataverseClient
 from dataverse_client.retry import RetrySettings
-from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.adapter import client_of
 from runner.emulator.custom_api import CustomApi
 from runner.emulator.emulator import Emulator
 from runner.emulator.jobs.job import BACK_OFF
-from runner.emulator.webapi import WebApi
 from runner.execution.step import Step
 from runner.tracing.bridge import TracingObserver
 from runner.tracing.model import TraceSink
 from runner.tracing.recorder import Recorder
 
-EMBEDDED_URL = "http://embedded.dataverse.local"
 CRM_FILE = "dataverse.db"
 
 
@@ -67,8 +63,7 @@ class EmbeddedEnvironment:
             self.crm.register_api(api)
         for step in steps:
             self.crm.register(step)
-        self.client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=back_off))
-        self.client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(self.crm)))
+        self.client = client_of(self.crm, retry=RetrySettings(back_off=back_off))
         self.queue = queue or open_queue("payment-events", directory=directory, clock=clock)
         self._observer = TracingObserver(sink, clock)
         self._receiver = StripeReceiver(bridge, lambda: [webhook_secret], clock=clock, observer=self._observer)

@@ -18,9 +18,8 @@ from dataverse_client.sign_in import Application, ClientSecret, ManagedIdentity
 from runner.doctor import dataverse, queues, stripe_account
 from runner.doctor.diagnosis import Health
 from runner.doctor.examination import examine
-from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.adapter import client_of
 from runner.emulator.emulator import Emulator
-from runner.emulator.webapi import WebApi
 from runner.registrations.deploy.apply import apply_plan
 from runner.registrations.deploy.endpoints import Site
 from runner.registrations.deploy.plan import make_plan
@@ -28,7 +27,6 @@ from runner.registrations.load import parse
 from runner.settings import Settings
 from runner.stripe_simulator import StripeSimulator
 
-URL = "http://embedded.dataverse.local"
 PUBLIC = "https://runner.contoso.com"
 HOOK = "/stripe/webhook"
 EVENTS = ("payment_intent.succeeded", "payment_intent.canceled")
@@ -52,9 +50,7 @@ bridge:
 @pytest.fixture
 def client():
     with Emulator() as emulator:
-        client = DataverseClient(URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=False))
-        client.mount(URL, EmbeddedAdapter(WebApi(emulator)))
-        yield client
+        yield client_of(emulator, retry=RetrySettings(back_off=False))
 
 
 @pytest.fixture

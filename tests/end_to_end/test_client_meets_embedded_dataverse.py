@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import pytest
 
-from dataverse_client.auth import NoAuthentication
 from dataverse_client.batch import Create, Delete, Retrieve, Update, Upsert
 from dataverse_client.client import DataverseClient
 from dataverse_client.errors import (
@@ -33,13 +32,11 @@ from dataverse_client.types import (
     QueryExpression,
     new_guid,
 )
-from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.adapter import client_of
 from runner.emulator.emulator import Emulator
-from runner.emulator.webapi import WebApi
 from runner.execution.step import Step
 from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
 
-URL = "http://embedded.dataverse.local"
 Op = ConditionOperator
 
 
@@ -60,8 +57,7 @@ def crm() -> Iterator[Emulator]:
 
 @pytest.fixture
 def client(crm: Emulator) -> Iterator[DataverseClient]:
-    with DataverseClient(URL, tokens=NoAuthentication()) as client:
-        client.mount(URL, EmbeddedAdapter(WebApi(crm)))
+    with client_of(crm) as client:
         yield client
 
 

@@ -15,16 +15,14 @@ from dataverse_client.errors import AuthenticationError, ConcurrencyConflictErro
 from dataverse_client.retry import RetrySettings
 from dataverse_client.sign_in import Application, ClientSecret
 from dataverse_client.types import Entity, Money, OrderExpression, PagingInfo, QueryExpression, new_guid
-from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.adapter import client_of
 from runner.emulator.emulator import Emulator
-from runner.emulator.webapi import WebApi
 from runner.web.certificate import certificate_in
 from runner.web.dataverse.host import application
 from runner.web.dataverse.service_protection import Limits
 from runner.web.dataverse.start_page import Facts
 
 APPLICATION = "11111111-2222-3333-4444-555555555555"
-IN_PROCESS = "http://embedded.dataverse.local"
 
 
 @pytest.fixture
@@ -55,8 +53,7 @@ def certificate(tmp_path, monkeypatch):
 @pytest.fixture(params=["in process", "http", "https"])
 def client(request, crm, site):
     if request.param == "in process":
-        with DataverseClient(IN_PROCESS, tokens=NoAuthentication()) as client:
-            client.mount(IN_PROCESS, EmbeddedAdapter(WebApi(crm)))
+        with client_of(crm) as client:
             yield client
         return
     certificate = request.getfixturevalue("certificate") if request.param == "https" else None

@@ -8,19 +8,15 @@ import pytest
 
 from azure_bridge.clock import ManualClock
 from azure_bridge.secrets import EnvironmentSecrets, Secrets
-from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
 from dataverse_client.retry import RetrySettings
-from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.adapter import client_of
 from runner.emulator.emulator import Emulator
-from runner.emulator.webapi import WebApi
 from runner.registrations.deploy.apply import apply_plan
 from runner.registrations.deploy.endpoints import Site
 from runner.registrations.deploy.plan import make_plan
 from runner.registrations.identity import step_id
 from runner.registrations.load import parse
-
-EMBEDDED_URL = "http://embedded.dataverse.local"
 
 FILE = """
 endpoints:
@@ -83,9 +79,7 @@ def embedded_client():
     """A client of an emulator."""
 
     def connect(emulator):
-        client = DataverseClient(EMBEDDED_URL, tokens=NoAuthentication(), retry=RetrySettings(back_off=False))
-        client.mount(EMBEDDED_URL, EmbeddedAdapter(WebApi(emulator)))
-        return client
+        return client_of(emulator, retry=RetrySettings(back_off=False))
 
     return connect
 

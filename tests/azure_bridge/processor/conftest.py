@@ -15,18 +15,15 @@ from azure_bridge.settlement import (
     RetryPolicy,
 )
 from azure_bridge.tables import BridgeConfiguration, PaymentStatus
-from dataverse_client.auth import NoAuthentication
 from dataverse_client.client import DataverseClient
 from dataverse_client.errors import (
     DataverseError,
 )
 from dataverse_client.operations import BatchResult, Operation
 from dataverse_client.types import Entity, EntityCollection, QueryExpression
-from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.adapter import client_of
 from runner.emulator.emulator import Emulator
-from runner.emulator.webapi import WebApi
 
-URL = "http://embedded.dataverse.local"
 ORGANIZATION_ID = "0ad1e2f3-2f52-ee11-be6f-000d3a2f9c33"
 
 
@@ -76,8 +73,7 @@ class Diary:
 @pytest.fixture
 def crm(clock):
     emulator = Emulator(clock=clock)
-    client = DataverseClient(URL, tokens=NoAuthentication())
-    client.mount(URL, EmbeddedAdapter(WebApi(emulator)))
+    client = client_of(emulator)
     yield Crm(client)
     client.close()
     emulator.close()

@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 
 from azure_bridge.clock import ManualClock
-from dataverse_client.auth import NoAuthentication
-from dataverse_client.client import DataverseClient
 from dataverse_client.types import Entity, EntityReference, OptionSetValue, QueryExpression
-from runner.emulator.adapter import EmbeddedAdapter
+from runner.emulator.adapter import client_of
 from runner.emulator.emulator import Emulator
 from runner.emulator.registration.sdk_messages import filter_id, message_id
-from runner.emulator.webapi import WebApi
 from runner.execution.step import Image, Step
 from runner.plugin import InvalidPluginExecutionException, Plugin, PluginContext
-
-URL = "http://embedded.dataverse.local"
-
 
 STAMPED = "stamped"
 
@@ -271,8 +265,7 @@ def test_a_step_registered_by_the_client_takes_effect(crm, service, stamp, stamp
     step["eventhandler"] = EntityReference("plugintype", stamp_type)
     step["sdkmessageid"] = EntityReference("sdkmessage", message_id("Create"))
     step["sdkmessagefilterid"] = EntityReference("sdkmessagefilter", filter_id("Create", "account"))
-    with DataverseClient(URL, tokens=NoAuthentication()) as client:
-        client.mount(URL, EmbeddedAdapter(WebApi(crm)))
+    with client_of(crm) as client:
         id = client.create(step)
         assert client.retrieve("sdkmessageprocessingstep", id)["eventhandler"].logical_name == "plugintype"
     assert stamp() == "by client"
