@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from email.message import Message
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from dataverse_client.operations import (
     Update,
     Upsert,
 )
+from dataverse_client.retry import read_retry_after
 from dataverse_client.types import new_guid
 
 __all__ = [
@@ -91,8 +93,10 @@ class _Part:
     body: bytes
 
 
-def read_batch(answer: Answer, requests: Sequence[Request], *, atomic: bool = False) -> list[Answer]:
+def read_batch(answer: Answer, requests: Sequence[Request], now: datetime, *, atomic: bool = False) -> list[Answer]:
     """The answer to each of ``requests``, in their order. A change set that failed is its error for all of them.
+
+    ``now`` is when the answer came.
 
     Raises:
       DataverseError: the batch as a whole was refused.
@@ -108,10 +112,10 @@ def read_batch(answer: Answer, requests: Sequence[Request], *, atomic: bool = Fa
         )
     parts = list(_read_multipart(answer.body, kind))
     if atomic and len(parts) == 1 and parts[0].status >= 400:
-        return [_answer(_refused(requests, parts[0], answer), parts[0], answer)] * len(requests)
+        return [_answer(_refused(requests, parts[0], answer), parts[0], answer, now)] * len(requests)
     if all(part.content_id and part.content_id.isdecimal() for part in parts):
         parts.sort(key=lambda part: int(part.content_id or 0))
-    return [_answer(request, part, answer) for request, part in zip(requests, parts, strict=False)]
+    return [_answer(request, part, answer, now) for request, part in zip(requests, parts, strict=False)]
 
 
 def _refused(requests: Sequence[Request], part: _Part, batch: Answer) -> Request:
@@ -120,10 +124,12 @@ def _refused(requests: Sequence[Request], part: _Part, batch: Answer) -> Request
     return requests[number - 1] if 0 < number <= len(requests) else batch.request
 
 
-def _answer(request: Request, part: _Part, batch: Answer) -> Answer:
+def _answer(request: Request, part: _Part, batch: Answer, now: datetime) -> Answer:
     # The request id that support asks for is the batch's: parts have none of their own.
     headers = {**{name: value for name, value in batch.headers.items() if name.startswith("x-ms-")}, **part.headers}
-    return Answer(request, part.status, headers, part.body, batch.retry_after, batch.is_repeat)
+    asked = read_retry_after(part.headers, now)
+    wait = batch.retry_after if asked is None else asked
+    return Answer(request, part.status, headers, part.body, wait, batch.is_repeat)
 
 
 def no_answer(request: Request, batch: Answer) -> DataverseUnavailableError:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataverse_client.exact_json import JsonObject, rows
 from dataverse_client.exchange import Request, prefer
 from dataverse_client.metadata import TableMetadata
 from dataverse_client.query import below, next_link, query_string, select
@@ -43,13 +44,13 @@ def changes_request(table: TableMetadata, columns: Sequence[str] | None, link: s
     return Request("GET", path, prefer("odata.track-changes"))
 
 
-def read_changes(content: Mapping[str, Any], table: TableMetadata, link: str | None) -> ChangesPage:
+def read_changes(content: JsonObject, table: TableMetadata, link: str | None) -> ChangesPage:
     """The page in an answer's body, which ``link`` was requested for.
 
     Raises:
-      UnexpectedResponseError: its link to the next page leads back to itself.
+      UnexpectedResponseError: it is not a page, or its link to the next page leads back to itself.
     """
-    values = content.get("value", ())
+    values = rows(content)
     return ChangesPage(
         rows=tuple(decode_entity(value, table) for value in values if not _is_deletion(value)),
         deleted=tuple(guid(value["id"]) for value in values if _is_deletion(value)),

@@ -19,7 +19,7 @@ from dataverse_client import messages
 from dataverse_client.auth import TokenProvider
 from dataverse_client.changes import ChangesPage, changes_request, read_changes
 from dataverse_client.errors import UnexpectedResponseError
-from dataverse_client.exact_json import JsonObject, loads
+from dataverse_client.exact_json import JsonObject, loads, rows
 from dataverse_client.exchange import Request
 from dataverse_client.execute import execute
 from dataverse_client.executor import Executor
@@ -195,7 +195,7 @@ class DataverseClient:
         content = loads(self._executor.send(request, correlation_id).or_error())
         link = next_link(content, query.page_info.paging_cookie if query.page_info else None)
         return EntityCollection(
-            [decode_entity(row, table) for row in content.get("value", ())],
+            [decode_entity(row, table) for row in rows(content)],
             entity_name=query.entity_name,
             more_records=link is not None,
             paging_cookie=link,

@@ -214,7 +214,7 @@ def _kind(status: int, error: _ErrorBody) -> type[DataverseError]:
 def _read_body(body: bytes) -> _ErrorBody:
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _ErrorBody()
     if not isinstance(answer, dict):
         return _ErrorBody()

@@ -27,11 +27,19 @@ def loads(answer: Answer) -> JsonObject:
     """
     try:
         content = json.loads(answer.body, parse_float=Decimal, parse_constant=_refuse)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unexpected(answer, str(error)) from error
     if not isinstance(content, dict):
         raise _unexpected(answer, f"it is a {type(content).__name__}")
     return JsonObject(content)
+
+
+def rows(content: JsonObject) -> list[dict[str, Any]]:
+    """The objects of a collection. Raises UnexpectedResponseError when its ``value`` is not a list of objects."""
+    value = content["value"]
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise UnexpectedResponseError("The 'value' of an answer should be a list of JSON objects, and is not")
+    return value
 
 
 def dumps(content: Any) -> bytes:

@@ -83,7 +83,7 @@ class Executor:
         batch = self.options.apply(batch_request(parts, self.transport.root, atomic=atomic))
         try:
             answer = self.transport.send(batch, correlation_id=correlation_id)
-            answers = read_batch(answer, parts, atomic=atomic)
+            answers = read_batch(answer, parts, self.transport.now(), atomic=atomic)
         except DataverseError as error:
             return [error for _ in parts]
         return [*answers, *(no_answer(part, answer) for part in parts[len(answers) :])]

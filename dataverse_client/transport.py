@@ -76,7 +76,7 @@ class Transport:
         self._timeouts = timeouts or Timeouts()
         self._sleep = sleep
         self._monotonic = monotonic
-        self._now = now
+        self.now = now
         self._uniform = uniform
 
     def send(self, request: Request, *, correlation_id: str) -> Answer:
@@ -144,7 +144,7 @@ class Transport:
         )
         response = self._send(prepared, call.end)
         lower = {name.lower(): value for name, value in response.headers.items()}
-        asked = read_retry_after(lower, self._now())
+        asked = read_retry_after(lower, self.now())
         return Answer(call.request, response.status_code, lower, response.content, asked, call.in_doubt)
 
     def _send(self, prepared: requests.PreparedRequest, end: float) -> requests.Response:

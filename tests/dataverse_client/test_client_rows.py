@@ -195,7 +195,7 @@ def test_a_next_page_on_another_host_is_refused(web, client, link):
         list(client.query(QueryExpression("new_payment")))
 
 
-@pytest.mark.parametrize(
+READ_ALL = pytest.mark.parametrize(
     "read_all",
     [
         lambda client, link: list(client.query(QueryExpression("new_payment"))),
@@ -203,6 +203,18 @@ def test_a_next_page_on_another_host_is_refused(web, client, link):
     ],
     ids=["query", "changes"],
 )
+
+
+@READ_ALL
+@pytest.mark.parametrize("content", [{}, {"value": None}, {"value": {}}, {"value": ["x"]}], ids=str)
+def test_a_page_without_rows_is_not_taken_for_an_empty_one(web, client, read_all, content):
+    web.get(f"{API}new_payments", json=content)
+
+    with pytest.raises(UnexpectedResponseError, match="value"):
+        read_all(client, f"{API}new_payments")
+
+
+@READ_ALL
 def test_a_page_that_leads_to_itself_is_refused(web, client, read_all):
     link = f"{API}new_payments?$skiptoken=2"
     web.get(f"{API}new_payments", json={"value": [], "@odata.nextLink": link})

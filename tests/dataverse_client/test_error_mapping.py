@@ -71,7 +71,11 @@ def test_codes_are_read_in_any_case():
     assert refusal(400, "0x8004F507").code == refusal(400, "0x8004f507").code == 0x8004F507
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"[]", b'"x"', b"\xff\xfe", b'{"error":"x"}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>Bad gateway</html>", b"[]", b'"x"', b"\xff\xfe", b'{"error":"x"}', b"[" * 100_000],
+    ids=lambda body: body[:9],
+)
 def test_a_body_that_is_no_error_json_still_gives_an_error(body):
     error = error_from(502, {"content-type": "text/html"}, body, request=REQUEST)
 

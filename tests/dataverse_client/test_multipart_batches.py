@@ -13,6 +13,7 @@ from dataverse_client.errors import (
     InvalidRequestError,
     NotFoundError,
     PluginRefusedError,
+    ThrottledError,
     UnexpectedResponseError,
 )
 from dataverse_client.options import RequestOptions
@@ -211,6 +212,16 @@ def test_a_throttled_batch_is_repeated_whatever_it_holds(client, web, answer):
     answer(part(NO_CONTENT, f"OData-EntityId: {API}accounts({id_of(1)})"))
 
     assert client.batch([Create(Entity("account"))]) == [BatchResult(id_of(1))]
+
+
+def test_a_part_that_is_throttled_says_how_long_to_wait(client, answer):
+    answer(part("204 No Content"), part("429 Too Many Requests", "Retry-After: 7", body=error("0x80072322")))
+
+    done, throttled = client.batch([Update(account(1, name="A")), Update(account(2, name="B"))])
+
+    assert done.succeeded
+    assert isinstance(throttled.error, ThrottledError)
+    assert throttled.error.retry_after == 7
 
 
 def test_parts_without_an_answer_may_be_tried_again(client, answer):

@@ -95,7 +95,7 @@ def test_a_value_of_the_wrong_kind_names_its_column(payment_table):
         decode_entity({"new_amount": "ten"}, payment_table)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"a":NaN}'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"a":NaN}', b"[" * 100_000], ids=lambda body: body[:9])
 def test_a_body_that_is_no_json_object_is_unexpected(body):
     with pytest.raises(UnexpectedResponseError, match="should be a JSON object"):
         loads(answer(body))
