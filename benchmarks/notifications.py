@@ -1,4 +1,4 @@
-"""Ten thousand notifications, one in twenty told twice and one in twenty out of order, to a server killed three times.
+"""Ten thousand notifications, one in twenty sent twice and one in twenty out of order, to a server killed three times.
 
     PYTHONPATH=. python benchmarks/notifications.py [PAYMENTS]
 
@@ -17,9 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from notified_while_killed import check, notify_and_kill
 from rounds import number_asked
 from serving_world import World
-from told_and_killed import check, tell_and_kill
 
 PAYMENTS = 5000
 KILLS = 3
@@ -34,12 +34,12 @@ def main() -> None:
 
     with ExitStack() as closing:
         world = World(Path(closing.enter_context(tempfile.TemporaryDirectory())), closing)
-        told = tell_and_kill(world, payments, KILLS, say)
+        notified = notify_and_kill(world, payments, KILLS, say)
         say("looking at every payment and every intent")
-        check(world, told)
+        check(world, notified)
         canceled = len(world.simulator.payment_intents) - payments
         requests = len(world.simulator.requests)
-    say(f"{told.notifications} notifications ({told.refused} tries met a dead server), {KILLS} kills: nothing lost")
+    say(f"{notified.notifications} notifications ({notified.refused} tries met a dead server), {KILLS} kills, no loss")
     say(f"{payments} payments, {payments} intents of the right amount, {canceled} canceled, {requests} Stripe requests")
 
 

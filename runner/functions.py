@@ -139,11 +139,11 @@ def _reconcile_from(service: Service, settings: Settings, *, resume: bool) -> No
         found, fixed = progress.cursor.found, progress.cursor.fixed
         for outcome in progress.outcomes:
             if outcome.left is not None:
-                _log.warning("%s", redact(_told(outcome)))
+                _log.warning("%s", redact(_in_words(outcome)))
     _log.info("Stripe and CRM compared: %d differences found, %d fixed.", found, fixed)
 
 
-def _told(outcome: Outcome) -> str:
+def _in_words(outcome: Outcome) -> str:
     each = outcome.difference
     row = f"{each.table} {each.row_id}" if each.row_id else "no row"
     left = f" Left: {outcome.left}." if outcome.left else ""

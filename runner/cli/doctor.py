@@ -29,14 +29,14 @@ def doctor(as_json: bool) -> None:
     for diagnosis in examine():
         seen.append(diagnosis)
         if not as_json:
-            _tell(diagnosis)
+            _print(diagnosis)
     if as_json:
         click.echo(_answer(seen))
     if any(diagnosis.health is Health.FAILED for diagnosis in seen):
         click.get_current_context().exit(1)
 
 
-def _tell(diagnosis: Diagnosis) -> None:
+def _print(diagnosis: Diagnosis) -> None:
     from azure_bridge.redaction import redact
 
     health = click.style(f"{diagnosis.health.value:8}", fg=_COLORS[diagnosis.health.value])

@@ -38,7 +38,7 @@ def serve_reloading(bound: socket.socket, serving: Serving, registrations: Path)
     with _ending_with_us() as process:
         for changed in _changes(registrations):
             if changed is None:
-                process.tell_end()
+                process.report_end()
             elif not changed or _is_sound(changed, registrations):
                 process.replace(bound, serving)
 
@@ -54,7 +54,7 @@ class _Process:
         self._process = multiprocessing.get_context("spawn").Process(target=_serve, args=(bound, serving))
         self._process.start()
 
-    def tell_end(self) -> None:
+    def report_end(self) -> None:
         """Report, once, that the process has ended by itself."""
         if self._process is not None and not self._process.is_alive():
             self._process = None

@@ -41,7 +41,7 @@ def load_plugin(
     try:
         plugin = cls(*given)  # type: ignore[arg-type]  # a plug-in configured by text declares text
     except Exception as error:
-        raise PluginLoadError(f"{name} could not be made: {_said(error)}.", "Look at its __init__.") from error
+        raise PluginLoadError(f"{name} could not be made: {_reason(error)}.", "Look at its __init__.") from error
     return plugin
 
 
@@ -94,7 +94,7 @@ def _import(module_name: str) -> ModuleType:
         hint = f"Run from the directory that holds {module_name.replace('.', '/')}.py, or correct the name."
         raise PluginLoadError(f"There is no module {module_name}{_where_looked(module_name)}.", hint) from error
     except Exception as error:
-        raise PluginLoadError(f"Module {module_name} cannot be imported: {_said(error)}.") from error
+        raise PluginLoadError(f"Module {module_name} cannot be imported: {_reason(error)}.") from error
 
 
 def _where_looked(module_name: str) -> str:
@@ -126,7 +126,7 @@ def _constructor_arguments(cls: type[Plugin]) -> int:
     return min(len(positional) - 1, 2)  # self is one of them
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """An error in one line, with the line of code it came from."""
     if isinstance(error, SyntaxError) and error.filename:  # which says itself where it is
         return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}:{error.lineno})"

@@ -35,14 +35,14 @@ def pytest_runtest_makereport(
     if crm is None or call.excinfo is None or call.when != "call":
         return (yield)
     from runner.testing.crm import Crm
-    from runner.testing.reports import runner_frames_hidden, told
+    from runner.testing.reports import runner_frames_hidden, summary_of
 
     if not isinstance(crm, Crm):  # a fixture of somebody else's
         return (yield)
     with runner_frames_hidden():
         report = yield
     if report.failed and crm.executions:
-        report.sections.append(("Plug-ins that ran", told(crm.executions)))
+        report.sections.append(("Plug-ins that ran", summary_of(crm.executions)))
     return report
 
 

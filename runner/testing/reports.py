@@ -27,7 +27,7 @@ def runner_frames_hidden() -> Iterator[None]:
             vars(module).pop("__tracebackhide__", None)
 
 
-def told(executions: Iterable[Execution]) -> str:
+def summary_of(executions: Iterable[Execution]) -> str:
     """Each execution by its step, with what it traced and how it failed."""
     return "\n".join(line for execution in executions for line in _lines(execution))
 

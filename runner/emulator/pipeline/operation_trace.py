@@ -13,7 +13,7 @@ from runner.tracing.model import OperationFinished, OperationStarted, TraceSink
 
 
 @contextmanager
-def told_to(sink: TraceSink, operation: Operation) -> Iterator[None]:
+def traced_to(sink: TraceSink, operation: Operation) -> Iterator[None]:
     """Record OperationStarted before the block and OperationFinished after it."""
     clock, started = operation.call.clock, perf_counter()
     target = operation.targets[0] if len(operation.targets) == 1 else None

@@ -18,7 +18,7 @@ from runner.emulator.call import Call
 from runner.emulator.jobs.job import Job
 from runner.emulator.pipeline.images import with_columns
 from runner.emulator.pipeline.operation import Operation
-from runner.emulator.pipeline.operation_trace import told_to
+from runner.emulator.pipeline.operation_trace import traced_to
 from runner.emulator.pipeline.operation_view import View, views_of
 from runner.emulator.pipeline.step_table import Plans, Snapshot, Steps
 from runner.emulator.plugin_faults import SdkCorrelationTokenDepthTooHigh, TransactionNotStarted, fault_of
@@ -76,7 +76,7 @@ class Pipeline:
         """
         if self._sink is None:
             return self._stages(operation)
-        with told_to(self._sink, operation):
+        with traced_to(self._sink, operation):
             return self._stages(operation)
 
     def _stages(self, operation: Operation) -> dict[str, Any]:

@@ -206,7 +206,7 @@ class Records(ReadableRecords):
         """
         table = self.tables[reference.logical_name]
         self._check_version(table, reference.id, row_version)
-        self._take_along(reference, delete or self.delete)
+        self._cascade(reference, delete or self.delete)
         self._execute(table, table.delete_sql, [reference.id])
         if table.file_columns:
             delete_files_of_row(self._store, table.name, reference.id)
@@ -214,7 +214,7 @@ class Records(ReadableRecords):
             deleted = (reference.logical_name, self._store.next_version(), reference.id)
             self._store.execute("INSERT INTO deleted_row (table_name, version, id) VALUES (?, ?, ?)", deleted)
 
-    def _take_along(self, reference: EntityReference, delete: DeleteRow) -> None:
+    def _cascade(self, reference: EntityReference, delete: DeleteRow) -> None:
         self._leaving.add(reference)
         try:
             cascade(self._store, reference, delete, self._clear, self._leaving)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from told_and_killed import check, tell_and_kill
+from notified_while_killed import check, notify_and_kill
 
 ROWS = 60
 LIVES = 3
 
 
 def test_kill_9_under_load_loses_nothing_and_doubles_nothing(world) -> None:
-    check(world, tell_and_kill(world, ROWS, LIVES))
+    check(world, notify_and_kill(world, ROWS, LIVES))

@@ -1,4 +1,4 @@
-"""Notifications of many payments, some twice and some in the wrong order, told to a server that is killed meanwhile."""
+"""Notifications of many payments, some twice and some in the wrong order, sent to a server that is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ONE_IN = 20
 
 
 @dataclass(frozen=True)
-class Told:
+class Notified:
     """How it ended. ``rows``: payment id -> the amount it has in the end."""
 
     rows: dict[str, Decimal]
@@ -31,11 +31,11 @@ class Told:
     left: QueueCounts
 
 
-def tell_and_kill(world: World, rows: int, lives: int, say: Callable[[str], object] = lambda _: None) -> Told:
+def notify_and_kill(world: World, rows: int, lives: int, say: Callable[[str], object] = lambda _: None) -> Notified:
     """Two notifications for each of ``rows`` payments, to a server that is killed ``lives`` times before the end."""
     amounts = payments(world, rows)
     bodies = notifications(world, amounts)
-    say(f"{rows} payments are there; telling of them in {len(bodies)} notifications")
+    say(f"{rows} payments are there; sending {len(bodies)} notifications")
     serve = world.serve("--concurrency", "2", port=world.port)
     key = requests.utils.quote(WEBHOOK_KEY)
     with Senders(f"{serve.url}/dataverse/webhook?code={key}", bodies) as senders:
@@ -48,7 +48,7 @@ def tell_and_kill(world: World, rows: int, lives: int, say: Callable[[str], obje
     say(f"all {senders.accepted} are accepted; a worker finishes what is left")
     # Later, so that the locks of killed workers have run out.
     left = world.work_through(timedelta(minutes=5))
-    return Told(amounts, len(bodies), senders.accepted, senders.refused, left)
+    return Notified(amounts, len(bodies), senders.accepted, senders.refused, left)
 
 
 def payments(world: World, rows: int) -> dict[str, Decimal]:
@@ -118,15 +118,15 @@ class Senders:
             return False
 
 
-def check(world: World, told: Told) -> None:
+def check(world: World, notified: Notified) -> None:
     """Nothing is lost and nothing doubled: each row has one intent, of its amount, and no other is open."""
-    assert told.accepted == told.notifications
-    left = told.left
+    assert notified.accepted == notified.notifications
+    left = notified.left
     assert (left.active, left.locked, left.scheduled, left.dead_lettered) == (0, 0, 0, 0)
     made = world.simulator.payment_intents
     still_open = [intent for intent in made.values() if intent["status"] != "canceled"]
-    assert len(still_open) == len(told.rows)
-    for payment_id, amount in told.rows.items():
+    assert len(still_open) == len(notified.rows)
+    for payment_id, amount in notified.rows.items():
         intent = made[world.payment(payment_id)["new_stripepaymentintentid"]]
         assert (intent["metadata"]["CRM_PaymentId"], intent["amount"]) == (payment_id, amount * 100)
         assert intent["status"] != "canceled"
