@@ -23,11 +23,13 @@ from runner.emulator.messages.bulk import (
 from runner.emulator.messages.definitions import DEFINITION_MESSAGES
 from runner.emulator.messages.environment import Environment, Handler
 from runner.emulator.messages.files import FILE_MESSAGES
+from runner.emulator.messages.merge import merge
 from runner.emulator.messages.organization import ORGANIZATION_MESSAGES
 from runner.emulator.messages.parameters import choice, parameter, several
 from runner.emulator.messages.retrieval import columns_of, found, queried_table, question_of, related_rows
 from runner.emulator.messages.state_transitions import is_valid_state_transition
 from runner.emulator.messages.targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
+from runner.emulator.messages.teams import add_members, remove_members
 from runner.emulator.messages.writes import expected_version, insert, is_plain, update_row, updates_once, upserted
 from runner.emulator.pipeline.operation import NO_ENTITY, Operation
 from runner.emulator.query.expressions import to_query_expression
@@ -179,6 +181,9 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         ("ExecuteMultiple", execute_multiple),
         ("ExecuteTransaction", execute_transaction),
         ("IsValidStateTransition", is_valid_state_transition),
+        ("Merge", merge),
+        ("AddMembersTeam", add_members),
+        ("RemoveMembersTeam", remove_members),
         *AUTO_NUMBER_MESSAGES,
         *DEFINITION_MESSAGES,
         *ORGANIZATION_MESSAGES,

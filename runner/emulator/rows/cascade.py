@@ -1,4 +1,4 @@
-"""Cascades the deletion and the assignment of a row to the rows that refer to it.
+"""Finds the rows that refer to a row, and cascades its deletion and its assignment to them.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/configure-entity-relationship-cascading-behavior
 """
@@ -91,6 +91,15 @@ def assigned_along(
                     condition, parameters = f"{condition} AND ownerid = ?", [*parameters, previous.id]
             found += _referring(store, relationship, assigned.id, condition, parameters)
     return found
+
+
+def referring_rows(store: Store, row: EntityReference) -> list[tuple[EntityReference, str]]:
+    """The rows that refer to ``row``, each with the lookup in which it does."""
+    return [
+        (referring, relationship.referencing_attribute)
+        for relationship in store.metadata.referenced_by(row.logical_name)
+        for referring in _referring(store, relationship, row.id)
+    ]
 
 
 def _referring(

@@ -21,6 +21,7 @@ _ABOUT = {
     "SetState": "statecode",
     "SetStateDynamicEntity": "statecode",
     "IsValidStateTransition": "statecode",
+    "Merge": "masterid",
 }
 
 

@@ -37,8 +37,10 @@ class Rules:
         self._ids = ids
         self.name = table.logical_name
         self.primary_id = table.primary_id_attribute
-        self._defaults = {c.logical_name: default for c in columns.values() if (default := _default(c)) is not None}
         self._no_create = frozenset(c.logical_name for c in columns.values() if not c.is_valid_for_create)
+        defaults = {c.logical_name: default for c in columns.values() if (default := _default(c)) is not None}
+        self._defaults = {name: value for name, value in defaults.items() if name not in self._no_create}
+        self._platform_defaults = {name: value for name, value in defaults.items() if name in self._no_create}
         self._no_update = frozenset(c.logical_name for c in columns.values() if not c.is_valid_for_update)
         self._no_update -= {self.primary_id}
         self._creation_wishes = _REQUESTABLE & columns.keys()
@@ -122,7 +124,7 @@ class Rules:
 
         ``requested`` are the values that :meth:`take_requested` returned.
         """
-        columns = dict(requested)
+        columns = {**self._platform_defaults, **requested}
         if currency is not None:
             columns["exchangerate"] = currency.exchange_rate
         if self._audited:

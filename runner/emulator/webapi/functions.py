@@ -17,7 +17,7 @@ from runner.emulator.webapi import custom_apis
 from runner.emulator.webapi.bulk_delete import bulk_delete
 from runner.emulator.webapi.definition_writes import create_customer_column, create_tables, reactivate_key
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
-from runner.emulator.webapi.faults import InvalidPayload, MethodNotAllowed, ResourceNotFound
+from runner.emulator.webapi.faults import BadRequest, InvalidPayload, MethodNotAllowed, ResourceNotFound
 from runner.emulator.webapi.file_actions import FILE_ACTIONS
 from runner.emulator.webapi.http import Response
 from runner.emulator.webapi.metadata_changes import retrieve_metadata_changes
@@ -25,7 +25,7 @@ from runner.emulator.webapi.option_actions import OPTION_ACTIONS
 from runner.emulator.webapi.organization_functions import ORGANIZATION_FUNCTIONS, PUBLISHING
 from runner.emulator.webapi.paths import Segment
 from runner.emulator.webapi.relationship_eligibility import ELIGIBILITY, ELIGIBLE_TABLES
-from runner.emulator.webapi.row_parameters import read, reference
+from runner.emulator.webapi.row_parameters import read, reference, references, row
 
 
 def knows(exchange: Exchange, name: str) -> bool:
@@ -71,7 +71,13 @@ def call_on_collection(exchange: Exchange, table: Table, segment: Segment) -> Re
 
 
 def call_on_row(exchange: Exchange, table: Table, target: EntityReference, segment: Segment) -> Response:
-    """Call a custom API bound to one row. Raises ResourceNotFound."""
+    """Call an operation bound to one row: a custom API, or one such as AddMembersTeam.
+
+    Raises:
+      ResourceNotFound: there is no operation of that name.
+    """
+    if (table.logical_name, segment.operation) in _ON_ROW and exchange.request.method.upper() == "POST":
+        return _ON_ROW[table.logical_name, str(segment.operation)](exchange, target)
     api = exchange.emulator.custom_apis.get(segment.operation or "")
     if api is None or api.entity != table.logical_name or not api.is_about_a_row:
         raise ResourceNotFound.at(segment.name)
@@ -85,6 +91,23 @@ def _retrieve_metadata_changes(exchange: Exchange, arguments: Mapping[str, Any])
 def _is_valid_state_transition(exchange: Exchange, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     row = read(exchange, "IsValidStateTransition", arguments, "Entity", reference)
     return exchange.execute("IsValidStateTransition", **{**arguments, "Entity": row})
+
+
+def _merge(exchange: Exchange, body: dict[str, Any]) -> None:
+    """The message takes the id of the ``Subordinate``, as both rows are of one table."""
+    target, subordinate = (read(exchange, "Merge", body, name, reference) for name in ("Target", "Subordinate"))
+    if subordinate.logical_name != target.logical_name:
+        raise BadRequest(f"Merge: Target is a {target.logical_name}, Subordinate a {subordinate.logical_name}.")
+    parameters: dict[str, Any] = {"PerformParentingChecks": body.get("PerformParentingChecks", False)}
+    if body.get("UpdateContent") is not None:
+        parameters["UpdateContent"] = read(exchange, "Merge", body, "UpdateContent", row)
+    exchange.execute("Merge", Target=target, SubordinateId=subordinate.id, **parameters)
+
+
+def _change_members(message: str, exchange: Exchange, team: EntityReference) -> Response:
+    members = read(exchange, message, exchange.request.json_body(), "Members", references)
+    exchange.execute(message, TeamId=exchange.resolve(team).id, MemberIds=[member.id for member in members])
+    return NO_CONTENT
 
 
 def _auto_number(name: str, exchange: Exchange, body: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -106,6 +129,7 @@ _FUNCTIONS: Mapping[str, Callable[[Exchange, Mapping[str, Any]], Mapping[str, An
 _ACTIONS: Mapping[str, Callable[[Exchange, dict[str, Any]], Mapping[str, Any] | None]] = {
     "BulkDelete": bulk_delete,
     "CreateCustomerRelationships": create_customer_column,
+    "Merge": _merge,
     "ReactivateEntityKey": reactivate_key,
     "CreateEntities": create_tables,
     **_AUTO_NUMBERS,
@@ -139,6 +163,9 @@ def _delete_multiple(exchange: Exchange, table: Table) -> Response:
     return NO_CONTENT
 
 
+_ON_ROW: Mapping[tuple[str, str], Callable[[Exchange, EntityReference], Response]] = {
+    ("team", name): partial(_change_members, name) for name in ("AddMembersTeam", "RemoveMembersTeam")
+}
 _ON_COLLECTION: Mapping[str, Callable[[Exchange, Table], Response]] = {
     "CreateMultiple": _create_multiple,
     "DeleteMultiple": _delete_multiple,

@@ -37,6 +37,11 @@ def reference(exchange: Exchange, value: Any) -> EntityReference:
     return EntityReference(table.logical_name, guid(value[table.primary_id_attribute]))
 
 
+def references(exchange: Exchange, value: Any) -> list[EntityReference]:
+    """Raises TypeError when the value is not a list, and what :func:`reference` raises."""
+    return [reference(exchange, each) for each in value]
+
+
 def read(
     exchange: Exchange, message: str, given: Mapping[str, Any], name: str, kind: Callable[[Exchange, Any], _T]
 ) -> _T:
@@ -44,7 +49,7 @@ def read(
     try:
         return kind(exchange, given.get(name))
     except (ValueError, TypeError, KeyError):
-        raise BadRequest(f"{message}: the parameter '{name}' must be a {kind.__name__}.") from None
+        raise BadRequest(f"{message}: the parameter '{name}' is missing or not a valid {kind.__name__}.") from None
 
 
 def _table(exchange: Exchange, value: Any) -> Table:

@@ -53,6 +53,16 @@ def test_an_id_that_is_no_guid_is_refused(crm):
         crm.create("account", "x")
 
 
+@pytest.mark.behaviour(
+    "Rows", "A column that only the platform writes has its default from stage 30 on, whatever is sent", "common"
+)
+def test_a_default_of_the_platform_cannot_be_replaced(crm):
+    account = crm.create("account", name="Contoso", merged=True)
+    assert crm.read(account)["merged"] is False
+    order = crm.create("salesorder", name="Order 1")
+    assert crm.read(order)["ispricelocked"] is False
+
+
 @pytest.mark.behaviour("Rows", "A default does not replace a column sent as null", "common")
 def test_a_default_does_not_replace_an_explicit_nothing(crm):
     payment = crm.create("new_payment", new_paymentstatus=None)
