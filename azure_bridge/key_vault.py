@@ -20,7 +20,7 @@ from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.secrets import OVERLAP, REFRESH_AFTER, SecretSourceError
 
 if TYPE_CHECKING:
-    from azure.keyvault.secrets import SecretClient
+    from azure.keyvault.secrets import KeyVaultSecret, SecretClient
 
 #: The vault is asked at most this often, whatever values requests have: somebody may try one after another.
 ASK_AGAIN_AFTER = timedelta(seconds=10)
@@ -159,7 +159,7 @@ def _versions(client: SecretClient, name: str, overlap: timedelta, now: datetime
         current = client.get_secret(name)
     except ResourceNotFoundError:
         return
-    yield _Version(current.value or "")
+    yield _Version(_value(current))
     if not overlap:
         return
     versions = [(each.created_on, each) for each in client.list_properties_of_secret_versions(name) if each.created_on]
@@ -167,7 +167,12 @@ def _versions(client: SecretClient, name: str, overlap: timedelta, now: datetime
     versions.sort(key=lambda made: (made[1].version == current.properties.version, made[0]), reverse=True)
     for (replaced_at, _), (_, older) in pairwise(versions):
         if older.enabled and now < replaced_at + overlap:
-            yield _Version(client.get_secret(name, older.version).value or "", replaced_at + overlap)
+            yield _Version(_value(client.get_secret(name, older.version)), replaced_at + overlap)
+
+
+def _value(secret: KeyVaultSecret) -> str:
+    """Without the line end that a value from a file or a pipe easily has, and no secret of ours can."""
+    return (secret.value or "").strip()
 
 
 def _secret_client(vault_url: str) -> SecretClient:

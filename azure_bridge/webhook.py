@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from azure_bridge.errors import EventRefusedError, SignatureRefusedError
 from azure_bridge.observer import BridgeObserver
-from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueUnavailableError
+from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueError
 from azure_bridge.receiver import Accepted, StripeReceiver
 from azure_bridge.redaction import redact
 from azure_bridge.secrets import SecretError
@@ -79,11 +79,11 @@ class StripeWebhook:
         """The same for several at once, with an answer for each."""
         try:
             self._queue.send([each.message for each in accepted])
-        except QueueUnavailableError as error:
-            return [Reply(503, f"The queue is away: {redact(str(error))}")] * len(accepted)
         except MessageTooLargeError as error:
             # One of them is: none was stored.
             return [self.store(each) for each in accepted] if len(accepted) > 1 else [Reply(413, str(error))]
+        except QueueError as error:
+            return [Reply(503, f"The queue takes nothing: {redact(str(error))}")] * len(accepted)
         for each in accepted:
             self._observer.queued(each.event)
         return [Reply(200)] * len(accepted)

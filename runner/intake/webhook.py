@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueMessage, QueueUnavailableError
+from azure_bridge.queues.contract import MessageQueue, MessageTooLargeError, QueueError, QueueMessage
 from azure_bridge.redaction import redact
 from azure_bridge.webhook import Reply
 from runner.intake.directory import RemoteStep, StepDirectory
@@ -104,8 +104,8 @@ class WebhookIntake:
         except MessageTooLargeError:
             # One of them is: none was stored.
             return [self.store(each) for each in notices] if len(notices) > 1 else [self._store_trimmed(notices[0])]
-        except QueueUnavailableError as error:
-            return [Reply(503, f"The queue is away: {redact(str(error))}")] * len(notices)
+        except QueueError as error:
+            return [Reply(503, f"The queue takes nothing: {redact(str(error))}")] * len(notices)
         for notice in notices:
             self._trace.record("queued", notice.told)
         return [Reply(202)] * len(notices)
@@ -128,8 +128,8 @@ class WebhookIntake:
         except InvalidPluginExecutionException as refusal:
             status = 503 if refusal.status is OperationStatus.RETRY else 400
             return self._veto(notice, status, refusal.message)
-        except QueueUnavailableError as error:
-            return self._veto(notice, 503, f"The queue is away: {error}")
+        except QueueError as error:
+            return self._veto(notice, 503, f"The queue takes nothing: {error}")
         except TooDeepError as error:
             return self._veto(notice, 400, str(error))
         except Exception as error:

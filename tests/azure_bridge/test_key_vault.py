@@ -39,6 +39,13 @@ def test_a_vault_gives_its_secret(vault: Vault, secrets: KeyVaultSecrets) -> Non
     assert Secrets({"keyvault": secrets}).resolve("${keyvault:stripe-key}") == "sesame-1"
 
 
+def test_a_line_end_that_came_with_a_secret_is_no_part_of_it(vault: Vault, secrets: KeyVaultSecrets) -> None:
+    """As of ``az keyvault secret set --file``."""
+    vault.set("signing", "whsec_old\n")
+    vault.set("signing", "whsec_new\r\n")
+    assert secrets.accepted("signing") == ["whsec_new", "whsec_old"]
+
+
 def test_what_a_vault_gave_is_never_printed(vault: Vault, secrets: KeyVaultSecrets) -> None:
     vault.set("door", "sesame-2")
     Secrets({"keyvault": secrets}).resolve("${keyvault:door}")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from azure_bridge.observer import SilentObserver
-from azure_bridge.queues.contract import MessageTooLargeError, QueueMessage
+from azure_bridge.queues.contract import MessageTooLargeError, QueueError, QueueMessage
 from azure_bridge.receiver import Accepted
 from azure_bridge.secrets import SecretSourceError
 from azure_bridge.webhook import Reply, StripeWebhook
@@ -39,6 +39,16 @@ def test_an_event_that_is_too_large_takes_none_along_that_came_with_it(queue) ->
     replies = webhook.store_all([accepted("evt_1"), accepted("evt_2", b"x" * 11), accepted("evt_3")])
     assert [reply.status for reply in replies] == [200, 413, 200]
     assert queue.stored == ["evt_1", "evt_3"]
+
+
+def test_while_the_queue_takes_nothing_stripe_is_asked_to_come_again() -> None:
+    """Such as a subscription, to which nobody can send."""
+
+    def refuse(_):
+        raise QueueError("This is a subscription.")
+
+    webhook = StripeWebhook(None, SimpleNamespace(send=refuse), SilentObserver())
+    assert webhook.store(accepted("evt_1")) == Reply(503, "The queue takes nothing: This is a subscription.")
 
 
 def test_while_the_vault_is_away_stripe_is_asked_to_come_again(queue) -> None:

@@ -52,6 +52,8 @@ class Hook(ABC):
         except Disconnected:
             return
         headers = {"content-type": "text/plain; charset=utf-8"}
+        if reply.status == 405:
+            headers["allow"] = "POST"
         if reply.status == 503:
             headers["retry-after"] = "1"
         await respond(send, reply.status, reply.text.encode() or b"\n", headers)

@@ -17,7 +17,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azure_bridge.queues.contract import QueueMessage, QueueUnavailableError
+from azure_bridge.queues.contract import QueueError, QueueMessage, QueueUnavailableError
 from azure_bridge.secrets import Secrets
 from dataverse_client.types import new_guid
 from runner.intake.credentials import Credential, Credentials
@@ -244,15 +244,21 @@ def test_without_a_key_only_this_machine_is_let_in(served, headers) -> None:
     assert served().notify(**headers).status_code == 401
 
 
-def test_a_queue_that_is_away_is_told_so_that_dataverse_tries_again(served, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [QueueUnavailableError("The disk is full."), QueueError("This is a subscription.")],
+    ids=["away", "no queue"],
+)
+def test_a_queue_that_takes_nothing_is_told_so_that_dataverse_tries_again(served, monkeypatch, error) -> None:
     there = served()
 
-    def away(_):
-        raise QueueUnavailableError("The disk is full.")
+    def refuse(_):
+        raise error
 
-    monkeypatch.setattr(there.service.events, "send", away)
+    monkeypatch.setattr(there.service.events, "send", refuse)
     answer = there.notify()
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert str(error) in answer.text
 
 
 def test_a_crowd_is_let_in_as_far_as_there_is_room_and_the_rest_may_come_again(served, monkeypatch) -> None:
@@ -279,7 +285,8 @@ def test_too_many_at_once_are_sent_away(served) -> None:
 
 @pytest.mark.parametrize("path", [DATAVERSE_HOOK, STRIPE_HOOK])
 def test_only_post_is_answered(served, path) -> None:
-    assert served().get(path).status_code == 405
+    answer = served().get(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
 def test_a_signed_event_is_on_the_queue_when_it_is_answered(served) -> None:
