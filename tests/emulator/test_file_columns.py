@@ -38,9 +38,24 @@ def clock():
 def crm(clock):
     """An emulator whose accounts have the file column new_receipt."""
     with Emulator(clock=clock) as crm:
-        with crm.customizing() as customizations:
-            customizations.create_column("account", "new_receipt", RECEIPT)
+        add_column(crm)
         yield crm
+
+
+def add_column(crm):
+    with crm.customizing() as customizations:
+        customizations.create_column("account", "new_receipt", RECEIPT)
+
+
+@pytest.fixture
+def account_in():
+    """An account with the column, in another environment."""
+
+    def create(crm):
+        add_column(crm)
+        return EntityReference("account", crm.service().create(Entity("account")))
+
+    return create
 
 
 @pytest.fixture
@@ -195,13 +210,10 @@ def test_an_upload_that_is_never_committed_is_discarded_after_a_week(send, begin
     assert stored() == 0
 
 
-def test_a_file_outlives_its_environment(clock, tmp_path):
+def test_a_file_outlives_its_environment(clock, tmp_path, account_in):
     """given an account with a file in a database, when the database is opened again, then the file is there"""
     with Emulator(database=tmp_path / "kept.db", clock=clock) as crm:
-        with crm.customizing() as customizations:
-            customizations.create_column("account", "new_receipt", RECEIPT)
-        account = EntityReference("account", crm.service().create(Entity("account")))
-        place = {"Target": account, "FileAttributeName": "new_receipt"}
+        place = {"Target": account_in(crm), "FileAttributeName": "new_receipt"}
         begun = crm.execute(OrganizationRequest("InitializeFileBlocksUpload", {**place, "FileName": "a.txt"})).results
         end = {"FileName": "a.txt", "MimeType": "text/plain", "BlockList": [], **begun}
         crm.execute(OrganizationRequest("CommitFileBlocksUpload", end))
@@ -330,6 +342,21 @@ def test_a_new_file_is_an_update_of_its_column(crm, upload, account):
     assert target["new_receipt"] == second["FileId"]
     assert before["new_receipt"] == first["FileId"]
     assert parent == "CommitFileBlocksUpload"
+
+
+def test_a_new_file_is_told_to_asynchronous_steps_of_a_later_process(clock, tmp_path, account_in):
+    """given a job of an uploaded file, when another process opens the database, then the job has the file's id"""
+    seen = []
+    look = Do(lambda context: seen.append(context.target))
+    step = Step(plugin=look, message="Update", entity="account", stage=40, mode=1)
+    with Emulator([step], database=tmp_path / "crm.db", clock=clock) as crm:
+        place = {"Target": account_in(crm), "FileAttributeName": "new_receipt"}
+        begun = crm.execute(OrganizationRequest("InitializeFileBlocksUpload", {**place, "FileName": "a.txt"})).results
+        end = {"FileName": "a.txt", "MimeType": "text/plain", "BlockList": [], **begun}
+        file_id = crm.execute(OrganizationRequest("CommitFileBlocksUpload", end)).results["FileId"]
+    with Emulator([step], database=tmp_path / "crm.db", clock=clock) as crm:
+        crm.run_jobs()
+    assert [target["new_receipt"] for target in seen] == [file_id]
 
 
 def test_a_plug_in_reads_the_file_of_its_row(crm, upload):

@@ -26,6 +26,7 @@ def test_a_page_with_a_token_reads_the_answer_and_its_headers(http):
     answer = http("POST", ACCOUNTS, json={"name": "A"}, headers=sent)
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (204, PAGE)
     assert "OData-EntityId" in answer.headers["Access-Control-Expose-Headers"]
+    assert "x-ms-chunk-size" in answer.headers["Access-Control-Expose-Headers"]
 
 
 def test_a_page_without_a_token_is_told_so(http):

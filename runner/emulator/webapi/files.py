@@ -176,11 +176,12 @@ def _blocks(exchange: Exchange, token: str, span: _Span) -> Iterator[bytes]:
 def _headers(exchange: Exchange, file: Any, span: _Span) -> dict[str, str]:
     name, size = file["FileName"], file["FileSizeInBytes"]
     described = exchange.retrieve(EntityReference(FILE_ATTACHMENT, file["FileContinuationToken"]), ("mimetype",))
+    mime_type = described.get("mimetype", _ANY_BYTES)
     facts = {
         "x-ms-file-size": str(size),
-        "x-ms-file-name": name if name.isascii() else quote(name),
+        "x-ms-file-name": name if _fits_in_header(name) else quote(name),
         **(_CHUNK_SIZE if span.is_part else {}),
-        "mimetype": described.get("mimetype", _ANY_BYTES),
+        "mimetype": mime_type if _fits_in_header(mime_type) else _ANY_BYTES,
     }
     return {
         "Content-Type": _ANY_BYTES,
@@ -193,7 +194,11 @@ def _headers(exchange: Exchange, file: Any, span: _Span) -> dict[str, str]:
 
 def _disposition(name: str) -> str:
     """Source: https://www.rfc-editor.org/rfc/rfc6266"""
-    if name.isascii() and name.isprintable():
+    if _fits_in_header(name):
         quoted = name.replace("\\", "\\\\").replace('"', '\\"')
         return f'attachment; filename="{quoted}"'
     return f"attachment; filename*=UTF-8''{quote(name)}"
+
+
+def _fits_in_header(text: str) -> bool:
+    return text.isascii() and text.isprintable()

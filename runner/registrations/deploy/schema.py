@@ -100,8 +100,6 @@ class _Writer:
                 return {"Format": "DateOnly" if body.get("date_only") else "DateAndTime"}
             case "Picklist":
                 return self._choice(body)
-            case "File":
-                return {"MaxSizeInKB": body["max_size_in_kb"]} if "max_size_in_kb" in body else {}
         raise DeployError(f"A column of type {kind} cannot be made: add it in the environment.")
 
     def _choice(self, body: Description) -> dict[str, Any]:

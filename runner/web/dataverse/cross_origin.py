@@ -13,7 +13,8 @@ from runner.emulator.webapi import Response
 _METHODS = "GET, POST, PUT, PATCH, DELETE"
 #: Beyond those every page may read.
 _EXPOSED = (
-    "OData-EntityId, OData-Version, Preference-Applied, ETag, Location, Retry-After, REQ_ID, x-ms-service-request-id"
+    "OData-EntityId, OData-Version, Preference-Applied, ETag, Location, Retry-After, REQ_ID, x-ms-service-request-id, "
+    "x-ms-chunk-size, x-ms-file-size, x-ms-file-name, mimetype"
 )
 _SECONDS_KEPT = "3600"
 

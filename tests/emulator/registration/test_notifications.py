@@ -11,7 +11,14 @@ from ports import nobody_listens
 
 from azure_bridge.queues.contract import MessageTooLargeError, QueueUnavailableError
 from azure_bridge.queues.embedded import EmbeddedQueue
-from dataverse_client.types import Entity, EntityReference, Money, OptionSetValue, QueryExpression
+from dataverse_client.types import (
+    Entity,
+    EntityReference,
+    Money,
+    OptionSetValue,
+    OrganizationRequest,
+    QueryExpression,
+)
 from runner.emulator.emulator import Emulator
 from runner.emulator.notifications.faults import WebhooksHttpRequestTimedOut
 from runner.emulator.notifications.notification import NotifyingEnvironment, WebhookNotification
@@ -477,3 +484,22 @@ def test_a_queue_cannot_be_told_inside_the_transaction(web, bus_step):
     step = bus_step()
     refusal = web.refusal("PATCH", f"sdkmessageprocessingsteps({step})", mode=0)
     assert (refusal.status, "asynchronous" in refusal.message) == (400, True)
+
+
+def test_a_new_file_is_told_as_an_update_of_its_column(crm, web, hooked, receiver):
+    """The parent's context is the commit, with the blocks it lists."""
+    with crm.customizing() as customizations:
+        customizations.create_column("account", "new_receipt", {"type": "File", "schema_name": "new_Receipt"})
+    account = EntityReference("account", crm.service().create(ACCOUNT))
+    hooked("Update")
+    place = {"Target": account, "FileAttributeName": "new_receipt", "FileName": "receipt.txt"}
+    upload = crm.execute(OrganizationRequest("InitializeFileBlocksUpload", place)).results
+    block = {"BlockId": "MQ==", "BlockData": b"paid", **upload}
+    crm.execute(OrganizationRequest("UploadBlock", block))
+    end = {"BlockList": ["MQ=="], "FileName": "receipt.txt", "MimeType": "text/plain", **upload}
+    file_id = crm.execute(OrganizationRequest("CommitFileBlocksUpload", end)).results["FileId"]
+
+    (request,) = receiver.heard
+    context = RemoteContext.decode(request.body).context
+    assert (context.message_name, context.target["new_receipt"]) == ("Update", file_id)
+    assert context.target["new_receipt_name"] == "receipt.txt"

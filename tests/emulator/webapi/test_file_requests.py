@@ -137,6 +137,17 @@ def test_a_name_can_have_any_characters(crm, column, row, download):
     assert row()["new_receipt_name"] == "first.txt"
 
 
+def test_a_name_cannot_break_a_header(crm, column, row, download):
+    crm.send("PATCH", f"{column}?x-ms-file-name=a%0D%0AX-Evil:%20%22.txt", b"paid", **BYTES)
+    assert row()["new_receipt_name"] == 'a\r\nX-Evil: ".txt'
+    assert not any("\n" in value for value in download().headers.values())
+
+
+def test_a_type_cannot_break_a_header(upload, download):
+    upload(b"paid", "receipt.unknown", Content_Type="text/plain\r\nX-Evil: 1")
+    assert download().headers["mimetype"] == "application/octet-stream"
+
+
 def test_a_file_needs_a_name(crm, column, error_of):
     assert error_of(crm.send("PATCH", column, b"paid", **BYTES))[:2] == (400, "0x80060888")
 
@@ -161,6 +172,25 @@ def test_a_row_that_is_not_there_gets_no_file(crm):
 
 def test_only_file_columns_take_bytes(crm, id):
     assert crm.send("PATCH", f"accounts({id})/name", b"paid", x_ms_file_name="a.txt", **BYTES).status == 405
+
+
+@pytest.mark.parametrize("is_change_set", [True, False], ids=["in a change set", "alone"])
+def test_a_file_is_uploaded_in_a_batch(crm, column, row, download, is_change_set):
+    """The bytes may hold line ends, and what looks like a boundary."""
+    content = b"\r\n--b\r\n\x00\xff\r\n\r\n"
+    lines = (
+        b"Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: 1\r\n\r\n"
+        b"PATCH /api/data/v9.2/" + column.encode() + b" HTTP/1.1\r\nContent-Type: application/octet-stream\r\n"
+        b"x-ms-file-name: receipt.txt\r\n\r\n" + content + b"\r\n"
+    )
+    part = b"--batch_of_files\r\n" + lines + b"--batch_of_files--\r\n"
+    if is_change_set:
+        inner = b"--changes_of_files\r\n" + lines + b"--changes_of_files--\r\n"
+        opening = b"--batch_of_files\r\nContent-Type: multipart/mixed; boundary=changes_of_files\r\n\r\n"
+        part = opening + inner + b"\r\n--batch_of_files--\r\n"
+    answer = crm.send("POST", "$batch", part, Content_Type="multipart/mixed; boundary=batch_of_files")
+    assert b"HTTP/1.1 204" in answer.body, answer.body
+    assert download().body == content
 
 
 # --- in chunks -------------------------------------------------------------------------------------------------
