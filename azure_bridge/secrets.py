@@ -200,6 +200,8 @@ class Secrets:
         return source
 
     def _look_up(self, reference: SecretReference) -> str:
+        if "${" in (reference.default or ""):
+            raise SecretSourceError(f"{reference} has another reference as its default. A default is a plain text.")
         source = self._source(reference)
         value = source.get(reference.name)
         if value is not None:

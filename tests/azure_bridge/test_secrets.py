@@ -40,6 +40,13 @@ def test_a_default_may_hold_a_colon() -> None:
     assert from_environment().resolve("${env:URL:-http://localhost:5555}") == "http://localhost:5555"
 
 
+@pytest.mark.parametrize("environment", [{}, {"KEY": "sk"}], ids=["unset", "set"])
+def test_a_default_cannot_be_another_reference(environment: dict[str, str]) -> None:
+    """Or it would end at the first brace, and the rest would become part of the secret."""
+    with pytest.raises(SecretSourceError, match=r"\$\{env:KEY\} has another reference as its default"):
+        from_environment(**environment).resolve("${env:KEY:-${keyvault:key}}")
+
+
 def test_what_is_unset_is_named_with_how_to_set_it() -> None:
     with pytest.raises(SecretNotFoundError) as refused:
         from_environment().resolve({"key": ["${env:STRIPE_SECRET_KEY}"]})
