@@ -11,6 +11,11 @@ from azure_bridge.queues.contract import MessageQueue
 QUEUE_FILE = "queue.db"
 
 
+def embedded_exists(directory: Path) -> bool:
+    """Whether opening the embedded queues of ``directory`` creates nothing: they are there, or never can be."""
+    return (directory / QUEUE_FILE).exists() or (directory.exists() and not directory.is_dir())
+
+
 def open_queue(
     name: str,
     *,

@@ -96,8 +96,9 @@ class SqliteFile:
                 path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
             )
         except (OSError, sqlite3.Error) as error:
+            said = getattr(error, "strerror", None) or error
             raise QueueAccessError(
-                f"The queue file {path} cannot be opened: {error}. Choose a directory that can be written to."
+                f"The queue file {path} cannot be opened: {said}. Choose a directory that can be written to."
             ) from error
         try:
             self._prepare()

@@ -63,9 +63,17 @@ def _apply(deploying: Deployment, plan: Plan, yes: bool) -> None:
     print_plan(plan)
     print_notes(deploying.notes)
     if not yes:
-        click.confirm(f"Make these changes in {place}?", abort=True)
+        _ask(f"Make these changes in {place}?")
     _make(deploying, plan, quiet=False)
     click.echo(f"Done: {counts(plan)} in {place}.")
+
+
+def _ask(question: str) -> None:
+    try:
+        click.confirm(question, abort=True)
+    except click.Abort:
+        click.echo(err=True)
+        raise click.ClickException("Nothing was changed. Where nobody can answer, add --yes.") from None
 
 
 def _add_schema(deploying: Deployment, *, ask: bool, quiet: bool) -> list[str]:
@@ -82,7 +90,7 @@ def _add_schema(deploying: Deployment, *, ask: bool, quiet: bool) -> list[str]:
 
     if additions and ask:
         click.echo("Missing: " + ", ".join(names) + ".")
-        click.confirm(f"Make them in {deploying.site.environment_url}?", abort=True)
+        _ask(f"Make them in {deploying.site.environment_url}?")
     add(deploying.client, additions, progress)
     return names
 

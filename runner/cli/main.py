@@ -76,8 +76,15 @@ class Failure(click.ClickException):
     def __init__(self, error: Exception) -> None:
         from azure_bridge.redaction import redact
 
-        super().__init__(redact(str(error) or type(error).__name__))
+        super().__init__(redact(_words(error)))
         self.exit_code = getattr(error, "exit_code", 1)  # type: ignore[misc]  # click reads it from the instance
+
+
+def _words(error: Exception) -> str:
+    """An error of the operating system without its number, and with the file it is about."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return str(error) or type(error).__name__
 
 
 def _show_traceback(error: Exception) -> None:

@@ -32,6 +32,8 @@ def poll(
     Try:
       runner poll --once
     """
+    if as_json and not once:
+        raise click.UsageError("--json tells the counts of one poll: add --once.")
     from runner.service.polling import polling
     from runner.service.until_stopped import until_stopped
     from runner.service.wiring import opened

@@ -34,8 +34,21 @@ def pull(file: Path | None, output: Path | None, force: bool) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    output.write_text(text, encoding="utf-8")
+    _write(output, text)
     click.echo(f"Written to {output}. Check it with: runner check {output}")
+
+
+def _write(output: Path, text: str) -> None:
+    """All of it or nothing: a full disk must not cost the file that is to be replaced."""
+    output = output.resolve()
+    new = output if output.exists() and not output.is_file() else output.with_name(f"{output.name}.new")
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(output)
+    except OSError as error:
+        if new != output:
+            new.unlink(missing_ok=True)
+        raise click.ClickException(f"{output} cannot be written: {error.strerror}. Name another file.") from error
 
 
 def _pulled(file: Path | None) -> str:

@@ -267,7 +267,7 @@ def _engine(settings: Settings) -> str:
 @contextmanager
 def _opened(settings: Settings, name: str | None) -> Iterator[MessageQueue]:
     """The queue. If the embedded queues do not exist yet, an empty temporary one, so that nothing is created."""
-    from azure_bridge.queues import QUEUE_FILE, open_queue
+    from azure_bridge.queues import embedded_exists, open_queue
 
     name = name or settings.payment_events_queue
     if name not in _names(settings):
@@ -277,7 +277,7 @@ def _opened(settings: Settings, name: str | None) -> Iterator[MessageQueue]:
         )
     with ExitStack() as leaving:
         directory = settings.runner_data_dir
-        if not (directory / QUEUE_FILE).exists():
+        if not embedded_exists(directory):
             directory = Path(leaving.enter_context(TemporaryDirectory()))
         opened = open_queue(
             name,

@@ -64,7 +64,7 @@ def _table(client: DataverseClient, table: str, columns: set[str]) -> Diagnosis:
     if absent:
         advice = "Run runner apply --schema, or correct the names in the file."
         return failed(TABLES, f"{table} lacks {', '.join(absent)}", advice)
-    return ok(TABLES, f"{table} has the {len(columns)} columns that are used")
+    return ok(TABLES, f"{table} has the {counted(len(columns), 'column')} in use" if columns else f"{table} is there")
 
 
 def needed_columns(registrations: Registrations) -> dict[str, set[str]]:

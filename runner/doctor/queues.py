@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from azure_bridge.queues import QUEUE_FILE, open_queue
+from azure_bridge.queues import embedded_exists, open_queue
 from azure_bridge.queues.contract import QueueAccessError, QueueError
 from runner.doctor.diagnosis import Diagnosis, failed, ok, skipped, warning
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from runner.settings import Settings
 
 
+_ACCESS = "Give this identity the roles Service Bus Data Sender and Receiver, or correct the connection string."
+
+
 def queue(settings: Settings, name: str) -> Diagnosis:
     """Whether the queue can be reached."""
     subject = f"queue {name}"
     place = _place(settings)
-    if not settings.is_at_service_bus and not (settings.runner_data_dir / QUEUE_FILE).exists():
+    if not settings.is_at_service_bus and not embedded_exists(settings.runner_data_dir):
         return skipped(subject, f"embedded in {settings.runner_data_dir}, created when it is first used")
     try:
         dead = _has_dead_letters(settings, name)
     except QueueAccessError as error:
-        advice = "Give this identity the roles Service Bus Data Sender and Receiver, or correct the connection string."
-        return failed(subject, str(error), advice)
+        return failed(subject, str(error), _ACCESS if settings.is_at_service_bus else "Correct RUNNER_DATA_DIR.")
     except QueueError as error:
         where = (
             "SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING" if settings.is_at_service_bus else "RUNNER_DATA_DIR"

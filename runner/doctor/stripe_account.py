@@ -92,4 +92,7 @@ def _not_sent(enabled: Iterable[str], events: Collection[str]) -> list[str]:
 
 
 def _sentence(error: stripe.StripeError) -> str:
-    return error.user_message or str(error) or type(error).__name__
+    if isinstance(error, stripe.APIConnectionError):
+        # Its own words are a paragraph, and send people to Stripe's support.
+        return "Stripe cannot be reached"
+    return " ".join((error.user_message or str(error) or type(error).__name__).split())

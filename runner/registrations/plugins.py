@@ -40,7 +40,7 @@ def load_plugin(
     given = (configuration, secure_configuration)[: _constructor_arguments(cls)]
     try:
         plugin = cls(*given)  # type: ignore[arg-type]  # a plug-in configured by text declares text
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginLoadError(f"{name} could not be made: {_reason(error)}.", "Look at its __init__.") from error
     return plugin
 
@@ -93,7 +93,7 @@ def _import(module_name: str) -> ModuleType:
             raise PluginLoadError(f"Module {module_name} needs {error.name}, which is not there.", hint) from error
         hint = f"Run from the directory that holds {module_name.replace('.', '/')}.py, or correct the name."
         raise PluginLoadError(f"There is no module {module_name}{_where_looked(module_name)}.", hint) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginLoadError(f"Module {module_name} cannot be imported: {_reason(error)}.") from error
 
 
@@ -126,7 +126,7 @@ def _constructor_arguments(cls: type[Plugin]) -> int:
     return min(len(positional) - 1, 2)  # self is one of them
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """An error in one line, with the line of code it came from."""
     if isinstance(error, SyntaxError) and error.filename:  # which says itself where it is
         return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}:{error.lineno})"

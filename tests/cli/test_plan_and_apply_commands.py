@@ -89,8 +89,9 @@ def test_plan_shows_drift_and_apply_repairs_it(environment):
 
 
 def test_answering_no_changes_nothing(environment):
-    result = run("apply", input="n\n")
-    assert result.exit_code == 1
+    for said in ("n\n", ""):
+        result = run("apply", input=said)
+        assert (result.exit_code, "Nothing was changed." in result.stderr) == (1, True)
     assert run("plan").exit_code == 2
 
 

@@ -36,3 +36,16 @@ def test_a_file_that_is_there_is_not_overwritten_unasked(environment, tmp_path):
     assert (tmp_path / "registrations.yaml").read_text() == FILE
     assert run("pull", "--output", "registrations.yaml", "--force").exit_code == 0
     assert parse((tmp_path / "registrations.yaml").read_text()) == parse(FILE)
+
+
+@pytest.mark.parametrize("place", ["no/such/directory.yaml", "/dev/full"])
+def test_a_place_that_takes_no_file_is_named(environment, place):
+    result = run("pull", "--output", place, "--force")
+    assert (result.exit_code, "cannot be written: No s" in result.stderr) == (1, True)
+    assert "Errno" not in result.stderr
+
+
+def test_a_full_disk_costs_no_file_that_was_there(environment, tmp_path):
+    (tmp_path / "registrations.yaml.new").symlink_to("/dev/full")
+    assert run("pull", "--output", "registrations.yaml", "--force").exit_code == 1
+    assert (tmp_path / "registrations.yaml").read_text() == FILE

@@ -318,3 +318,10 @@ def test_where_no_queue_was_used_yet_nothing_is_found_and_nothing_is_made(data: 
 def test_where_no_queue_was_used_yet_no_message_is_found_and_nothing_is_made(data: Path) -> None:
     assert "has no message evt_1" in run("show", "evt_1").stderr
     assert list(data.iterdir()) == []
+
+
+def test_a_data_directory_that_is_a_file_is_no_empty_queue(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data / "file").touch()
+    monkeypatch.setenv("RUNNER_DATA_DIR", str(data / "file"))
+    result = run("list")
+    assert (result.exit_code, "cannot be opened: File exists. Choose a directory" in result.stderr) == (1, True)

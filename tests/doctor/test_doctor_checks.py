@@ -171,6 +171,15 @@ def test_a_key_that_is_not_accepted_is_a_failure():
     assert "Set STRIPE_SECRET_KEY" in stripe_account.key(wrong).advice
 
 
+def test_without_a_network_the_finding_is_one_sentence():
+    class Unplugged(stripe.RequestsClient):
+        def request(self, *_, **__):
+            raise stripe.APIConnectionError("Unexpected error communicating with Stripe.\n\nLet us know.")
+
+    found = stripe_account.key(stripe.StripeClient("sk_test_1", http_client=Unplugged()))
+    assert (found.finding, found.advice[:6]) == ("Stripe cannot be reached", "Check ")
+
+
 def test_a_restricted_key_that_lacks_rights_is_told_which():
     class Restricted(stripe.RequestsClient):
         def request(self, *_, **__):
@@ -245,6 +254,12 @@ def settings(tmp_path):
 def test_a_queue_nobody_used_yet_is_not_made_by_looking(settings):
     assert queues.queue(settings, "payment-events").health is Health.SKIPPED
     assert list(settings.runner_data_dir.iterdir()) == []
+
+
+def test_a_data_directory_that_is_none_is_a_failure(settings):
+    (settings.runner_data_dir / "file").touch()
+    found = queues.queue(Settings(runner_data_dir=settings.runner_data_dir / "file"), "payment-events")
+    assert (found.health, found.advice) == (Health.FAILED, "Correct RUNNER_DATA_DIR.")
 
 
 def test_dead_letters_are_worth_a_look(settings):

@@ -105,8 +105,9 @@ def test_a_module_that_is_not_there_is_named() -> None:
         ("import nowhere_at_all", "needs nowhere_at_all, which is not there. Install nowhere_at_all"),
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero (broken_"),
         ("def", "cannot be imported: SyntaxError: "),
+        ("raise SystemExit(4)", "cannot be imported: SystemExit: 4 (broken_"),
     ],
-    ids=["missing library", "error at import", "not Python"],
+    ids=["missing library", "error at import", "not Python", "ends the program"],
 )
 def test_a_module_that_cannot_be_imported_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
