@@ -17,10 +17,9 @@ from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.queues import open_queue
 from azure_bridge.queues.contract import MessageQueue, QueueMessage
 from azure_bridge.receiver import message_for
-from dataverse_client.types import Entity, EntityReference, Money, new_guid
+from dataverse_client.types import Entity, EntityReference, Money, OrganizationService, new_guid
 from runner.cli.main import runner
 from runner.emulator.emulator import Emulator
-from runner.plugin import OrganizationService
 
 ROOT = Path(__file__).parents[2]
 
