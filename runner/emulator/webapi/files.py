@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from mimetypes import MimeTypes
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -49,9 +49,7 @@ def _upload_whole(exchange: Exchange, row: EntityReference, column: Column) -> R
     refuse_too_big(column, len(body))
     with exchange.transaction():
         token = _initialize(exchange, row, column)
-        starts = range(0, len(body), MAX_BLOCK)
-        blocks = [_upload_block(exchange, token, start, body[start : start + MAX_BLOCK]) for start in starts]
-        _commit(exchange, token, blocks, _file_name(exchange))
+        _commit(exchange, token, _upload_blocks(exchange, token, 0, body), _file_name(exchange))
     return NO_CONTENT
 
 
@@ -67,15 +65,25 @@ def _upload_chunk(exchange: Exchange, row: EntityReference, column: Column, toke
     start, size = _content_range(exchange)
     refuse_too_big(column, size)
     with exchange.transaction():
-        _upload_block(exchange, token, start, exchange.request.body)
+        _upload_blocks(exchange, token, start, exchange.request.body)
         with exchange.emulator.reading() as rows:
             uploaded = rows.upload(token)
         if uploaded is None or (uploaded.row, uploaded.column) != (row, column.logical_name):
             raise BadRequest("The sessiontoken belongs to another file. Send each chunk to the Location of the first.")
         if sum(uploaded.blocks.values()) < size:
             return Response(206)
-        _commit(exchange, token, sorted(uploaded.blocks, key=b64decode), _sent_name(exchange) or uploaded.file_name)
+        _commit(exchange, token, _in_order(uploaded.blocks), _sent_name(exchange) or uploaded.file_name)
     return NO_CONTENT
+
+
+def _in_order(blocks: Mapping[str, int]) -> list[str]:
+    """The ids of the blocks in the order of the file. Raises BadRequest when they overlap."""
+    ordered, end = sorted(blocks, key=_start), 0
+    for block in ordered:
+        if _start(block) != end:
+            raise BadRequest(f"The chunks overlap, or miss bytes, at byte {end}. Send each byte of the file once.")
+        end += blocks[block]
+    return ordered
 
 
 def _content_range(exchange: Exchange) -> tuple[int, int]:
@@ -97,11 +105,20 @@ def _initialize(exchange: Exchange, row: EntityReference, column: Column) -> str
     return token
 
 
-def _upload_block(exchange: Exchange, token: str, start: int, data: bytes) -> str:
-    """Returns the id of the block, which stands for where it begins."""
-    block = b64encode(f"{start:018}".encode()).decode()
-    exchange.execute("UploadBlock", FileContinuationToken=token, BlockId=block, BlockData=data)
-    return block
+def _upload_blocks(exchange: Exchange, token: str, start: int, data: bytes) -> list[str]:
+    """Upload the bytes that begin at ``start`` of the file, in blocks. Returns the ids of the blocks."""
+    blocks = []
+    for offset in range(0, len(data), MAX_BLOCK):
+        block = b64encode(f"{start + offset:018}".encode()).decode()
+        content = data[offset : offset + MAX_BLOCK]
+        exchange.execute("UploadBlock", FileContinuationToken=token, BlockId=block, BlockData=content)
+        blocks.append(block)
+    return blocks
+
+
+def _start(block: str) -> int:
+    """Where the block begins in the file, which its id stands for."""
+    return int(b64decode(block))
 
 
 def _commit(exchange: Exchange, token: str, blocks: list[str], name: str) -> None:

@@ -222,6 +222,22 @@ def test_chunks_may_come_in_any_order(begin, chunk, download):
     assert (statuses, download().body) == ([206, 206, 204], b"to be or not")
 
 
+def test_a_chunk_may_be_larger_than_recommended(begin, chunk, download):
+    location, half = begin(), CHUNK + 7
+    assert [chunk(location, LARGE, 0, half).status, chunk(location, LARGE, half, len(LARGE)).status] == [206, 204]
+    assert download().body == LARGE
+
+
+def test_chunks_do_not_overlap(begin, chunk, row, error_of):
+    location = begin()
+    chunk(location, b"to be or not", 0, 6)
+    refused = chunk(location, b"to be or not", 3, 12)
+    assert error_of(refused)[0] == 400
+    assert "overlap" in error_of(refused)[2]
+    assert row()["new_receipt"] is None
+    assert chunk(location, b"to be or not", 6, 12).status == 204
+
+
 def test_nothing_shows_before_the_last_chunk(begin, chunk, row):
     chunk(begin(), b"to be", 0, 2)
     assert row()["new_receipt"] is None
