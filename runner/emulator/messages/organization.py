@@ -15,7 +15,7 @@ from runner.emulator.messages.parameters import parameter, several
 from runner.emulator.messages.reading import Answer, reading
 from runner.emulator.pipeline.operation import NO_ENTITY
 from runner.emulator.query.model import Aggregate, Query
-from runner.emulator.query.odata_binding import LANGUAGE
+from runner.emulator.query.viewpoint import LANGUAGE
 
 VERSION = "9.2.0.0"
 _CURRENCY = "transactioncurrency"

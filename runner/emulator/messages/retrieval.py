@@ -15,7 +15,6 @@ from runner.emulator.errors import InvalidArgument
 from runner.emulator.messages.environment import Environment
 from runner.emulator.messages.targets import primary_id
 from runner.emulator.query.fetchxml import fetched_entity, read_fetch
-from runner.emulator.query.fetchxml_conditions import Viewpoint
 from runner.emulator.query.fetchxml_paging import write_fetch_cookie
 from runner.emulator.query.model import (
     And,
@@ -28,6 +27,7 @@ from runner.emulator.query.model import (
     Query,
     from_query_expression,
 )
+from runner.emulator.query.viewpoint import Viewpoint
 from runner.emulator.rows.associations import Linked, association
 
 Question: TypeAlias = QueryExpression | FetchExpression | Query

@@ -78,7 +78,7 @@ def value_reader(column: Column, *, from_text: bool = False) -> Callable[[Any], 
     if expected == "Edm.Boolean":
         return partial(_boolean, from_text=from_text)
     if expected in ("Edm.DateTimeOffset", "Edm.Date"):
-        return partial(instant, date_only=column.date_only)
+        return read_day if column.date_only else read_moment
     if expected == "Edm.String":
         return _text
     if expected == "Edm.Guid":
@@ -96,15 +96,23 @@ def _guid(value: object) -> str:
     return guid(_text(value))
 
 
-def instant(value: object, *, date_only: bool) -> date:
-    """Read a date, or its text form, as an aware UTC datetime or a date. Raises ValueError."""
-    if isinstance(value, str):
-        value = read_datetime(value)
-    if isinstance(value, datetime):
-        return value.date() if date_only else value
-    if not isinstance(value, date):
+def read_moment(value: object) -> datetime:
+    """A datetime, date, or the text form of either, as an aware UTC datetime. Raises ValueError."""
+    known = _date_or_datetime(value)
+    return known if isinstance(known, datetime) else datetime(known.year, known.month, known.day, tzinfo=UTC)
+
+
+def read_day(value: object) -> date:
+    """A date, datetime, or the text form of either, as a date. Raises ValueError."""
+    known = _date_or_datetime(value)
+    return known.date() if isinstance(known, datetime) else known
+
+
+def _date_or_datetime(value: object) -> date:
+    known = read_datetime(value) if isinstance(value, str) else value
+    if not isinstance(known, date):
         raise ValueError(f"{value!r} is not a date")  # noqa: TRY004  # a caller's mistake, not a programmer's
-    return value if date_only else datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return known
 
 
 _BOOLEAN_WORDS = {"true": True, "1": True, "false": False, "0": False}

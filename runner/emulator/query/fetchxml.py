@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.metadata.model import Metadata
 from runner.emulator.query.fetchxml_attributes import Attributes
-from runner.emulator.query.fetchxml_conditions import Viewpoint, read_condition
+from runner.emulator.query.fetchxml_conditions import read_condition
 from runner.emulator.query.fetchxml_elements import (
     ALIAS_DOES_NOT_EXIST,
     ELEMENT_NOT_FOUND,
@@ -47,6 +47,7 @@ from runner.emulator.query.model import (
     Query,
 )
 from runner.emulator.query.paging import MAX_PAGE
+from runner.emulator.query.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

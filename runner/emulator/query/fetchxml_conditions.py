@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,23 +14,12 @@ from runner.emulator.metadata.model import AttributeType, Column
 from runner.emulator.query.date_conditions import FISCAL, counts_hours, in_fiscal, on_spans, within
 from runner.emulator.query.fetchxml_elements import BAD_CONDITION, INVALID_OPERATOR, INVALID_VALUE, refusal, required
 from runner.emulator.query.model import ColumnRef, Condition, Filter, Operator
-from runner.emulator.query.odata_binding import LANGUAGE
 from runner.emulator.query.relations import LINEAGES, OWNERS
 from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Span, counted_span
+from runner.emulator.query.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
-
-
-@dataclass(frozen=True, slots=True)
-class Viewpoint:
-    """The time of a query and its user, which operators such as ``today`` and ``eq-userid`` refer to."""
-
-    now: datetime
-    user_id: str
-    business_unit_id: str
-    language: int = LANGUAGE
-
 
 _ALIKE = {"neq": Operator.NOT_EQUAL}
 _LISTS = frozenset({Operator.IN, Operator.NOT_IN, Operator.CONTAIN_VALUES, Operator.NOT_CONTAIN_VALUES})

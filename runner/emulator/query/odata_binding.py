@@ -1,7 +1,7 @@
 """Binds OData expressions to a table: names to columns, literals to values of the column's type.
 
-    >>> binder = Binder(metadata, metadata.tables["account"], now=clock.now(), user_id=user)  # doctest: +SKIP
-    >>> binder.filter(parse_filter("primarycontactid/lastname eq 'x'"))                       # doctest: +SKIP
+    >>> binder = Binder(metadata, metadata.tables["account"], viewpoint)  # doctest: +SKIP
+    >>> binder.filter(parse_filter("primarycontactid/lastname eq 'x'"))   # doctest: +SKIP
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query/filter-rows
 """
@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from itertools import count
 from typing import Any
 
+from runner.emulator.metadata.ends import ends_of
 from runner.emulator.metadata.model import (
-    AttributeType,
     Column,
     ManyToManyRelationship,
     Metadata,
@@ -23,24 +22,20 @@ from runner.emulator.metadata.model import (
     Table,
 )
 from runner.emulator.query import odata_syntax as syntax
-from runner.emulator.query.date_conditions import FISCAL, counts_hours, in_fiscal, on_spans, within
 from runner.emulator.query.edm import (
     TEXT_TYPES,
     column_named,
     column_value,
     edm_type,
-    instant,
     managed_property,
     unknown_property,
 )
 from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Not, Operator, Or, Order
 from runner.emulator.query.odata import OrderItem
+from runner.emulator.query.odata_functions import function_condition
 from runner.emulator.query.odata_syntax import ODataError
-from runner.emulator.query.relations import LINEAGES, OWNERS
-from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Span, counted_span
+from runner.emulator.query.viewpoint import Viewpoint
 
-#: The language of every user: English.
-LANGUAGE = 1033
 #: The highest number of conditions that Dataverse accepts in a query.
 MAX_CONDITIONS = 500
 
@@ -49,22 +44,6 @@ _TEXT_OPERATORS = {
     "contains": Operator.CONTAINS,
     "startswith": Operator.BEGINS_WITH,
     "endswith": Operator.ENDS_WITH,
-}
-_LIST_OPERATORS = {
-    "In": Operator.IN,
-    "NotIn": Operator.NOT_IN,
-    "Between": Operator.BETWEEN,
-    "NotBetween": Operator.NOT_BETWEEN,
-}
-_IDENTITY_OPERATORS = {
-    "EqualUserId": (Operator.EQUAL, "user_id"),
-    "NotEqualUserId": (Operator.NOT_EQUAL, "user_id"),
-    "EqualBusinessId": (Operator.EQUAL, "business_unit_id"),
-    "NotEqualBusinessId": (Operator.NOT_EQUAL, "business_unit_id"),
-    # Both spellings occur in Microsoft's documentation.
-    "NotUserId": (Operator.NOT_EQUAL, "user_id"),
-    "NotBusinessId": (Operator.NOT_EQUAL, "business_unit_id"),
-    "EqualUserLanguage": (Operator.EQUAL, "language"),
 }
 _OPERATOR_KINDS = {
     "eq": "Equal",
@@ -93,33 +72,13 @@ class _Node:
         return Link(self.table.logical_name, from_column, to_column, self.alias or "", kind, (), where, self.links())
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """A many-to-many relationship seen from one table: the intersect table's two columns, and the other table."""
-
-    near_column: str
-    far_column: str
-    far_table: str
-
-
-def ends_of(relationship: ManyToManyRelationship, near: str) -> Ends:
-    """The ends as seen from the table ``near``; the first end, for a relationship of a table with itself."""
-    first = (relationship.entity1_intersect_attribute, relationship.entity1_logical_name)
-    second = (relationship.entity2_intersect_attribute, relationship.entity2_logical_name)
-    here, there = (first, second) if first[1] == near else (second, first)
-    return Ends(here[0], there[0], there[1])
-
-
 class Binder:
     """Binds the expressions of one query, and collects the joins they need in :meth:`links`."""
 
-    def __init__(
-        self, metadata: Metadata, table: Table, *, now: datetime, user_id: str, business_unit_id: str = ""
-    ) -> None:
+    def __init__(self, metadata: Metadata, table: Table, viewpoint: Viewpoint) -> None:
         self._metadata = metadata
         self._root = _Node(table, None)
-        self._now = now
-        self._identity = {"user_id": user_id, "business_unit_id": business_unit_id, "language": LANGUAGE}
+        self._viewpoint = viewpoint
         self._aliases = count(1)
         self._conditions = 0
 
@@ -223,35 +182,7 @@ class Binder:
         if not isinstance(name, str):
             raise ODataError(f"{call.name} needs PropertyName='...'.")
         ref, column = self._column(syntax.Property(tuple(name.split("/"))), scopes, null_test=True)
-        if call.name in _LIST_OPERATORS:
-            return _list_condition(call, ref, column)
-        if call.name in _IDENTITY_OPERATORS:
-            operator, identity = _IDENTITY_OPERATORS[call.name]
-            return Condition(ref, operator, (self._identity[identity],))
-        if call.name in OWNERS:
-            return OWNERS[call.name](ref, str(self._identity["user_id"]))
-        if call.name in LINEAGES:
-            return LINEAGES[call.name](ref, str(call.arguments.get("PropertyValue")))
-        if call.name in ("ContainValues", "DoesNotContainValues"):
-            return _choices_condition(call, ref, column)
-        return self._date_condition(call, ref, column)
-
-    def _date_condition(self, call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Filter:
-        if column.type is not AttributeType.DATE_TIME or (column.date_only and counts_hours(call.name)):
-            raise ODataError(f"{call.name} is unknown, or does not fit '{column.logical_name}', {edm_type(column)}.")
-        if call.name in FIXED_SPANS:
-            return within(ref, column, FIXED_SPANS[call.name](self._now))
-        if call.name in COUNTED_SPANS:
-            return within(ref, column, self._counted_span(call))
-        if call.name in FISCAL:
-            return _fiscal_condition(call, ref, column)
-        return within(ref, column, _on_span(call))
-
-    def _counted_span(self, call: syntax.QueryFunction) -> Span:
-        try:
-            return counted_span(call.name, int(call.arguments.get("PropertyValue") or 0), self._now)
-        except (ValueError, TypeError) as error:
-            raise ODataError(f"{call.name} needs PropertyValue, a positive whole number: {error}.") from None
+        return function_condition(call, ref, column, self._viewpoint)
 
     def _column(
         self, prop: syntax.Property, scopes: Mapping[str, _Node], *, null_test: bool = False
@@ -359,46 +290,3 @@ def _comparable(column: Column, literal: syntax.Literal, operator: str) -> Any:
         return column_value(column, literal.value)
     except ValueError:
         raise _incompatible(expected, literal.edm_type, operator) from None
-
-
-def _values(call: syntax.QueryFunction, column: Column) -> tuple[Any, ...]:
-    values = call.arguments.get("PropertyValues")
-    if not isinstance(values, list) or not values:
-        raise ODataError(f'{call.name} needs PropertyValues=["...", ...].')
-    try:
-        return tuple(column_value(column, value, from_text=True) for value in values)
-    except ValueError as error:
-        raise ODataError(f"{call.name} of '{column.logical_name}', {edm_type(column)}: {error}.") from None
-
-
-def _list_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Condition:
-    values = _values(call, column)
-    if call.name.endswith("Between") and len(values) != 2:
-        raise ODataError(f"{call.name} needs two PropertyValues, not {len(values)}.")
-    return Condition(ref, _LIST_OPERATORS[call.name], values)
-
-
-def _choices_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Filter:
-    if column.type is not AttributeType.MULTI_SELECT_PICKLIST:
-        raise ODataError(f"{call.name} needs a multi-select choice, and '{column.logical_name}' is not one.")
-    operator = Operator.CONTAIN_VALUES if call.name == "ContainValues" else Operator.NOT_CONTAIN_VALUES
-    return Condition(ref, operator, _values(call, column))
-
-
-def _fiscal_condition(call: syntax.QueryFunction, ref: ColumnRef, column: Column) -> Filter:
-    names = ("PropertyValue",) if FISCAL[call.name] == 1 else ("PropertyValue1", "PropertyValue2")
-    try:
-        return in_fiscal(call.name, ref, column, [int(call.arguments[name]) for name in names])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ODataError(f"{call.name} needs {' and '.join(names)}, whole numbers: {error}.") from None
-
-
-def _on_span(call: syntax.QueryFunction) -> Span:
-    try:
-        moment = instant(call.arguments.get("PropertyValue"), date_only=False)
-        spans = on_spans(moment)  # type: ignore[arg-type]
-    except (ValueError, OverflowError):
-        raise ODataError(f"{call.name} is unknown, or needs PropertyValue, a date.") from None
-    if call.name not in spans:
-        raise ODataError(f"The function Microsoft.Dynamics.CRM.{call.name} is not supported.")
-    return spans[call.name]

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from dataverse_client.types import Money, OptionSetValue
 from runner.emulator.metadata.model import AttributeType, Column, Table
-from runner.emulator.query.edm import edm_type, instant, value_reader
+from runner.emulator.query.edm import edm_type, read_day, value_reader
 from runner.emulator.webapi.faults import InvalidPayload
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -57,7 +57,7 @@ def _day(value: Any) -> date:
     """An Edm.Date. Unlike in a filter, a time of day makes it another type."""
     if isinstance(value, str) and not _DATE.fullmatch(value):
         raise ValueError(f"{value!r} is not a date")
-    return instant(value, date_only=True)
+    return read_day(value)
 
 
 def _wrapper(column: Column) -> Converter | None:

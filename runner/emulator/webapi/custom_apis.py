@@ -6,13 +6,12 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/custom-ap
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue, guid
 from runner.emulator.custom_api import CustomApi, ParameterType
-from runner.emulator.query.edm import instant
+from runner.emulator.query.edm import read_moment
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
 from runner.emulator.webapi.http import Preferences, Response
@@ -73,15 +72,8 @@ def _choice(value: Any) -> OptionSetValue:
     return OptionSetValue(int(_number(value)))
 
 
-def _moment(value: Any) -> datetime:
-    moment = instant(value, date_only=False)
-    if not isinstance(moment, datetime):
-        raise TypeError
-    return moment
-
-
 _VALUES: Mapping[ParameterType, Callable[[Any], Any]] = {
-    ParameterType.DATE_TIME: _moment,
+    ParameterType.DATE_TIME: read_moment,
     ParameterType.DECIMAL: _number,
     ParameterType.FLOAT: lambda value: float(_number(value)),
     ParameterType.MONEY: lambda value: Money(_number(value)),

@@ -14,6 +14,7 @@ from dataverse_client.types import Entity, EntityReference, OrganizationRequest
 from runner.emulator.emulator import Emulator
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.odata_binding import Binder
+from runner.emulator.query.viewpoint import Viewpoint
 from runner.emulator.webapi import encoding
 from runner.emulator.webapi.http import Address, Preferences, Request, Response
 from runner.emulator.webapi.payload import PayloadReader
@@ -76,13 +77,11 @@ class Exchange:
         return PayloadReader(self.schema, self.resolve, self.request.references or {})
 
     def binder(self, table: Table) -> Binder:
-        return Binder(
-            self.schema.metadata,
-            table,
-            now=self.emulator.clock.now(),
-            user_id=self.user_id,
-            business_unit_id=self.emulator.organization.business_unit_id,
-        )
+        return Binder(self.schema.metadata, table, self.viewpoint())
+
+    def viewpoint(self) -> Viewpoint:
+        """What the relative conditions of a query of this request refer to."""
+        return Viewpoint(self.emulator.clock.now(), self.user_id, self.emulator.organization.business_unit_id)
 
     def context(self, fragment: str) -> str:
         """The ``@odata.context`` of a response."""

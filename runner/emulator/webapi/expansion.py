@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Any
 
 from dataverse_client.types import Entity, EntityReference
+from runner.emulator.metadata.ends import ends_of
 from runner.emulator.metadata.model import OneToManyRelationship, Table
 from runner.emulator.query.edm import property_name, unknown_property
 from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Link, Operator, Query
 from runner.emulator.query.odata import ExpandItem, QueryOptions
-from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.query.odata_syntax import ODataError
 from runner.emulator.webapi.exchange import Exchange
 from runner.emulator.webapi.faults import BadRequest

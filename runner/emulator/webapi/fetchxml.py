@@ -12,7 +12,6 @@ from typing import Any
 from dataverse_client.types import Entity, EntityCollection, FetchExpression
 from runner.emulator.metadata.model import Table
 from runner.emulator.query.fetchxml import counting, read_fetch
-from runner.emulator.query.fetchxml_conditions import Viewpoint
 from runner.emulator.query.fetchxml_paging import paging_annotation
 from runner.emulator.query.model import And, Filter, Query
 from runner.emulator.webapi.exchange import Exchange, json_response
@@ -36,9 +35,7 @@ def retrieve_multiple(exchange: Exchange, table: Table, xml: str, scope: Filter 
     if exchange.parameters.get("$count", "").lower() == "true":
         xml = counting(xml)
     # Parsed here to know the shape of its rows. The message gets the text, which its plug-ins would see.
-    emulator = exchange.emulator
-    viewpoint = Viewpoint(emulator.clock.now(), exchange.user_id, emulator.organization.business_unit_id)
-    query = read_fetch(xml, exchange.schema.metadata, viewpoint)
+    query = read_fetch(xml, exchange.schema.metadata, exchange.viewpoint())
     check_request(exchange, table, query, "fetchXml", accepted=("$count",))
     question = FetchExpression(xml) if scope is None else replace(query, where=And((scope, query.where or And())))
     found: EntityCollection = exchange.execute("RetrieveMultiple", Query=question)["BusinessEntityCollection"]

@@ -10,11 +10,11 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityReference
 from runner.emulator.errors import ObjectDoesNotExist
+from runner.emulator.metadata.ends import ends_of
 from runner.emulator.metadata.model import AttributeType, Column, OneToManyRelationship, Table
 from runner.emulator.query.edm import column_named, property_name
 from runner.emulator.query.model import And, ColumnRef, Condition, Exists, Filter, Link, Operator
 from runner.emulator.query.odata import QueryOptions
-from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.webapi import collection, encoding, files, functions, predefined_queries, records
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response, text_response
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from runner.emulator.metadata.ends import ends_of
 from runner.emulator.metadata.model import (
     AttributeType,
     Column,
@@ -18,7 +19,6 @@ from runner.emulator.metadata.model import (
     Table,
 )
 from runner.emulator.query.edm import column_named, unknown_property
-from runner.emulator.query.odata_binding import ends_of
 from runner.emulator.webapi.column_values import Converter, converters
 from runner.emulator.webapi.faults import ResourceNotFound
 
