@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 
 from runner.emulator.metadata.model import Column
 from runner.emulator.query.model import And, ColumnRef, Condition, Filter, InFiscalPeriod, Operator
@@ -29,17 +29,24 @@ def counts_hours(name: str) -> bool:
 
 def within(ref: ColumnRef, column: Column, span: Span) -> Filter:
     """The filter "the column lies in the span", which is false for a row without a value."""
-    start, end = span
+    start, end = _in_days(span) if column.date_only else span
     parts = []
     if start is not None:
-        parts.append(Condition(ref, Operator.GREATER_EQUAL, (_edge(column, start),)))
+        parts.append(Condition(ref, Operator.GREATER_EQUAL, (start,)))
     if end is not None:
-        parts.append(Condition(ref, Operator.LESS_THAN, (_edge(column, end),)))
+        parts.append(Condition(ref, Operator.LESS_THAN, (end,)))
     return And(tuple(parts))
 
 
-def _edge(column: Column, moment: datetime) -> date:
-    return moment.date() if column.date_only else moment
+def _in_days(span: Span) -> tuple[date | None, date | None]:
+    """The span in whole days. One that ends in the course of a day includes that day, as "last seven days" does today.
+
+    Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.query.conditionoperator
+    """
+    start, end = span
+    if start is not None and end is not None and end.time() != time.min:
+        end += timedelta(days=1)
+    return start and start.date(), end and end.date()
 
 
 def on_spans(moment: datetime) -> Mapping[str, Span]:

@@ -157,6 +157,30 @@ def test_spans_are_counted_back_from_now(fetch, service, clock, operator, value,
     assert bool(found.entities) is is_found
 
 
+@pytest.mark.behaviour(
+    "Queries",
+    "In a column of dates alone, the last days include today",
+    "https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.query.conditionoperator",
+)
+@pytest.mark.parametrize(
+    ("operator", "value", "days"),
+    [
+        ("last-seven-days", None, [-7, -1, 0]),
+        ("last-x-days", 1, [-1, 0]),
+        ("last-x-years", 1, [-8, -7, -1, 0]),
+        ("next-seven-days", None, [0, 1]),
+        ("olderthan-x-days", 7, [-8]),
+    ],
+)
+def test_the_last_days_of_a_date_alone(fetch, service, clock, operator, value, days):
+    today = clock.now().date()
+    for day in (-8, -7, -1, 0, 1):
+        service.create(Entity("contact", None, {"lastname": str(day), "birthdate": today + timedelta(days=day)}))
+    asked = having(condition("birthdate", operator, **({} if value is None else {"value": value})))
+    found = fetch(f"<fetch><entity name='contact'><attribute name='lastname'/>{asked}</entity></fetch>")
+    assert sorted(int(row["lastname"]) for row in found) == days
+
+
 def test_the_caller_is_who_asks(names):
     assert names(having(condition("ownerid", "eq-userid"))) == list(ACCOUNTS)
     assert names(having(condition("ownerid", "ne-userid"))) == []
