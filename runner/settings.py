@@ -306,6 +306,21 @@ def _check_addresses(settings: Settings) -> Iterator[str]:
 def _check_service_bus(settings: Settings) -> Iterator[str]:
     if settings.servicebus_connection_string and settings.servicebus_namespace:
         yield "SERVICEBUS_CONNECTION_STRING and SERVICEBUS_NAMESPACE are both set. Keep one."
+    namespace = settings.servicebus_namespace
+    if namespace is not None and not _HOST_NAME.fullmatch(namespace):
+        yield f"SERVICEBUS_NAMESPACE is {namespace!r}; a host name such as contoso.servicebus.windows.net is needed."
 
 
-_CHECKS = (_check_stripe, _check_dataverse, _check_addresses, _check_service_bus)
+_HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
+
+
+def _check_queues(settings: Settings) -> Iterator[str]:
+    # Service Bus does not tell upper case from lower case either.
+    if settings.payment_events_queue.lower() == settings.dataverse_events_queue.lower():
+        yield (
+            f"PAYMENT_EVENTS_QUEUE and DATAVERSE_EVENTS_QUEUE are both {settings.payment_events_queue!r}, and each "
+            "would set aside what is the other's. Give them two queues."
+        )
+
+
+_CHECKS = (_check_stripe, _check_dataverse, _check_addresses, _check_service_bus, _check_queues)

@@ -48,7 +48,10 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
 def test_the_namespace_may_have_the_name_that_azure_functions_gives_it() -> None:
     environ = {"SERVICEBUS__fullyQualifiedNamespace": "contoso.servicebus.windows.net"}
     assert Settings.load(environ).servicebus_namespace == "contoso.servicebus.windows.net"
-    assert Settings.load({**environ, "SERVICEBUS_NAMESPACE": "other"}).servicebus_namespace == "other"
+    assert (
+        Settings.load({**environ, "SERVICEBUS_NAMESPACE": "fabrikam.example"}).servicebus_namespace
+        == "fabrikam.example"
+    )
 
 
 @pytest.mark.parametrize("text", ["2", "2 days", "-1d", "d", "1w"])
@@ -131,6 +134,13 @@ def test_stripe_live_needs_a_live_key(key: str) -> None:
         (
             {"SERVICEBUS_NAMESPACE": "n", "SERVICEBUS_CONNECTION_STRING": "c"},
             "SERVICEBUS_CONNECTION_STRING and SERVICEBUS_NAMESPACE are both set. Keep one.",
+        ),
+        ({"SERVICEBUS_NAMESPACE": "contoso"}, "a host name such as contoso.servicebus.windows.net is needed."),
+        ({"SERVICEBUS_NAMESPACE": "sb://contoso.servicebus.windows.net/"}, "SERVICEBUS_NAMESPACE is 'sb://contoso"),
+        ({"SERVICEBUS_NAMESPACE": "contoso.servicebus.windows.net:443"}, "a host name such as"),
+        (
+            {"PAYMENT_EVENTS_QUEUE": "Dataverse-Events"},
+            "each would set aside what is the other's. Give them two queues.",
         ),
     ],
 )

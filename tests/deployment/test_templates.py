@@ -50,6 +50,8 @@ EXAMPLES = {
     "KEY_VAULT_URL": "https://contoso-kv.vault.azure.net/",
     "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com/",
     "RUNNER_PUBLIC_URL": "https://contoso-receiver.azurecontainerapps.io",
+    "SERVICEBUS_NAMESPACE": "contoso-bus.servicebus.windows.net",
+    "SERVICEBUS__fullyQualifiedNamespace": "contoso-bus.servicebus.windows.net",
     "STRIPE_LIVE": "no",
     "DATAVERSE_AUTH": "managed-identity",
     **{name: value.strip("'").replace("\\", "") for name, value in SECRETS.items()},
