@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from azure_bridge.payment_event import PaymentEvent
 from azure_bridge.tables import PaymentTable
@@ -19,10 +19,14 @@ from dataverse_client.types import (
     QueryExpression,
 )
 
+if TYPE_CHECKING:
+    from dataverse_client.client import WhoAmI
+
 
 class CrmClient(Protocol):
-    """The two methods of ``DataverseClient`` that the bridge uses."""
+    """The methods of ``DataverseClient`` that the bridge uses."""
 
+    def who_am_i(self) -> WhoAmI: ...
     def retrieve_multiple(self, query: QueryExpression) -> EntityCollection: ...
     def batch(self, operations: Sequence[Operation]) -> Sequence[BatchResult]:
         """One result for each operation, in order; an operation that failed does not stop the others."""

@@ -9,23 +9,23 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/api-limit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from azure_bridge.clock import Clock, SystemClock
 from azure_bridge.crm_rows import CrmClient, PaymentRow, find_rows
 from azure_bridge.errors import PaymentEventError
 from azure_bridge.minor_units import AmountError
 from azure_bridge.observer import BridgeObserver, SilentObserver
+from azure_bridge.once import Once
 from azure_bridge.payment_event import PaymentEvent, decode
-from azure_bridge.payment_status import Standing, changes, standing
 from azure_bridge.queues.contract import MessageQueue, ReceivedMessage
 from azure_bridge.queues.held_locks import locks_kept
+from azure_bridge.row_writes import NOTHING_NEW, RowWrite, fold
 from azure_bridge.sales_orders import CurrencyMissingError, SalesOrders
 from azure_bridge.settlement import (
-    ANOTHER_INTENT_PAID,
     INVALID_MESSAGE,
     REJECTED_BY_CRM,
     ROW_NOT_FOUND,
@@ -38,7 +38,7 @@ from azure_bridge.settlement import (
     Settlement,
     settle,
 )
-from azure_bridge.tables import BridgeConfiguration, PaymentTable
+from azure_bridge.tables import BridgeConfiguration
 from dataverse_client.errors import (
     AuthenticationError,
     ConcurrencyConflictError,
@@ -48,8 +48,7 @@ from dataverse_client.errors import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from dataverse_client.operations import Create, Operation, Update
-from dataverse_client.types import Entity
+from dataverse_client.operations import Create
 
 #: How often rows that were changed in the meantime are read again at once.
 MAX_ROUNDS = 3
@@ -59,17 +58,6 @@ BATCH_SIZE = 100
 _READ_AGAIN = (ConcurrencyConflictError, NotFoundError, DuplicateRecordError)
 #: When a row is deleted or rolled back, its intent is canceled: events that are expected not to find a row.
 _ENDED_UNPAID = frozenset({"payment_intent.canceled", "checkout.session.expired"})
-_NOTHING_NEW = "the row knows already"
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """One row's changes. ``told`` has the events they come from, each with the columns it added (None: nothing new)."""
-
-    table: PaymentTable
-    row_id: str
-    operation: Operation
-    told: Sequence[tuple[QueuedEvent, Mapping[str, Any] | None]]
 
 
 _Refused: TypeAlias = tuple[QueuedEvent, DataverseError]
@@ -108,6 +96,7 @@ class PaymentProcessor:
         self._configuration = configuration
         self._clock = clock or SystemClock()
         self._orders = SalesOrders(client, configuration)
+        self._organization_id = Once(lambda: configuration.organization_id or client.who_am_i().organization_id)
         self._observer = observer or SilentObserver()
         self._retries = retries or RetryPolicy()
 
@@ -182,11 +171,21 @@ class PaymentProcessor:
             except PaymentEventError as error:
                 decisions.dead_lettered(message, None, INVALID_MESSAGE, str(error))
                 continue
-            if self._configuration.is_foreign(queued.event.organization_id):
-                decisions.ignored(queued, f"it belongs to organization {queued.event.organization_id}")
-            else:
+            if self._is_ours(queued, decisions):
                 admitted.append(queued)
         return admitted
+
+    def _is_ours(self, queued: QueuedEvent, decisions: Decisions) -> bool:
+        """Whether the event is of our organization, or names none. Decides about one that is not."""
+        named = queued.event.organization_id
+        try:
+            if named is None or named == self._organization_id().lower():
+                return True
+        except DataverseError as error:
+            decisions.retry_later(queued, str(error), at_least=_delay_asked(error))
+        else:
+            decisions.ignored(queued, f"it belongs to organization {named}")
+        return False
 
     def _round(self, waiting: Sequence[QueuedEvent], decisions: Decisions) -> list[_Refused]:
         """Read the rows, write them, decide. Returns the events whose rows had changed in the meantime."""
@@ -208,18 +207,18 @@ class PaymentProcessor:
 
     def _writes(
         self, waiting: Sequence[QueuedEvent], rows: Sequence[PaymentRow | None], decisions: Decisions
-    ) -> list[_Write]:
+    ) -> list[RowWrite]:
         grouped: dict[tuple[str, str | None], tuple[PaymentRow, list[QueuedEvent]]] = {}
-        writes: list[_Write | None] = []
+        writes: list[RowWrite | None] = []
         for queued, row in zip(waiting, rows, strict=True):
             if row is None:
                 writes.append(self._without_row(queued, decisions))
             else:
                 grouped.setdefault((row.table.logical_name, row.entity.id), (row, []))[1].append(queued)
-        writes += [_fold(row, events, decisions) for row, events in grouped.values()]
+        writes += [fold(row, events, decisions) for row, events in grouped.values()]
         return [write for write in writes if write is not None]
 
-    def _without_row(self, queued: QueuedEvent, decisions: Decisions) -> _Write | None:
+    def _without_row(self, queued: QueuedEvent, decisions: Decisions) -> RowWrite | None:
         event = queued.event
         table = self._orders.table_for(event)
         if table is None:
@@ -235,58 +234,17 @@ class PaymentProcessor:
         except DataverseError as error:
             decisions.retry_later(queued, str(error), at_least=_delay_asked(error))
         else:
-            return _Write(table, order.id or "", Create(order), [(queued, told)])
+            return RowWrite(table, order.id or "", Create(order), [(queued, told)])
         return None
 
-    def _conclude(self, write: _Write, error: DataverseError | None, decisions: Decisions) -> None:
+    def _conclude(self, write: RowWrite, error: DataverseError | None, decisions: Decisions) -> None:
         for queued, told in write.told:
             if error is not None:
                 _after(error, queued, decisions)
             elif told is None:
-                decisions.ignored(queued, _NOTHING_NEW)
+                decisions.ignored(queued, NOTHING_NEW)
             else:
                 decisions.applied(queued, write.table.logical_name, write.row_id, told)
-
-
-def _fold(row: PaymentRow, events: Sequence[QueuedEvent], decisions: Decisions) -> _Write | None:
-    """The changes of all ``events`` to one row, as one conditional update."""
-    table, entity = row.table, row.entity.copy()
-    told = []
-    for queued in events:
-        verdict = standing(entity, queued.event, table)
-        try:
-            added = changes(entity, queued.event, table)
-        except AmountError as error:
-            decisions.dead_lettered(queued.message, queued.event, INVALID_MESSAGE, str(error))
-            continue
-        if added is None and verdict is not Standing.OWN:
-            _set_aside(verdict, row, queued, decisions)
-            continue
-        entity.update(added or {})
-        told.append((queued, added))
-    written = {column: value for _, added in told for column, value in (added or {}).items()}
-    if not written:
-        for queued, _ in told:
-            decisions.ignored(queued, _NOTHING_NEW)
-        return None
-    update = Update(Entity(table.logical_name, entity.id, written), if_match=row.entity.row_version)
-    return _Write(table, entity.id or "", update, told)
-
-
-def _set_aside(verdict: Standing, row: PaymentRow, queued: QueuedEvent, decisions: Decisions) -> None:
-    event, columns = queued.event, row.table.columns
-    own = row.entity.get(columns.intent_id) or row.entity.get(columns.checkout_session_id or "")
-    place = f"{row.table.logical_name} {row.entity.id}"
-    if verdict is Standing.SUPERSEDED:
-        decisions.ignored(queued, f"{place} has left {event.intent_id or event.checkout_session_id} behind")
-        return
-    decisions.dead_lettered(
-        queued.message,
-        event,
-        ANOTHER_INTENT_PAID,
-        f"{event.event_type} moved money on {event.intent_id or event.checkout_session_id}, but {place} stands for "
-        f"{own or 'another'}: see both in Stripe, and refund the one that should not have been paid",
-    )
 
 
 def _after(error: DataverseError, queued: QueuedEvent, decisions: Decisions) -> None:

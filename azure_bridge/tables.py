@@ -73,8 +73,8 @@ class PaymentTable:
 class BridgeConfiguration:
     """Which events the bridge applies, and to which tables.
 
-    Without an ``organization_id`` events of every organization are accepted. With ``create_sales_orders`` a Sales Order
-    is created for a paid checkout that names no row.
+    Without an ``organization_id`` the processor applies the events of the organization whose environment it writes to.
+    With ``create_sales_orders`` a Sales Order is created for a paid checkout that names no row.
     """
 
     tables: tuple[PaymentTable, ...]

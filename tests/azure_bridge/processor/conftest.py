@@ -15,7 +15,7 @@ from azure_bridge.settlement import (
     RetryPolicy,
 )
 from azure_bridge.tables import BridgeConfiguration, PaymentStatus
-from dataverse_client.client import DataverseClient
+from dataverse_client.client import DataverseClient, WhoAmI
 from dataverse_client.errors import (
     DataverseError,
 )
@@ -42,6 +42,12 @@ class Crm:
         if self.query_error:
             raise self.query_error
         return self.client.retrieve_multiple(query)
+
+    def who_am_i(self) -> WhoAmI:
+        self.requests += 1
+        if self.query_error:
+            raise self.query_error
+        return self.client.who_am_i()
 
     def batch(self, operations: Sequence[Operation]) -> list[BatchResult]:
         self.requests += 1

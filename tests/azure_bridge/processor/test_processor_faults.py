@@ -50,7 +50,7 @@ def test_a_message_that_breaks_the_processor_takes_no_other_along(
     tell(row_id=first, intent_id="pi_1")
     tell("payment_intent.unforeseen", row_id=a_payment(), intent_id="pi_2")
     tell(row_id=last, intent_id="pi_3")
-    monkeypatch.setattr("azure_bridge.processor.changes", breaking_on("payment_intent.unforeseen"))
+    monkeypatch.setattr("azure_bridge.row_writes.changes", breaking_on("payment_intent.unforeseen"))
     with pytest.raises(ZeroDivisionError):
         processor.drain(queue)
     assert [status_of(row_id) for row_id in (first, last)] == [PaymentStatus.COMPLETED] * 2

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from azure_bridge.processor import DrainSummary
+from datetime import timedelta
+
+import pytest
+
+from azure_bridge.processor import DrainSummary, PaymentProcessor
 from azure_bridge.settlement import (
     ANOTHER_INTENT_PAID,
 )
-from azure_bridge.tables import PaymentStatus
+from azure_bridge.tables import BridgeConfiguration, PaymentStatus
+from dataverse_client.errors import DataverseUnavailableError
+from dataverse_client.types import new_guid
+from runner.emulator.seed import ORGANIZATION_ID as SEEDED_ORGANIZATION_ID
 
 
 def test_another_organizations_event_is_ignored(processor, queue, a_payment, tell, status_of, diary):
@@ -15,6 +22,45 @@ def test_another_organizations_event_is_ignored(processor, queue, a_payment, tel
     assert processor.drain(queue) == DrainSummary(completed=1)
     assert status_of(row_id) is not PaymentStatus.COMPLETED
     assert diary.lines == [("ignored", "evt_1", "it belongs to organization sandbox")]
+
+
+@pytest.fixture
+def unconfigured(crm, settings, diary, clock):
+    """A processor that is told no organization, and so asks CRM which one it is."""
+    configuration = BridgeConfiguration(**{**settings, "organization_id": None})
+    return PaymentProcessor(crm, configuration, observer=diary, clock=clock)
+
+
+def test_without_an_organization_in_the_settings_it_is_the_environments_own(
+    unconfigured, queue, a_payment, tell, status_of, diary
+):
+    row_id = a_payment()
+    tell(organization_id=new_guid(), row_id=row_id)
+    tell(organization_id=SEEDED_ORGANIZATION_ID, row_id=row_id)
+    unconfigured.drain(queue)
+    assert [what for what, *_ in diary.lines] == ["ignored", "applied"]
+    assert status_of(row_id) is PaymentStatus.COMPLETED
+
+
+def test_crm_is_asked_once_for_its_organization_and_only_when_an_event_names_one(
+    unconfigured, queue, crm, a_payment, tell
+):
+    tell(row_id=a_payment())
+    unconfigured.drain(queue)
+    assert crm.requests == 2
+    for _ in range(3):
+        tell(organization_id=SEEDED_ORGANIZATION_ID, row_id=a_payment())
+    unconfigured.drain(queue, batch_size=1)
+    assert crm.requests == 2 + 1 + 3 * 2
+
+
+def test_events_wait_while_crm_cannot_say_which_organization_it_is(unconfigured, queue, crm, clock, a_payment, tell):
+    tell(organization_id=SEEDED_ORGANIZATION_ID, row_id=a_payment())
+    crm.query_error = DataverseUnavailableError("away")
+    assert unconfigured.drain(queue) == DrainSummary(retry_later=1)
+    crm.query_error = None
+    clock.advance(timedelta(minutes=10))
+    assert unconfigured.drain(queue) == DrainSummary(completed=1)
 
 
 def test_money_on_an_intent_the_row_has_left_is_shown_to_a_person(processor, queue, a_payment, tell, status_of):
