@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.emulator.metadata.load import load_metadata, metadata_of
+from runner.emulator.metadata.load import describe, load_metadata, metadata_of
 from runner.emulator.metadata.model import AttributeType, CascadeDelete
 
 METADATA = load_metadata()
@@ -82,3 +82,17 @@ def test_accounts_with_orders_are_kept_and_their_contacts_go_with_them():
     behaviour = {r.schema_name: r.cascade_delete for r in METADATA.referenced_by("account")}
     assert behaviour["order_customer_accounts"] is CascadeDelete.RESTRICT
     assert behaviour["contact_customer_accounts"] is CascadeDelete.CASCADE
+
+
+def test_a_file_column_brings_its_name_and_the_relationship_to_its_files():
+    """given a table's description with a file column, and the table of files, when they are loaded"""
+    columns = {"new_name": {"type": "String", "max_length": 100}, "new_evidence": {"type": "File"}}
+    names = {"logical_name": "new_claim", "schema_name": "new_Claim", "entity_set_name": "new_claims"}
+    claim = {**names, "display_name": "Claim", "primary_name": "new_name", "columns": columns}
+    loaded = metadata_of([claim, describe("fileattachment")])
+
+    table = loaded.tables["new_claim"]
+    assert table.columns["new_evidence"].max_size_in_kb == 32768
+    assert table.columns["new_evidence_name"].attribute_of == "new_evidence"
+    (relationship,) = [r for r in loaded.one_to_many if r.referencing_entity == "fileattachment"]
+    assert (relationship.schema_name, relationship.referencing_attribute) == ("new_claim_FileAttachments", "objectid")

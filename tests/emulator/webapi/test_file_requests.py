@@ -91,6 +91,12 @@ def test_sizes_have_limits(crm, error_of, size):
     assert "MaxSizeInKB" in error_of(refused)[2]
 
 
+def test_an_image_column_is_refused_by_its_type(crm, error_of):
+    refused = crm.post(ATTRIBUTES, {"@odata.type": CLASS.replace("File", "Image"), "SchemaName": "new_Photo"})
+    assert error_of(refused)[0] == 400
+    assert "ImageAttributeMetadata" in error_of(refused)[2]
+
+
 def test_the_name_column_belongs_to_the_file_column(crm):
     definition = crm.get(f"{ATTRIBUTES}(LogicalName='new_receipt_name')")
     assert (definition["AttributeOf"], definition["IsValidForUpdate"]) == ("new_receipt", False)
