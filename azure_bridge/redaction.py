@@ -1,6 +1,6 @@
 """Masks secrets in everything that is printed, logged or traced.
 
-A secret is recognised by its shape (Stripe keys, webhook and client secrets, Azure keys, bearer tokens), or because the
+A secret is recognised by its shape (Stripe keys, webhook and client secrets, Azure keys, tokens), or because the
 code that holds it registered it with :func:`register_secret`.
 """
 
@@ -45,6 +45,9 @@ _SHAPES = (
     ),
     _shape("a shared access signature", "sig=", r"[?&\s]sig=(?P<secret>[\w%+/=-]{8,})"),
     _shape("a bearer token", "bearer", r"(?i:\bbearer)\s+(?P<secret>[\w.~+/=-]{16,})"),
+    # A JSON Web Token: an access token, or a workload's. Both of its JSON objects begin with ``{"``.
+    _shape("a token", "eyj", r"\b(?P<secret>eyJ[\w-]{6,}\.eyJ[\w-]+(?:\.[\w-]*)?)"),
+    _shape("a client secret of Microsoft Entra", "q~", r"(?P<secret>[\w.~-]{3}\dQ~[\w.~-]{31,34})"),
     _shape("a password in an address", "://", r"://[^/\s:@]+:(?P<secret>[^@\s/${}]+)@"),
 )
 

@@ -20,6 +20,8 @@ from azure_bridge.redaction import find_secrets, redact, register_secret
         ("AccountName=a;AccountKey=abc==", "AccountName=a;AccountKey=***"),
         ("https://x.blob/y?sv=1&sig=abcdefgh%3D&se=2", "https://x.blob/y?sv=1&sig=***&se=2"),
         ("authorization: bearer eyJhbGciOiJSUzI1NiJ9.e30", "authorization: bearer ***"),
+        ('{"access_token": "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2ln-_", "n": 1}', '{"access_token": "***", "n": 1}'),
+        ("secret abc8Q~" + "x1._~-" * 5 + "yz12 of app", "secret *** of app"),
         ("postgresql://runner:hunter2@db/traces", "postgresql://runner:***@db/traces"),
     ],
 )
@@ -40,6 +42,8 @@ def test_a_secret_is_masked_by_its_shape(text: str, masked: str) -> None:
         "the bearer of this letter",
         "http://127.0.0.1:8080/@me",
         "pi_3Mtw",
+        "eyJhbGci is how tokens begin",
+        "see Q~A, and 8Q~ too",
     ],
 )
 def test_ordinary_text_is_left_alone(text: str) -> None:
