@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from runner.emulator.errors import AttributeNotFound, CannotDeleteDueToAssociation, EntityNotFound, InvalidArgument
 from runner.emulator.metadata.companions import companions
 from runner.emulator.metadata.customize import customized
-from runner.emulator.metadata.model import AttributeType, Metadata, OptionSet, Table
+from runner.emulator.metadata.model import AttributeType, Column, Metadata, OptionSet, Table
 from runner.emulator.rows.auto_numbers import AutoNumber
 from runner.emulator.rows.files import delete_files_of_column
 from runner.emulator.storage.store import Store
@@ -116,7 +116,10 @@ class Customizations:
                 raise EntityNotFound.named(target)
 
     def update_column(self, table: str, name: str, changes: Description) -> None:
-        """Change a column. Raises InvalidArgument when it does not exist, or its type would change."""
+        """Change a column. Raises InvalidArgument when it does not exist, or its type would change.
+
+        A column of moments that is to hold dates keeps the dates of its moments.
+        """
         description = self._description(table)
         column = self.metadata.tables[table].columns.get(name)
         if column is None:
@@ -124,9 +127,18 @@ class Customizations:
         if changes.get("type", column.type) != column.type:
             raise InvalidArgument(f"'{name}' of '{table}' is {column.type}; the type of a column cannot be changed.")
         _refuse_no_format(table, name, changes)
+        if changes.get("date_only", column.date_only) != column.date_only:
+            self._hold_dates(table, column)
         kind = "columns" if name in description.get("columns", {}) else "changes"
         description.setdefault(kind, {}).setdefault(name, {}).update(changes)
         self._keep(table, description)
+
+    def _hold_dates(self, table: str, column: Column) -> None:
+        if column.date_only:
+            raise InvalidArgument(
+                f"The behavior of '{column.logical_name}' of '{table}' is DateOnly, which cannot be changed."
+            )
+        self._store.drop_times(table, column)
 
     def update_table(self, table: str, changes: Description) -> None:
         """Change a table's names or its change tracking. Raises EntityNotFound."""

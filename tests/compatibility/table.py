@@ -60,6 +60,7 @@ PAGES = frozenset(
         "api-limits",
         "asynchronous-service",
         "azure-integration",
+        "behavior-format-date-time-attribute",
         "best-practices/business-logic/include-filtering-attributes-plugin-registration",
         "bulk-operations",
         "bypass-custom-business-logic",

@@ -310,7 +310,7 @@ def test_a_table_tells_about_itself(client):
 
 def test_a_table_made_here_holds_rows_at_once(client, project):
     assert (project.entity_set_name, project.logical_name) == ("new_projects", "new_project")
-    row = {"new_title": "Bridge", "new_budget": 12.5, "new_due": "2026-03-01", "new_priority": "High"}
+    row = {"new_title": "Bridge", "new_budget": 12.5, "new_due": "2026-03-01T12:00:00Z", "new_priority": "High"}
     id = client.records.create("new_project", row)
     found = client.records.retrieve("new_project", id)
     assert {name: found[name] for name in row} == {**row, "new_priority": Priority.High}

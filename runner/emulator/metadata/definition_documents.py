@@ -197,7 +197,7 @@ def _type_values(column: Column) -> Iterator[tuple[str, Any]]:
             yield "PrecisionSource", column.precision_source
             yield from (("IsBaseCurrency", column.base_of is not None), ("CalculationOf", column.base_of))
         case AttributeType.DATE_TIME:
-            yield "Format", "DateOnly" if column.date_only else "DateAndTime"
+            yield "Format", "DateOnly" if column.shows_date_only else "DateAndTime"
             yield "DateTimeBehavior", {"Value": "DateOnly" if column.date_only else "UserLocal"}
         case AttributeType.LOOKUP | AttributeType.CUSTOMER | AttributeType.OWNER:
             yield "Targets", list(column.targets)

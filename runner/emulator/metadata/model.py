@@ -107,8 +107,9 @@ class Column:
     precision_source: int = 0
     min_value: float | None = None
     max_value: float | None = None
+    #: Holds dates (``DateTimeBehavior`` DateOnly), not moments.
     date_only: bool = False
-    #: ``FormatName`` of a text column: Text, Email, Url, Phone.
+    #: ``FormatName`` of a text column: Text, Email, Url, Phone. ``Format`` of a date: DateOnly, DateAndTime.
     format: str = "Text"
     #: The format of an autonumber column's default, such as ``WID-{SEQNUM:5}``.
     auto_number_format: str | None = None
@@ -141,6 +142,11 @@ class Column:
     @property
     def is_text(self) -> bool:
         return self.type in TEXT_TYPES
+
+    @property
+    def shows_date_only(self) -> bool:
+        """Whether its values are shown without a time of day, which they may have."""
+        return self.date_only or self.format == "DateOnly"
 
     @property
     def is_choice(self) -> bool:

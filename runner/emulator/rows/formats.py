@@ -69,7 +69,7 @@ class Formats:
         if kind is AttributeType.MONEY:
             return self._money_formatter(column)
         if kind is AttributeType.DATE_TIME:
-            return _date if column.date_only else _moment
+            return _date if column.shows_date_only else _moment
         if kind in (AttributeType.DECIMAL, AttributeType.DOUBLE):
             return _number_formatter(column.precision or 0)
         if column.is_lookup:

@@ -120,6 +120,11 @@ class Store:
         if companion is not None:
             self.execute(f'ALTER TABLE "{name}" DROP COLUMN "{companion}"')
 
+    def drop_times(self, table: str, column: Column) -> None:
+        """Keep the dates of the column's moments, without their times."""
+        name = column.logical_name
+        self.execute(f'UPDATE "{table}" SET "{name}" = substr("{name}", 1, 10)')  # noqa: S608 - names of metadata
+
     def index_versions(self, table: str) -> None:
         self.execute(f'CREATE INDEX IF NOT EXISTS "{table}.versionnumber" ON "{table}" (versionnumber)')
 

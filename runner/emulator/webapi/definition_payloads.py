@@ -40,6 +40,7 @@ _CASCADES: Mapping[str, tuple[str, type[CascadeDelete | CascadeAssign]]] = {
     "Delete": ("cascade_delete", CascadeDelete),
     "Assign": ("cascade_assign", CascadeAssign),
 }
+_BEHAVIORS = ("UserLocal", "DateOnly", "TimeZoneIndependent")
 _FORMATS = ("Email", "Url", "Phone")
 
 
@@ -112,7 +113,7 @@ def _common(payload: Payload) -> Iterator[tuple[str, Any]]:
 def _typed(kind: AttributeType, payload: Payload) -> Iterator[tuple[str, Any]]:
     shape = _plain(payload.get("FormatName")) or payload.get("Format")
     if kind is AttributeType.DATE_TIME:
-        yield "date_only", shape == "DateOnly"
+        yield from _date_format(payload, shape)
     elif kind is AttributeType.STRING:
         yield from _text_format(payload, shape)
     elif kind in _CHOICES:
@@ -124,6 +125,22 @@ def _typed(kind: AttributeType, payload: Payload) -> Iterator[tuple[str, Any]]:
     default = payload.get("DefaultFormValue")
     if isinstance(default, int) and default >= 0:
         yield "default", default
+
+
+def _date_format(payload: Payload, shape: Any) -> Iterator[tuple[str, Any]]:
+    """The format says how a time is shown; only the behavior makes the column hold dates.
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/behavior-format-date-time-attribute
+    """
+    behavior = _plain(payload.get("DateTimeBehavior"))
+    if behavior is not None and behavior not in _BEHAVIORS:
+        raise BadRequest(f"DateTimeBehavior must be {', '.join(_BEHAVIORS)}, not '{behavior}'.")
+    if behavior == "DateOnly" and shape == "DateAndTime":
+        raise BadRequest("The Format of a column whose DateTimeBehavior is DateOnly cannot be DateAndTime.")
+    if behavior is not None:
+        yield "date_only", behavior == "DateOnly"
+    if shape in ("DateOnly", "DateAndTime"):
+        yield "format", shape
 
 
 def _text_format(payload: Payload, shape: Any) -> Iterator[tuple[str, Any]]:

@@ -97,7 +97,8 @@ class _Writer:
             case "Money":
                 return {"Precision": body["precision"], "PrecisionSource": body.get("precision_source", 0)}
             case "DateTime":
-                return {"Format": "DateOnly" if body.get("date_only") else "DateAndTime"}
+                shape, behavior = ("DateOnly", "DateOnly") if body.get("date_only") else ("DateAndTime", "UserLocal")
+                return {"Format": shape, "DateTimeBehavior": {"Value": behavior}}
             case "Picklist":
                 return self._choice(body)
         raise DeployError(f"A column of type {kind} cannot be made: add it in the environment.")

@@ -53,7 +53,8 @@ def widget(crm):
         (attribute("Money", "new_Value", Precision=2), Decimal("19.99")),
         (attribute("Memo", "new_Value", MaxLength=500), "long"),
         (attribute("Boolean", "new_Value", DefaultValue=True), False),
-        (attribute("DateTime", "new_Value", Format="DateOnly"), "2026-11-22"),
+        (attribute("DateTime", "new_Value", DateTimeBehavior={"Value": "DateOnly"}), "2026-11-22"),
+        (attribute("DateTime", "new_Value", Format="DateOnly"), "2026-11-22T00:00:00Z"),
         (attribute("DateTime", "new_Value", Format="DateAndTime"), "2026-11-22T17:00:00Z"),
         (attribute("Picklist", "new_Value", OptionSet={"Options": [{"Value": 5, "Label": label("Five")}]}), 5),
     ],
@@ -63,6 +64,41 @@ def test_a_column_of_every_kind_holds_its_values(crm, widget, column, value):
     assert crm.post(f"{widget}/Attributes", column).status == 204
     id = crm.create("new_widgets", new_value=value)
     assert crm.get(f"new_widgets({id})")["new_value"] == value
+
+
+@pytest.mark.behaviour(
+    "Web API",
+    "DateOnly as its format leaves a column a time; as its behavior, it does not",
+    "behavior-format-date-time-attribute",
+)
+@pytest.mark.usefixtures("widget")
+def test_a_format_only_says_how_a_time_is_shown(crm):
+    assert crm.post(f"{WIDGET}/Attributes", attribute("DateTime", "new_Value", Format="DateOnly")).status == 204
+    id = crm.create("new_widgets", new_value="2026-11-22T17:00:00Z")
+    row = crm.get(f"new_widgets({id})?$select=new_value", Prefer='odata.include-annotations="*"')
+    assert row["new_value"] == "2026-11-22T17:00:00Z"
+    assert row["new_value@OData.Community.Display.V1.FormattedValue"] == "11/22/2026"
+    definition = f"{WIDGET}/Attributes(LogicalName='new_value')/Microsoft.Dynamics.CRM.DateTimeAttributeMetadata"
+    found = crm.get(f"{definition}?$select=Format,DateTimeBehavior")
+    assert (found["Format"], found["DateTimeBehavior"]) == ("DateOnly", {"Value": "UserLocal"})
+
+
+@pytest.mark.behaviour(
+    "Web API",
+    "The behavior of a date column may change to DateOnly, and not back",
+    "behavior-format-date-time-attribute",
+)
+@pytest.mark.usefixtures("widget")
+def test_a_column_of_moments_may_become_one_of_dates(crm):
+    column, behavior = attribute("DateTime", "new_Value"), {"Value": "DateOnly"}
+    assert crm.post(f"{WIDGET}/Attributes", column).status == 204
+    id = crm.create("new_widgets", new_value="2026-11-22T17:00:00Z")
+    url = f"{WIDGET}/Attributes(LogicalName='new_value')"
+    assert crm.send("PUT", url, {**column, "DateTimeBehavior": behavior, "Format": "DateAndTime"}).status == 400
+    assert crm.send("PUT", url, {**column, "DateTimeBehavior": behavior}).status == 204
+    (row,) = crm.get("new_widgets?$filter=new_value eq 2026-11-22")["value"]
+    assert (row["new_widgetid"], row["new_value"]) == (id, "2026-11-22")
+    assert crm.send("PUT", url, {**column, "DateTimeBehavior": {"Value": "UserLocal"}}).status == 400
 
 
 def test_several_tables_come_in_one_action_or_not_at_all(crm):
