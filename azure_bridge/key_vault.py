@@ -17,10 +17,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from azure_bridge.clock import Clock, SystemClock
-from azure_bridge.secrets import OVERLAP, REFRESH_AFTER, SecretSourceError
+from azure_bridge.secret_sources import SecretSourceError
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import KeyVaultSecret, SecretClient
+
+#: How long a vault's secret is used before it is asked for again.
+REFRESH_AFTER = timedelta(minutes=15)
+#: How long the previous version counts beside a new one. Stripe, too, signs with both for up to a day.
+OVERLAP = timedelta(hours=24)
 
 #: The vault is asked at most this often, whatever values requests have: somebody may try one after another.
 ASK_AGAIN_AFTER = timedelta(seconds=10)

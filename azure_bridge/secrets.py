@@ -3,10 +3,6 @@
     secrets = Secrets.from_environment(os.environ)
     secrets.resolve({"key": "${env:STRIPE_SECRET_KEY}"})
 
-    SecretError
-      SecretNotFoundError     the source has no such name: set it
-      SecretSourceError       the source cannot be used: configure it, or try again
-
 Values from a vault, and of variables named like secrets, are registered with :mod:`azure_bridge.redaction`, which masks
 them wherever they would be printed.
 """
@@ -17,12 +13,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from azure_bridge.clock import Clock
-from azure_bridge.redaction import redact, register_secret
+from azure_bridge.key_vault import OVERLAP, REFRESH_AFTER, KeyVaultSecrets
+from azure_bridge.redaction import register_secret
+from azure_bridge.secret_sources import (
+    EnvironmentSecrets,
+    SecretError,
+    SecretNotFoundError,
+    SecretSource,
+    SecretSourceError,
+)
 
 __all__ = [
+    "OVERLAP",
+    "REFRESH_AFTER",
     "SOURCES",
     "EnvironmentSecrets",
     "LiveSecrets",
@@ -32,15 +38,8 @@ __all__ = [
     "SecretSource",
     "SecretSourceError",
     "Secrets",
-    "redact",
     "references",
-    "register_secret",
 ]
-
-#: How long a vault's secret is used before it is asked for again.
-REFRESH_AFTER = timedelta(minutes=15)
-#: How long the previous version counts beside a new one. Stripe, too, signs with both for up to a day.
-OVERLAP = timedelta(hours=24)
 
 #: Where references can point.
 SOURCES = frozenset({"env", "keyvault"})
@@ -48,20 +47,6 @@ SOURCES = frozenset({"env", "keyvault"})
 _REFERENCE = re.compile(r"\$\{(?P<source>\w+):(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
 #: Only variables named like this are masked: masking, say, an organization's id would make traces unreadable.
 _SECRET_VARIABLE = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|CONNECTION_STRING|SAS", re.IGNORECASE)
-
-
-class SecretError(Exception):
-    """A reference cannot be resolved."""
-
-    exit_code = 2
-
-
-class SecretNotFoundError(SecretError):
-    """The source has no secret of this name: set it."""
-
-
-class SecretSourceError(SecretError):
-    """The source does not exist, is not configured, or did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,42 +74,6 @@ def _reference(match: re.Match[str]) -> SecretReference:
     return SecretReference(match["source"], match["name"], match["default"])
 
 
-class SecretSource(Protocol):
-    """Where one kind of reference is looked up."""
-
-    def get(self, name: str) -> str | None:
-        """The value, or None when there is none. Raises SecretSourceError when the source cannot say."""
-
-    def accepted(self, name: str) -> Sequence[str]:
-        """Every value that counts now, the current one first: more than one while a secret is rotated."""
-
-    def renew(self, name: str) -> None:
-        """Look again now, where values are remembered: somebody showed one that is not known."""
-
-    def how_to_set(self, name: str) -> str:
-        """What a person does to give ``name`` a value: the end of an error message."""
-
-
-class EnvironmentSecrets:
-    """``${env:NAME}``: environment variables. An empty variable counts as unset."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def get(self, name: str) -> str | None:
-        return self._environ.get(name) or None
-
-    def accepted(self, name: str) -> Sequence[str]:
-        value = self.get(name)
-        return () if value is None else (value,)
-
-    def renew(self, name: str) -> None:
-        """A process is told its environment once."""
-
-    def how_to_set(self, name: str) -> str:
-        return f"Set the environment variable {name}, or put {name}=... into .env."
-
-
 class Secrets:
     """Replaces references by what they stand for."""
 
@@ -142,8 +91,6 @@ class Secrets:
         clock: Clock | None = None,
     ) -> Secrets:
         """References to ``environ``, and to a vault; the durations are :class:`KeyVaultSecrets`'s."""
-        from azure_bridge.key_vault import KeyVaultSecrets
-
         vault = KeyVaultSecrets(
             key_vault_url or environ.get("KEY_VAULT_URL"), clock=clock, refresh_after=refresh_after, overlap=overlap
         )
