@@ -120,7 +120,7 @@ def a_payment(crm):
 
 
 @pytest.fixture
-def tell(queue, clock):
+def enqueue(queue, clock):
     """Puts an event on the queue: by default, that an intent of 129.00 EUR succeeded. ``row_id`` is of a Payment."""
     numbers = iter(range(1, 10_000))
 

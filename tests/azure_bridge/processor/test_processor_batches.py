@@ -14,10 +14,10 @@ from azure_bridge.queues.contract import QueueCounts, QueueMessage
 from azure_bridge.tables import PaymentStatus
 
 
-def test_a_hundred_events_cost_two_requests(processor, queue, crm, a_payment, tell, status_of):
+def test_a_hundred_events_cost_two_requests(processor, queue, crm, a_payment, enqueue, status_of):
     row_ids = [a_payment() for _ in range(100)]
     for number, row_id in enumerate(row_ids):
-        tell(intent_id=f"pi_{number}", row_id=row_id)
+        enqueue(intent_id=f"pi_{number}", row_id=row_id)
 
     assert processor.drain(queue) == DrainSummary(completed=100)
 
@@ -25,10 +25,10 @@ def test_a_hundred_events_cost_two_requests(processor, queue, crm, a_payment, te
     assert {status_of(row_id) for row_id in row_ids} == {PaymentStatus.COMPLETED}
 
 
-def test_the_events_of_one_row_are_one_write(processor, queue, crm, a_payment, tell, status_of, diary):
+def test_the_events_of_one_row_are_one_write(processor, queue, crm, a_payment, enqueue, status_of, diary):
     row_id = a_payment()
     for event_type in ("succeeded", "payment_failed", "processing", "requires_action"):
-        tell(f"payment_intent.{event_type}", row_id=row_id)
+        enqueue(f"payment_intent.{event_type}", row_id=row_id)
     writes = []
     crm.before_write = lambda: writes.append(1)
 
@@ -51,10 +51,10 @@ LIFE = [
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 @pytest.mark.parametrize("seed", range(3))
-def test_one_by_one_or_all_at_once_the_row_ends_the_same(processor, queue, crm, a_payment, tell, batch_size, seed):
+def test_one_by_one_or_all_at_once_the_row_ends_the_same(processor, queue, crm, a_payment, enqueue, batch_size, seed):
     row_id = a_payment(new_stripepaymentintentid="pi_1")
     for facts in Random(seed).sample(LIFE, len(LIFE)):  # noqa: S311  # a shuffle, not a secret
-        tell(**facts)
+        enqueue(**facts)
 
     processor.drain(queue, batch_size=batch_size)
 
@@ -64,17 +64,17 @@ def test_one_by_one_or_all_at_once_the_row_ends_the_same(processor, queue, crm, 
     assert row.get("new_failurecode") is None
 
 
-def test_an_event_that_comes_again_is_ignored(processor, queue, a_payment, tell, diary):
+def test_an_event_that_comes_again_is_ignored(processor, queue, a_payment, enqueue, diary):
     row_id = a_payment()
-    event = tell(row_id=row_id)
+    event = enqueue(row_id=row_id)
     processor.drain(queue)
     queue.send([QueueMessage(encode(event), message_id="the same, delivered anew")])
     processor.drain(queue)
     assert diary.lines[1:] == [("ignored", "evt_1", "the row knows already")]
 
 
-def test_the_locks_of_a_batch_outlast_a_crm_that_is_slow(processor, queue, crm, clock, a_payment, tell):
-    tell(row_id=a_payment())
+def test_the_locks_of_a_batch_outlast_a_crm_that_is_slow(processor, queue, crm, clock, a_payment, enqueue):
+    enqueue(row_id=a_payment())
     renewed = threading.Event()
     renew = queue.renew
     queue.renew = lambda message: (renew(message), renewed.set())[0]

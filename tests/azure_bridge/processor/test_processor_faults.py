@@ -27,29 +27,29 @@ from dataverse_client.types import new_guid
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"version": 99}'])
 def test_a_body_nobody_can_read_is_a_dead_letter_and_delays_no_other(
-    processor, queue, a_payment, tell, body, dead_letters
+    processor, queue, a_payment, enqueue, body, dead_letters
 ):
     queue.send([QueueMessage(body, message_id="garbage")])
-    tell(row_id=a_payment())
+    enqueue(row_id=a_payment())
     assert processor.drain(queue) == DrainSummary(completed=1, dead_lettered=1)
     assert dead_letters() == [INVALID_MESSAGE]
 
 
-def test_a_currency_nobody_knows_is_a_dead_letter_and_delays_no_other(processor, queue, a_payment, tell):
+def test_a_currency_nobody_knows_is_a_dead_letter_and_delays_no_other(processor, queue, a_payment, enqueue):
     row_id = a_payment()
-    tell("payment_intent.processing", row_id=row_id)
-    tell(currency="zzz", row_id=row_id)
+    enqueue("payment_intent.processing", row_id=row_id)
+    enqueue(currency="zzz", row_id=row_id)
     assert processor.drain(queue) == DrainSummary(completed=1, dead_lettered=1)
 
 
 def test_a_message_that_breaks_the_processor_takes_no_other_along(
-    processor, queue, crm, a_payment, tell, status_of, monkeypatch
+    processor, queue, crm, a_payment, enqueue, status_of, monkeypatch
 ):
     """Given an event that nobody foresaw among others, which would become dead letters with it."""
     first, last = a_payment(), a_payment()
-    tell(row_id=first, intent_id="pi_1")
-    tell("payment_intent.unforeseen", row_id=a_payment(), intent_id="pi_2")
-    tell(row_id=last, intent_id="pi_3")
+    enqueue(row_id=first, intent_id="pi_1")
+    enqueue("payment_intent.unforeseen", row_id=a_payment(), intent_id="pi_2")
+    enqueue(row_id=last, intent_id="pi_3")
     monkeypatch.setattr("azure_bridge.row_writes.changes", breaking_on("payment_intent.unforeseen"))
     with pytest.raises(ZeroDivisionError):
         processor.drain(queue)
@@ -67,10 +67,10 @@ def breaking_on(event_type):
 @pytest.mark.parametrize("error", [DataverseUnavailableError("away"), AuthenticationError("expired secret")])
 @pytest.mark.parametrize("fault", ["query_error", "write_error"])
 def test_a_crm_that_is_away_never_makes_dead_letters(
-    processor, queue, crm, clock, a_payment, tell, status_of, error, fault
+    processor, queue, crm, clock, a_payment, enqueue, status_of, error, fault
 ):
     row_id = a_payment()
-    tell(row_id=row_id)
+    enqueue(row_id=row_id)
     setattr(crm, fault, error)
     for _ in range(5):
         assert processor.drain(queue) == DrainSummary(retry_later=1)
@@ -80,8 +80,8 @@ def test_a_crm_that_is_away_never_makes_dead_letters(
     assert status_of(row_id) is PaymentStatus.COMPLETED
 
 
-def test_a_throttled_client_waits_as_long_as_it_was_told(processor, queue, crm, clock, a_payment, tell):
-    tell(row_id=a_payment())
+def test_a_throttled_client_waits_as_long_as_it_was_told(processor, queue, crm, clock, a_payment, enqueue):
+    enqueue(row_id=a_payment())
     crm.query_error = ThrottledError("too many requests", retry_after=120)
     processor.drain(queue)
     crm.query_error = None
@@ -92,8 +92,8 @@ def test_a_throttled_client_waits_as_long_as_it_was_told(processor, queue, crm, 
     assert processor.drain(queue) == DrainSummary(completed=1)
 
 
-def test_what_crm_will_never_take_is_a_dead_letter(processor, queue, crm, a_payment, tell):
-    tell(row_id=a_payment())
+def test_what_crm_will_never_take_is_a_dead_letter(processor, queue, crm, a_payment, enqueue):
+    enqueue(row_id=a_payment())
     crm.write_error = AccessDeniedError("missing privilege prvWritenew_payment")
     processor.drain(queue)
     (letter,) = queue.peek(dead_letters=True)
@@ -102,9 +102,9 @@ def test_what_crm_will_never_take_is_a_dead_letter(processor, queue, crm, a_paym
 
 
 def test_an_answer_nobody_understands_is_tried_again_a_while(
-    processor, queue, crm, clock, a_payment, tell, dead_letters
+    processor, queue, crm, clock, a_payment, enqueue, dead_letters
 ):
-    tell(row_id=a_payment())
+    enqueue(row_id=a_payment())
     crm.write_error = UnexpectedResponseError("<html>")
     for _ in range(3):
         processor.drain(queue)
@@ -112,17 +112,17 @@ def test_an_answer_nobody_understands_is_tried_again_a_while(
     assert dead_letters() == [REJECTED_BY_CRM]
 
 
-def test_a_crash_between_the_write_and_the_settling_is_harmless(processor, queue, clock, a_payment, tell, diary):
-    tell(row_id=a_payment())
+def test_a_crash_between_the_write_and_the_settling_is_harmless(processor, queue, clock, a_payment, enqueue, diary):
+    enqueue(row_id=a_payment())
     processor.process(queue.receive(10))  # and here the worker dies, having settled nothing
     clock.advance(timedelta(minutes=2))
     assert processor.drain(queue) == DrainSummary(completed=1)
     assert [what for what, _, _ in diary.lines] == ["applied", "ignored"]
 
 
-def test_settling_what_another_worker_has_settled_is_no_error(processor, queue, clock, a_payment, tell):
-    tell(row_id=a_payment())
-    tell(intent_id="pi_2", row_id=new_guid())
+def test_settling_what_another_worker_has_settled_is_no_error(processor, queue, clock, a_payment, enqueue):
+    enqueue(row_id=a_payment())
+    enqueue(intent_id="pi_2", row_id=new_guid())
     slow = processor.process(queue.receive(10))
     clock.advance(timedelta(minutes=2))
     assert processor.drain(queue) == DrainSummary(completed=1, retry_later=1)
@@ -132,8 +132,8 @@ def test_settling_what_another_worker_has_settled_is_no_error(processor, queue, 
     assert (queue.counts().active, queue.counts().scheduled) == (0, 1)
 
 
-def test_a_worker_goes_on_until_it_is_told_to_stop(processor, queue, a_payment, tell):
-    tell(row_id=a_payment())
+def test_a_worker_goes_on_until_it_is_told_to_stop(processor, queue, a_payment, enqueue):
+    enqueue(row_id=a_payment())
     rounds = iter([False, False, True])
     summary = processor.drain(queue, until=lambda: next(rounds), max_wait=timedelta(0))
     assert summary == DrainSummary(completed=1)

@@ -16,9 +16,9 @@ from dataverse_client.types import new_guid
 from runner.emulator.seed import ORGANIZATION_ID as SEEDED_ORGANIZATION_ID
 
 
-def test_another_organizations_event_is_ignored(processor, queue, a_payment, tell, status_of, diary):
+def test_another_organizations_event_is_ignored(processor, queue, a_payment, enqueue, status_of, diary):
     row_id = a_payment()
-    tell(organization_id="sandbox", row_id=row_id)
+    enqueue(organization_id="sandbox", row_id=row_id)
     assert processor.drain(queue) == DrainSummary(completed=1)
     assert status_of(row_id) is not PaymentStatus.COMPLETED
     assert diary.lines == [("ignored", "evt_1", "it belongs to organization sandbox")]
@@ -32,30 +32,30 @@ def unconfigured(crm, settings, diary, clock):
 
 
 def test_without_an_organization_in_the_settings_it_is_the_environments_own(
-    unconfigured, queue, a_payment, tell, status_of, diary
+    unconfigured, queue, a_payment, enqueue, status_of, diary
 ):
     row_id = a_payment()
-    tell(organization_id=new_guid(), row_id=row_id)
-    tell(organization_id=SEEDED_ORGANIZATION_ID, row_id=row_id)
+    enqueue(organization_id=new_guid(), row_id=row_id)
+    enqueue(organization_id=SEEDED_ORGANIZATION_ID, row_id=row_id)
     unconfigured.drain(queue)
     assert [what for what, *_ in diary.lines] == ["ignored", "applied"]
     assert status_of(row_id) is PaymentStatus.COMPLETED
 
 
 def test_crm_is_asked_once_for_its_organization_and_only_when_an_event_names_one(
-    unconfigured, queue, crm, a_payment, tell
+    unconfigured, queue, crm, a_payment, enqueue
 ):
-    tell(row_id=a_payment())
+    enqueue(row_id=a_payment())
     unconfigured.drain(queue)
     assert crm.requests == 2
     for _ in range(3):
-        tell(organization_id=SEEDED_ORGANIZATION_ID, row_id=a_payment())
+        enqueue(organization_id=SEEDED_ORGANIZATION_ID, row_id=a_payment())
     unconfigured.drain(queue, batch_size=1)
     assert crm.requests == 2 + 1 + 3 * 2
 
 
-def test_events_wait_while_crm_cannot_say_which_organization_it_is(unconfigured, queue, crm, clock, a_payment, tell):
-    tell(organization_id=SEEDED_ORGANIZATION_ID, row_id=a_payment())
+def test_events_wait_while_crm_cannot_say_which_organization_it_is(unconfigured, queue, crm, clock, a_payment, enqueue):
+    enqueue(organization_id=SEEDED_ORGANIZATION_ID, row_id=a_payment())
     crm.query_error = DataverseUnavailableError("away")
     assert unconfigured.drain(queue) == DrainSummary(retry_later=1)
     crm.query_error = None
@@ -63,9 +63,9 @@ def test_events_wait_while_crm_cannot_say_which_organization_it_is(unconfigured,
     assert unconfigured.drain(queue) == DrainSummary(completed=1)
 
 
-def test_money_on_an_intent_the_row_has_left_is_shown_to_a_person(processor, queue, a_payment, tell, status_of):
+def test_money_on_an_intent_the_row_has_left_is_shown_to_a_person(processor, queue, a_payment, enqueue, status_of):
     row_id = a_payment(new_stripepaymentintentid="pi_new")
-    tell(intent_id="pi_old", row_id=row_id)
+    enqueue(intent_id="pi_old", row_id=row_id)
     processor.drain(queue)
     assert status_of(row_id) is not PaymentStatus.COMPLETED
     (letter,) = queue.peek(dead_letters=True)
@@ -74,8 +74,8 @@ def test_money_on_an_intent_the_row_has_left_is_shown_to_a_person(processor, que
     assert "pi_new" in letter.dead_letter_description
 
 
-def test_news_of_an_intent_the_row_has_left_is_ignored(processor, queue, a_payment, tell, diary):
+def test_news_of_an_intent_the_row_has_left_is_ignored(processor, queue, a_payment, enqueue, diary):
     row_id = a_payment(new_stripepaymentintentid="pi_new")
-    tell("payment_intent.canceled", intent_id="pi_old", row_id=row_id)
+    enqueue("payment_intent.canceled", intent_id="pi_old", row_id=row_id)
     assert processor.drain(queue) == DrainSummary(completed=1)
     assert diary.lines[0][0] == "ignored"

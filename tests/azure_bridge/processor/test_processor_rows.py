@@ -7,9 +7,11 @@ from azure_bridge.processor import DrainSummary
 from azure_bridge.tables import PaymentStatus
 
 
-def test_a_paid_intent_completes_the_row_its_metadata_names(processor, queue, crm, a_payment, tell, status_of, diary):
+def test_a_paid_intent_completes_the_row_its_metadata_names(
+    processor, queue, crm, a_payment, enqueue, status_of, diary
+):
     row_id = a_payment()
-    tell(row_id=row_id)
+    enqueue(row_id=row_id)
 
     assert processor.drain(queue) == DrainSummary(completed=1)
 
@@ -21,33 +23,33 @@ def test_a_paid_intent_completes_the_row_its_metadata_names(processor, queue, cr
     assert diary.lines == [("applied", "evt_1", "new_payment")]
 
 
-def test_an_event_completes_a_sales_order_too(processor, queue, a_payment, tell, status_of):
+def test_an_event_completes_a_sales_order_too(processor, queue, a_payment, enqueue, status_of):
     row_id = a_payment("salesorder")
-    tell(row_id=row_id, row_table="salesorder")
+    enqueue(row_id=row_id, row_table="salesorder")
     processor.drain(queue)
     assert status_of(row_id, "salesorder") is PaymentStatus.COMPLETED
 
 
-def test_a_refund_finds_the_row_by_its_intent(processor, queue, a_payment, tell, status_of):
+def test_a_refund_finds_the_row_by_its_intent(processor, queue, a_payment, enqueue, status_of):
     row_id = a_payment(new_stripepaymentintentid="pi_1")
-    tell()
-    tell("refund.created", refund=RefundFact(refund_id="re_1", status="succeeded", amount=2_900))
+    enqueue()
+    enqueue("refund.created", refund=RefundFact(refund_id="re_1", status="succeeded", amount=2_900))
     processor.drain(queue)
     assert status_of(row_id) is PaymentStatus.PARTIALLY_REFUNDED
 
 
 def test_an_intent_whose_metadata_was_edited_still_finds_the_row_that_holds_it(
-    processor, queue, a_payment, tell, status_of, dead_letters
+    processor, queue, a_payment, enqueue, status_of, dead_letters
 ):
     row_id, other_id = (a_payment(new_stripepaymentintentid=intent) for intent in ("pi_1", "pi_2"))
-    tell(row_id=other_id)
+    enqueue(row_id=other_id)
     processor.drain(queue)
     assert (status_of(row_id), status_of(other_id)) == (PaymentStatus.COMPLETED, PaymentStatus.DRAFT)
     assert dead_letters() == []
 
 
-def test_a_checkout_finds_the_row_by_its_session_and_brings_the_intent(processor, queue, crm, a_payment, tell):
+def test_a_checkout_finds_the_row_by_its_session_and_brings_the_intent(processor, queue, crm, a_payment, enqueue):
     row_id = a_payment(new_stripecheckoutsessionid="cs_1")
-    tell("checkout.session.completed", checkout_session_id="cs_1", payment_status="paid")
+    enqueue("checkout.session.completed", checkout_session_id="cs_1", payment_status="paid")
     processor.drain(queue)
     assert crm.client.retrieve("new_payment", row_id)["new_stripepaymentintentid"] == "pi_1"

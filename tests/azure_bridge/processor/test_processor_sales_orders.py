@@ -29,10 +29,10 @@ def orders_in(crm) -> list[Entity]:
 CHECKOUT = {"event_type": "checkout.session.completed", "checkout_session_id": "cs_1", "payment_status": "paid"}
 
 
-def test_a_paid_checkout_that_names_no_row_makes_one_sales_order(maker, queue, crm, clock, tell, status_of):
-    tell(**CHECKOUT)
-    tell(**CHECKOUT)
-    tell()  # its intent's own event, which names no row either
+def test_a_paid_checkout_that_names_no_row_makes_one_sales_order(maker, queue, crm, clock, enqueue, status_of):
+    enqueue(**CHECKOUT)
+    enqueue(**CHECKOUT)
+    enqueue()  # its intent's own event, which names no row either
     maker.drain(queue)
     clock.advance(timedelta(seconds=10))
     maker.drain(queue)
@@ -46,21 +46,21 @@ def test_a_paid_checkout_that_names_no_row_makes_one_sales_order(maker, queue, c
     assert queue.counts().active == queue.counts().dead_lettered == queue.counts().scheduled == 0
 
 
-def test_an_unpaid_checkout_makes_no_order_and_neither_does_one_that_names_a_row(maker, queue, crm, tell):
-    tell(**{**CHECKOUT, "payment_status": "unpaid"})
-    tell(**CHECKOUT, row_id=new_guid())
+def test_an_unpaid_checkout_makes_no_order_and_neither_does_one_that_names_a_row(maker, queue, crm, enqueue):
+    enqueue(**{**CHECKOUT, "payment_status": "unpaid"})
+    enqueue(**CHECKOUT, row_id=new_guid())
     assert maker.drain(queue) == DrainSummary(retry_later=2)
     assert orders_in(crm) == []
 
 
-def test_a_currency_crm_does_not_have_is_shown_to_a_person(maker, queue, crm, tell, dead_letters):
-    tell(**CHECKOUT, currency="mga")
+def test_a_currency_crm_does_not_have_is_shown_to_a_person(maker, queue, crm, enqueue, dead_letters):
+    enqueue(**CHECKOUT, currency="mga")
     maker.drain(queue)
     assert dead_letters() == [REJECTED_BY_CRM]
     assert orders_in(crm) == []
 
 
-def test_orders_are_made_only_when_asked_for(processor, queue, crm, tell):
-    tell(**CHECKOUT)
+def test_orders_are_made_only_when_asked_for(processor, queue, crm, enqueue):
+    enqueue(**CHECKOUT)
     assert processor.drain(queue) == DrainSummary(retry_later=1)
     assert orders_in(crm) == []
