@@ -31,7 +31,6 @@ MONEY_SCALE = 4
 _MONEY_UNIT = Decimal(1).scaleb(-MONEY_SCALE)
 #: The greatest 64-bit integer.
 _MAX_STORED = 2**63 - 1
-_MAX_DIGITS = 20
 #: The first year of SQL Server's datetime; Dataverse refuses earlier ones.
 _FIRST_YEAR = 1753
 _ID_LENGTH = 36
@@ -151,22 +150,18 @@ def _money(table: str, column: Column) -> Codec:
 def _scaler(table: str, column: Column, places: int) -> Callable[[Decimal], int]:
     """Converts a Decimal to units of ``10**-places``, rounded half away from zero, as Dataverse rounds."""
     name = column.logical_name
-    factor = Decimal(10) ** places
+    unit, factor = Decimal(1).scaleb(-places), Decimal(10) ** places
     low = max(_units(column.min_value, places, -_MAX_STORED), -_MAX_STORED)
     high = min(_units(column.max_value, places, _MAX_STORED), _MAX_STORED)
 
     def to_units(value: Decimal) -> int:
         try:
-            scaled = value * factor
-            if scaled.adjusted() < _MAX_DIGITS:
-                units = int(scaled)
-                if units != scaled:
-                    units = int(scaled.to_integral_value(ROUND_HALF_UP))
-                if low <= units <= high:
-                    return units
-        except (ArithmeticError, ValueError):  # not a number
-            pass
-        raise ValueOutOfRange.of(table, name, value)
+            units = int(value.quantize(unit, ROUND_HALF_UP) * factor)
+        except (ArithmeticError, ValueError):  # too many digits, or not a number
+            raise ValueOutOfRange.of(table, name, value) from None
+        if not low <= units <= high:
+            raise ValueOutOfRange.of(table, name, value)
+        return units
 
     return to_units
 
