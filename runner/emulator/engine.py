@@ -40,7 +40,7 @@ from runner.emulator.storage.sequential_guids import sequential_guids
 from runner.emulator.storage.store import CommittedStore, Store
 from runner.emulator.trace_log import MOST_WAITING, TraceLog
 from runner.emulator.transaction import Transaction
-from runner.emulator.users import Users
+from runner.emulator.users import Users, impersonated
 from runner.execution.execution import Execution
 from runner.execution.failures import NOT_FOR_PLUGINS
 from runner.execution.host import StepHost
@@ -143,7 +143,9 @@ class Engine:
             if message not in _NEVER_READ_TRACES:
                 self.trace_log.tend(self.clock.now())
             transaction = self._open or Transaction(self.store)
-            caller = self.users.impersonated(user_id, authenticated_user_id, user_agent)
+            caller = self.users.caller(user_id)
+            if authenticated_user_id is not None or user_agent:
+                caller = impersonated(caller, authenticated_user_id, user_agent)
             call = Call(self, caller, transaction, tag, bypass)
             return self._serve(call, message, parameters)
         except RecursionError:

@@ -31,16 +31,6 @@ class Users:
             caller = self._callers[user_id] = self._read(user_id)
             return caller
 
-    def impersonated(self, user_id: str, by: str | None, agent: str) -> Caller:
-        """The user as caller, impersonated by another (None: by nobody), from the program ``agent``.
-
-        Raises ObjectDoesNotExist when there is no such user.
-        """
-        caller = self.caller(user_id)
-        if not agent and by in (None, caller.initiating_user_id):
-            return caller
-        return replace(caller, authenticated_user_id=by or caller.authenticated_user_id, initiating_user_agent=agent)
-
     def _read(self, user_id: str) -> Caller:
         user_id = guid(user_id) if is_guid(user_id) else user_id
         user = self._records.retrieve(EntityReference("systemuser", user_id), _COLUMNS, formatted=False)
@@ -55,3 +45,8 @@ class Users:
             initiating_user_application_id=user.get("applicationid", EMPTY_GUID),
             is_application_user="applicationid" in user,
         )
+
+
+def impersonated(caller: Caller, by: str | None, agent: str) -> Caller:
+    """The caller, impersonated by another user (None: by nobody), from the program ``agent``."""
+    return replace(caller, authenticated_user_id=by or caller.authenticated_user_id, initiating_user_agent=agent)

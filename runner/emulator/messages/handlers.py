@@ -42,23 +42,25 @@ _DEFAULT_STATUS = OptionSetValue(-1)
 
 def create(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     target = new(engine, parameter(parameters, "Target", Entity))
-    once = is_plain(target)
 
     def main(operation: Operation) -> dict[str, Any]:
         return {"id": insert(engine, operation, operation.targets[0])}
 
-    return engine.pipe(Operation("Create", target.logical_name, call, parameters, main, [target], writes_once=once))
+    operation = Operation("Create", target.logical_name, call, parameters, main, [target])
+    operation.writes_once = is_plain(target)
+    return engine.pipe(operation)
 
 
 def update(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     target = existing(engine, parameter(parameters, "Target", Entity))
-    once = updates_once(engine, target)
 
     def main(operation: Operation) -> dict[str, Any]:
         update_row(engine, operation, operation.targets[0])
         return {}
 
-    return engine.pipe(Operation("Update", target.logical_name, call, parameters, main, [target], writes_once=once))
+    operation = Operation("Update", target.logical_name, call, parameters, main, [target])
+    operation.writes_once = updates_once(engine, target)
+    return engine.pipe(operation)
 
 
 def delete(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:

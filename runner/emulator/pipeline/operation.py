@@ -26,6 +26,8 @@ class Operation:
     #: The rows before and after the operation, with the columns that the steps' images need.
     before: Sequence[Entity | None] = ()
     after: Sequence[Entity | None] = ()
+    #: Whether it writes with a single SQL statement, after all checks.
+    writes_once = False
     outputs: dict[str, Any]
     created_on: datetime
     _id: str | None = None
@@ -41,7 +43,6 @@ class Operation:
         row_parameter: str = "Target",
         *,
         reads: bool = False,
-        writes_once: bool = False,
     ) -> None:
         self.message = message
         self.entity = entity
@@ -52,8 +53,6 @@ class Operation:
         self.row_parameter = row_parameter
         #: It only reads, so that it needs no transaction by itself.
         self.reads = reads
-        #: It writes with a single SQL statement, after all checks.
-        self.writes_once = writes_once
 
     @property
     def id(self) -> str:

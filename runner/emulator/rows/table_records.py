@@ -46,8 +46,9 @@ class Write:
 
     def parameters(self, attributes: Mapping[str, Any]) -> list[Any]:
         """The stored values. Raises InvalidArgument (one of its kinds) for a value that does not fit its column."""
-        encoders = self.encoders
-        stored = [None if value is None else encoders[name](value) for name, value in attributes.items()]
+        encoders, stored = self.encoders, []
+        for name, value in attributes.items():
+            stored.append(None if value is None else encoders[name](value))
         if self.typed:
             values = list(attributes.values())
             stored += [None if values[i] is None else values[i].logical_name for i in self.typed]
