@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import repeat
@@ -10,15 +11,20 @@ from dataverse_client.types import new_guid
 from runner.emulator.storage.sequential_guids import sequential_guids
 from runner.emulator.storage.store import Store
 
+_FOLDED = re.compile(r"fold\((.+?)\)")
+
 
 class BareTable:
-    """``new_payment`` in a database in memory of its own, without anything around it."""
+    """``new_payment`` in a database in memory of its own, without anything around it.
+
+    Its indexes hold text as it is, which the emulator's hold folded: by a function in Python, for each text.
+    """
 
     def __init__(self, store: Store, written: str) -> None:
         self._execute = sqlite3.connect(":memory:", isolation_level=None).execute
         definitions = "SELECT sql FROM sqlite_master WHERE tbl_name = 'new_payment' AND sql IS NOT NULL"
         for (sql,) in store.execute(definitions).fetchall():
-            self._execute(sql)
+            self._execute(_FOLDED.sub(r"\1", sql))
         self.row = _row(store, written)
         del self.row["new_paymentid"]
         names = ", ".join(self.row)
