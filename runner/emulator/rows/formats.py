@@ -34,20 +34,23 @@ class Formats:
         }
         self._lookups = frozenset(column.logical_name for column in table.columns.values() if column.is_lookup)
 
-    def apply(self, entity: Entity, whole: Entity | None = None) -> None:
-        """Fill ``formatted_values`` for the columns the row has.
-
-        ``whole`` is the complete row with its currency, if ``entity`` is a part of it.
-        """
-        whole = entity if whole is None else whole
+    def apply(self, entity: Entity) -> None:
+        """Fill ``formatted_values`` for the columns the row has."""
         formatted = entity.formatted_values
         formats = self._formats
         for name, value in entity.attributes.items():
             formatter = formats.get(name)
             if formatter is not None and value is not None and type(value) is not AliasedValue:
-                text = formatter(value, whole)
+                text = formatter(value, entity)
                 if text is not None:
                     formatted[name] = text
+
+    def shown(self, column: str, value: Any, row: Entity) -> tuple[Any, str | None]:
+        """A value of the row with the name of the row it refers to, and its formatted value."""
+        if type(value) is EntityReference and value.name is None:
+            value = self._facts.named(value)
+        formatter = self._formats.get(column)
+        return value, formatter(value, row) if formatter else None
 
     def text(self, column: str, value: Any) -> str | None:
         """The formatted value of a single column; an amount is taken to be in the base currency."""

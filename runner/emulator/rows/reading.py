@@ -121,13 +121,8 @@ class ReadableRecords:
 
     def image_of_new(self, target: Entity, columns: Sequence[str] | None = None) -> Entity:
         """As :meth:`image`, for a row just created from this Target, which is not read again."""
-        table = self.tables[target.logical_name]
-        version = self._store.version
-        entity = Entity(target.logical_name, target.id)
-        entity.attributes = table.read_back(target, version, None if columns is None else tuple(columns))
-        table.formats.name_lookups(entity)
-        table.formats.apply(entity, target)
-        return entity
+        new_images = self.tables[target.logical_name].new_images
+        return new_images.image(target, None if columns is None else tuple(columns))
 
     # --- change tracking --------------------------------------------------------------------------------------
 

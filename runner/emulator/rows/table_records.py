@@ -11,17 +11,18 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from dataverse_client.types import Entity, EntityReference
+from dataverse_client.types import EntityReference
 from runner.emulator.errors import AttributeNotFound, EntityNotFound
 from runner.emulator.metadata.model import Table
-from runner.emulator.query.reader import Reader, check_columns
+from runner.emulator.query.reader import Reader
 from runner.emulator.rows.facts import KEPT_TABLES, Currency, Facts
 from runner.emulator.rows.formats import Formats
+from runner.emulator.rows.new_images import NewImages
 from runner.emulator.rows.refused_messages import refused_messages
 from runner.emulator.rows.rules import Rules
 from runner.emulator.storage.sequential_guids import sequential_guids
 from runner.emulator.storage.store import Store
-from runner.emulator.storage.values import Codec, Encode
+from runner.emulator.storage.values import Encode
 
 _Shape: TypeAlias = "tuple[str, ...]"
 K = TypeVar("K")
@@ -81,6 +82,7 @@ class TableRecords:
         self.codecs = store.codecs[name]
         self.rules = Rules(table, facts, ids)
         self.formats = Formats(table, facts)
+        self.new_images = NewImages(store, table, self.formats)
         self.versioned = "versionnumber" in table.columns
         version = "versionnumber" if self.versioned else "NULL"
         self.version_sql = f'SELECT {version} FROM "{name}" WHERE "{id}" = ?'  # noqa: S608 - names of metadata
@@ -99,7 +101,6 @@ class TableRecords:
         self._created = self._modified = _NOTHING_YET
         #: For changes that do not set modifiedby and modifiedon.
         self.unsigned = self._system_columns({}, self._updates)
-        self._images: dict[tuple[str, ...] | None, tuple[Codec, ...]] = {}
         self._reads: dict[tuple[str, ...] | None, tuple[str, Reader]] = {}
 
     def creation(
@@ -146,26 +147,6 @@ class TableRecords:
     def read(self, columns: tuple[str, ...] | None) -> tuple[str, Reader]:
         """The SELECT of one row by id, and the reader of its result. Raises AttributeNotFound."""
         return _kept(self._reads, columns, self._read)
-
-    def read_back(self, target: Entity, version: int, columns: tuple[str, ...] | None) -> dict[str, Any]:
-        """The values that reading the row just created from this Target would return. Raises AttributeNotFound."""
-        written: dict[str, Any] = {**target.attributes, "versionnumber": version}
-        owner = written.get("ownerid")
-        if owner is not None:
-            written["owninguser" if owner.logical_name == "systemuser" else "owningteam"] = owner
-        read: dict[str, Any] = {}
-        for codec in _kept(self._images, columns, self._codecs_of):
-            value = written.get(codec.name)
-            if value is not None and (stored := codec.stored(value)) is not None:
-                read[codec.name] = codec.decode(stored)
-        read[self.table.primary_id_attribute] = target.id
-        return read
-
-    def _codecs_of(self, columns: tuple[str, ...] | None) -> tuple[Codec, ...]:
-        if columns is None:
-            return tuple(self.codecs.values())
-        check_columns(self.table, columns)
-        return tuple(self.codecs[column] for column in columns)
 
     def _insert(self, system: _Shape, shape: _Shape) -> Write:
         columns = self._written(shape, system)

@@ -75,6 +75,15 @@ def test_an_image_of_some_columns_is_what_reading_them_gives(parent, columns, as
     assert told(parent.records.image_of_new(row, asked)) == told(read)
 
 
+def test_a_new_name_of_the_owner_shows_in_the_next_image(samples):
+    before = samples.records.image_of_new(created(samples, {}))
+    renamed = Entity("systemuser", ADMINISTRATOR_ID, {"firstname": "Ada", "lastname": "Lovelace"})
+    samples.write(samples.records.update, renamed, ADMINISTRATOR_ID)
+    after = samples.records.image_of_new(created(samples, {}))
+    assert [image["ownerid"].name == "Ada Lovelace" for image in (before, after)] == [False, True]
+    assert after.formatted_values["owninguser"] == "Ada Lovelace"
+
+
 def test_a_customer_is_read_with_its_table(crm):
     account = crm.create("account", name="Contoso")
     row = Entity("new_payment", None, {"new_name": "Invoice", "new_amount": Money(Decimal("1.5"))})
