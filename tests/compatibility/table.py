@@ -95,6 +95,7 @@ PAGES = frozenset(
         "org-service/use-messages",
         "query-hierarchical-data",
         "reference/entities/asyncoperation",
+        "reference/entities/fileattachment",
         "reference/entities/plugintracelog",
         "reference/entities/sdkmessageprocessingstep",
         "reference/entities/serviceendpoint",

@@ -23,7 +23,7 @@ from runner.emulator.errors import (
     ObjectDoesNotExist,
     OrganizationServiceFault,
 )
-from runner.execution.step import Image, Step
+from runner.execution.step import Image, Step, StepError
 from runner.plugin import InvalidPluginExecutionException
 
 RECEIPT = {"type": "File", "schema_name": "new_Receipt", "is_custom": True}
@@ -372,6 +372,15 @@ def test_a_plug_in_reads_the_file_of_its_row(crm, upload):
     crm.register(Step(plugin=Do(look), message="Update", entity="account", stage=40))
     upload(b"paid")
     assert read == [b"paid"]
+
+
+@pytest.mark.behaviour(
+    "Registration", "No step runs on fileattachment; it runs on the row's Update", "reference/entities/fileattachment"
+)
+@pytest.mark.parametrize("message", ["Create", "Update", "Delete", "RetrieveMultiple"])
+def test_no_step_listens_to_the_table_of_files(crm, message):
+    with pytest.raises(StepError, match="fileattachment"):
+        crm.register(Step(plugin=Do(print), message=message, entity="fileattachment", stage=40))
 
 
 # --- refusals --------------------------------------------------------------------------------------------------

@@ -33,10 +33,11 @@ _WITH_STATE = ("SetState", "SetStateDynamicEntity")
 #: On standard tables these run the steps of Create and Update, and none of their own.
 _WITHOUT_CUSTOM_STEPS = ("Upsert", "UpsertMultiple")
 
-#: Tables with the platform's own steps and traces.
+#: Tables with the platform's own steps, traces and files.
 _CLOSED_TABLES = frozenset(
     {
         "asyncoperation",
+        "fileattachment",
         "plugintracelog",
         "pluginassembly",
         "plugintype",
