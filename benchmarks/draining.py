@@ -4,7 +4,7 @@
 
 The queue and the embedded Dataverse keep their files as the product does. Every event is about a row of its own, and is
 applied through the Web API, in process: one query and one ``$batch`` for each batch of the queue. A user of a real
-environment may send 6,000 requests in five minutes, so the requests are what decides there; the rate is told.
+environment may send 6,000 requests in five minutes, so the requests are what decides there; the rate is only reported.
 The floor writes the same columns of the same rows by one ``executemany``, into a file that is as durable.
 """
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from runner.stripe_simulator import charges, disputes, payment_methods
 from runner.stripe_simulator.account import Account
+from runner.stripe_simulator.behaviours import AUTHENTICATION_REQUIRED, BANK_REFUSAL, Behaviour, Decline
 from runner.stripe_simulator.errors import CardDeclined, StripeRefusal
 from runner.stripe_simulator.jsons import JSON, copied
-from runner.stripe_simulator.test_methods import AUTHENTICATION_REQUIRED, BANK_REFUSAL, Behaviour, Decline
 
 #: An uncaptured authorization expires after this many seconds.
 AUTHORIZATION_SECONDS = 7 * 24 * 3600

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from runner.stripe_simulator import objects
 from runner.stripe_simulator.account import Account
+from runner.stripe_simulator.behaviours import Decline
 from runner.stripe_simulator.jsons import JSON, copied
-from runner.stripe_simulator.test_methods import Decline
 
 
 def authorize(account: Account, intent: JSON, method: JSON, *, status: str = "succeeded") -> JSON:

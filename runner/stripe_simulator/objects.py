@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from runner.stripe_simulator.account import Account
+from runner.stripe_simulator.behaviours import Behaviour
 from runner.stripe_simulator.jsons import JSON
-from runner.stripe_simulator.test_methods import Behaviour
 
 #: The account's name at the beginning of a statement descriptor.
 STATEMENT_PREFIX = "SIMULATOR"

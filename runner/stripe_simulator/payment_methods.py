@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from runner.stripe_simulator import objects
 from runner.stripe_simulator.account import Account
+from runner.stripe_simulator.behaviours import TEST_METHODS, Behaviour
 from runner.stripe_simulator.errors import StripeRefusal, invalid, missing_resource
 from runner.stripe_simulator.jsons import JSON
 from runner.stripe_simulator.limits import merge_metadata
-from runner.stripe_simulator.test_methods import TEST_METHODS, Behaviour
 
 _CUSTOMER_FIELDS = ["address", "description", "email", "name", "phone", "shipping"]
 
