@@ -26,6 +26,7 @@ from runner.emulator.messages.files import FILE_MESSAGES
 from runner.emulator.messages.merge import merge
 from runner.emulator.messages.organization import ORGANIZATION_MESSAGES
 from runner.emulator.messages.parameters import choice, parameter, several
+from runner.emulator.messages.query_conversions import QUERY_CONVERSIONS
 from runner.emulator.messages.retrieval import columns_of, found, queried_table, question_of, related_rows
 from runner.emulator.messages.state_transitions import is_valid_state_transition
 from runner.emulator.messages.targets import existing, new, refuse_delete, resolved, resolved_for_upsert, table_for
@@ -108,8 +109,9 @@ def retrieve(engine: Environment, call: Call, parameters: dict[str, Any]) -> dic
 def retrieve_multiple(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     question = question_of("Query", parameters.get("Query"))
     entity = queried_table(question)
-    if isinstance(question, Query) and engine.steps.plans("RetrieveMultiple", entity) is not None:
-        parameters["Query"] = to_query_expression(question) or question
+    table = engine.store.metadata.tables.get(entity)
+    if isinstance(question, Query) and table and engine.steps.plans("RetrieveMultiple", entity) is not None:
+        parameters["Query"] = to_query_expression(question, table) or question
 
     def main(operation: Operation) -> dict[str, Any]:
         asked = question_of("Query", operation.parameters.get("Query"))
@@ -189,6 +191,7 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         *AUTO_NUMBER_MESSAGES,
         *DEFINITION_MESSAGES,
         *ORGANIZATION_MESSAGES,
+        *QUERY_CONVERSIONS,
         *FILE_MESSAGES,
     )
 }

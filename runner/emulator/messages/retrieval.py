@@ -63,7 +63,7 @@ def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 def found(engine: Environment, call: Call, question: Question, only: Filter | None = None) -> EntityCollection:
     """Run a query, limited to the rows that match ``only``. Its paging cookie is in the language of the query."""
-    query = _read(engine, call, question)
+    query = as_query(engine, call, question)
     if only is not None:
         query = replace(query, where=only if query.where is None else And((query.where, only)))
     rows = engine.records.retrieve_multiple(query)
@@ -72,7 +72,8 @@ def found(engine: Environment, call: Call, question: Question, only: Filter | No
     return rows
 
 
-def _read(engine: Environment, call: Call, question: Question) -> Query:
+def as_query(engine: Environment, call: Call, question: Question) -> Query:
+    """The question in the query model. Raises InvalidArgument (one of its kinds) when it is malformed."""
     if isinstance(question, QueryExpression):
         return from_query_expression(question)
     if isinstance(question, FetchExpression):

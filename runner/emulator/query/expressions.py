@@ -15,8 +15,10 @@ from dataverse_client.types import (
     PagingInfo,
     QueryExpression,
 )
+from runner.emulator.metadata.model import Table
 from runner.emulator.query.model import And, ColumnRef, Condition, Filter, Not, Operator, Or, Order, Query
 from runner.emulator.query.paging import MAX_PAGE
+from runner.emulator.query.sorting import has_label
 
 _OPERATORS = {operator.value: operator for operator in ConditionOperator}
 _NEGATED = {
@@ -33,13 +35,16 @@ class _NoExpressionError(Exception):
     """No QueryExpression is equivalent to the query."""
 
 
-def to_query_expression(query: Query) -> QueryExpression | None:
-    """The equivalent QueryExpression. None when the query joins tables, groups rows, or has an operator of its own."""
+def to_query_expression(query: Query, table: Table) -> QueryExpression | None:
+    """The equivalent QueryExpression of a query of ``table``.
+
+    None when the query joins tables, groups rows, has an operator of its own, or sorts choices by their values.
+    """
     if query.links or query.aggregates or query.group_by or query.distinct or query.aliased or query.offset:
         return None
     try:
         criteria = _criteria(query.where)
-        orders = tuple(_order(order) for order in query.orders)
+        orders = tuple(_order(order, table) for order in query.orders)
     except _NoExpressionError:
         return None
     return QueryExpression(query.entity_name, query.columns, criteria, orders, query.top, _page_info(query))
@@ -52,10 +57,12 @@ def _page_info(query: Query) -> PagingInfo | None:
     return PagingInfo(page.size, page.number, page.cookie, query.count)
 
 
-def _order(order: Order) -> OrderExpression:
-    if order.by_label:
+def _order(order: Order, table: Table) -> OrderExpression:
+    name = _name(order.column)
+    column = table.columns.get(name)
+    if column is not None and has_label(column) and not order.by_label:
         raise _NoExpressionError
-    return OrderExpression(_name(order.column), OrderType.DESCENDING if order.descending else OrderType.ASCENDING)
+    return OrderExpression(name, OrderType.DESCENDING if order.descending else OrderType.ASCENDING)
 
 
 def _name(column: ColumnRef) -> str:
@@ -68,6 +75,8 @@ def _criteria(where: Filter | None) -> FilterExpression:
     match where:
         case None:
             return FilterExpression()
+        case And((And() | Or() as only,)):
+            return _criteria(only)
         case Or(parts) if parts:
             return _joined(LogicalOperator.OR, parts)
         case And(parts):

@@ -218,6 +218,8 @@ class Query:
 def from_query_expression(expression: QueryExpression) -> Query:
     """Convert a QueryExpression. A page number or size of 0 counts as not set, as in .NET.
 
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/queryexpression/order-rows
+
     Raises:
       InvalidArgument: TopCount is above the limit.
     """
@@ -229,7 +231,7 @@ def from_query_expression(expression: QueryExpression) -> Query:
         expression.column_set,
         _filter(expression.criteria),
         tuple(
-            Order(ColumnRef(order.attribute_name), order.order_type is OrderType.DESCENDING)
+            Order(ColumnRef(order.attribute_name), order.order_type is OrderType.DESCENDING, by_label=True)
             for order in expression.orders
         ),
         top=expression.top_count,

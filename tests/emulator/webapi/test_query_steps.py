@@ -86,6 +86,7 @@ def test_a_step_sees_a_query_expression(crm, seen, filter, criteria):
         "$filter=not (name eq 'A' and revenue eq 1)",
         "$filter=contact_customer_accounts/any(c:c/lastname eq 'x')",
         "$apply=groupby((name))",
+        "$orderby=customertypecode",
     ],
 )
 def test_what_no_expression_says_stays_a_query(crm, seen, asked):
