@@ -89,7 +89,9 @@ def resubmission(message: QueueMessage) -> QueueMessage:
     then ``evt_1:resubmit-2``. ``OriginalMessageId`` among its properties leads back.
     """
     original = message.application_properties.get("OriginalMessageId", message.message_id)
-    times = int(message.application_properties.get("Resubmissions", "0")) + 1
+    earlier = message.application_properties.get("Resubmissions", "")
+    # Another sender may use this property for something else.
+    times = int(earlier) + 1 if earlier.isdecimal() else 1
     trail = {"OriginalMessageId": original, "Resubmissions": str(times)}
     return replace(
         message,

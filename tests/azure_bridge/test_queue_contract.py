@@ -382,6 +382,14 @@ def test_a_message_can_be_resubmitted_again_and_again(queue: MessageQueue) -> No
     assert receive_one(queue).message.message_id == "evt_1:resubmit-2"
 
 
+def test_a_property_of_another_sender_that_is_named_like_ours_keeps_no_dead_letter_back(queue: MessageQueue) -> None:
+    queue.send([message(application_properties={"Resubmissions": "none yet"})])
+    held = receive_one(queue)
+    queue.dead_letter(held, "RowNotFound")
+    queue.resubmit(held.sequence_number)
+    assert receive_one(queue).message.message_id == "evt_1:resubmit-1"
+
+
 def test_a_discarded_dead_letter_is_gone(queue: MessageQueue) -> None:
     queue.discard(dead_letter_one(queue))
     assert queue.counts() == QueueCounts(active=0, locked=0, scheduled=0, dead_lettered=0)
