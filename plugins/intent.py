@@ -46,7 +46,8 @@ def ensure_intent(
 ) -> Columns:
     """Make Stripe collect the amount of ``row``. Returns the columns of the row that have to change.
 
-    With ``adjust_only`` an open intent or session is changed or closed, and no new one is created.
+    With ``adjust_only`` an open intent or session is changed or closed, and no new one is created. Nor is one for a row
+    that was deactivated.
 
     Raises:
       InvalidPluginExecutionException: the amount cannot be charged, or can no longer be changed, or Stripe refused
@@ -58,6 +59,8 @@ def ensure_intent(
         if adjust_only and (found is None or not found.is_open):
             return {}
         if found is None and status_of(row) not in TO_BE_COLLECTED:
+            return {}
+        if table.is_closed(row) and (found is None or found.is_closed):
             return {}
         demand = demand_for(context, table, row, settings)
         if found is None or found.is_closed:

@@ -60,9 +60,10 @@ class UpdatePaymentIntent(Plugin):
             return
         if is_canceled_by(context.target):
             cancel_intent(context, table, row)
-        elif table.is_closed(row):
+            return
+        if table.is_closed(row):
             context.target.update(abandon_intent(context, table, row))
-        elif _concerns_stripe(context, table, row):
+        if _concerns_stripe(context, table, row):
             context.target.update(ensure_intent(context, table, row, self._settings))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from dataverse_client.types import EntityReference, OptionSetValue, OrganizationRequest
 from plugins.payment_tables import PaymentStatus
+from runner.emulator.plugin_faults import IsvAborted
 
 ACTIVE, INACTIVE, ORDER_CANCELED = 0, 1, 2
 
@@ -60,6 +61,15 @@ def test_a_paid_payment_is_put_away_as_it_is(shop, payment_id, method, status) -
     assert intents(shop) == [status]
     assert shop.status("new_payment", payment_id) == "PENDING"
     assert shop.payment(payment_id)["statecode"].value == INACTIVE
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_amount_of_a_paid_payment_cannot_change_even_when_it_is_put_away(shop, payment_id, together) -> None:
+    shop.stripe.pay(shop.payment(payment_id)["new_stripepaymentintentid"])
+    if not together:
+        deactivate(shop, payment_id)
+    with pytest.raises(IsvAborted, match="has been paid"):
+        shop.set_amount(payment_id, "25.00", statecode=OptionSetValue(INACTIVE))
 
 
 def test_nothing_is_collected_for_an_inactive_payment(shop, payment_id) -> None:
