@@ -63,7 +63,12 @@ class _Process:
     def end(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.join()
+            try:
+                self._process.join()
+            except KeyboardInterrupt:
+                # It waits for a plug-in, and says so; whoever does not want to wait loses nothing.
+                self._process.kill()
+                self._process.join()
             self._process = None
 
 

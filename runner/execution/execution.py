@@ -14,8 +14,9 @@ from azure_bridge.redaction import redact
 from dataverse_client.types import Entity
 from runner.execution.deadline import StepTimeoutError, TimeIsUp
 from runner.execution.failures import NOT_FOR_PLUGINS, not_for_plugins
-from runner.execution.host import Platform, StepHost, text_of
+from runner.execution.host import Platform, StepHost
 from runner.execution.step import Step
+from runner.execution.tracebacks import words_of
 from runner.plugin import MessageOperation, PluginContext
 from runner.tracing.model import StepFinished, StepStarted, TraceSink
 
@@ -124,7 +125,7 @@ def _run_watched(context: PluginContext, host: StepHost, sink: TraceSink) -> Non
             outcome="succeeded" if error is None else "failed",
             duration=host.duration,
             changes=host.changes,
-            error=None if error is None else redact(text_of(error) or type(error).__name__),
+            error=None if error is None else redact(words_of(error)),
             **facts,
         )
     )

@@ -16,6 +16,7 @@ from dataverse_client.errors import (
     ThrottledError,
     UnexpectedResponseError,
 )
+from runner.execution.tracebacks import words_of
 from runner.intake.deferred import DeferredSteps
 from runner.intake.directory import StepDirectory
 from runner.intake.errors import NotYetError, TooDeepError
@@ -130,7 +131,7 @@ class Dispatcher:
         return self._inline.finish(step, after, self._clock.now() - message.enqueued_at)
 
     def _failed(self, message: ReceivedMessage, told: PluginContext | None, error: Exception) -> Settlement:
-        verdict, description = judge(error), redact(str(error) or type(error).__name__)
+        verdict, description = judge(error), redact(words_of(error))
         is_spent = verdict.patience is Patience.SOME and message.attempt >= self._retries.attempts
         if verdict.patience is Patience.NONE or is_spent:
             self._trace.record("dead-lettered", told, f"{verdict.reason}: {description}")

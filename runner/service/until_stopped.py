@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
+
+#: What a shell calls a process that ended by SIGINT.
+_INTERRUPTED = 130
+
+
+def leave_at_once() -> NoReturn:
+    """End the process without waiting for its threads, which Python would."""
+    sys.stdout.flush()
+    os._exit(_INTERRUPTED)
 
 
 def until_stopped(wait: Callable[[], object]) -> None:

@@ -10,10 +10,13 @@ from datetime import timedelta
 from azure_bridge.queues.contract import QueueError
 from azure_bridge.redaction import redact
 from runner.intake.worker import LaneWorker
+from runner.service.until_stopped import leave_at_once
 from runner.service.wiring import Service
 
 #: Seconds before a queue that failed is tried again.
 _PAUSE = 1.0
+#: Seconds after which somebody who ended it is told what it still waits for.
+_PATIENCE = 2.0
 _MAX_WAIT = timedelta(milliseconds=500)
 
 _log = logging.getLogger(__name__)
@@ -41,10 +44,21 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Finish what is at work, and give back the rest."""
+        """Finish what is at work, and give back the rest. Whoever interrupts that ends the process at once."""
         self._stopping.set()
+        try:
+            if not self._ended_within(_PATIENCE):
+                _log.warning("Waiting for what is being processed. Ctrl-C ends at once.")
+                self._ended_within(None)
+        except KeyboardInterrupt:
+            _log.warning("Ended at once. What was being processed is delivered again when its lock runs out.")
+            leave_at_once()
+
+    def _ended_within(self, seconds: float | None) -> bool:
+        """Whether all have, when each was waited for that long; None: however long it takes."""
         for thread in self._threads:
-            thread.join()
+            thread.join(seconds)
+        return not any(thread.is_alive() for thread in self._threads)
 
     @property
     def are_alive(self) -> bool:

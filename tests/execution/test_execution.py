@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from contextlib import suppress
 from decimal import Decimal
@@ -16,7 +17,7 @@ from runner.execution.execution import run_step
 from runner.execution.message_service import MessageService
 from runner.execution.services import Services
 from runner.execution.step import Step
-from runner.plugin import Caller, MessageOperation, Organization, Plugin
+from runner.plugin import Caller, InvalidPluginExecutionException, MessageOperation, Organization, Plugin
 from runner.tracing.model import StepFinished, StepStarted, StepTraced
 
 USER = "22222222-2222-2222-2222-222222222222"
@@ -214,10 +215,20 @@ def test_a_sink_hears_what_changed_in_target():
     }
 
 
-def test_a_sink_hears_why_a_step_failed():
+def test_a_sink_hears_why_a_step_failed_and_where():
     sink = Sink()
     run(lambda context: 1 / 0, sink)
-    assert (sink[-1].outcome, sink[-1].error) == ("failed", "division by zero")
+    assert sink[-1].outcome == "failed"
+    assert re.fullmatch(r"ZeroDivisionError: division by zero \(test_execution\.py:\d+\)", sink[-1].error)
+
+
+def test_a_refusal_is_told_in_its_own_words():
+    def refuse(context):
+        raise InvalidPluginExecutionException("Too little.")
+
+    sink = Sink()
+    run(refuse, sink)
+    assert sink[-1].error == "Too little."
 
 
 @pytest.mark.parametrize("collection", ["input_parameters", "output_parameters"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -311,6 +312,18 @@ def test_what_may_pass_comes_again_and_is_set_aside_in_the_end(elsewhere, error)
         elsewhere.clock.advance(timedelta(minutes=20))
     assert len(calls) == 15
     assert len(elsewhere.dead_letters()) == 1
+
+
+def test_a_bug_is_set_aside_with_its_class_and_line(elsewhere) -> None:
+    elsewhere.has_steps(a_step(lambda context: {}["new_name"]))
+    elsewhere.create_payment()
+    elsewhere.notify()
+    for _ in range(20):
+        elsewhere.work()
+        elsewhere.clock.advance(timedelta(minutes=20))
+    [(reason, description)] = elsewhere.dead_letters()
+    assert reason == "PluginFailed"
+    assert re.fullmatch(r"KeyError: 'new_name' \(test_deferred_steps\.py:\d+\)", description)
 
 
 def test_a_crm_that_is_away_makes_no_dead_letters(elsewhere, monkeypatch) -> None:
