@@ -2,96 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.queue_options import (
+    by_criteria,
+    json_option,
+    limit_option,
+    load_settings,
+    on_queue,
+    opened_queue,
+    queue_names,
+    reason_option,
+    selecting,
+    yes_option,
+)
 from runner.wording import counted
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from azure_bridge.queues.contract import MessageQueue
     from runner.cli.queue_selection import Criteria, Selection
     from runner.settings import Settings
-
-
-def _age(_: click.Context, option: click.Parameter, value: str | None) -> timedelta | None:
-    """``90s``, ``15m``, ``2h`` or ``3d``."""
-    if value is None:
-        return None
-    from runner.settings import age
-
-    try:
-        return age(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param=option) from None
-
-
-_older_than = click.option(
-    "--older-than", callback=_age, metavar="AGE", help="Arrived longer ago than AGE, such as 3d."
-)
-_newer_than = click.option(
-    "--newer-than", callback=_age, metavar="AGE", help="Arrived within the last AGE, such as 2h."
-)
-_reason = click.option("--reason", metavar="REASON", help="Dead-lettered for this reason.")
-_limit = click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show at most this many.")
-_yes = click.option("--yes", is_flag=True, help="Do not ask.")
-_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
-
-
-def _on_queue(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives the command the open queue that ``--queue`` names."""
-
-    @click.option("--queue", "name", metavar="NAME", help="Which queue. [default: PAYMENT_EVENTS_QUEUE]")
-    @functools.wraps(command)
-    def on_queue(*, name: str | None, **options: Any) -> None:
-        with _opened(_settings(), name) as opened:
-            command(opened, **options)
-
-    return on_queue
-
-
-def _by_criteria(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives the command its filter options as one ``criteria``."""
-
-    @_older_than
-    @_newer_than
-    @functools.wraps(command)
-    def by_criteria(
-        *arguments: Any,
-        older_than: timedelta | None,
-        newer_than: timedelta | None,
-        reason: str | None = None,
-        **options: Any,
-    ) -> None:
-        from runner.cli.queue_selection import Criteria
-
-        command(*arguments, criteria=Criteria(reason, older_than, newer_than), **options)
-
-    return by_criteria
-
-
-def _picking(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives the command the dead letters meant: by number, by criteria, or all of them."""
-
-    @click.argument("numbers", nargs=-1, type=click.IntRange(1))
-    @click.option("--all", "everything", is_flag=True, help="All dead letters of the queue.")
-    @_reason
-    @_by_criteria
-    @functools.wraps(command)
-    def picking(
-        opened: MessageQueue, *, numbers: tuple[int, ...], criteria: Criteria, everything: bool, **options: Any
-    ) -> None:
-        command(opened, selection=_select(opened, numbers, criteria, everything), **options)
-
-    return picking
 
 
 @click.group()
@@ -105,24 +40,24 @@ def queue() -> None:
 
 
 @queue.command("list", short_help="Count the messages that wait, and the dead letters.")
-@_json
+@json_option
 def list_queues(as_json: bool) -> None:
     """Count the messages that wait, are locked, are scheduled, and are dead letters."""
     from runner.cli import queue_view
 
-    settings = _settings()
+    settings = load_settings()
     counts = {}
-    for name in _names(settings):
-        with _opened(settings, name) as opened:
+    for name in queue_names(settings):
+        with opened_queue(settings, name) as opened:
             counts[name] = opened.counts()
     queue_view.show_counts(counts, _engine(settings), as_json=as_json)
 
 
 @queue.command(short_help="Show messages that wait, are locked or are scheduled.")
-@_limit
-@_json
-@_on_queue
-@_by_criteria
+@limit_option
+@json_option
+@on_queue
+@by_criteria
 def peek(opened: MessageQueue, criteria: Criteria, limit: int, as_json: bool) -> None:
     """Show messages that wait, are locked or are scheduled, the oldest first, without locking them."""
     from runner.cli import queue_view
@@ -132,11 +67,11 @@ def peek(opened: MessageQueue, criteria: Criteria, limit: int, as_json: bool) ->
 
 
 @queue.command("dead-letters")
-@_limit
-@_json
-@_reason
-@_on_queue
-@_by_criteria
+@limit_option
+@json_option
+@reason_option
+@on_queue
+@by_criteria
 def dead_letters(opened: MessageQueue, criteria: Criteria, limit: int, as_json: bool) -> None:
     """Show the dead letters with their reasons, the oldest first."""
     from runner.cli import queue_view
@@ -147,8 +82,8 @@ def dead_letters(opened: MessageQueue, criteria: Criteria, limit: int, as_json: 
 
 @queue.command()
 @click.argument("which", metavar="NUMBER|MESSAGE-ID")
-@_json
-@_on_queue
+@json_option
+@on_queue
 def show(opened: MessageQueue, which: str, as_json: bool) -> None:
     """Show one message with its body, waiting or dead letter."""
     from runner.cli import queue_view
@@ -162,10 +97,10 @@ def show(opened: MessageQueue, which: str, as_json: bool) -> None:
 
 @queue.command()
 @click.option("--dry-run", is_flag=True, help="Only show which would be sent again.")
-@_yes
-@_json
-@_on_queue
-@_picking
+@yes_option
+@json_option
+@on_queue
+@selecting
 def resubmit(opened: MessageQueue, selection: Selection, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Send dead letters again, once the cause is fixed. Asks first for more than one.
 
@@ -187,10 +122,10 @@ def resubmit(opened: MessageQueue, selection: Selection, dry_run: bool, yes: boo
 
 
 @queue.command()
-@_yes
-@_json
-@_on_queue
-@_picking
+@yes_option
+@json_option
+@on_queue
+@selecting
 def discard(opened: MessageQueue, selection: Selection, yes: bool, as_json: bool) -> None:
     """Remove dead letters for good. Asks first."""
     from runner.cli import queue_view
@@ -203,9 +138,9 @@ def discard(opened: MessageQueue, selection: Selection, yes: bool, as_json: bool
 
 
 @queue.command()
-@_yes
-@_json
-@_on_queue
+@yes_option
+@json_option
+@on_queue
 def purge(opened: MessageQueue, yes: bool, as_json: bool) -> None:
     """Remove every waiting message without processing it. Asks first.
 
@@ -232,7 +167,7 @@ def purge(opened: MessageQueue, yes: bool, as_json: bool) -> None:
     metavar="FILE",
     help="What the bridge writes. [default: RUNNER_REGISTRATIONS or registrations.yaml]",
 )
-@_json
+@json_option
 def drain(registrations: Path | None, as_json: bool) -> None:
     """Apply the waiting payment events to their CRM rows, until none is left.
 
@@ -241,61 +176,17 @@ def drain(registrations: Path | None, as_json: bool) -> None:
     from runner.cli import queue_view
     from runner.cli.queue_drain import payment_processor
 
-    settings = _settings()
-    with _opened(settings, None) as opened, payment_processor(settings, registrations) as processor:
+    settings = load_settings()
+    with opened_queue(settings, None) as opened, payment_processor(settings, registrations) as processor:
         summary = processor.drain(opened)
         queue_view.show_drained(opened.name, summary, as_json=as_json)
     _exit_unless(not summary.dead_lettered)
-
-
-def _settings() -> Settings:
-    from runner.settings import Settings
-
-    return Settings.load()
-
-
-def _names(settings: Settings) -> tuple[str, ...]:
-    return settings.payment_events_queue, settings.dataverse_events_queue
 
 
 def _engine(settings: Settings) -> str:
     if settings.is_at_service_bus:
         return "at Azure Service Bus"
     return f"embedded, in {settings.runner_data_dir}"
-
-
-@contextmanager
-def _opened(settings: Settings, name: str | None) -> Iterator[MessageQueue]:
-    """The queue. If the embedded queues do not exist yet, an empty temporary one, so that nothing is created."""
-    from azure_bridge.queues import embedded_exists, open_queue
-
-    name = name or settings.payment_events_queue
-    if name not in _names(settings):
-        raise click.UsageError(
-            f"There is no queue {name}: PAYMENT_EVENTS_QUEUE and DATAVERSE_EVENTS_QUEUE name "
-            f"{' and '.join(_names(settings))}."
-        )
-    with ExitStack() as leaving:
-        directory = settings.runner_data_dir
-        if not embedded_exists(directory):
-            directory = Path(leaving.enter_context(TemporaryDirectory()))
-        opened = open_queue(
-            name,
-            directory=directory,
-            connection_string=settings.servicebus_connection_string,
-            namespace=settings.servicebus_namespace,
-        )
-        yield leaving.enter_context(closing(opened))
-
-
-def _select(opened: MessageQueue, numbers: tuple[int, ...], criteria: Criteria, everything: bool) -> Selection:
-    from runner.cli.queue_selection import Selection, browse, numbered_dead_letters
-
-    if bool(numbers) + criteria.narrows + everything != 1:
-        raise click.UsageError("Say which dead letters: by their numbers, by --reason and age, or --all.")
-    if numbers:
-        return numbered_dead_letters(opened, numbers)
-    return Selection(list(browse(opened, criteria, dead_letters=True)))
 
 
 def _handle(what: str, selection: Selection, action: Callable[..., None]) -> Selection:
