@@ -2,7 +2,7 @@
 
 A definition is a dictionary with the property names of the Web API, ``EntityMetadata``'s for example.
 
-Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/metadata-retrieve-update-delete-entities
+Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.messages.retrieveentityrequest
 """
 
 from __future__ import annotations

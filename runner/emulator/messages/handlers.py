@@ -26,6 +26,7 @@ from runner.emulator.messages.files import FILE_MESSAGES
 from runner.emulator.messages.merge import merge
 from runner.emulator.messages.organization import ORGANIZATION_MESSAGES
 from runner.emulator.messages.parameters import choice, parameter, several
+from runner.emulator.messages.publishing import PUBLISHING_MESSAGES
 from runner.emulator.messages.query_conversions import QUERY_CONVERSIONS
 from runner.emulator.messages.retrieval import columns_of, found, queried_table, question_of, related_rows
 from runner.emulator.messages.state_transitions import is_valid_state_transition
@@ -191,6 +192,7 @@ MESSAGES: Mapping[str, tuple[str, Handler]] = {
         *AUTO_NUMBER_MESSAGES,
         *DEFINITION_MESSAGES,
         *ORGANIZATION_MESSAGES,
+        *PUBLISHING_MESSAGES,
         *QUERY_CONVERSIONS,
         *FILE_MESSAGES,
     )

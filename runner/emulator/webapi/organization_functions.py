@@ -37,8 +37,8 @@ def _collection(items: Mapping[str, Any]) -> dict[str, Any]:
     return {"Count": len(items), "IsReadOnly": False, "Keys": list(items), "Values": list(items.values())}
 
 
-def _publish(exchange: Exchange, body: dict[str, Any]) -> None:
-    """Do nothing, because customizations take effect at once."""
+def _publish(name: str, exchange: Exchange, body: dict[str, Any]) -> None:
+    exchange.execute(name, **body)
 
 
 #: Functions: they take the exchange and the arguments, and return the results.
@@ -60,6 +60,5 @@ ORGANIZATION_FUNCTIONS: Mapping[str, Callable[[Exchange, _Results], _Results]] =
 }
 #: Actions, which return nothing.
 PUBLISHING: Mapping[str, Callable[[Exchange, dict[str, Any]], None]] = {
-    "PublishAllXml": _publish,
-    "PublishXml": _publish,
+    name: partial(_publish, name) for name in ("PublishAllXml", "PublishXml")
 }

@@ -107,6 +107,16 @@ def test_a_question_runs_no_steps(on, message):
         on(message, 20, entity=None)(print)
 
 
+@pytest.mark.behaviour(
+    "Messages", "The steps of PublishXml are registered for Publish, of PublishAllXml for PublishAll", "common"
+)
+def test_publishing_runs_its_steps(send, ran):
+    ran("Publish", entity=None)
+    messages = ran("PublishAll", entity=None)
+    assert send("PublishXml", ParameterXml="<importexportxml/>") == send("PublishAllXml") == {}
+    assert messages == ["Publish", "PublishAll"]
+
+
 def test_a_plugin_counts_what_its_transaction_has_written(service, on):
     request = OrganizationRequest("RetrieveTotalRecordCount", {"EntityNames": ["account"]})
     counts = []
