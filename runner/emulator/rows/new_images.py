@@ -51,7 +51,8 @@ class NewImages:
         """The row just created from this Target, as reading it would return it. Raises AttributeNotFound."""
         if self._generation != self._store.generation:
             self._generation, self._shown = self._store.generation, {}
-        image, written, shown = Entity(target.logical_name, target.id), self._written(target), self._shown
+        image = Entity(target.logical_name, target.id, {self._table.primary_id_attribute: target.id})
+        written, shown = self._written(target), self._shown
         for codec in self._chosen(columns):
             name = codec.name
             given = written.get(name)
@@ -63,7 +64,6 @@ class NewImages:
                 image.attributes[name] = value
             if text is not None:
                 image.formatted_values[name] = text
-        image.attributes[self._table.primary_id_attribute] = target.id
         return image
 
     def _show(self, codec: Codec, given: Any, target: Entity) -> tuple[Any, Any, str | None]:
@@ -84,7 +84,6 @@ class NewImages:
         return written
 
     def _codecs_of(self, columns: tuple[str, ...] | None) -> tuple[Codec, ...]:
-        if columns is None:
-            return tuple(self._codecs.values())
-        check_columns(self._table, columns)
-        return tuple(self._codecs[column] for column in columns)
+        names = self._codecs if columns is None else columns
+        check_columns(self._table, names)
+        return tuple(self._codecs[name] for name in names if name != self._table.primary_id_attribute)
