@@ -21,7 +21,7 @@ from runner.emulator.webapi.exchange import Exchange
 from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.paging import SkipToken
 from runner.emulator.webapi.representation import entity_url, row_writer
-from runner.emulator.webapi.schema import Relationship, Schema
+from runner.emulator.webapi.schema import Relationship, far_end
 
 #: The most that Dataverse accepts. Source: as above, "Limit the number of results"
 MAX_EXPANDS = 15
@@ -39,11 +39,9 @@ class _Lookup:
     name: str
     options: QueryOptions
     is_reference: bool
-    relationships: tuple[OneToManyRelationship, ...]
-
-    @property
-    def column(self) -> str:
-        return self.relationships[0].referencing_attribute
+    column: str
+    #: The tables it leads to. The column may refer to other tables, which other properties lead to.
+    targets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Expansion:
         if len(items) > MAX_EXPANDS:
             raise BadRequest(f"$expand takes at most {MAX_EXPANDS} navigation properties, not {len(items)}.")
         nested = nested or any(item.options.expand for item in items)
-        found = tuple(_item(exchange.schema, table, item, nested) for item in items)
+        found = tuple(_item(exchange, table, item, nested) for item in items)
         return cls(exchange, table, found, exchange.preferences.max_page_size if nested else None, nested)
 
     def lookup_columns(self) -> tuple[str, ...]:
@@ -95,7 +93,7 @@ class Expansion:
     def _fill_lookup(self, item: _Lookup, pairs: _Pairs) -> None:
         found: dict[EntityReference | None, dict[str, Any]] = {}
         references = {value for row, _ in pairs if isinstance(value := row.get(item.column), EntityReference)}
-        for target in {reference.logical_name for reference in references}:
+        for target in {reference.logical_name for reference in references}.intersection(item.targets):
             if item.is_reference:
                 found |= {each: self._address(each) for each in references if each.logical_name == target}
                 continue
@@ -192,9 +190,9 @@ def _query(
     return Query(table.logical_name, columns, where, orders, (*through, *binder.links()))
 
 
-def _item(schema: Schema, table: Table, item: ExpandItem, nested: bool) -> _Lookup | _Collection:
+def _item(exchange: Exchange, table: Table, item: ExpandItem, nested: bool) -> _Lookup | _Collection:
     name, options = item.navigation_property, item.options
-    navigation = schema.navigation(table)
+    navigation = exchange.schema.navigation(table)
     relationships, relationship = navigation.lookups.get(name), navigation.collections.get(name)
     if relationships is None and relationship is None:
         raise unknown_property(table, name)
@@ -204,7 +202,31 @@ def _item(schema: Schema, table: Table, item: ExpandItem, nested: bool) -> _Look
             "nested one-to-many relationship."
         )
     if relationships is not None:
-        return _Lookup(name, options, item.is_reference, relationships)
+        targets = navigation.targets(name)
+        _check_one(exchange, targets, options)
+        return _Lookup(name, options, item.is_reference, relationships[0].referencing_attribute, targets)
     if item.is_reference or relationship is None:
         raise ODataError("Expand with $ref is only supported on lookup type navigation property.")
+    _check(exchange, far_end(relationship, table.logical_name), options)
     return _Collection(name, options, item.query, relationship)
+
+
+def _check_one(exchange: Exchange, tables: Sequence[str], options: QueryOptions) -> None:
+    """Check the options of a lookup of several tables: they must fit one of them."""
+    for table in tables[:-1]:
+        try:
+            return _check(exchange, table, options)
+        except ODataError:
+            continue
+    return _check(exchange, tables[-1], options)
+
+
+def _check(exchange: Exchange, logical_name: str, options: QueryOptions) -> None:
+    """Raises ODataError for a mistake in the options of an expanded table, even if no row is expanded."""
+    table = exchange.schema.table(logical_name)
+    exchange.schema.selected(table, options.select)
+    binder = exchange.binder(table)
+    if options.filter is not None:
+        binder.filter(options.filter)
+    binder.orders(options.orderby)
+    Expansion.of(exchange, table, options.expand, nested=True)

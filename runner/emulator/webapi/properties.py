@@ -93,30 +93,32 @@ def _write(
 def _lookup_handlers(
     exchange: Exchange, table: Table, reference: EntityReference, name: str, *, is_reference: bool
 ) -> _Handlers:
-    column = exchange.schema.navigation(table).lookups[name][0].referencing_attribute
     if not is_reference:
-        return {"GET": lambda: _retrieve_related(exchange, reference, column)}
+        return {"GET": lambda: _retrieve_related(exchange, table, reference, name)}
     return {
-        "GET": lambda: _retrieve_reference(exchange, reference, column),
+        "GET": lambda: _retrieve_reference(exchange, table, reference, name),
         "PUT": lambda: _set_lookup(exchange, table, reference, name, exchange.request.json_body()),
         "DELETE": lambda: _set_lookup(exchange, table, reference, name, {"@odata.id": None}),
     }
 
 
-def _related(exchange: Exchange, reference: EntityReference, column: str) -> EntityReference | None:
+def _related(exchange: Exchange, table: Table, reference: EntityReference, name: str) -> EntityReference | None:
+    navigation = exchange.schema.navigation(table)
+    column = navigation.lookups[name][0].referencing_attribute
     value = exchange.retrieve(reference, (column,)).get(column)
-    return value if isinstance(value, EntityReference) else None
+    leads_there = isinstance(value, EntityReference) and value.logical_name in navigation.targets(name)
+    return value if leads_there else None
 
 
-def _retrieve_related(exchange: Exchange, reference: EntityReference, column: str) -> Response:
-    related = _related(exchange, reference, column)
+def _retrieve_related(exchange: Exchange, table: Table, reference: EntityReference, name: str) -> Response:
+    related = _related(exchange, table, reference, name)
     if related is None:
         return NO_CONTENT
     return records.retrieve(exchange, exchange.schema.table(related.logical_name), related)
 
 
-def _retrieve_reference(exchange: Exchange, reference: EntityReference, column: str) -> Response:
-    related = _related(exchange, reference, column)
+def _retrieve_reference(exchange: Exchange, table: Table, reference: EntityReference, name: str) -> Response:
+    related = _related(exchange, table, reference, name)
     if related is None:
         return NO_CONTENT
     url = entity_url(exchange.address.root, exchange.schema.table(related.logical_name), related.id)

@@ -24,6 +24,7 @@ _ROW_VERSION_MATCHES = "IfRowVersionMatches"
 
 
 def create(exchange: Exchange, table: Table) -> Response:
+    _check_representation(exchange, table)
     payload = exchange.reader().read(table, exchange.request.json_body())
     return _created(exchange, table, payload)
 
@@ -79,6 +80,7 @@ def _create_member(exchange: Exchange, relationship: Relationship, parent: Entit
 def create_member(exchange: Exchange, relationship: Relationship, parent: EntityReference) -> Response:
     """``POST set(id)/collection``: create a row of the collection."""
     table = exchange.schema.table(far_end(relationship, parent.logical_name))
+    _check_representation(exchange, table)
     with exchange.transaction():
         id = _create_member(exchange, relationship, parent, exchange.request.json_body())
     return _written(exchange, table, id, created=True)
@@ -117,6 +119,7 @@ def _is_conditional(exchange: Exchange, options: QueryOptions) -> bool:
 
 def update_or_upsert(exchange: Exchange, table: Table, reference: EntityReference) -> Response:
     """PATCH: an update with If-Match, a create with If-None-Match: *, otherwise an upsert."""
+    _check_representation(exchange, table)
     payload = exchange.reader().read(table, exchange.request.json_body())
     if payload.is_nested:
         return _deep_upsert(exchange, table, reference, payload)
@@ -191,6 +194,14 @@ def delete(exchange: Exchange, table: Table, reference: EntityReference) -> Resp
         target = EntityReference(table.logical_name, found.id, row_version=version)
         exchange.execute("Delete", Target=target, ConcurrencyBehavior=_ROW_VERSION_MATCHES)
     return NO_CONTENT
+
+
+def _check_representation(exchange: Exchange, table: Table) -> None:
+    """Raises ODataError, before anything is written, when the row could not be returned as the options ask."""
+    if exchange.preferences.return_representation:
+        options = exchange.address.options()
+        exchange.schema.selected(table, options.shown)
+        Expansion.of(exchange, table, options.expand)
 
 
 def _written(exchange: Exchange, table: Table, id: str, *, created: bool) -> Response:

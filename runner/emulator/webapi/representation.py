@@ -15,7 +15,7 @@ from runner.emulator.metadata.document import managed_property
 from runner.emulator.metadata.model import AttributeType, Column, Table
 from runner.emulator.query.edm import property_name
 from runner.emulator.webapi.http import Preferences
-from runner.emulator.webapi.schema import Navigation, Schema
+from runner.emulator.webapi.schema import PRINCIPALS, Navigation, Schema
 
 FORMATTED_VALUE = "OData.Community.Display.V1.FormattedValue"
 LOOKUP_LOGICAL_NAME = "Microsoft.Dynamics.CRM.lookuplogicalname"
@@ -23,10 +23,6 @@ ASSOCIATED_NAVIGATION_PROPERTY = "Microsoft.Dynamics.CRM.associatednavigationpro
 
 #: The size of a cache whose keys depend on what clients select.
 MAX_WRITERS_KEPT = 500
-
-#: Both inherit from the entity type ``principal``, whose key is ``ownerid``.
-#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-entitytypes
-_PRINCIPALS = frozenset({"systemuser", "team"})
 
 _PLAIN: Mapping[type, Callable[[Any], Any]] = {
     Money: lambda money: money.value,
@@ -122,7 +118,7 @@ def row_writer(schema: Schema, table: Table, select: tuple[str, ...] | None, pre
         if len(schema.row_writers) >= MAX_WRITERS_KEPT:
             schema.row_writers.clear()
         writer = RowWriter.of(schema.selected(table, select), schema.navigation(table), preferences)
-        if table.logical_name in _PRINCIPALS:
+        if table.logical_name in PRINCIPALS:
             writer = replace(writer, columns=(*writer.columns, (table.primary_id_attribute, "ownerid")))
         schema.row_writers[key] = writer
     return writer

@@ -24,6 +24,10 @@ from runner.emulator.webapi.faults import ResourceNotFound
 
 CURRENCY = "transactioncurrencyid"
 
+#: Both inherit from the entity type ``principal``, whose key is ``ownerid``.
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-entitytypes
+PRINCIPALS = frozenset({"systemuser", "team"})
+
 Relationship: TypeAlias = OneToManyRelationship | ManyToManyRelationship
 
 
@@ -45,6 +49,10 @@ class Navigation:
     lookups: Mapping[str, tuple[OneToManyRelationship, ...]]
     collections: Mapping[str, Relationship]
     names: Mapping[tuple[str, str], str]
+
+    def targets(self, name: str) -> tuple[str, ...]:
+        """The tables that a lookup's property leads to; its column may refer to others, by another property."""
+        return tuple(relationship.referenced_entity for relationship in self.lookups[name])
 
     @classmethod
     def of(cls, metadata: Metadata, table: Table) -> Navigation:
@@ -124,6 +132,8 @@ class Schema:
         column = column_named(table, name)
         if column is not None:
             return column
+        if name == "ownerid" and table.logical_name in PRINCIPALS:
+            return table.columns[table.primary_id_attribute]
         relationships = self.navigation(table).lookups.get(name)
         if relationships is None:
             raise unknown_property(table, name)

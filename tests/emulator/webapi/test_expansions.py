@@ -157,3 +157,40 @@ def test_null_properties_of_fetchxml_are_left_out(crm, account):
     (row,) = crm.get("accounts?$select=name,accountnumber")["value"]
     assert row["accountnumber"] is None
     assert fetched == {name: value for name, value in row.items() if value is not None}
+
+
+@pytest.mark.behaviour(
+    "Web API",
+    "A lookup of several tables has a property for each, null for rows of the others",
+    "webapi/query/join-tables",
+)
+def test_each_property_of_a_polymorphic_lookup_leads_to_its_own_table(crm, account):
+    (row,) = crm.get(
+        "contacts?$filter=lastname eq 'Ada'&$expand=parentcustomerid_account($select=name),"
+        "parentcustomerid_contact($select=lastname)"
+    )["value"]
+    assert row["parentcustomerid_account"]["name"] == "Contoso"
+    assert row["parentcustomerid_contact"] is None
+    contact = f"contacts({row['contactid']})"
+    assert crm.get(f"{contact}/parentcustomerid_account?$select=name")["accountid"] == account
+    assert crm.send("GET", f"{contact}/parentcustomerid_contact?$select=lastname").status == 204
+    assert crm.send("GET", f"{contact}/parentcustomerid_contact/$ref").status == 204
+
+
+def test_an_owner_is_expanded_to_its_id(crm, account):
+    row = crm.get(f"accounts({account})?$select=_ownerid_value&$expand=ownerid($select=ownerid)")
+    assert row["ownerid"]["ownerid"] == row["_ownerid_value"]
+
+
+@pytest.mark.parametrize(
+    "expand",
+    [
+        "primarycontactid($select=nonsense)",
+        "primarycontactid($filter=nonsense eq 1)",
+        f"{CONTACTS}($orderby=nonsense)",
+        f"{CONTACTS}($expand=nonsense)",
+        "ownerid($select=nonsense)",
+    ],
+)
+def test_a_mistake_in_an_expansion_is_refused_though_there_is_no_row(crm, expand):
+    assert crm.send("GET", f"accounts?$expand={expand}").status == 400

@@ -391,3 +391,14 @@ def test_every_answer_says_which_request_it_answers(crm):
 
 def test_currencies_are_there_from_the_first_moment(crm):
     assert crm.get(f"transactioncurrencies({currency_id('JPY')})")["currencyprecision"] == 0
+
+
+@pytest.mark.parametrize(
+    "options", ["$select=nonsense", "$expand=nonsense", "$expand=primarycontactid($select=nonsense)"]
+)
+def test_nothing_is_written_when_the_row_cannot_be_returned(crm, options):
+    account = crm.create("accounts", name="Contoso")
+    representation = {"Prefer": "return=representation"}
+    assert crm.post(f"accounts?{options}", {"name": "Fabrikam"}, **representation).status == 400
+    assert crm.patch(f"accounts({account})?{options}", {"name": "Fabrikam"}, **representation).status == 400
+    assert [row["name"] for row in crm.get("accounts")["value"]] == ["Contoso"]
