@@ -8,7 +8,7 @@ Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.messages.retrie
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import IntFlag
+from enum import STRICT, IntFlag
 from typing import Any
 
 from runner.emulator.call import Call
@@ -27,7 +27,7 @@ from runner.emulator.metadata.model import Table
 from runner.emulator.pipeline.operation import NO_ENTITY
 
 
-class EntityFilters(IntFlag):
+class EntityFilters(IntFlag, boundary=STRICT):
     """Which parts of a table's definition to retrieve besides its own properties.
 
     Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.metadata.entityfilters
@@ -42,7 +42,9 @@ class EntityFilters(IntFlag):
     @classmethod
     def asked_for(cls, parameters: Mapping[str, Any]) -> EntityFilters:
         """The flags in the parameter: a number, or names with commas. Raises InvalidArgument."""
-        given = parameters.get("EntityFilters", cls.DEFAULT)
+        given = parameters.get("EntityFilters")
+        if given is None:
+            return cls.DEFAULT
         try:
             if isinstance(given, int):
                 return cls(given)

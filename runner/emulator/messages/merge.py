@@ -13,7 +13,7 @@ from runner.emulator.call import Call
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.messages.environment import Environment
 from runner.emulator.messages.parameters import parameter
-from runner.emulator.messages.targets import resolved, table_for
+from runner.emulator.messages.targets import primary_id, resolved, table_for
 from runner.emulator.pipeline.operation import Operation
 from runner.emulator.rows.cascade import referring_rows
 
@@ -50,14 +50,22 @@ def _merge(engine: Environment, operation: Operation, target: EntityReference) -
     for row, column in referring_rows(engine.store, subordinate):
         if row != target and _moves(engine, row, column):
             engine.perform(call, "Update", {"Target": Entity(row.logical_name, row.id, {column: target})})
-    content = operation.parameters.get("UpdateContent")
-    if content is not None and target.logical_name not in _WITHOUT_CONTENT:
-        columns = parameter(operation.parameters, "UpdateContent", Entity).attributes
-        engine.perform(call, "Update", {"Target": Entity(target.logical_name, target.id, columns)})
+    if operation.parameters.get("UpdateContent") is not None and target.logical_name not in _WITHOUT_CONTENT:
+        engine.perform(call, "Update", {"Target": _content(engine, operation, target)})
     inactive = Entity(subordinate.logical_name, subordinate.id, {"statecode": _INACTIVE})
     engine.perform(call, "Update", {"Target": inactive})
     merged = Entity(subordinate.logical_name, subordinate.id, {"merged": True, _MASTER: target})
     engine.records.overwrite(merged, operation.call.user_id)
+
+
+def _content(engine: Environment, operation: Operation, target: EntityReference) -> Entity:
+    """The columns of UpdateContent for the target, whatever row they come from."""
+    content = parameter(operation.parameters, "UpdateContent", Entity)
+    if content.logical_name != target.logical_name:
+        raise InvalidArgument(f"UpdateContent is a {content.logical_name}, where a {target.logical_name} is merged.")
+    columns = {**content.attributes}
+    columns.pop(primary_id(engine, target.logical_name), None)
+    return Entity(target.logical_name, target.id, columns)
 
 
 def _moves(engine: Environment, row: EntityReference, column: str) -> bool:

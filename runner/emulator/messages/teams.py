@@ -53,7 +53,9 @@ def remove_members(engine: Environment, call: Call, parameters: dict[str, Any]) 
 
 
 def _team(engine: Environment, operation: Operation) -> EntityReference:
-    return resolved(engine, EntityReference(_TEAM, parameter(operation.parameters, "TeamId", str)))
+    team = resolved(engine, EntityReference(_TEAM, parameter(operation.parameters, "TeamId", str)))
+    engine.records.must_exist(team)
+    return team
 
 
 def _ids_of_members(engine: Environment, team: EntityReference) -> frozenset[str]:

@@ -41,7 +41,7 @@ class Exchange:
     #: The user who signed in, if the request is made as another user.
     authenticated_user_id: str | None = None
 
-    def execute(self, message: str, **parameters: Any) -> Mapping[str, Any]:
+    def execute(self, message: str, /, **parameters: Any) -> Mapping[str, Any]:
         """Execute a message as the user. Returns its output parameters; raises OrganizationServiceFault."""
         suppressed = self.request.header(_SUPPRESS_DETECTION)
         if suppressed is not None and message in _DETECTING:

@@ -57,6 +57,8 @@ def test_the_columns_of_a_table_have_their_options(table):
 def test_filters_that_there_are_not_are_refused(table):
     with pytest.raises(InvalidArgument, match=r"'EntityFilters' takes some of .*, not 'Atributes'"):
         table("Atributes")
+    with pytest.raises(InvalidArgument, match="not 99"):
+        table(99)
 
 
 @pytest.mark.behaviour(

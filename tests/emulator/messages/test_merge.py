@@ -97,6 +97,17 @@ def test_images_of_the_target(service, on, merge, target):
     assert seen == [(None, "1")]
 
 
+def test_content_may_come_from_the_subordinate(service, merge, target, subordinate):
+    row = service.retrieve("account", subordinate.id, ["name"])
+    merge(UpdateContent=row)
+    assert service.retrieve("account", target.id)["name"] == "Contoso Ltd"
+
+
+def test_content_of_another_table_is_refused(merge):
+    with pytest.raises(InvalidArgument, match="UpdateContent is a contact"):
+        merge(UpdateContent=Entity("contact", None, {"lastname": "Doe"}))
+
+
 def test_an_earlier_subordinate_keeps_its_master(service, send, merge, subordinate):
     earlier = service.create(account(name="Contoso GmbH"))
     send("Merge", Target=subordinate, SubordinateId=earlier)

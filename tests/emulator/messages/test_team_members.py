@@ -55,6 +55,12 @@ def test_nobody_is_added_with_a_user_that_there_is_not(send, team, members):
     assert members(team) == set()
 
 
+@pytest.mark.parametrize("message", ["AddMembersTeam", "RemoveMembersTeam"])
+def test_a_team_must_exist_even_for_nobody(send, message):
+    with pytest.raises(ObjectDoesNotExist):
+        send(message, TeamId=new_guid(), MemberIds=[])
+
+
 @pytest.mark.parametrize("parameters", [{"TeamId": 1}, {"MemberIds": "x"}, {"MemberIds": ["x"]}])
 def test_what_is_no_team_and_no_member_is_refused(send, team, parameters):
     with pytest.raises(InvalidArgument):

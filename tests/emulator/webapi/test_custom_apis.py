@@ -57,6 +57,21 @@ def test_a_function_takes_them_from_the_url(crm, call):
     assert crm.get(call)["Reduced"] == 9
 
 
+@pytest.mark.parametrize("name", ["message", "self"])
+def test_a_parameter_may_have_any_name(crm, emulator, name):
+    class Echo(Plugin):
+        def execute(self, context):
+            context.output_parameters["Said"] = context.input_parameters[name]
+
+    text = {name: RequestParameter(ParameterType.STRING)}
+    emulator.register_api(
+        CustomApi(
+            name="new_Echo", plugin=Echo(), request_parameters=text, response_properties={"Said": ParameterType.STRING}
+        )
+    )
+    assert crm.post("new_Echo", {name: "hello"}).json()["Said"] == "hello"
+
+
 def test_a_bound_action_is_called_on_its_row(crm, emulator):
     account = crm.create("accounts", name="Contoso")
     answer = crm.post(f"accounts({account})/Microsoft.Dynamics.CRM.new_Describe", {}).json()
