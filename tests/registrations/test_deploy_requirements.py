@@ -69,6 +69,12 @@ def test_a_step_runs_as_a_user_of_the_environment(problems, deployment):
     assert deployment.changed() == {}
 
 
+def test_what_stands_for_no_user_is_told_by_its_reference(problems):
+    assert problems(STEP + "    run_as: ${env:HOOK_KEY}") == [
+        "Watch: run_as, ${env:HOOK_KEY}, stands for no user's id. Give a systemuserid."
+    ]
+
+
 def test_everything_is_said_at_once(problems):
     lacking = problems(
         STEP

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dataverse_client.types import EntityReference, OptionSetValue, guid
+from dataverse_client.types import EntityReference, OptionSetValue, guid, is_guid
 from runner.registrations.deploy.endpoints import DEFAULT_ENDPOINT
+from runner.registrations.deploy.problems import UndeployableError
 from runner.registrations.deploy.rows import IMAGE, STEP, Listening, Row
 from runner.registrations.identity import custom_api_step, image_id, remote_name, step_id
 from runner.registrations.model import ASYNCHRONOUS, SYNCHRONOUS
@@ -58,6 +59,7 @@ def remote_steps(registrations: Registrations, endpoints: Mapping[str, Row], sec
     """A remote step for every step of the file, disabled ones too, and for every custom API that has a plug-in.
 
     Raises:
+      UndeployableError: what a step runs as is no user's id.
       SecretError: a reference cannot be resolved.
     """
     steps = [_step(registrations, each, endpoints, secrets) for each in registrations.steps]
@@ -84,13 +86,12 @@ def _step(
 ) -> RemoteStep:
     table = None if step.entity is None else registrations.logical_name(step.entity)
     inline = step.delivery == "inline"
-    run_as = secrets.resolve(step.run_as)
     columns: dict[str, Any] = {
         "name": remote_name(step.name, step.message, table),
         "rank": step.rank,
         "filteringattributes": ",".join(sorted(step.filtering_attributes)) or None,
         "eventhandler": endpoints[step.endpoint or DEFAULT_ENDPOINT].reference,
-        "impersonatinguserid": EntityReference("systemuser", guid(run_as)) if run_as else None,
+        "impersonatinguserid": _user(step, secrets),
         **_registered_at(
             *((step.stage, SYNCHRONOUS) if inline else (POST_OPERATION, ASYNCHRONOUS)), enabled=step.enabled
         ),
@@ -98,6 +99,16 @@ def _step(
     row = Row(STEP, step_id(step.name), columns)
     images = tuple(_image(row, step.message, each) for each in step.images)
     return RemoteStep(row, Listening(step.message, table), images)
+
+
+def _user(step: StepRegistration, secrets: Secrets) -> EntityReference | None:
+    user = secrets.resolve(step.run_as)
+    if not user:
+        return None
+    if not is_guid(user):
+        # What the reference stands for may be a secret that was put in the wrong place.
+        raise UndeployableError([f"{step.name}: run_as, {step.run_as}, stands for no user's id. Give a systemuserid."])
+    return EntityReference("systemuser", guid(user))
 
 
 def _registered_at(stage: int, mode: int, *, enabled: bool) -> dict[str, Any]:
