@@ -89,6 +89,8 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # A plug-in may change the working directory.
+        self._place = path.absolute()
         self._turn = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,8 +102,10 @@ class SqliteFile:
             raise QueueAccessError(
                 f"The queue file {path} cannot be opened: {said}. Choose a directory that can be written to."
             ) from error
+        self._identity: tuple[int, int] | None = None
         try:
             self._prepare()
+            self._identity = _identity(self._place)
         except BaseException:
             self._connection.close()
             raise
@@ -114,6 +118,7 @@ class SqliteFile:
           QueueUnavailableError: the file is busy, full, broken or closed. Nothing was written.
         """
         with self._turn:
+            self._require_in_place()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -129,6 +134,7 @@ class SqliteFile:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Read what is committed. Raises QueueUnavailableError."""
         with self._turn:
+            self._require_in_place()
             try:
                 yield self._connection
             except sqlite3.Error as error:
@@ -155,6 +161,13 @@ class SqliteFile:
                     f"known: {_SCHEMA_VERSION}). Drain it with that version, or use another file."
                 )
 
+    def _require_in_place(self) -> None:
+        """SQLite would go on writing to a file that was removed, and that ends with the process."""
+        if self._identity is not None and _identity(self._place) != self._identity:
+            raise QueueUnavailableError(
+                f"The queue file {self._path} was removed or replaced while this process had it open. Start it again."
+            )
+
     def _roll_back(self) -> None:
         try:
             if self._connection.in_transaction:
@@ -168,6 +181,15 @@ class SqliteFile:
         return QueueUnavailableError(
             f"The queue file {self._path} cannot be used: {error}. {_WHAT_TO_DO.get(code, 'Try again later.')}"
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at ``path``, if any."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:

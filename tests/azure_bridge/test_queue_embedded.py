@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -167,6 +168,36 @@ def test_a_full_disk_stores_nothing_until_there_is_space(open_events: OpenEvents
     assert queue.counts().active == 0
     queue.send(numbered(200))
     assert queue.counts().active == 200
+
+
+def test_a_change_of_the_working_directory_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(EmbeddedQueue(Path("queue.db"), "events")) as queue:
+        monkeypatch.chdir("/")
+        queue.send(numbered(1))
+        assert queue.counts().active == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+def test_nothing_is_taken_for_a_file_that_was_removed_meanwhile(path: Path, open_events: OpenEvents) -> None:
+    """It would be lost with the process."""
+    queue = open_events()
+    path.unlink()
+    with pytest.raises(QueueUnavailableError, match="was removed or replaced"):
+        queue.send(numbered(1))
+    with pytest.raises(QueueUnavailableError, match="was removed or replaced"):
+        queue.counts()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+def test_nothing_is_taken_for_a_file_in_whose_place_there_is_another(path: Path, open_events: OpenEvents) -> None:
+    queue = open_events()
+    path.rename(path.with_name("elsewhere.db"))
+    anew = open_events()
+    with pytest.raises(QueueUnavailableError, match="was removed or replaced"):
+        queue.send(numbered(1))
+    anew.send(numbered(1))
+    assert anew.counts().active == 1
 
 
 def test_a_file_that_may_not_be_written_says_so(open_events: OpenEvents) -> None:
