@@ -195,14 +195,31 @@ class Binder:
             node, path = self._reach(node, path[0]), path[1:]
         column = column_named(node.table, path[-1])
         if column is None and null_test:
-            column = self._lookup_of(node.table, path[-1])
+            node, column = self._null_tested(node, path[-1])
         if column is None:
             raise self._not_comparable(node.table, path[-1])
         return ColumnRef(column.logical_name, node.alias), column
 
-    def _lookup_of(self, table: Table, navigation_property: str) -> Column | None:
-        relationship = self._many_to_one(table, navigation_property)
-        return None if relationship is None else table.columns[relationship.referencing_attribute]
+    def _null_tested(self, node: _Node, navigation_property: str) -> tuple[_Node, Column | None]:
+        """What is null when a navigation property leads to no row: its lookup.
+
+        Where other properties of the lookup lead to other tables, it is the id of the row.
+        """
+        relationship = self._many_to_one(node.table, navigation_property)
+        if relationship is None:
+            return node, None
+        if self._shares_lookup(relationship):
+            node = self._reach(node, navigation_property)
+            return node, node.table.columns[node.table.primary_id_attribute]
+        return node, node.table.columns[relationship.referencing_attribute]
+
+    def _shares_lookup(self, relationship: OneToManyRelationship) -> bool:
+        return any(
+            other.referencing_attribute == relationship.referencing_attribute
+            and other.referencing_entity_navigation_property_name
+            != relationship.referencing_entity_navigation_property_name
+            for other in self._metadata.many_to_one(relationship.referencing_entity)
+        )
 
     def _not_comparable(self, table: Table, name: str) -> ODataError:
         relationship = self._many_to_one(table, name)

@@ -389,3 +389,21 @@ def test_functions_of_trees_and_periods(crm, function, found):
     condition = f"Microsoft.Dynamics.CRM.{function.format(**ids)}"
     rows = crm.get(f"accounts?$select=name&$orderby=name&$filter={condition}")["value"]
     assert [row["name"] for row in rows] == found
+
+
+@pytest.mark.parametrize(
+    ("filter", "names"),
+    [
+        ("parentcustomerid_account ne null", ["of an account"]),
+        ("parentcustomerid_contact ne null", ["of a contact"]),
+        ("parentcustomerid_account eq null", ["nobody's", "of a contact"]),
+        ("_parentcustomerid_value ne null", ["of a contact", "of an account"]),
+        ("ownerid ne null", ["nobody's", "of a contact", "of an account"]),
+    ],
+)
+def test_a_property_of_a_polymorphic_lookup_is_null_for_rows_of_other_tables(crm, filter, names):
+    account, contact = crm.create("accounts", name="Contoso"), crm.create("contacts", lastname="nobody's")
+    crm.create("contacts", lastname="of an account", parentcustomerid_account__bind=f"accounts({account})")
+    crm.create("contacts", lastname="of a contact", parentcustomerid_contact__bind=f"contacts({contact})")
+    found = crm.get(f"contacts?$select=lastname&$orderby=lastname&$filter={filter}")["value"]
+    assert [row["lastname"] for row in found] == names
