@@ -30,14 +30,8 @@ def listen(queue_name: str | None, registrations: Path | None, concurrency: int,
     from runner.service.until_stopped import until_stopped
     from runner.service.wiring import opened
     from runner.service.workers import Workers
-    from runner.settings import SettingsError
 
     settings = remote_settings_with(registrations)
-    if not settings.is_at_service_bus:
-        raise SettingsError(
-            "SERVICEBUS_NAMESPACE is not set, nor SERVICEBUS_CONNECTION_STRING, and Dataverse puts nothing on an "
-            "embedded queue. Name the namespace that the service endpoint sends to, or receive webhooks: runner serve"
-        )
     if queue_name:
         settings = replace(settings, dataverse_events_queue=queue_name)
     with opened(settings, sink(quiet)) as service, Workers(service, concurrency=concurrency, payments=False) as workers:

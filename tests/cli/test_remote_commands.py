@@ -18,11 +18,3 @@ def test_without_an_environment_there_is_nothing_to_work_for(command, monkeypatc
 def test_polling_for_a_program_is_polling_once() -> None:
     result = CliRunner().invoke(runner, ["poll", "--json"])
     assert (result.exit_code, "add --once" in result.stderr) == (2, True)
-
-
-def test_dataverse_puts_nothing_on_an_embedded_queue(monkeypatch) -> None:
-    for variable in ("SERVICEBUS_NAMESPACE", "SERVICEBUS_CONNECTION_STRING"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("DATAVERSE_URL", "http://127.0.0.1:1")
-    result = CliRunner().invoke(runner, ["listen"])
-    assert (result.exit_code, "SERVICEBUS_NAMESPACE is not set" in result.stderr) == (2, True)
