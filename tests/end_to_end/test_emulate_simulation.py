@@ -33,7 +33,7 @@ def over_http(serve, monkeypatch, request):
             request.url = f"{self._url}{parts.path}{'?' if parts.query else ''}{parts.query}"
             return super().send(request, **options)
 
-    monkeypatch.setattr("runner.simulation.environment.EmbeddedAdapter", ServedAdapter)
+    monkeypatch.setattr("runner.emulator.adapter.EmbeddedAdapter", ServedAdapter)
     monkeypatch.chdir(Path(__file__).parents[2])
     return carried
 
