@@ -80,7 +80,8 @@ class Process:
             text=True,
         )
         self.said = self._popen.stdout.readline()
-        assert self.said, f"runner {' '.join(arguments)} ended with {self._popen.wait()}"
+        if not self.said:
+            raise AssertionError(f"runner {' '.join(arguments)} ended with {self.stop()}")
 
     @property
     def url(self) -> str:
