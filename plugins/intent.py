@@ -21,6 +21,7 @@ from plugins.payment_tables import (
     LEDGER,
     OWN_STATUS,
     PAYMENT,
+    SALES_ORDER,
     SESSION,
     STATUS,
     TO_BE_COLLECTED,
@@ -33,6 +34,10 @@ from plugins.stripe_payment import StripePayment, StripePayments
 from runner.plugin import InvalidPluginExecutionException, PluginContext
 
 Columns = dict[str, Any]
+
+#: Since the row was read, the bridge may have written on it what became of a former intent or session. A row that turns
+#: to another gets these columns even if they seem to be right.
+_TOLD_OF_FORMER = frozenset({INTENT, STATUS, OWN_STATUS})
 
 _STATES = {
     "succeeded": "has been paid",
@@ -105,11 +110,13 @@ def abandon_intent(context: PluginContext, table: PaymentTable, row: Entity) -> 
     with stripe_errors_as_refusals(context):
         payments = StripePayments(context, row, CollectionSettings())
         found = _find_if_known(context, payments)
-        if found is None or not found.can_be_closed:
+        if found and not found.can_be_closed:
             return {}
-        payments.close(found)
+        if found:
+            payments.close(found)
+    is_unpaid = found is not None or status_of(row) in TO_BE_COLLECTED
     # An order's status is computed from its parts, once the bridge has told what became of its own intent.
-    return {STATUS: OptionSetValue(PaymentStatus.CANCELED)} if table is PAYMENT else {}
+    return {STATUS: OptionSetValue(PaymentStatus.CANCELED)} if is_unpaid and table is PAYMENT else {}
 
 
 def _find_if_known(context: PluginContext, payments: StripePayments) -> StripePayment | None:
@@ -145,9 +152,11 @@ def _started(payments: StripePayments, row: Entity, demand: Demand, former: Stri
         STATUS: OptionSetValue(PaymentStatus.PENDING),
         FAILURE_CODE: None,
         FAILURE_MESSAGE: None,
-        # What an order's former intent came to.
-        OWN_STATUS: None,
     }
+    if row.logical_name == SALES_ORDER.logical_name:
+        # What an order's former intent came to.
+        columns[OWN_STATUS] = None
     if former and former.intent_id:
         columns[LEDGER] = turned(row.get(LEDGER), former.intent_id)
-    return {column: value for column, value in columns.items() if row.get(column) != value}
+    always = _TOLD_OF_FORMER if former else frozenset()
+    return {column: value for column, value in columns.items() if column in always or row.get(column) != value}

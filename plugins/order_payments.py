@@ -17,7 +17,6 @@ from plugins.intent import ensure_intent
 from plugins.linked_payments import collects, payments_of
 from plugins.payment_tables import (
     CURRENCY,
-    INTENT,
     OWN_RECEIVED,
     OWN_REFUNDED,
     OWN_STATUS,
@@ -26,10 +25,10 @@ from plugins.payment_tables import (
     REFUNDED,
     SALES_ORDER,
     SALES_ORDER_LOOKUP,
-    SESSION,
     STATUS,
     PaymentStatus,
     amount_of,
+    has_intent,
     money,
     status_of,
 )
@@ -175,7 +174,7 @@ def _require_one_currency(order: Entity, payment: Entity | None) -> None:
 def _rolled_up(order: Entity, payments: Sequence[Entity]) -> dict[str, Any]:
     """The columns to change on ``order``, which is left as it is."""
     parts = [_part(payment, STATUS, RECEIVED, REFUNDED) for payment in payments]
-    if order.get(INTENT) or order.get(SESSION) or status_of(order, OWN_STATUS):
+    if has_intent(order) or status_of(order, OWN_STATUS):
         parts.append(_part(order, *_OWN, default=PaymentStatus.PENDING))
     whole = roll_up(amount_of(order, SALES_ORDER), parts)
     if whole is None:

@@ -11,14 +11,13 @@ from plugins.configuration import read_settings
 from plugins.intent import abandon_intent, cancel_intent, ensure_intent
 from plugins.payment_tables import (
     CURRENCY,
-    INTENT,
     LEDGER,
     OWN_STATUS,
-    SESSION,
     TO_BE_COLLECTED,
     PaymentStatus,
     PaymentTable,
     amount_of,
+    has_intent,
     status_of,
     table_of,
 )
@@ -94,8 +93,8 @@ def _concerns_stripe(context: PluginContext, table: PaymentTable, row: Entity) -
     """Whether the request changes the amount or the currency that Stripe collects."""
     if table.amount not in context.target and CURRENCY not in context.target:
         return False
-    if not (row.get(INTENT) or row.get(SESSION)):
-        return status_of(row) in TO_BE_COLLECTED
+    if not has_intent(row):
+        return status_of(row) in TO_BE_COLLECTED and not table.is_closed(row)
     if not context.is_in_transaction:
         return True
     before = context.pre_image("before")

@@ -105,6 +105,11 @@ def table_of(logical_name: str) -> PaymentTable:
         ) from None
 
 
+def has_intent(row: Entity) -> bool:
+    """Whether the row names an intent or a Checkout Session."""
+    return bool(row.get(INTENT) or row.get(SESSION))
+
+
 def amount_of(row: Entity, table: PaymentTable) -> Decimal | None:
     """The amount to collect for ``row``, in the row's currency."""
     return money(row, table.amount)

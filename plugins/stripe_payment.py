@@ -69,10 +69,21 @@ class StripePayments:
         self._context = context
         self._row = row
         self._settings = settings
-        client = context.service(stripe.StripeClient)
-        self._intents = client.v1.payment_intents
-        self._sessions = client.v1.checkout.sessions
-        self._service: Any = self._sessions if settings.collect is Collect.CHECKOUT else self._intents
+
+    # The client is asked for when it is needed: a row without an intent can be put away where there is no Stripe.
+
+    @property
+    def _intents(self) -> Any:
+        return self._context.service(stripe.StripeClient).v1.payment_intents
+
+    @property
+    def _sessions(self) -> Any:
+        return self._context.service(stripe.StripeClient).v1.checkout.sessions
+
+    @property
+    def _service(self) -> Any:
+        """What makes the intents or sessions that the step is configured to collect with."""
+        return self._sessions if self._settings.collect is Collect.CHECKOUT else self._intents
 
     # --- reading -------------------------------------------------------------------------------------------
 

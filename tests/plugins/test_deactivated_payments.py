@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
-from dataverse_client.types import EntityReference, OptionSetValue, OrganizationRequest
+from azure_bridge.secrets import Secrets
+from dataverse_client.types import Entity, EntityReference, OptionSetValue, OrganizationRequest, QueryExpression
 from plugins.payment_tables import PaymentStatus
+from runner.emulator.emulator import Emulator
 from runner.emulator.plugin_faults import IsvAborted
+from runner.execution.load import steps_from
+from runner.registrations.load import load
 
 ACTIVE, INACTIVE, ORDER_CANCELED = 0, 1, 2
 
@@ -93,6 +99,34 @@ def test_the_order_asks_for_what_a_deactivated_payment_no_longer_does(shop) -> N
     assert shop.intent_of(shop.order(order_id))["amount"] == 6000
     deactivate(shop, payment_id)
     assert shop.intent_of(shop.order(order_id))["amount"] == 10000
+
+
+def test_an_order_asks_again_for_what_a_payment_without_an_intent_claimed(shop) -> None:
+    """One that was imported, say, without the steps that would have created its intent."""
+    order_id = shop.create_order("100.00")
+    link = EntityReference("salesorder", order_id)
+    payment_id = shop.create_payment("40.00", new_salesorderid=link, statecode=OptionSetValue(INACTIVE))
+    assert shop.intent_of(shop.order(order_id))["amount"] == 6000
+    deactivate(shop, payment_id)
+    assert shop.status("new_payment", payment_id) == "CANCELED"
+    assert shop.intent_of(shop.order(order_id))["amount"] == 10000
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "FAILED"])
+def test_a_payment_that_was_never_to_be_collected_keeps_its_status(shop, status) -> None:
+    payment_id = shop.create_payment("19.99", new_paymentstatus=shop.choice(status))
+    deactivate(shop, payment_id)
+    assert shop.status("new_payment", payment_id) == status
+
+
+def test_a_payment_without_an_intent_can_be_put_away_where_there_is_no_stripe(registrations_file, clock) -> None:
+    steps = steps_from(load(registrations_file), Secrets({}))
+    with closing(Emulator(steps, clock=clock)) as crm:
+        columns = {"new_name": "Cash", "new_paymentstatus": OptionSetValue(PaymentStatus.COMPLETED)}
+        payment_id = crm.service().create(Entity("new_payment", attributes=columns))
+        crm.service().update(Entity("new_payment", payment_id, {"statecode": OptionSetValue(INACTIVE)}))
+        crm.service().delete("new_payment", payment_id)
+        assert not crm.service().retrieve_multiple(QueryExpression("new_payment")).entities
 
 
 def test_an_order_whose_state_becomes_canceled_can_no_longer_be_paid(shop) -> None:

@@ -6,6 +6,12 @@ from itertools import permutations
 
 import pytest
 
+from dataverse_client.types import Entity, OptionSetValue
+from plugins.payment_intents import CreatePaymentIntent, UpdatePaymentIntent
+from plugins.payment_tables import PaymentStatus
+from runner.execution.step import Image, Step
+from runner.plugin import Plugin, PluginContext
+
 PAGES = "collect: checkout\n      success_url: https://shop.example.com/thanks"
 
 
@@ -133,3 +139,34 @@ def test_an_intent_that_gave_way_to_a_page_is_not_heard_of_again(crm, stripe_sim
     bridge.deliver(shuffle=2)
 
     assert status(crm, payment_id) == "Pending"
+
+
+class TheBridgeWasFaster(Plugin):
+    """Writes what became of the former page, after the row was read and before it is given its new page."""
+
+    def execute(self, context: PluginContext) -> None:
+        if context.depth == 1:
+            own = "new_ownpaymentstatus" if context.primary_entity_name == "salesorder" else "new_paymentstatus"
+            told = {own: OptionSetValue(PaymentStatus.CANCELED), "new_stripepaymentintentid": "pi_former"}
+            row = Entity(context.primary_entity_name, context.primary_entity_id, {**told, "new_stripeledger": "{}"})
+            context.organization.update(row)
+
+
+@pytest.mark.parametrize(("table", "amount"), [("new_payment", "new_amount"), ("salesorder", "totalamount")])
+def test_a_page_waits_even_if_its_row_hears_of_the_former_one_while_it_turns(open_shop, table, amount):
+    """Stripe tells at once that the former page has expired; the row's transaction takes a little longer."""
+    pages = {"collect": "checkout", "success_url": "https://shop.example.com/thanks"}
+    about = {"message": "Update", "entity": table, "stage": 20}
+    shop = open_shop(
+        Step(plugin=CreatePaymentIntent(pages), message="Create", entity=table, stage=20),
+        Step(plugin=TheBridgeWasFaster(), rank=1, **about),
+        Step(plugin=UpdatePaymentIntent(pages), rank=2, images=(Image("before"),), **about),
+    )
+    row_id = shop.create_payment("49.90") if table == "new_payment" else shop.create_order("49.90")
+
+    shop.update(table, row_id, **{amount: shop.usd("60.00")})
+
+    row = shop.row(table, row_id)
+    assert shop.session_of(row).amount_total == 6000
+    assert shop.status(table, row_id) == "PENDING"
+    assert (row.get("new_ownpaymentstatus"), row.get("new_stripepaymentintentid")) == (None, None)
