@@ -200,8 +200,12 @@ def _pipeline_order(step: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _summary(registrations: Registrations) -> str:
-    steps = counted(len(registrations.steps), "step")
+    parts = [counted(len(registrations.steps), "step")]
+    if registrations.custom_apis:
+        parts.append(counted(len(registrations.custom_apis), "custom API"))
+    if registrations.tables:
+        parts.append(f"{counted(len(registrations.tables), 'table')} of your own")
     bridge = registrations.bridge
-    if bridge is None:
-        return steps
-    return f"{steps}, {counted(len(bridge.events), 'Stripe event')} for {counted(len(bridge.tables), 'table')}"
+    if bridge is not None:
+        parts.append(f"{counted(len(bridge.events), 'Stripe event')} for {counted(len(bridge.tables), 'table')}")
+    return ", ".join(parts)

@@ -29,6 +29,7 @@ from runner.registrations.bridge import BridgeRegistration, BridgeTable
 from runner.registrations.endpoints import EndpointRegistration
 from runner.registrations.messages import CUSTOM_API, MESSAGES
 from runner.registrations.section import ColumnName, LogicalName, Name, Section
+from runner.registrations.tables import TableDescription
 
 SYNCHRONOUS: Literal[0] = 0
 ASYNCHRONOUS: Literal[1] = 1
@@ -195,6 +196,9 @@ class Registrations(Section):
 
     endpoints: dict[Name, EndpointRegistration] = {}
     """Through what a remote environment reaches the runner: name -> webhook or Service Bus queue or topic."""
+
+    tables: dict[LogicalName, TableDescription] = {}
+    """Tables and columns of your own that the embedded Dataverse has: logical name -> columns."""
 
     bridge: BridgeRegistration | None = None
     """How Stripe's answers reach the rows; leave out to run plug-ins only."""

@@ -22,6 +22,7 @@ from runner.registrations.messages import FILTERED, IMAGES, MESSAGES, WITHOUT_ST
 from runner.registrations.model import StepRegistration
 from runner.registrations.pages import AZURE, CUSTOM_API, LEARN, REGISTER
 from runner.registrations.problems import did_you_mean, nearest
+from runner.registrations.table_rules import tables_are_whole
 from runner.registrations.view import Part, View, Wrong
 
 STAGE_NOT_ALLOWED = 0x80044184
@@ -216,7 +217,7 @@ def step_names_differ(view: View) -> Wrong:
         seen.add(step.value.name)
 
 
-FILE_RULES: tuple[FileRule, ...] = (steps_differ, step_names_differ, *ABOUT_THE_REST)
+FILE_RULES: tuple[FileRule, ...] = (steps_differ, step_names_differ, tables_are_whole, *ABOUT_THE_REST)
 
 
 def apply_rules(

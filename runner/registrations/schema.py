@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from runner.registrations import bridge, endpoints, model
+from runner.registrations import bridge, endpoints, model, tables
 
-_MODULES = (bridge, endpoints, model)
+_MODULES = (bridge, endpoints, model, tables)
 
 SCHEMA_FILE = Path(__file__).with_name("registrations.schema.json")
 

@@ -17,6 +17,9 @@ LogicalName = Annotated[str, StringConstraints(pattern=LOGICAL_NAME, max_length=
 ColumnName = Annotated[str, StringConstraints(pattern=COLUMN_NAME, to_lower=True, max_length=128)]
 """A column in a list, where upper case is forgiven."""
 
+SchemaName = Annotated[str, StringConstraints(pattern=COLUMN_NAME, max_length=128)]
+"""A table's or column's name with capitals."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
 
 

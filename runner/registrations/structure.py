@@ -64,6 +64,7 @@ _MESSAGES = {
     "greater_than": "This must be more than {gt}.",
     "greater_than_equal": "This must be at least {ge}.",
     "string_type": "This must be text, and it is {kind}.",
+    "int_parsing": "{value} is not a whole number.",
     "int_type": "This must be a whole number, and it is {kind}.",
     "float_type": "This must be a number, and it is {kind}.",
     "bool_type": "This must be true or false, and it is {kind}.",
@@ -126,6 +127,7 @@ def view(data: Any, registrations: Registrations | None) -> View:
         endpoint_names=frozenset(registrations.endpoints),
         custom_apis=registrations.custom_apis,
         custom_api_names=frozenset(registrations.custom_apis),
+        tables=registrations.tables,
         bridge=None if bridge is None else Part(("bridge",), bridge),
     )
 
@@ -134,6 +136,7 @@ def _salvaged(data: Mapping[str, Any]) -> View:
     steps = data.get("steps")
     endpoints = data.get("endpoints")
     bridge = data.get("bridge")
+    tables = data.get("tables")
     names = endpoints if isinstance(endpoints, dict) else {}
     apis = data.get("custom_apis")
     api_names = apis if isinstance(apis, dict) else {}
@@ -148,6 +151,7 @@ def _salvaged(data: Mapping[str, Any]) -> View:
         endpoint_names=frozenset(names),
         custom_apis=_sound_entries("custom_apis", api_names),
         custom_api_names=frozenset(api_names),
+        tables=_sound_entries("tables", tables if isinstance(tables, dict) else {}),
         bridge=_salvage(BridgeRegistration, bridge, ("bridge",)) if isinstance(bridge, dict) else None,
     )
 

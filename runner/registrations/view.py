@@ -10,6 +10,7 @@ from runner.registrations.bridge import BridgeRegistration
 from runner.registrations.endpoints import EndpointRegistration
 from runner.registrations.model import CustomApiRegistration, StepRegistration
 from runner.registrations.problems import Finding, Path
+from runner.registrations.tables import TableDescription
 
 T = TypeVar("T")
 Wrong: TypeAlias = Iterator[Finding]
@@ -29,7 +30,10 @@ class Part(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The file as far as it can be read. ``endpoints`` and ``custom_apis`` have the sound ones; their names all."""
+    """The file as far as it can be read.
+
+    ``endpoints``, ``custom_apis`` and ``tables`` have the sound ones; the names of the former two are all there.
+    """
 
     entities: Mapping[str, str] = field(default_factory=dict)
     steps: Sequence[Part[StepRegistration]] = ()
@@ -37,6 +41,7 @@ class View:
     endpoint_names: frozenset[str] = frozenset()
     custom_apis: Mapping[str, CustomApiRegistration] = field(default_factory=dict)
     custom_api_names: frozenset[str] = frozenset()
+    tables: Mapping[str, TableDescription] = field(default_factory=dict)
     bridge: Part[BridgeRegistration] | None = None
 
     def logical_name(self, entity: str | None) -> str | None:

@@ -21,6 +21,7 @@ from runner.connection import connect
 from runner.emulator.adapter import client_of
 from runner.emulator.emulator import Emulator
 from runner.emulator.jobs.job import BACK_OFF
+from runner.emulator.metadata.described import metadata_for
 from runner.execution.services import Services
 from runner.intake.credentials import Credentials
 from runner.intake.deferred import DeferredSteps
@@ -162,7 +163,14 @@ def _emulator(
 ) -> Iterator[Emulator]:
     """The embedded Dataverse, whose pipeline runs the steps itself."""
     database = made_directory(settings) / CRM_FILE
-    with Emulator(database=database, clock=clock, services=services, sink=sink, back_off=BACK_OFF) as emulator:
+    with Emulator(
+        database=database,
+        metadata=metadata_for(registrations),
+        clock=clock,
+        services=services,
+        sink=sink,
+        back_off=BACK_OFF,
+    ) as emulator:
         emulator.register_from(registrations, secrets)
         emulator.start_worker()
         try:

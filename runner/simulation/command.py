@@ -24,7 +24,7 @@ from azure_bridge.tables import NO_BRIDGE, BridgeConfiguration
 from dataverse_client.client import DataverseClient
 from dataverse_client.types import new_guid
 from runner.emulator.custom_api import custom_apis_from
-from runner.emulator.metadata.load import load_metadata
+from runner.emulator.metadata.described import metadata_for
 from runner.emulator.metadata.model import Metadata, Table
 from runner.execution.load import steps_from
 from runner.execution.step import Stage, Step
@@ -97,7 +97,7 @@ class Simulation:
         self._secrets = Secrets.from_environment(environment())
         self._registrations = load(request.registrations or self._settings.runner_registrations)
         self._outcome = OUTCOMES[request.outcome]
-        self._metadata = load_metadata()
+        self._metadata = metadata_for(self._registrations)
         self._table = self._find_table()
         self._report = _report(self._metadata, as_json, color)
 
@@ -115,6 +115,7 @@ class Simulation:
                 services={stripe.StripeClient: side.client},
                 clock=self._clock,
                 sink=sink,
+                metadata=self._metadata,
                 custom_apis=custom_apis_from(self._registrations, self._secrets),
                 queue=self._queue(cleanup),
                 keep_rows=self._request.keep is not None,

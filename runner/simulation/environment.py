@@ -23,6 +23,7 @@ from runner.emulator.adapter import client_of
 from runner.emulator.custom_api import CustomApi
 from runner.emulator.emulator import Emulator
 from runner.emulator.jobs.job import BACK_OFF
+from runner.emulator.metadata.model import Metadata
 from runner.execution.step import Step
 from runner.tracing.bridge import TracingObserver
 from runner.tracing.model import TraceSink
@@ -48,6 +49,7 @@ class EmbeddedEnvironment:
         services: Mapping[type, Any],
         clock: Clock | None = None,
         sink: TraceSink | None = None,
+        metadata: Metadata | None = None,
         custom_apis: Iterable[CustomApi] = (),
         queue: MessageQueue | None = None,
         keep_rows: bool = False,
@@ -58,7 +60,9 @@ class EmbeddedEnvironment:
         sink = sink or Recorder()
         database = directory / CRM_FILE if keep_rows else None
         pause = BACK_OFF if back_off else timedelta(0)
-        self.crm = Emulator(database=database, clock=clock, services=services, sink=sink, back_off=pause)
+        self.crm = Emulator(
+            database=database, metadata=metadata, clock=clock, services=services, sink=sink, back_off=pause
+        )
         for api in custom_apis:
             self.crm.register_api(api)
         for step in steps:

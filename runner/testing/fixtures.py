@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from azure_bridge.clock import ManualClock
     from azure_bridge.secrets import Secrets
     from azure_bridge.tables import BridgeConfiguration
+    from runner.emulator.metadata.model import Metadata
     from runner.registrations.model import Registrations
     from runner.simulation.environment import EmbeddedEnvironment
     from runner.stripe_simulator import StripeSimulator
@@ -115,6 +116,7 @@ def embedded_environment(
             services={stripe.StripeClient: stripe_simulator.client(max_network_retries=2), **plugin_services},
             custom_apis=custom_apis_from(registered, secrets),
             clock=clock,
+            metadata=_described(Path(registrations), Path(registrations).stat().st_mtime_ns),
             back_off=back_off,
         )
     yield environment
@@ -180,3 +182,11 @@ def _load(file: Path, modified: int) -> Registrations:
     from runner.registrations.load import load
 
     return load(file)
+
+
+@lru_cache(maxsize=8)
+def _described(file: Path, modified: int) -> Metadata:
+    """The tables of an environment with the registrations in ``file``, made as seldom."""
+    from runner.emulator.metadata.described import metadata_for
+
+    return metadata_for(_load(file, modified))

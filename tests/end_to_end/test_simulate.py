@@ -84,6 +84,13 @@ def test_any_other_table_just_runs_its_steps(simulate: Simulate) -> None:
     assert seen.row["name"] == "Contoso"
 
 
+def test_a_table_of_ones_own_is_simulated_once_it_is_described(simulate: Simulate, tmp_path: Path) -> None:
+    registrations = tmp_path / "desks.yaml"
+    registrations.write_text("tables: { new_desk: { columns: { new_floor: { type: Integer } } } }")
+    seen = simulate("--entity", "new_desk", "--set", "new_floor=3", "--registrations", str(registrations))
+    assert (seen.exit_code, seen.document["row"]["new_floor"]) == (0, 3)
+
+
 def test_without_a_bridge_section_a_payment_just_runs_its_steps(simulate: Simulate, tmp_path: Path) -> None:
     file = tmp_path / "registrations.yaml"
     file.write_text("steps: []\n")

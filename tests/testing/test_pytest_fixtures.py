@@ -194,6 +194,16 @@ def test_plugins_are_tried_without_a_bridge(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines("*registrations.yaml has no bridge section*")
 
 
+def test_a_table_of_ones_own_is_there_when_it_is_described(pytester: pytest.Pytester) -> None:
+    described = "tables: { new_desk: { columns: { name: { type: String }, telephone1: { type: String } } } }\n"
+    pytester.makeini("[pytest]\npythonpath = .")
+    pytester.makepyfile(
+        stamp_of_a_project=STAMP, test_stamp=STAMPED.replace("account", "new_desk").partition("def test_ev")[0]
+    )
+    pytester.makefile(".yaml", registrations=described + STAMPING.replace("account", "new_desk"))
+    pytester.runpytest_inprocess("-q").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize(
     ("registrations", "said"),
     [

@@ -53,6 +53,15 @@ def test_rows_that_nobody_keeps_are_in_a_file_as_long_as_they_are_served(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_described_tables_are_served(tmp_path):
+    registrations = tmp_path / "registrations.yaml"
+    registrations.write_text("tables: { new_desk: { columns: { new_floor: { type: Integer } } } }")
+    with hosted(Hosting(registrations=registrations)) as site:
+        crm = site.emulator.service()
+        desk = crm.create(Entity("new_desk", None, {"new_floor": 3}))
+        assert crm.retrieve("new_desk", desk)["new_floor"] == 3
+
+
 def test_a_data_directory_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HostingError, match="--data"), hosted(Hosting(data=tmp_path / "file" / "inside")):

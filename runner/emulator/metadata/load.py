@@ -5,7 +5,6 @@ Metadata ids are derived from the names, so that they are the same on every mach
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -30,6 +29,7 @@ from runner.emulator.metadata.model import (
     Ownership,
     Table,
 )
+from runner.emulator.metadata.naming import schema_name_of, words
 from runner.emulator.metadata.regarding import with_jobs_regarding
 from runner.emulator.metadata.stable_ids import stable_id
 
@@ -145,7 +145,7 @@ def _primary_id(table: str, schema_name: str) -> Column:
         logical_name=f"{table}id",
         schema_name=f"{schema_name}Id",
         type=AttributeType.UNIQUEIDENTIFIER,
-        display_name=_words(schema_name),
+        display_name=words(schema_name),
         metadata_id=stable_id(table, f"{table}id"),
         required=True,
         is_valid_for_update=False,
@@ -154,13 +154,13 @@ def _primary_id(table: str, schema_name: str) -> Column:
 
 def make_column(table: str, name: str, body: Mapping[str, Any]) -> Column:
     kind = AttributeType(body["type"])
-    schema_name = body.get("schema_name") or _schema_name(name)
+    schema_name = body.get("schema_name") or schema_name_of(name)
     low, high = _LIMITS.get(kind, (None, None))
     return Column(
         logical_name=name,
         schema_name=schema_name,
         type=kind,
-        display_name=body.get("display_name") or _words(schema_name),
+        display_name=body.get("display_name") or words(schema_name),
         metadata_id=stable_id(table, name),
         required=body.get("required", False),
         system_required=body.get("system_required", False),
@@ -298,7 +298,7 @@ def _intersect(relationship: ManyToManyRelationship, body: Mapping[str, Any]) ->
         entity_set_name=body["entity_set_name"],
         primary_id_attribute=f"{name}id",
         primary_name_attribute=None,
-        display_name=_words(name),
+        display_name=words(name),
         columns={column.logical_name: column for column in columns},
         keys=(make_key(name, f"{name}_key", {"schema_name": f"{name}_key", "columns": ends}),),
         ownership=Ownership.NONE,
@@ -312,14 +312,3 @@ def _relationship_pattern(column: Column) -> str:
     if column.is_custom:
         return f"{{table}}_{column.schema_name.partition('_')[2]}_{{target}}"
     return f"lk_{{table}}_{column.logical_name}"
-
-
-def _schema_name(logical_name: str) -> str:
-    prefix, separator, rest = logical_name.rpartition("_")
-    return f"{prefix}{separator}{rest[:1].upper()}{rest[1:]}"
-
-
-def _words(schema_name: str) -> str:
-    """``new_StripePaymentIntentId`` -> Stripe Payment Intent Id."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", schema_name.removeprefix("new_"))
-    return words.replace("_", " ").strip()

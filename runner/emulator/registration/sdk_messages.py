@@ -100,8 +100,8 @@ class SdkMessages:
             return
         if step.entity not in tables:
             raise StepError(
-                f"Step {step.name!r}: there is no table {step.entity!r} here (0x80041102). Create it first, name "
-                "another by its logical name, or give registrations.yaml an alias for it under entities."
+                f"Step {step.name!r}: there is no table {step.entity!r} here (0x80041102). Create it first, or "
+                "describe it under tables in registrations.yaml; an alias of another is given there under entities."
             )
         if not _may_listen(step.message, tables[step.entity]):
             raise StepError(f"Step {step.name!r}: no custom step runs on {step.message} of {step.entity} (0x80044187).")

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from runner.emulator.metadata.model import AttributeType, CascadeAssign, CascadeDelete, Ownership
+from runner.emulator.metadata.naming import plural
 from runner.emulator.webapi.faults import BadRequest
 
 Payload: TypeAlias = Mapping[str, Any]
@@ -75,13 +76,6 @@ def _primary_name(bodies: list[Payload]) -> str:
     if len(named) != 1:
         raise BadRequest("A table needs exactly one String attribute with IsPrimaryName true.")
     return named[0]
-
-
-def plural(name: str) -> str:
-    """The name of the entity set, formed as the platform does."""
-    if name.endswith("y"):
-        return f"{name[:-1]}ies"
-    return f"{name}es" if name.endswith(("s", "x", "ch")) else f"{name}s"
 
 
 def column_description(payload: Any) -> tuple[str, Description]:

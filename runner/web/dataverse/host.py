@@ -20,6 +20,7 @@ from azure_bridge.queues.contract import MessageQueue
 from azure_bridge.secrets import Secrets
 from runner.emulator.emulator import Emulator
 from runner.emulator.jobs.job import BACK_OFF
+from runner.emulator.metadata.described import metadata_for
 from runner.emulator.notifications.notification import SenderFactory
 from runner.emulator.webapi import WebApi
 from runner.execution.step import StepError
@@ -84,7 +85,9 @@ def hosted(hosting: Hosting, sink: TraceSink | None = None) -> Iterator[Site]:
         certificate = _certificate(hosting, cleanup) if hosting.tls else None
         senders = _senders(settings, hosting.data, cleanup.enter_context(ExitStack()))
         services: dict[type, Any] = {stripe.StripeClient: side.client}
+        registrations = None if hosting.registrations is None else _load(hosting.registrations)
         emulator = Emulator(
+            metadata=None if registrations is None else metadata_for(registrations),
             database=_database(hosting.data, cleanup),
             durable=hosting.data is not None,
             services=services,
@@ -96,8 +99,8 @@ def hosted(hosting: Hosting, sink: TraceSink | None = None) -> Iterator[Site]:
         cleanup.callback(emulator.close)
         cleanup.callback(emulator.run_jobs)
         cleanup.callback(emulator.stop_worker)
-        if hosting.registrations is not None:
-            _register(emulator, hosting.registrations)
+        if registrations is not None:
+            _register(emulator, registrations, hosting.registrations)
         app = application(emulator, Facts(side.title, certificate, hosting.require_token), limits=hosting.limits)
         cleanup.callback(app.close)
         emulator.start_worker()
@@ -144,13 +147,11 @@ def _senders(settings: Settings, data: Path | None, opened: ExitStack) -> Sender
     return lambda endpoint: queue(endpoint.path)
 
 
-def _register(emulator: Emulator, file: Path) -> None:
+def _register(emulator: Emulator, registrations: Registrations, file: Path | None) -> None:
     try:
-        emulator.register_from(_load(file), Secrets.from_environment(environment()))
+        emulator.register_from(registrations, Secrets.from_environment(environment()))
     except StepError as error:
-        raise HostingError(
-            f"{file}: {error} A table of your own is created with --no-registrations and kept with --data."
-        ) from error
+        raise HostingError(f"{file}: {error}") from error
 
 
 def _load(file: Path) -> Registrations:
