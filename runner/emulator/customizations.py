@@ -6,6 +6,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/create-ed
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable
 from copy import deepcopy
@@ -18,6 +19,10 @@ from runner.emulator.metadata.model import AttributeType, Column, Metadata, Opti
 from runner.emulator.rows.auto_numbers import AutoNumber
 from runner.emulator.rows.files import delete_files_of_column
 from runner.emulator.storage.store import Store
+from runner.emulator.storage.upgrade import finish_upgrade
+from runner.emulator.transaction import Transaction
+
+_log = logging.getLogger(__name__)
 
 #: The prefix of a global choice's name in the database, which no table has.
 _OPTION_SET = "option set "
@@ -50,7 +55,10 @@ class Customizations:
         self._changed = changed
         self._made: dict[str, Description] = {}
         self._option_sets: dict[str, Description] = {}
-        self.reload()
+        self._read_kept()
+        if store.is_outdated:
+            self._upgrade()
+        self._use()
 
     @property
     def metadata(self) -> Metadata:
@@ -58,12 +66,36 @@ class Customizations:
 
     def reload(self) -> None:
         """Read the customizations again from the database."""
+        self._read_kept()
+        self._use()
+
+    def _read_kept(self) -> None:
         kept = {name: _read(text) for name, text in self._store.customizations()}
         self._option_sets = {
             name.removeprefix(_OPTION_SET): body for name, body in kept.items() if name.startswith(_OPTION_SET)
         }
         self._made = {name: body for name, body in kept.items() if not name.startswith(_OPTION_SET)}
-        self._use()
+
+    def _upgrade(self) -> None:
+        """Finish the upgrade of a file that an earlier version wrote. Keys that its rows violate have failed."""
+        with Transaction(self._store):
+            metadata = customized(self._base, self._made, self._option_sets)
+            for name, description in self._made.items():
+                self._fail_keys(metadata.tables[name], description)
+                self._store.write_customization(name, json.dumps(description))
+            finish_upgrade(self._store.execute, metadata)
+        self._store.is_outdated = False
+
+    def _fail_keys(self, table: Table, description: Description) -> None:
+        for key, body in description.get("keys", {}).items():
+            if not body["has_failed"] and self._store.holds_twice(table, body["columns"]):
+                body["has_failed"] = True
+                _log.warning(
+                    "The key %s of %s has failed, because case, accents and spaces at the end no longer tell its "
+                    "values apart. Change one of the rows, and reactivate the key.",
+                    key,
+                    table.logical_name,
+                )
 
     def _use(self) -> None:
         if self._made or self._option_sets or self._store.metadata is not self._base:

@@ -113,7 +113,12 @@ class Emulator:
         lock_timeout: timedelta = LOCK_TIMEOUT,
         back_off: timedelta = timedelta(0),
     ) -> None:
-        """Raises DatabaseInUseError when another emulator, in this or another process, uses the ``database``."""
+        """Open the ``database``, upgraded if an earlier version wrote it.
+
+        Raises:
+          DatabaseInUseError: another emulator, in this or another process, uses it.
+          DatabaseFormError: a later version wrote it, or it is no database, or its rows violate a key of the platform.
+        """
         self.clock: Clock = clock or SystemClock()
         self.organization = organization
         self._lock = DatabaseLock(database) if database is not None else None

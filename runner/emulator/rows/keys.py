@@ -17,7 +17,8 @@ from runner.emulator.errors import (
 )
 from runner.emulator.metadata.model import AlternateKey, Table
 from runner.emulator.rows.table_records import TableRecords
-from runner.emulator.storage.store import Store, key_sql
+from runner.emulator.storage.layout import key_sql
+from runner.emulator.storage.store import Store
 from runner.emulator.storage.text import fold
 
 

@@ -6,27 +6,20 @@ Source (row versions): https://learn.microsoft.com/power-apps/developer/data-pla
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 
 from runner.emulator.metadata.model import Column, Metadata, Table
-from runner.emulator.storage.text import fold, folded, matches
+from runner.emulator.storage.layout import OWN_TABLES, definition, indexes, key_sql
+from runner.emulator.storage.text import fold, matches
+from runner.emulator.storage.upgrade import DatabaseFormError, begin_upgrade
 from runner.emulator.storage.values import Codec, codec
 
 #: How many row versions are reserved on disk at a time; they are then used from memory.
 _VERSIONS_AT_ONCE = 1000
 _STATEMENTS_KEPT = 1024
-#: Uploads, the blocks of files, and the order of the blocks: see runner.emulator.storage.file_blocks.
-_FILES = (
-    "CREATE TABLE IF NOT EXISTS file_upload (file TEXT PRIMARY KEY, table_name TEXT, id TEXT, column_name TEXT, "
-    "file_name TEXT, began TEXT) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS file_block (file TEXT, block TEXT, size INTEGER NOT NULL, data BLOB NOT NULL, "
-    "PRIMARY KEY (file, block))",
-    "CREATE TABLE IF NOT EXISTS file_part (file TEXT, start INTEGER, block TEXT, PRIMARY KEY (file, start)) "
-    "WITHOUT ROWID",
-)
 
 
 class Store:
@@ -36,6 +29,7 @@ class Store:
     """
 
     def __init__(self, metadata: Metadata, path: Path | None = None, *, durable: bool = True) -> None:
+        """Raises DatabaseFormError when the file cannot be used."""
         self.metadata = metadata
         self.path = path
         #: Whether the rows are in a file.
@@ -44,25 +38,40 @@ class Store:
         self._version = 0
         self._last_reserved = 0
         self.codecs: dict[str, Mapping[str, Codec]] = {}
-        if path is not None:
-            synchronous = "NORMAL" if durable else "OFF"
-            self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};")
-        self.execute("CREATE TABLE IF NOT EXISTS row_version (last INTEGER NOT NULL)")
-        self.execute(
-            "CREATE TABLE IF NOT EXISTS deleted_row "
-            "(table_name TEXT, version INTEGER, id TEXT, PRIMARY KEY (table_name, version)) WITHOUT ROWID"
-        )
-        self.execute(
-            "CREATE TABLE IF NOT EXISTS number_sequence "
-            "(name TEXT PRIMARY KEY, seed INTEGER NOT NULL, following INTEGER NOT NULL) WITHOUT ROWID"
-        )
-        for statement in _FILES:
-            self.execute(statement)
         #: The last number of each autonumber column, which a rollback does not undo.
         self.last_numbers: dict[str, int] = {}
-        self.use(metadata)
+        #: Whether an earlier version wrote the file, and ``runner.emulator.storage.upgrade`` has more to do.
+        self.is_outdated = self._open(metadata, "NORMAL" if durable else "OFF")
         #: The greatest committed row version; rows not committed yet have greater ones.
         self.committed_version = self.version
+
+    def _open(self, metadata: Metadata, synchronous: str) -> bool:
+        """Create what is missing in the database. Returns whether an earlier version wrote it."""
+        try:
+            if self.path is not None:
+                self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};")
+            with self._connection:
+                self.begin()
+                is_outdated = begin_upgrade(self.execute, self.path)
+                for statement in OWN_TABLES:
+                    self.execute(statement)
+                for table, column in self.use(metadata):
+                    self._fill(table, column)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise DatabaseFormError.of(self.path, error) from error
+        except BaseException:
+            self.close()
+            raise
+        return is_outdated
+
+    def _fill(self, table: Table, column: Column) -> None:
+        """Give all rows the default of a column that earlier versions did not have."""
+        if column.default_value is not None:
+            self.execute(
+                f'UPDATE "{table.logical_name}" SET "{column.logical_name}" = ?',  # noqa: S608 - names of metadata
+                (column.default_value,),
+            )
 
     def _connect(self) -> None:
         self._connection = sqlite3.connect(
@@ -81,14 +90,16 @@ class Store:
         #: Is increased when rows that may be cached have changed.
         self.generation = 0
 
-    def use(self, metadata: Metadata) -> None:
-        """Create the tables and columns of ``metadata`` that do not exist yet."""
+    def use(self, metadata: Metadata) -> list[tuple[Table, Column]]:
+        """Create the tables and columns of ``metadata`` that do not exist yet. Returns the columns new in tables."""
         self.metadata = metadata
+        added: list[tuple[Table, Column]] = []
         for table in metadata.tables.values():
             self.codecs[table.logical_name] = {
                 column.logical_name: codec(table.logical_name, column) for column in table.columns.values()
             }
-            self._make_table(table)
+            added += self._make_table(table)
+        return added
 
     def customizations(self) -> list[tuple[str, str]]:
         """The descriptions that :meth:`write_customization` stored, in the order they were first written."""
@@ -138,23 +149,26 @@ class Store:
         grouped = f'SELECT 1 FROM "{table.logical_name}" WHERE {filled} GROUP BY {", ".join(names)}'  # noqa: S608 - names of metadata
         return self.execute(f"{grouped} HAVING COUNT(*) > 1 LIMIT 1").fetchone() is not None
 
-    def _make_table(self, table: Table) -> None:
+    def _make_table(self, table: Table) -> list[tuple[Table, Column]]:
         name = table.logical_name
         present = {row[1] for row in self.execute(f'PRAGMA table_xinfo("{name}")')}
         wanted = dict(self._definitions(table))
         if not present:
             self.execute(f'CREATE TABLE "{name}" ({", ".join(wanted.values())}) STRICT')
+            missing: Collection[str] = ()
         else:
-            for column in wanted.keys() - present:
+            missing = [column for column in wanted if column not in present]
+            for column in missing:
                 self.execute(f'ALTER TABLE "{name}" ADD COLUMN {wanted[column]}')
-        for statement in _indexes(table):
+        for statement in indexes(table):
             self.execute(statement)
+        return [(table, column) for each, column in table.columns.items() if each in missing]
 
     def _definitions(self, table: Table) -> Iterator[tuple[str, str]]:
         """The column names with their SQL, including the second column of a lookup."""
         for column in table.columns.values():
             column_codec = self.codecs[table.logical_name][column.logical_name]
-            yield column.logical_name, _definition(table, column, column_codec)
+            yield column.logical_name, definition(table, column, column_codec)
             if column_codec.table_column:
                 yield column_codec.table_column, f'"{column_codec.table_column}" TEXT'
 
@@ -248,33 +262,3 @@ class CommittedStore(Store):
     @property
     def version(self) -> int:
         return self._store.committed_version
-
-
-def _definition(table: Table, column: Column, column_codec: Codec) -> str:
-    name = column.logical_name
-    sql = f'"{name}" {column_codec.sql_type}'
-    if name == table.primary_id_attribute:
-        return f"{sql} PRIMARY KEY NOT NULL"
-    if name in ("owninguser", "owningteam") and "ownerid" in table.columns:
-        owner = "systemuser" if name == "owninguser" else "team"
-        return f"{sql} GENERATED ALWAYS AS (CASE ownerid__table WHEN '{owner}' THEN ownerid END) VIRTUAL"
-    return sql
-
-
-def _indexes(table: Table) -> Iterator[str]:
-    name = table.logical_name
-    for key in table.keys:
-        if key.has_failed:
-            continue
-        columns = ", ".join(key_sql(table, column) for column in key.columns)
-        yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{name}.{key.logical_name}" ON "{name}" ({columns})'
-    for column in table.columns.values():
-        if column.indexed:
-            # Every index ends in the rowid, which orders ties. Random ids would touch another page for each insert.
-            indexed = key_sql(table, column.logical_name)
-            yield f'CREATE INDEX IF NOT EXISTS "{name}.{column.logical_name}" ON "{name}" ({indexed})'
-
-
-def key_sql(table: Table, column: str) -> str:
-    """The SQL that indexes a column: it is the same for values that Dataverse considers equal."""
-    return folded(f'"{column}"') if table.columns[column].is_text else f'"{column}"'
