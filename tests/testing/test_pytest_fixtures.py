@@ -21,7 +21,9 @@ from runner.testing import Bridge, Crm, ManualClock, StripeSimulator
 
 pytest_plugins = ["pytester"]
 
-GUIDE = Path(__file__).parents[2] / "docs" / "testing-plugins.md"
+ROOT = Path(__file__).parents[2]
+GUIDES = [ROOT / "docs" / name for name in ("testing-plugins.md", "writing-plugins.md")]
+EXAMPLES = [block for guide in GUIDES for block in re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)]
 PAYMENT = {"name": "Invoice 7", "amount": "49.90", "currency": "EUR"}
 
 
@@ -153,11 +155,10 @@ def test_without_back_off_nothing_waits_and_what_never_passes_becomes_a_dead_let
     assert bridge.dead_letters[0].dead_letter_reason == "RowNotFound"
 
 
-@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL))
-def test_what_the_guide_shows_runs(pytester: pytest.Pytester, block: str) -> None:
-    """Each example of docs/testing-plugins.md, as a project of its own."""
-    root = GUIDE.parents[1]
-    pytester.makeini(f"[pytest]\nrunner_registrations = {root / 'registrations.yaml'}\npythonpath = {root}")
+@pytest.mark.parametrize("block", EXAMPLES)
+def test_what_the_guides_show_runs(pytester: pytest.Pytester, block: str) -> None:
+    """Each example, as a project of its own."""
+    pytester.makeini(f"[pytest]\nrunner_registrations = {ROOT / 'registrations.yaml'}\npythonpath = {ROOT}")
     pytester.makepyfile(block)
     result = pytester.runpytest_inprocess("-q")
     result.assert_outcomes(passed=block.count("def test_"))
