@@ -82,6 +82,11 @@ class PaymentEvent:
     correlation_id: str | None = None
     version: int = VERSION
 
+    @property
+    def subject(self) -> str:
+        """The id of the intent it is about, else of the session, else of the object it reports."""
+        return self.intent_id or self.checkout_session_id or self.object_id
+
 
 def encode(event: PaymentEvent) -> bytes:
     """The event as a message body: JSON without what is None."""

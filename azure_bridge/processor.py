@@ -164,36 +164,25 @@ class PaymentProcessor:
         return decisions.settlements
 
     def _admit(self, messages: Sequence[ReceivedMessage], decisions: Decisions) -> list[QueuedEvent]:
-        admitted = []
-        for message in messages:
-            try:
-                queued = QueuedEvent(message, decode(message.message.body))
-            except PaymentEventError as error:
-                decisions.dead_lettered(message, None, INVALID_MESSAGE, str(error))
-                continue
-            if self._is_ours(queued, decisions):
-                admitted.append(queued)
-        return admitted
-
-    def _is_ours(self, queued: QueuedEvent, decisions: Decisions) -> bool:
-        """Whether the event is of our organization, or names none. Decides about one that is not."""
-        named = queued.event.organization_id
+        """The events that are of our organization, or name none. Decides about all others."""
+        decoded = [queued for message in messages if (queued := _decoded(message, decisions))]
         try:
-            if named is None or named == self._organization_id().lower():
-                return True
+            names_one = any(queued.event.organization_id for queued in decoded)
+            ours = self._organization_id().lower() if names_one else None
         except DataverseError as error:
-            decisions.retry_later(queued, str(error), at_least=_delay_asked(error))
-        else:
-            decisions.ignored(queued, f"it belongs to organization {named}")
-        return False
+            _wait_for_crm(decoded, error, decisions)
+            return []
+        for queued in decoded:
+            if (named := queued.event.organization_id) not in (None, ours):
+                decisions.ignored(queued, f"it belongs to organization {named}")
+        return [queued for queued in decoded if queued.event.organization_id in (None, ours)]
 
     def _round(self, waiting: Sequence[QueuedEvent], decisions: Decisions) -> list[_Refused]:
         """Read the rows, write them, decide. Returns the events whose rows had changed in the meantime."""
         try:
             rows = find_rows(self._client, [queued.event for queued in waiting], self._configuration.tables)
         except DataverseError as error:
-            for queued in waiting:
-                decisions.retry_later(queued, str(error), at_least=_delay_asked(error))
+            _wait_for_crm(waiting, error, decisions)
             return []
         writes = self._writes(waiting, rows, decisions)
         results = self._client.batch([write.operation for write in writes]) if writes else []
@@ -247,6 +236,19 @@ class PaymentProcessor:
                 decisions.applied(queued, write.table.logical_name, write.row_id, told)
 
 
+def _decoded(message: ReceivedMessage, decisions: Decisions) -> QueuedEvent | None:
+    try:
+        return QueuedEvent(message, decode(message.message.body))
+    except PaymentEventError as error:
+        decisions.dead_lettered(message, None, INVALID_MESSAGE, str(error))
+        return None
+
+
+def _wait_for_crm(waiting: Sequence[QueuedEvent], error: DataverseError, decisions: Decisions) -> None:
+    for queued in waiting:
+        decisions.retry_later(queued, str(error), at_least=_delay_asked(error))
+
+
 def _after(error: DataverseError, queued: QueuedEvent, decisions: Decisions) -> None:
     """Decide about an event whose row could not be written: errors that are not the event's fault are waited for."""
     if error.is_transient or isinstance(error, AuthenticationError):
@@ -264,4 +266,4 @@ def _delay_asked(error: DataverseError) -> timedelta:
 def _not_found(event: PaymentEvent) -> str:
     if event.row_id:
         return f"{event.row_table} {event.row_id} does not exist: it was deleted, or never saved"
-    return f"no row has {event.intent_id or event.checkout_session_id or event.object_id}, and its metadata names none"
+    return f"no row has {event.subject}, and its metadata names none"

@@ -57,12 +57,12 @@ def _set_aside(verdict: Standing, row: PaymentRow, queued: QueuedEvent, decision
     own = row.entity.get(columns.intent_id) or row.entity.get(columns.checkout_session_id or "")
     place = f"{row.table.logical_name} {row.entity.id}"
     if verdict is Standing.SUPERSEDED:
-        decisions.ignored(queued, f"{place} has left {event.intent_id or event.checkout_session_id} behind")
+        decisions.ignored(queued, f"{place} has left {event.subject} behind")
         return
     decisions.dead_lettered(
         queued.message,
         event,
         ANOTHER_INTENT_PAID,
-        f"{event.event_type} moved money on {event.intent_id or event.checkout_session_id}, but {place} stands for "
+        f"{event.event_type} moved money on {event.subject}, but {place} stands for "
         f"{own or 'another'}: see both in Stripe, and refund the one that should not have been paid",
     )
