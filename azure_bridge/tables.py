@@ -51,7 +51,7 @@ class PaymentTable:
     ``metadata_key`` is the key under which the intent's metadata holds the row's id. A status that ``statuses`` does
     not map is not written: the column keeps its value. ``amount`` and ``currency`` are the columns that hold what an
     intent is to collect; a reconciliation compares them, and the bridge never writes them. Without an ``amount`` they
-    are not compared.
+    are not compared. ``closed_state`` is the ``statecode`` of a row for which nothing is collected any more.
     """
 
     logical_name: str
@@ -63,6 +63,7 @@ class PaymentTable:
     )
     amount: str | None = None
     currency: str = "transactioncurrencyid"
+    closed_state: int = 1
 
     def compared_columns(self) -> tuple[str, ...]:
         """The columns that a reconciliation reads to compare a row with Stripe."""

@@ -21,6 +21,7 @@ from dataverse_client.types import (
     FilterExpression,
     LogicalOperator,
     Money,
+    OptionSetValue,
     OrderExpression,
     PagingInfo,
     QueryExpression,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import stripe
 
 PAGE = 100
-MODIFIED = "modifiedon"
+MODIFIED, STATE = "modifiedon", "statecode"
 
 #: A row with any other status waits for no event.
 _WAITING = frozenset(
@@ -79,7 +80,7 @@ class RowComparison:
         return self._client.retrieve_multiple(
             QueryExpression(
                 table.logical_name,
-                (*table.compared_columns(), MODIFIED),
+                (*table.compared_columns(), MODIFIED, STATE),
                 FilterExpression(conditions=changed, filters=(status,)),
                 (OrderExpression(MODIFIED),),
                 page_info=PagingInfo(PAGE, paging_cookie=cookie),
@@ -100,11 +101,10 @@ class RowComparison:
             return self._compare_with(PaymentRow(table, entity), intent_id, since, until)
         if columns.checkout_session_id and (session_id := entity.get(columns.checkout_session_id)):
             return self._compare_visit(PaymentRow(table, entity), session_id, until)
-        amount = entity.get(table.amount) if table.amount else None
-        is_due = isinstance(amount, Money) and amount.value > 0 and status_shown(entity, table) in _TO_BE_COLLECTED
-        if not is_due:
+        due = _amount_due(table, entity)
+        if due is None:
             return []
-        remedy = OfferRow(Entity(table.logical_name, entity.id, {str(table.amount): amount}), entity.row_version)
+        remedy = OfferRow(Entity(table.logical_name, entity.id, {str(table.amount): due}), entity.row_version)
         return [_without_intent(PaymentRow(table, entity), "it has an amount, and no intent to pay it with", remedy)]
 
     def _compare_with(self, row: PaymentRow, intent_id: str, since: datetime, until: datetime) -> list[Difference]:
@@ -137,6 +137,13 @@ class RowComparison:
                 raise
             return None
         return found
+
+
+def _amount_due(table: PaymentTable, entity: Entity) -> Money | None:
+    """What a row without an intent should have one for; None when nothing is to be collected for it."""
+    amount = entity.get(table.amount) if table.amount else None
+    waits = status_shown(entity, table) in _TO_BE_COLLECTED and entity.get(STATE) != OptionSetValue(table.closed_state)
+    return amount if waits and isinstance(amount, Money) and amount.value > 0 else None
 
 
 def _unknown(row: PaymentRow, stripe_id: str, column: str) -> Difference:

@@ -73,6 +73,9 @@ class BridgeTable(Section):
     currency: LogicalName = "transactioncurrencyid"
     """The lookup of the amount's currency."""
 
+    closed_state: StrictInt = 1
+    """The ``statecode`` of rows that are to have no intent any more; 1 is Inactive."""
+
 
 class BridgeRegistration(Section):
     """How Stripe's answers reach the rows."""

@@ -241,4 +241,5 @@ class Registrations(Section):
             statuses=table.statuses,
             amount=table.amount,
             currency=table.currency,
+            closed_state=table.closed_state,
         )

@@ -283,6 +283,13 @@ def test_a_row_that_lost_its_intent_is_offered_to_its_plug_in_again(books) -> No
     assert books.finds_nothing()
 
 
+def test_nothing_is_asked_for_a_row_that_was_put_away(books) -> None:
+    """It was imported inactive, say; its plug-in would create no intent for it."""
+    row_id = books.crm.create("new_payment", name="Invoice 6", amount="20.00", statecode=OptionSetValue(1))
+    assert "new_stripepaymentintentid" not in books.row(row_id)
+    assert books.finds_nothing()
+
+
 def test_rows_that_are_put_right_meanwhile_hide_no_others(books, monkeypatch) -> None:
     monkeypatch.setattr("azure_bridge.reconcile.rows.PAGE", 2)
     rows = [books.payment()[0] for _ in range(5)]
