@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from runner.registrations.deploy.plan import Plan
 
 
-#: The tables that hold payments.
-PRODUCT_TABLES = ("new_payment", "salesorder")
-
-
 @click.command()
 @file_argument
 @click.option("--prune", is_flag=True, help="Remove endpoints and steps of this product that the file no longer has.")
@@ -79,7 +75,7 @@ def _ask(question: str) -> None:
 def _add_schema(deploying: Deployment, *, ask: bool, quiet: bool) -> list[str]:
     """Make what is missing of the product's tables; answers what that was."""
     from runner.emulator.metadata.load import describe
-    from runner.registrations.deploy.schema import Addition, add, missing
+    from runner.registrations.deploy.schema import PRODUCT_TABLES, Addition, add, missing
 
     additions = missing(deploying.client, [describe(name) for name in PRODUCT_TABLES])
     names = [f"{each.kind} {each.name}" for each in additions]

@@ -13,7 +13,7 @@ from runner.doctor.diagnosis import Diagnosis, failed, ok, warning
 from runner.registrations.deploy.endpoints import Site
 from runner.registrations.deploy.plan import make_plan
 from runner.registrations.deploy.problems import DeployError, UndeployableError
-from runner.registrations.deploy.schema import table_metadata
+from runner.registrations.deploy.schema import PRODUCT_TABLES, table_metadata
 from runner.wording import counted
 
 if TYPE_CHECKING:
@@ -59,12 +59,17 @@ def _table(client: DataverseClient, table: str, columns: set[str]) -> Diagnosis:
     except DataverseError as error:
         return failed(TABLES, f"{table}: {error}", "Give the application user the privilege to read customizations.")
     if metadata is None:
-        return failed(TABLES, f"there is no table {table}", "Run runner apply --schema, or import its solution.")
+        return failed(TABLES, f"there is no table {table}", f"{_maker(table)}, or correct its name in the file.")
     absent = sorted(columns - metadata.attribute_types.keys())
     if absent:
-        advice = "Run runner apply --schema, or correct the names in the file."
+        advice = f"{_maker(table)}, or correct the names in the file."
         return failed(TABLES, f"{table} lacks {', '.join(absent)}", advice)
     return ok(TABLES, f"{table} has the {counted(len(columns), 'column')} in use" if columns else f"{table} is there")
+
+
+def _maker(table: str) -> str:
+    """What makes a table and its columns."""
+    return "Run runner apply --schema" if table in PRODUCT_TABLES else "Import the solution that has them"
 
 
 def needed_columns(registrations: Registrations) -> dict[str, set[str]]:

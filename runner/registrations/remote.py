@@ -58,13 +58,14 @@ def _too_slow(step: StepRegistration) -> bool:
 _NOTES: tuple[tuple[Callable[[StepRegistration], bool], str, str], ...] = (
     (
         _deferred_early,
-        "Deferred steps of stages 10 and 20 run after the commit: they cannot stop the operation, and what they change "
-        "in Target is written afterwards, by an update of its own.",
+        "Deferred steps of stages 10 and 20 run after the commit: they cannot stop the operation, as delivery: inline "
+        "can, and what they change in Target is written afterwards, by an update of its own.",
         _PIPELINE,
     ),
     (
         _deferred_late,
-        "Deferred synchronous steps of stage 40 run after the commit: they cannot stop the operation.",
+        "Deferred synchronous steps of stage 40 run after the commit: they cannot stop the operation, as "
+        "delivery: inline can.",
         _PIPELINE,
     ),
     (

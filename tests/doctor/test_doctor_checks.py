@@ -130,10 +130,16 @@ def test_columns_of_steps_images_and_bridge_are_looked_for(client):
     assert healths(dataverse.tables(client, parse(FILE))) == [Health.OK, Health.OK]
 
 
-def test_a_missing_column_is_named_with_the_way_to_make_it(client):
+def test_a_missing_column_is_named_with_the_way_to_get_it(client):
     (account, _) = dataverse.tables(client, parse(FILE.replace("telephone1", "new_missing")))
     assert account.finding == "account lacks new_missing"
-    assert account.advice.startswith("Run runner apply --schema")
+    assert account.advice.startswith("Import the solution that has them")
+
+
+def test_a_missing_column_of_payments_is_made_by_a_command(client):
+    missing = parse(FILE.replace("account", "new_payment").replace("telephone1", "new_missing"))
+    (payment,) = dataverse.tables(client, missing)
+    assert payment.advice.startswith("Run runner apply --schema")
 
 
 def test_a_missing_table_is_a_failure(client):

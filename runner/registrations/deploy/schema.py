@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Description: TypeAlias = Mapping[str, Any]
 """A table or column as the files of the embedded Dataverse describe it."""
 
+#: The tables that hold payments, which ``runner apply --schema`` makes.
+PRODUCT_TABLES = ("new_payment", "salesorder")
+
 _CRM = "Microsoft.Dynamics.CRM"
 _ENGLISH = 1033
 
