@@ -34,7 +34,7 @@ from runner.emulator.call import Bypass
 from runner.emulator.custom_api import CustomApi, custom_apis_from
 from runner.emulator.customizations import Customizations
 from runner.emulator.engine import Engine
-from runner.emulator.job_runner import release_due, run_job
+from runner.emulator.job_runner import is_over, release_due, run_job
 from runner.emulator.jobs.job import Job
 from runner.emulator.jobs.queue import JobWorker
 from runner.emulator.metadata.load import load_metadata
@@ -270,7 +270,7 @@ class Emulator:
 
     @property
     def executions(self) -> tuple[Execution, ...]:
-        """The last two thousand executions of steps, in order."""
+        """The last two thousand executions of steps, in the order they ended."""
         return tuple(Execution(context, host) for context, host in tuple(self._engine.executions))
 
     # --- asynchronous steps --------------------------------------------------------------------------------
@@ -279,7 +279,8 @@ class Emulator:
     def pending_jobs(self) -> tuple[Job, ...]:
         """The jobs that wait, in the order they will run: those an earlier process left first, paused ones last."""
         self._engine.resume_jobs()
-        return tuple(self._engine.jobs)
+        with self.reading() as rows:
+            return tuple(job for job in self._engine.jobs if not is_over(rows, job))
 
     def run_jobs(self) -> int:
         """Run asynchronous steps, and those they cause, until none is due. Returns how many jobs ended.

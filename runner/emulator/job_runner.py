@@ -28,6 +28,7 @@ from runner.emulator.jobs.job import (
 )
 from runner.emulator.pipeline.context_copies import detached
 from runner.emulator.plugin_faults import fault_of
+from runner.emulator.rows.reading import ReadableRecords
 from runner.emulator.seed import SYSTEM_USER_ID
 from runner.emulator.transaction import Transaction
 from runner.execution.execution import Execution, execute
@@ -46,7 +47,7 @@ class Standing(Enum):
 
 
 def run_job(engine: Engine, job: Job) -> bool:
-    """Run one attempt of a job and record its result. Returns whether the job is finished."""
+    """Run one attempt of a job and record its result. Returns whether that ended the job."""
     standing = _begin(engine, job)
     if standing is Standing.DUE:
         with _not_lost(engine, job):
@@ -55,7 +56,7 @@ def run_job(engine: Engine, job: Job) -> bool:
                 return _finish(engine, job, execution)
     if standing is Standing.HELD:
         engine.jobs.hold(job)
-    return standing is Standing.OVER
+    return False
 
 
 @contextmanager
@@ -76,6 +77,12 @@ def release_due(engine: Engine) -> None:
             engine.jobs.release([job for job in held if _standing(engine, job) is not Standing.HELD])
 
 
+def is_over(rows: ReadableRecords, job: Job) -> bool:
+    """Whether the job was canceled or deleted."""
+    row = _row(rows, job)
+    return row is None or row["statecode"] == COMPLETED
+
+
 def _begin(engine: Engine, job: Job) -> Standing:
     with engine.turn:
         standing = _standing(engine, job)
@@ -85,7 +92,7 @@ def _begin(engine: Engine, job: Job) -> Standing:
 
 
 def _standing(engine: Engine, job: Job) -> Standing:
-    row = _row(engine, job)
+    row = _row(engine.records, job)
     if row is None or row["statecode"] == COMPLETED:
         return Standing.OVER
     until = row.get("postponeuntil")
@@ -94,11 +101,11 @@ def _standing(engine: Engine, job: Job) -> Standing:
     return Standing.HELD if until > engine.clock.now() else Standing.DUE
 
 
-def _row(engine: Engine, job: Job) -> Entity | None:
+def _row(rows: ReadableRecords, job: Job) -> Entity | None:
     """The columns of a job's row that are checked before each attempt; None when the row is deleted."""
     try:
         columns = ("statecode", "postponeuntil")
-        return engine.records.retrieve(EntityReference("asyncoperation", job.id), columns, formatted=False)
+        return rows.retrieve(EntityReference("asyncoperation", job.id), columns, formatted=False)
     except ObjectDoesNotExist:
         return None
 
@@ -135,7 +142,7 @@ def _caller(engine: Engine, user_id: str) -> Caller:
 
 def _finish(engine: Engine, job: Job, execution: Execution) -> bool:
     """Record the result of the attempt. Returns whether it was the last one."""
-    row = _row(engine, job)
+    row = _row(engine.records, job)
     if row is None or row["statecode"] == COMPLETED:
         return True
     error = execution.error

@@ -143,7 +143,7 @@ def _refusals(step: Step) -> Iterable[str]:
     if message in _NEVER_RUN:
         yield f"{step.message} runs no custom steps. Register the messages it causes, such as Create (0x80044187)."
     if message in _WITHOUT_TABLE and step.entity:
-        yield f"{step.message} belongs to no table. Leave out entity, and look at Target (0x80044187)."
+        yield f"{step.message} belongs to no table. Leave out entity, and look at the request (0x80044187)."
     if step.stage not in tuple(Stage):
         yield f"stage {step.stage} cannot be registered. Use 10, 20 or 40 (0x80044184)."
     if step.mode not in tuple(Mode) or isinstance(step.mode, bool):

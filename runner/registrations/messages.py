@@ -34,7 +34,7 @@ IMAGES = {
 FILTERED = frozenset({"Update", "UpdateMultiple", "OnExternalUpdated"})
 
 #: Messages that belong to no table: their steps are registered without one.
-WITHOUT_TABLE = frozenset({"Associate", "Disassociate"})
+WITHOUT_TABLE = frozenset({"Associate", "Disassociate", "Publish", "PublishAll"})
 
 #: Requests that only carry others, come down to others, or change nothing: no custom step runs on them.
 WITHOUT_STEPS = frozenset(
@@ -99,8 +99,6 @@ MESSAGES = frozenset(
         "OnExternalCreated",
         "OnExternalDeleted",
         "PickFromQueue",
-        "Publish",
-        "PublishAll",
         "QualifyLead",
         "ReleaseToQueue",
         "RemoveFromQueue",

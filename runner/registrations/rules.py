@@ -63,7 +63,7 @@ def message_runs_steps(step: Part[StepRegistration], view: View) -> Wrong:
 def message_has_table(step: Part[StepRegistration], view: View) -> Wrong:
     message, entity = step.value.message, step.value.entity
     if message in WITHOUT_TABLE and entity is not None:
-        hint = "Remove entity, and look at Target in the plug-in."
+        hint = "Remove entity, and look at the request in the plug-in."
         yield step.wrong(f"{message} belongs to no table, and this step names {entity}.", hint, "entity")
 
 

@@ -408,6 +408,12 @@ def test_a_row_written_back_as_it_was_read_keeps_its_file(crm, upload, account, 
     assert content() == b"paid"
 
 
+def test_the_id_of_a_file_may_be_spelled_in_any_way(crm, upload, account, row):
+    id = upload(b"paid")["FileId"]
+    crm.service().update(Entity("account", account.id, {"new_receipt": id.upper()}))
+    assert row()["new_receipt"] == id
+
+
 @pytest.mark.behaviour(
     "Errors", "A file larger than its column's MaxSizeInKB is refused with 0x80044a02", "file-column-data"
 )

@@ -79,6 +79,7 @@ def test_an_image_of_both_kinds_is_taken_before_and_after():
         pytest.param({"message": "Upsert"}, "runs no custom steps.*0x80044187", id="message that comes down to others"),
         pytest.param({"message": "ExecuteMultiple", "entity": None}, "0x80044187", id="message that carries others"),
         pytest.param({"message": "Associate"}, "no table.*0x80044187", id="table of a message about none"),
+        pytest.param({"message": "PublishAll"}, "no table.*0x80044187", id="table of a message about customizations"),
         pytest.param({"mode": 2}, "mode 2 is unknown", id="unknown mode"),
         pytest.param({"mode": True}, "mode True is unknown", id="truth value as mode"),
         pytest.param({"rank": True}, "rank True is not valid", id="truth value as rank"),

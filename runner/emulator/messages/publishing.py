@@ -9,15 +9,21 @@ from typing import Any
 
 from runner.emulator.call import Call
 from runner.emulator.messages.environment import Environment, Handler
+from runner.emulator.messages.parameters import parameter
 from runner.emulator.messages.reading import reading
 
 
-def _nothing(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def _publish(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    parameter(parameters, "ParameterXml", str)
+    return {}
+
+
+def _publish_all(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
 #: Steps are registered for Publish and PublishAll.
 PUBLISHING_MESSAGES: tuple[tuple[str, Handler], ...] = (
-    ("PublishXml", reading("Publish", _nothing)),
-    ("PublishAllXml", reading("PublishAll", _nothing)),
+    ("PublishXml", reading("Publish", _publish)),
+    ("PublishAllXml", reading("PublishAll", _publish_all)),
 )

@@ -47,7 +47,8 @@ def to_query_expression(query: Query, table: Table) -> QueryExpression | None:
         orders = tuple(_order(order, table) for order in query.orders)
     except _NoExpressionError:
         return None
-    return QueryExpression(query.entity_name, query.columns, criteria, orders, query.top, _page_info(query))
+    columns = None if query.columns == tuple(table.columns) else query.columns
+    return QueryExpression(query.entity_name, columns, criteria, orders, query.top, _page_info(query))
 
 
 def _page_info(query: Query) -> PagingInfo | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 
 from runner.emulator.metadata.model import Metadata, Ownership, Table
 from runner.emulator.metadata.stable_ids import stable_id
@@ -30,6 +31,8 @@ _PLATFORM_IDS = {
 _EVERY_TABLE = ("Create", "Update", "Delete", "Retrieve", "RetrieveMultiple", "CreateMultiple", "UpdateMultiple")
 _WITH_OWNER = ("Assign",)
 _WITH_STATE = ("SetState", "SetStateDynamicEntity")
+_WITH_MASTER = ("Merge",)
+_ON_ONE_TABLE = {"team": ("AddMembers", "RemoveMembers"), "transactioncurrency": ("RetrieveExchangeRate",)}
 #: On standard tables these run the steps of Create and Update, and none of their own.
 _WITHOUT_CUSTOM_STEPS = ("Upsert", "UpsertMultiple")
 
@@ -168,6 +171,8 @@ def _filters(table: Table) -> Iterator[tuple[str, str, bool]]:
     messages = [*_EVERY_TABLE]
     messages += _WITH_OWNER if table.ownership is Ownership.USER else ()
     messages += _WITH_STATE if "statecode" in table.columns else ()
+    messages += _WITH_MASTER if "masterid" in table.columns else ()
+    messages += _ON_ONE_TABLE.get(name, ())
     yield from ((message, name, is_open) for message in messages)
     yield from ((message, name, False) for message in _WITHOUT_CUSTOM_STEPS)
 
@@ -183,5 +188,9 @@ def allows_steps(message: str) -> bool:
     return message.lower() not in _NEVER
 
 
-_ON_SOME_TABLES = frozenset(name.lower() for name in (*_WITH_OWNER, *_WITH_STATE))
+#: Intersect tables can be read, and neither written nor merged.
+_WRITES = tuple(message for message in _EVERY_TABLE if not message.startswith("Retrieve"))
+_ON_SOME_TABLES = frozenset(
+    map(str.lower, chain(_WRITES, _WITH_OWNER, _WITH_STATE, _WITH_MASTER, *_ON_ONE_TABLE.values()))
+)
 _NEVER = frozenset(map(str.lower, WITHOUT_STEPS))

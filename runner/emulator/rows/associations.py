@@ -5,7 +5,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-servi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dataverse_client.types import Entity, EntityReference
@@ -34,9 +34,10 @@ class Associations:
           DuplicateRecord: two rows are already associated by a many-to-many relationship.
         """
         several = tuple(related)
+        self._must_be_related(reference, relationship)
         for other in several:
             row = association(self._store.metadata, relationship, reference, other)
-            self._records.must_exist(reference, other)
+            self._records.must_exist(other)
             if isinstance(row, Linked):
                 self._link(row)
             elif row.id == reference.id and len(several) > 1:
@@ -53,13 +54,20 @@ class Associations:
           InvalidArgument: there is no such relationship between these tables.
           ObjectDoesNotExist: one of the rows does not exist.
         """
+        self._must_be_related(reference, relationship)
         for other in related:
             row = association(self._store.metadata, relationship, reference, other)
-            self._records.must_exist(reference, other)
+            self._records.must_exist(other)
             if isinstance(row, Linked):
                 self._store.write(row.delete_sql, list(row.ends.values()))
             elif self._refers(row):
                 self._records.update(Entity(row.logical_name, row.id, dict.fromkeys(row.attributes)), user_id)
+
+    def _must_be_related(self, reference: EntityReference, relationship: str) -> None:
+        table, metadata = reference.logical_name, self._store.metadata
+        if not any(table in ends and name == relationship for name, ends in _relationships(metadata)):
+            raise InvalidArgument(f"There is no relationship '{relationship}' of {table}.")
+        self._records.must_exist(reference)
 
     def _link(self, linked: Linked) -> None:
         try:
@@ -72,6 +80,14 @@ class Associations:
         ((column, wanted),) = row.attributes.items()
         held = self._records.retrieve(row.to_entity_reference(), (column,), formatted=False).get(column)
         return bool(held == wanted)
+
+
+def _relationships(metadata: Metadata) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The schema name of each relationship, and the tables at its ends."""
+    for one_to_many in metadata.one_to_many:
+        yield one_to_many.schema_name, (one_to_many.referenced_entity, one_to_many.referencing_entity)
+    for many_to_many in metadata.many_to_many:
+        yield many_to_many.schema_name, (many_to_many.entity1_logical_name, many_to_many.entity2_logical_name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,18 +21,19 @@ def follow_columns(store: Store, table: str, id: str, attributes: dict[str, Any]
       InvalidArgument: a column is set to anything but null, or a file that was uploaded for it.
     """
     for column in columns:
-        file_id = attributes[column]
+        given = attributes[column]
+        file_id = attributes[column] = None if given is None else str(given).lower()
         attributes[file_name_column(column)] = None if file_id is None else _name(store, table, id, column, file_id)
         replaced = "objectid = ? AND objecttypecode = ? AND regardingfieldname = ? AND fileattachmentid IS NOT ?"
         _delete(store, replaced, (id, table, column, file_id))
 
 
-def _name(store: Store, table: str, id: str, column: str, file_id: Any) -> str | None:
+def _name(store: Store, table: str, id: str, column: str, file_id: str) -> str | None:
     sql = (
         "SELECT filename FROM fileattachment "
         "WHERE fileattachmentid = ? AND objecttypecode = ? AND objectid = ? AND regardingfieldname = ?"
     )
-    found = store.execute(sql, (str(file_id), table, id, column)).fetchone()
+    found = store.execute(sql, (file_id, table, id, column)).fetchone()
     if found is None:
         raise not_settable(table, column)
     name: str | None = found[0]

@@ -9,7 +9,9 @@ from dataverse_client.types import (
     Entity,
     EntityReference,
     OrganizationRequest,
+    new_guid,
 )
+from runner.emulator.errors import InvalidArgument, ObjectDoesNotExist
 from runner.emulator.plugin_faults import IsvAborted
 from runner.emulator.seed import INTEGRATION_USER_ID
 
@@ -48,6 +50,18 @@ def test_association_is_the_callers_doing(crm, service, pair):
     parameters = {"Target": person, "Relationship": ACCOUNTS_CONTACT, "RelatedEntities": (company,)}
     crm.execute(OrganizationRequest("Associate", parameters), user_id=INTEGRATION_USER_ID)
     assert service.retrieve("account", company.id)["modifiedby"].id == INTEGRATION_USER_ID
+
+
+@pytest.mark.parametrize("message", ["Associate", "Disassociate"])
+def test_a_relationship_and_its_row_must_exist_even_for_no_related_rows(send, pair, message):
+    nobody = EntityReference("account", new_guid())
+    with pytest.raises(InvalidArgument, match="no relationship 'new_nothing' of account"):
+        send(message, Target=pair[0], Relationship="new_nothing", RelatedEntities=())
+    with pytest.raises(InvalidArgument, match="no relationship 'contact_master_contact' of account"):
+        send(message, Target=pair[0], Relationship="contact_master_contact", RelatedEntities=())
+    with pytest.raises(ObjectDoesNotExist):
+        send(message, Target=nobody, Relationship=ACCOUNTS_CONTACT, RelatedEntities=())
+    send(message, Target=pair[0], Relationship=ACCOUNTS_CONTACT, RelatedEntities=())
 
 
 @pytest.mark.behaviour("Messages", "Rows that a deletion takes along run their own Delete steps", "common")

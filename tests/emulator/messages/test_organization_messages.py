@@ -117,6 +117,11 @@ def test_publishing_runs_its_steps(send, ran):
     assert messages == ["Publish", "PublishAll"]
 
 
+def test_what_to_publish_must_be_said(send):
+    with pytest.raises(InvalidArgument, match="ParameterXml"):
+        send("PublishXml")
+
+
 def test_a_plugin_counts_what_its_transaction_has_written(service, on):
     request = OrganizationRequest("RetrieveTotalRecordCount", {"EntityNames": ["account"]})
     counts = []

@@ -57,6 +57,15 @@ def test_fetchxml_becomes_an_expression(service, send, fetch, accounts):
     assert service.retrieve_multiple(query).entities == fetch(FETCH).entities
 
 
+@pytest.mark.parametrize("asked", ["<all-attributes/>", ""])
+def test_all_columns_stay_all_columns(send, converted, asked):
+    query = send("FetchXmlToQueryExpression", FetchXml=f"<fetch><entity name='account'>{asked}</entity></fetch>")[
+        "Query"
+    ]
+    assert query.column_set is None
+    assert "<all-attributes />" in converted(query)
+
+
 def condition(column, operator, *values):
     return FilterExpression(conditions=(ConditionExpression(column, operator, values),))
 

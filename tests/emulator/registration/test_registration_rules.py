@@ -96,6 +96,11 @@ def _refusal_of_the_code(crm, facts):
         ({"stage": 30}, "stage 30 is the platform's.*0x80044184"),
         ({"entity": "serviceendpoint"}, "no custom step runs on Update of serviceendpoint.*0x80044187"),
         ({"entity": "transactioncurrency", "message": "Assign"}, "no custom step runs on Assign.*0x80044187"),
+        ({"entity": "salesorder", "message": "Merge"}, "no custom step runs on Merge of salesorder.*0x80044187"),
+        ({"entity": "teammembership", "message": "Create"}, "no custom step runs on Create.*0x80044187"),
+        ({"entity": "teammembership", "message": "UpdateMultiple"}, "no custom step runs on Update.*0x80044187"),
+        ({"message": "AddMembers"}, "no custom step runs on AddMembers of account.*0x80044187"),
+        ({"message": "RetrieveExchangeRate"}, "no custom step runs on RetrieveExchangeRate.*0x80044187"),
     ],
 )
 def test_a_step_that_would_never_run_is_refused(crm, registration, said):
