@@ -49,9 +49,7 @@ class AccountFile:
             self._connection.execute("BEGIN EXCLUSIVE").execute("COMMIT")
         except sqlite3.Error as error:
             self._connection.close()
-            raise AccountFileError(
-                f"{path} cannot be used: {error}. End the process that uses it, or delete the file to start anew."
-            ) from error
+            raise AccountFileError(f"{path} {_finding(error)}") from error
 
     def objects(self) -> Iterator[StoredObject]:
         """The stored objects, oldest first."""
@@ -87,6 +85,12 @@ class AccountFile:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _finding(error: sqlite3.Error) -> str:
+    if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+        return "is in use by another process. End that one, or use another directory."
+    return f"cannot be used: {error}. Repair the file, or delete it to start anew."
 
 
 def _row(each: SavedKey) -> tuple[object, ...]:

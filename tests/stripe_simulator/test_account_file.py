@@ -121,7 +121,7 @@ def test_a_killed_process_leaves_what_it_answered(tmp_path) -> None:
 
 def test_a_second_process_is_refused(opened, tmp_path) -> None:
     opened()
-    with pytest.raises(AccountFileError, match="End the process that uses it"):
+    with pytest.raises(AccountFileError, match="in use by another process"):
         StripeSimulator(file=tmp_path / "stripe.db")
 
 
