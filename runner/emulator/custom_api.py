@@ -102,6 +102,8 @@ class CustomApi:
     response_properties: Mapping[str, ParameterType] = field(default_factory=dict)
     is_function: bool = False
     on_collection: bool = False
+    #: Left out of ``$metadata``.
+    is_private: bool = False
 
     @property
     def is_about_a_row(self) -> bool:

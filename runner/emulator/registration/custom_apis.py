@@ -15,7 +15,7 @@ from runner.emulator.storage.store import Store
 from runner.execution.step import StepError
 
 _APIS = """
-    SELECT customapiid, uniquename, bindingtype, boundentitylogicalname, isfunction
+    SELECT customapiid, uniquename, bindingtype, boundentitylogicalname, isfunction, isprivate
     FROM customapi ORDER BY versionnumber
 """
 _PARAMETERS = "SELECT uniquename, type, isoptional FROM customapirequestparameter WHERE customapiid = ?"
@@ -25,7 +25,7 @@ _TYPES = {kind.number: kind for kind in ParameterType}
 
 
 class CustomApis:
-    """The custom APIs that can be called, in ``by_name``. Committed rows take effect with :meth:`follow`."""
+    """The custom APIs that can be called, in ``by_name``. Committed rows take effect with :meth:`refresh`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -55,7 +55,7 @@ class CustomApis:
         return next((api for name, api in self.by_name.items() if name.lower() == message.lower()), None)
 
     def _declared(self) -> Iterator[CustomApi]:
-        for id, name, binding, entity, is_function in self._store.execute(_APIS).fetchall():
+        for id, name, binding, entity, is_function, is_private in self._store.execute(_APIS).fetchall():
             parameters, properties = self._store.execute(_PARAMETERS, (id,)), self._store.execute(_PROPERTIES, (id,))
             yield CustomApi(
                 name=name,
@@ -64,4 +64,5 @@ class CustomApis:
                 request_parameters={key: RequestParameter(_TYPES[kind], bool(opt)) for key, kind, opt in parameters},
                 response_properties={key: _TYPES[kind] for key, kind in properties},
                 is_function=bool(is_function),
+                is_private=bool(is_private),
             )

@@ -1,4 +1,4 @@
-"""Writes ``$metadata``: the tables as an OData schema, from which clients generate code.
+"""Writes ``$metadata``: tables, functions and actions as an OData schema, from which clients generate code.
 
 Source: https://learn.microsoft.com/power-apps/developer/data-platform/webapi/web-api-service-documents
 Source: https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part3-csdl.html
@@ -6,11 +6,12 @@ Source: https://docs.oasis-open.org/odata/odata/v4.0/odata-v4.0-part3-csdl.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import quoteattr
 
 from runner.emulator.metadata.model import AttributeType, Column, Table
 from runner.emulator.query.edm import edm_type, property_name
+from runner.emulator.webapi.csdl_operations import Operation, common_types, operation, operation_import
 from runner.emulator.webapi.schema import Navigation, Schema, far_end
 
 _HEAD = """<?xml version="1.0" encoding="utf-8"?>
@@ -34,11 +35,17 @@ _CHANGES_TRACKED = (
 )
 
 
-def schema_document(schema: Schema, *, annotated: bool = False) -> str:
-    """The CSDL of all tables. ``annotated`` adds annotations such as support of change tracking."""
-    tables = list(schema.metadata.tables.values())
-    types = "".join(line for table in tables for line in _entity_type(schema, table))
-    return _HEAD + types + "".join(_container(schema, tables, annotated)) + _FOOT
+def schema_document(schema: Schema, operations: Sequence[Operation], *, annotated: bool = False) -> str:
+    """The CSDL of all tables and operations. ``annotated`` adds annotations such as support of change tracking."""
+    return "".join((_HEAD, *_types(schema, operations), *_container(schema, operations, annotated), _FOOT))
+
+
+def _types(schema: Schema, operations: Sequence[Operation]) -> Iterator[str]:
+    yield from common_types()
+    for table in schema.metadata.tables.values():
+        yield from _entity_type(schema, table)
+    for each in operations:
+        yield from operation(each)
 
 
 def _entity_type(schema: Schema, table: Table) -> Iterator[str]:
@@ -67,15 +74,17 @@ def _navigation_properties(navigation: Navigation, table: str) -> Iterator[str]:
         yield f'<NavigationProperty Name={quoteattr(name)} Type="Collection(mscrm.{target})" />\n'
 
 
-def _container(schema: Schema, tables: list[Table], annotated: bool) -> Iterator[str]:
+def _container(schema: Schema, operations: Sequence[Operation], annotated: bool) -> Iterator[str]:
     yield '<EntityContainer Name="System">\n'
-    for table in tables:
+    for table in schema.metadata.tables.values():
         entity_set = quoteattr(table.entity_set_name)
         yield f'<EntitySet Name={entity_set} EntityType="Microsoft.Dynamics.CRM.{table.logical_name}">\n'
         yield from _bindings(schema, table)
         if annotated and table.change_tracking_enabled:
             yield _CHANGES_TRACKED
         yield "</EntitySet>\n"
+    for each in operations:
+        yield from operation_import(each)
     yield "</EntityContainer>\n"
 
 

@@ -12,12 +12,14 @@ from typing import Any
 from dataverse_client.types import Entity, EntityCollection, EntityReference, Money, OptionSetValue, guid
 from runner.emulator.custom_api import CustomApi, ParameterType
 from runner.emulator.query.edm import read_moment
+from runner.emulator.webapi.csdl_operations import Operation
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest, ResourceNotFound
 from runner.emulator.webapi.http import Preferences, Response
 from runner.emulator.webapi.payload import NAMESPACE
 from runner.emulator.webapi.representation import RowWriter, plain
 from runner.emulator.webapi.row_parameters import reference, row, rows
+from runner.emulator.webapi.signatures import ANY_ROW, ANY_ROWS, Signature
 
 
 def call(
@@ -43,6 +45,37 @@ def call(
         return NO_CONTENT
     context = exchange.context(f"{NAMESPACE}{api.name}Response")
     return json_response({"@odata.context": context, **{k: _json(exchange, v) for k, v in results.items()}})
+
+
+def operation(api: CustomApi) -> Operation:
+    """The function or action that the API is. Any response property may be null."""
+    bound_to = f"mscrm.{api.entity}" if api.entity else None
+    if api.on_collection and bound_to:
+        bound_to = f"Collection({bound_to})"
+    parameters = {
+        name: f"{_EDM_TYPES[parameter.type]}{'?' if parameter.optional else ''}"
+        for name, parameter in api.request_parameters.items()
+    }
+    results = {name: f"{_EDM_TYPES[kind]}?" for name, kind in api.response_properties.items()}
+    return Operation(api.name, Signature(parameters, results, bound_to), api.is_function)
+
+
+#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/customapirequestparameter-table-columns
+_EDM_TYPES: Mapping[ParameterType, str] = {
+    ParameterType.BOOLEAN: "Edm.Boolean",
+    ParameterType.DATE_TIME: "Edm.DateTimeOffset",
+    ParameterType.DECIMAL: "Edm.Decimal",
+    ParameterType.ENTITY: ANY_ROW,
+    ParameterType.ENTITY_COLLECTION: ANY_ROWS,
+    ParameterType.ENTITY_REFERENCE: ANY_ROW,
+    ParameterType.FLOAT: "Edm.Double",
+    ParameterType.INTEGER: "Edm.Int32",
+    ParameterType.MONEY: "Edm.Decimal",
+    ParameterType.PICKLIST: "Edm.Int32",
+    ParameterType.STRING: "Edm.String",
+    ParameterType.STRING_ARRAY: "Collection(Edm.String)",
+    ParameterType.GUID: "Edm.Guid",
+}
 
 
 def _parameter(exchange: Exchange, api: CustomApi, name: str, value: Any) -> tuple[str, Any]:

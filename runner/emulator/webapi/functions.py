@@ -15,6 +15,7 @@ from runner.emulator.messages.auto_numbers import AUTO_NUMBER_MESSAGES
 from runner.emulator.metadata.model import Table
 from runner.emulator.webapi import custom_apis
 from runner.emulator.webapi.bulk_delete import bulk_delete
+from runner.emulator.webapi.csdl_operations import Operation
 from runner.emulator.webapi.definition_writes import create_customer_column, create_tables, reactivate_key
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange, json_response
 from runner.emulator.webapi.faults import BadRequest, InvalidPayload, MethodNotAllowed, ResourceNotFound
@@ -26,6 +27,16 @@ from runner.emulator.webapi.organization_functions import ORGANIZATION_FUNCTIONS
 from runner.emulator.webapi.paths import Segment
 from runner.emulator.webapi.relationship_eligibility import ELIGIBILITY, ELIGIBLE_TABLES
 from runner.emulator.webapi.row_parameters import read, reference, references, row
+from runner.emulator.webapi.signatures import SIGNATURES
+
+
+def operations(exchange: Exchange) -> list[Operation]:
+    """All functions and actions that can be called, those of custom APIs included unless they are private."""
+    tables = exchange.schema.metadata.tables
+    apis = exchange.emulator.custom_apis.values()
+    listed = [api for api in apis if not api.is_private and (api.entity is None or api.entity in tables)]
+    declared = [custom_apis.operation(api) for api in listed if api.response_properties or not api.is_function]
+    return [*_OPERATIONS, *declared]
 
 
 def knows(exchange: Exchange, name: str) -> bool:
@@ -172,6 +183,13 @@ _ON_COLLECTION: Mapping[str, Callable[[Exchange, Table], Response]] = {
     "UpdateMultiple": _update_multiple,
     "UpsertMultiple": _upsert_multiple,
 }
+
+
+#: For ``$metadata``: an operation without a signature is an error at once.
+_OPERATIONS = tuple(
+    Operation(name, SIGNATURES[name], name in _FUNCTIONS)
+    for name in sorted({*_FUNCTIONS, *_ACTIONS, *_ON_COLLECTION, *(name for _, name in _ON_ROW)})
+)
 
 
 def _targets(exchange: Exchange, table: Table) -> EntityCollection:

@@ -90,8 +90,11 @@ def _answer_of_collection(exchange: Exchange, table: Table, rest: Sequence[Segme
 
 def _schema_document(exchange: Exchange) -> Response:
     annotated = exchange.parameters.get("annotations", "").lower() == "true"
-    document = schema_document(exchange.schema, annotated=annotated)
-    return Response(200, {"Content-Type": "application/xml"}, document.encode())
+    operations = functions.operations(exchange)
+    document = exchange.schema.document(
+        (annotated, operations), lambda: schema_document(exchange.schema, operations, annotated=annotated)
+    )
+    return Response(200, {"Content-Type": "application/xml"}, document)
 
 
 #: The query languages other than OData, by the parameter that holds the query.

@@ -5,7 +5,7 @@ A schema is made from the metadata once, and again when the metadata changes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -91,6 +91,13 @@ class Schema:
         self._converters: dict[str, Mapping[str, Converter]] = {}
         #: The cache of ``representation.row_writer``.
         self.row_writers: dict[Any, Any] = {}
+        self._document: tuple[object, bytes] = (None, b"")
+
+    def document(self, facts: object, write: Callable[[], str]) -> bytes:
+        """The ``$metadata`` that ``write`` returns. It is kept as long as the ``facts`` are the same."""
+        if self._document[0] != facts:
+            self._document = (facts, write().encode())
+        return self._document[1]
 
     def table(self, logical_name: str) -> Table:
         return self.metadata.tables[logical_name]
