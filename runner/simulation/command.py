@@ -246,9 +246,10 @@ class Simulation:
 
     def _title(self, ending: Ending) -> str:
         if self._request.rollback:
-            return "Row and intent are both gone, as they should be after a rollback."
+            gone = "Row and intent are both gone, as they" if ending.intent else "The row is gone, as it"
+            return f"{gone} should be after a rollback."
         if self._request.message == "Delete":
-            return "The row is gone, and its intent with it."
+            return "The row is gone, and its intent with it." if ending.intent else "The row is gone."
         if ending.status is None:
             ended = "" if self._registrations.bridge else " Without a bridge section, no payment follows."
             return f"{self._request.message} of {self._table.logical_name} went through.{ended}"

@@ -112,15 +112,19 @@ class Story:
         left = ["The row is still there."] if self._read(row_id) is not None else []
         if not left:
             self._narrator.note("The row is gone.")
-        for made in self._created_at_stripe():
+        created = self._created_at_stripe()
+        for made in created:
             self._narrator.note(f"{made['object']} {made['id']}: {made['status']}")
             if made["status"] not in _ENDED:
                 left.append(f"The row is gone, but {made['object']} {made['id']} is {made['status']}.")
-        return _ending(row_id, problems=left)
+        return _ending(row_id, intent=created[-1] if created else None, problems=left)
 
     def _delete(self, row_id: str) -> Ending:
         intent_id = self._column(self._read(row_id), "intent_id")
-        self._crm.delete(self._plot.row.logical_name, row_id)
+        try:
+            self._crm.delete(self._plot.row.logical_name, row_id)
+        except DataverseError as error:
+            return _ending(row_id, row=self._read(row_id), problems=[f"CRM refused the deletion: {error.message}"])
         intent = self._intent(intent_id) if intent_id else None
         problems = []
         if self._read(row_id) is not None:

@@ -56,6 +56,37 @@ def test_an_update_changes_the_intent_too(simulate: Simulate) -> None:
     assert seen.intent["amount"] == 1250
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--message", "delete"], "The row is gone, and its intent with it."),
+        (["--message", "delete", "--entity", "account"], "The row is gone."),
+        (["--rollback"], "Row and intent are both gone, as they should be after a rollback."),
+        (["--rollback", "--entity", "account"], "The row is gone, as it should be after a rollback."),
+    ],
+)
+def test_an_intent_is_spoken_of_where_there_was_one(simulate: Simulate, options: list[str], told: str) -> None:
+    seen = simulate(*options)
+    assert (seen.exit_code, seen.document["summary"]) == (0, told)
+
+
+def test_a_refused_deletion_is_told_like_a_refused_change(
+    simulate: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keeping.py").write_text(
+        "from runner.plugin import *\n\n\nclass Keep(Plugin):\n    def execute(self, context):\n"
+        "        raise InvalidPluginExecutionException('Accounts stay.')\n"
+    )
+    registrations = tmp_path / "keeping.yaml"
+    registrations.write_text(
+        "steps: [{ name: Keep, plugin: 'keeping:Keep', message: Delete, entity: account, stage: 10 }]"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    seen = simulate("--message", "delete", "--entity", "account", "--registrations", str(registrations))
+    assert seen.exit_code == 1
+    assert seen.document["problems"] == ["CRM refused the deletion: Accounts stay."]
+
+
 def test_a_deleted_row_takes_its_intent_along(simulate: Simulate) -> None:
     seen = simulate("--message", "delete")
     assert seen.exit_code == 0
