@@ -45,6 +45,7 @@ from dataverse_client.errors import (
     DataverseError,
     DuplicateRecordError,
     NotFoundError,
+    PluginRefusedError,
     ThrottledError,
     UnexpectedResponseError,
 )
@@ -253,7 +254,7 @@ def _after(error: DataverseError, queued: QueuedEvent, decisions: Decisions) -> 
     """Decide about an event whose row could not be written: errors that are not the event's fault are waited for."""
     if error.is_transient or isinstance(error, AuthenticationError):
         decisions.retry_later(queued, str(error), at_least=_delay_asked(error))
-    elif isinstance(error, UnexpectedResponseError):
+    elif isinstance(error, UnexpectedResponseError) or (isinstance(error, PluginRefusedError) and error.asks_for_retry):
         decisions.retry_later_or_dead_letter(queued, REJECTED_BY_CRM, str(error))
     else:
         decisions.dead_lettered(queued.message, queued.event, REJECTED_BY_CRM, str(error))

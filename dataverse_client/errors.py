@@ -110,6 +110,14 @@ class ChangesExpiredError(DataverseError):
 class PluginRefusedError(DataverseError):
     """A plug-in refused the operation; ``message`` is the plug-in's."""
 
+    @property
+    def asks_for_retry(self) -> bool:
+        """Whether the plug-in says that the same request can succeed later, by ``OperationStatus.Retry``.
+
+        Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.operationstatus
+        """
+        return self.operation_status == 2
+
 
 class InvalidRequestError(DataverseError):
     """The request can never succeed as it is: an unknown column, a value of the wrong type, a missing key."""

@@ -13,6 +13,7 @@ from plugins.payment_tables import (
     CURRENCY,
     LEDGER,
     OWN_STATUS,
+    STATE,
     TO_BE_COLLECTED,
     PaymentStatus,
     PaymentTable,
@@ -60,9 +61,10 @@ class UpdatePaymentIntent(Plugin):
         if is_canceled_by(context.target):
             cancel_intent(context, table, row)
             return
-        if table.is_closed(row):
+        concerns_stripe = _concerns_stripe(context, table, row)
+        if table.is_closed(row) and (concerns_stripe or STATE in context.target):
             context.target.update(abandon_intent(context, table, row))
-        if _concerns_stripe(context, table, row):
+        if concerns_stripe:
             context.target.update(ensure_intent(context, table, row, self._settings))
 
 

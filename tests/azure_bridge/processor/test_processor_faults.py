@@ -19,6 +19,7 @@ from dataverse_client.errors import (
     AccessDeniedError,
     AuthenticationError,
     DataverseUnavailableError,
+    PluginRefusedError,
     ThrottledError,
     UnexpectedResponseError,
 )
@@ -137,3 +138,16 @@ def test_a_worker_goes_on_until_it_is_told_to_stop(processor, queue, a_payment, 
     rounds = iter([False, False, True])
     summary = processor.drain(queue, until=lambda: next(rounds), max_wait=timedelta(0))
     assert summary == DrainSummary(completed=1)
+
+
+@pytest.mark.parametrize(("status", "drains"), [(2, 3), (0, 1), (None, 1)], ids=["Retry", "Failed", "not said"])
+def test_a_plug_in_that_asks_for_a_retry_is_tried_again_a_while(
+    processor, queue, crm, clock, a_payment, enqueue, dead_letters, status, drains
+):
+    enqueue(row_id=a_payment())
+    crm.write_error = PluginRefusedError("Save again in a minute.", operation_status=status)
+    for _ in range(drains):
+        assert dead_letters() == []
+        processor.drain(queue)
+        clock.advance(timedelta(minutes=10))
+    assert dead_letters() == [REJECTED_BY_CRM]
