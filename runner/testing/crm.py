@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
+from mimetypes import guess_type
 from typing import Any
 
-from dataverse_client.types import Entity, QueryExpression
+from dataverse_client.types import Entity, EntityReference, OrganizationRequest, QueryExpression
 from runner.emulator.emulator import Emulator, Snapshot
 from runner.emulator.errors import EntityNotFound
 from runner.emulator.jobs.job import Job
+from runner.emulator.messages.files import MAX_BLOCK
 from runner.execution.execution import Execution
 from runner.execution.step import Step
 from runner.simulation.row_input import LookupByName, ResolveLookup, build_row
@@ -73,6 +76,38 @@ class Crm:
         if described is None:
             raise EntityNotFound.named(table, self.emulator.metadata.tables)
         return build_row(described, values, resolve)
+
+    # --- other messages, and files -------------------------------------------------------------------------
+
+    def execute(self, message: str, /, **parameters: Any) -> Mapping[str, Any]:
+        """Send any message, such as a custom API: ``crm.execute("new_Quote", Nights=3)["Quote"]``.
+
+        Parameters and results have Dataverse's types.
+        """
+        return self.emulator.execute(OrganizationRequest(message, parameters)).results
+
+    def upload(self, table: str, id: str, column: str, content: bytes, name: str = "file.txt") -> None:
+        """Upload a file to a column of type File, which runs the steps of Update."""
+        place = {"Target": EntityReference(table, id), "FileAttributeName": column}
+        token = self.execute("InitializeFileBlocksUpload", **place, FileName=name)["FileContinuationToken"]
+        blocks = [content[start : start + MAX_BLOCK] for start in range(0, len(content), MAX_BLOCK)]
+        names = [b64encode(f"{number:06}".encode()).decode() for number in range(len(blocks))]
+        for block, data in zip(names, blocks, strict=True):
+            self.execute("UploadBlock", FileContinuationToken=token, BlockId=block, BlockData=data)
+        kind = guess_type(name)[0] or "application/octet-stream"
+        self.execute(
+            "CommitFileBlocksUpload", FileContinuationToken=token, BlockList=names, FileName=name, MimeType=kind
+        )
+
+    def download(self, table: str, id: str, column: str) -> bytes:
+        """The content of the file in a column of type File."""
+        file = self.execute("InitializeFileBlocksDownload", Target=EntityReference(table, id), FileAttributeName=column)
+        token, size = file["FileContinuationToken"], file["FileSizeInBytes"]
+        parts = (
+            self.execute("DownloadBlock", FileContinuationToken=token, Offset=start, BlockLength=MAX_BLOCK)["Data"]
+            for start in range(0, size, MAX_BLOCK)
+        )
+        return b"".join(parts)
 
     # --- steps and jobs ------------------------------------------------------------------------------------
 

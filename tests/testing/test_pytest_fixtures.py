@@ -164,6 +164,24 @@ def test_what_the_guides_show_runs(pytester: pytest.Pytester, block: str) -> Non
     result.assert_outcomes(passed=block.count("def test_"))
 
 
+def test_a_file_of_several_blocks_comes_back_whole(crm: Crm) -> None:
+    with crm.emulator.customizing() as customizations:
+        customizations.create_column("new_payment", "new_receipt", {"type": "File"})
+    payment, content = crm.create("new_payment", PAYMENT), bytes(range(256)) * 20000
+    crm.upload("new_payment", payment, "new_receipt", content, "receipt.pdf")
+    assert crm.download("new_payment", payment, "new_receipt") == content
+    (attachment,) = crm.find("fileattachment")
+    assert (attachment["filename"], attachment["mimetype"]) == ("receipt.pdf", "application/pdf")
+
+
+def test_an_empty_file_is_a_file(crm: Crm) -> None:
+    with crm.emulator.customizing() as customizations:
+        customizations.create_column("new_payment", "new_receipt", {"type": "File"})
+    payment = crm.create("new_payment", PAYMENT)
+    crm.upload("new_payment", payment, "new_receipt", b"")
+    assert crm.download("new_payment", payment, "new_receipt") == b""
+
+
 STAMPED = """
 def test_a_new_account_is_stamped(crm):
     assert crm.retrieve("account", crm.create("account", name="Contoso"))["telephone1"] == "1"
