@@ -23,6 +23,7 @@ from dataverse_client.exact_json import JsonObject, loads, rows
 from dataverse_client.exchange import Request
 from dataverse_client.execute import execute
 from dataverse_client.executor import Executor
+from dataverse_client.linked_query import fetch_request, needs_fetchxml, read_fetched
 from dataverse_client.metadata import MetadataCache
 from dataverse_client.operations import (
     Associate,
@@ -191,6 +192,9 @@ class DataverseClient:
 
     def _page(self, query: QueryExpression, correlation_id: str) -> EntityCollection:
         table = self.metadata.table(query.entity_name)
+        if needs_fetchxml(query):
+            content = loads(self._executor.send(fetch_request(query, table), correlation_id).or_error())
+            return read_fetched(content, query, self.metadata.table)
         request = query_request(query, table, self._executor.transport.root)
         content = loads(self._executor.send(request, correlation_id).or_error())
         link = next_link(content, query.page_info.paging_cookie if query.page_info else None)

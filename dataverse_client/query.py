@@ -58,10 +58,11 @@ def query_request(query: QueryExpression, table: TableMetadata, root: str) -> Re
         raise InvalidRequestError("The Web API has no page numbers: pass the previous page's paging_cookie")
     # Dataverse takes either a number of rows or the size of a page.
     size = min(page.count, query.top_count or page.count)
-    return Request("GET", path, prefer() if _is_topped(query) else prefer(f"odata.maxpagesize={size}"))
+    return Request("GET", path, prefer() if is_topped(query) else prefer(f"odata.maxpagesize={size}"))
 
 
-def _is_topped(query: QueryExpression) -> bool:
+def is_topped(query: QueryExpression) -> bool:
+    """Whether Dataverse is asked for a number of rows, and not for pages."""
     return query.top_count is not None and query.top_count <= MAX_PAGE and query.page_info is None
 
 
@@ -120,7 +121,7 @@ def _options(query: QueryExpression, table: TableMetadata) -> Iterator[tuple[str
         yield "$filter", condition
     if query.orders:
         yield "$orderby", ",".join(_order(order, table) for order in query.orders)
-    if _is_topped(query):
+    if is_topped(query):
         yield "$top", str(query.top_count)
     if query.page_info is not None and query.page_info.return_total_record_count:
         yield "$count", "true"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -45,30 +45,88 @@ class OrderType(StrEnum):
     DESCENDING = "desc"
 
 
+class JoinOperator(StrEnum):
+    """How a linked table takes part in a query. The values are FetchXML's link types.
+
+    ``ANY``, ``NOT_ANY``, ``ALL`` and ``NOT_ALL`` are conditions in a filter, and the others join a query or a link.
+    ``ALL`` finds the rows that have related rows, none of which matches.
+
+    Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.query.joinoperator
+    """
+
+    INNER = "inner"
+    LEFT_OUTER = "outer"
+    EXISTS = "exists"
+    IN = "in"
+    MATCH_FIRST_ROW_USING_CROSS_APPLY = "matchfirstrowusingcrossapply"
+    ANY = "any"
+    NOT_ANY = "not any"
+    ALL = "all"
+    NOT_ALL = "not all"
+
+
 @dataclass(frozen=True, slots=True)
 class ConditionExpression:
-    """A comparison of one column with ``values``: as many as the operator takes."""
+    """A comparison of one column with ``values``: as many as the operator takes.
+
+    ``entity_name`` is the alias of the link that has the column, or its table's name; None is where the filter stands.
+    With ``compare_columns`` the value is the name of another column of the same row.
+
+    Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.query.conditionexpression
+    """
 
     attribute_name: str
     operator: ConditionOperator
     values: tuple[Any, ...] = ()
+    entity_name: str | None = None
+    compare_columns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FilterExpression:
-    """Conditions and nested filters combined by one logical operator. An empty filter matches every row."""
+    """Conditions and nested filters combined by one logical operator. An empty filter matches every row.
+
+    ``any_all_filter_link_entity`` is one more condition: on the rows of a related table, none of whose columns return.
+    """
 
     operator: LogicalOperator = LogicalOperator.AND
     conditions: tuple[ConditionExpression, ...] = ()
     filters: tuple[FilterExpression, ...] = ()
+    any_all_filter_link_entity: LinkEntity | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OrderExpression:
-    """A column to sort by."""
+    """A column to sort by, of the link with the alias or table ``entity_name``, if given."""
 
     attribute_name: str
     order_type: OrderType = OrderType.ASCENDING
+    entity_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEntity:
+    """A linked table, and the two columns that are equal: ``link_from_attribute_name`` is the one of the query's table.
+
+    Its ``columns`` (None: all) come as :class:`AliasedValue` under ``alias.column``. Without ``entity_alias`` the alias
+    is the table's name and the link's place in the query: ``contact1``.
+
+    >>> LinkEntity("contact", "primarycontactid", "contactid", JoinOperator.LEFT_OUTER, ("lastname",), "primary")
+    ... # doctest: +ELLIPSIS
+    LinkEntity(link_to_entity_name='contact', ...)
+
+    Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/queryexpression/join-tables
+    """
+
+    link_to_entity_name: str
+    link_from_attribute_name: str
+    link_to_attribute_name: str
+    join_operator: JoinOperator = JoinOperator.INNER
+    columns: tuple[str, ...] | None = ()
+    entity_alias: str | None = None
+    link_criteria: FilterExpression = FilterExpression()
+    link_entities: tuple[LinkEntity, ...] = ()
+    orders: tuple[OrderExpression, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +144,9 @@ class PagingInfo:
 
 @dataclass(frozen=True, slots=True)
 class QueryExpression:
-    """A query on one table. ``column_set`` None means every column.
+    """A query on one table and those linked to it. ``column_set`` None means every column.
+
+    With ``distinct`` equal rows are one, and have no id unless it is among the columns.
 
     >>> QueryExpression.of("new_payment", "new_amount", where={"new_name": "Invoice 7"})
     ... # doctest: +ELLIPSIS
@@ -99,6 +159,8 @@ class QueryExpression:
     orders: tuple[OrderExpression, ...] = ()
     top_count: int | None = None
     page_info: PagingInfo | None = None
+    link_entities: tuple[LinkEntity, ...] = ()
+    distinct: bool = False
 
     @classmethod
     def of(cls, entity_name: str, *columns: str, where: Mapping[str, Any] | None = None) -> QueryExpression:
@@ -110,6 +172,20 @@ class QueryExpression:
             for column, value in (where or {}).items()
         )
         return cls(entity_name, columns or None, FilterExpression(conditions=conditions))
+
+    def named_links(self) -> Iterator[tuple[str, LinkEntity]]:
+        """Every link of the query, those in filters too, with its alias: each before the links nested in it."""
+        for place, link in enumerate(_links(self.link_entities, self.criteria), 1):
+            yield link.entity_alias or f"{link.link_to_entity_name}{place}", link
+
+
+def _links(links: tuple[LinkEntity, ...], criteria: FilterExpression) -> Iterator[LinkEntity]:
+    related = criteria.any_all_filter_link_entity
+    for link in links if related is None else (*links, related):
+        yield link
+        yield from _links(link.link_entities, link.link_criteria)
+    for inner in criteria.filters:
+        yield from _links((), inner)
 
 
 @dataclass(frozen=True, slots=True)

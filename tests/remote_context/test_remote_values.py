@@ -20,9 +20,12 @@ from dataverse_client.types import (
     EntityReference,
     FetchExpression,
     FilterExpression,
+    JoinOperator,
+    LinkEntity,
     LogicalOperator,
     Money,
     OptionSetValue,
+    OrderExpression,
     QueryExpression,
 )
 from runner.remote_context.context import RemoteContext
@@ -157,6 +160,33 @@ def test_a_query_is_told_and_read_back_as_plain_json():
     assert written["Criteria"]["FilterOperator"] == 1
     (told,) = written["Criteria"]["Conditions"]
     assert (told["Operator"], told["Values"]) == (4, [encode_value(Money(Decimal("1.50")))])
+
+
+def test_the_links_of_a_query_are_told():
+    named = FilterExpression(conditions=(ConditionExpression("name", ConditionOperator.NULL, entity_name="p"),))
+    any_line = LinkEntity("salesorderdetail", "salesorderid", "salesorderid", JoinOperator.ANY)
+    inner = LinkEntity("account", "customerid", "accountid", link_criteria=named)
+    order = LinkEntity(
+        "salesorder", "new_order", "salesorderid", JoinOperator.LEFT_OUTER, None, "p", link_entities=(inner,)
+    )
+    asked = QueryExpression(
+        "new_payment",
+        criteria=FilterExpression(any_all_filter_link_entity=any_line),
+        orders=(OrderExpression("name", entity_name="p"),),
+        link_entities=(order,),
+        distinct=True,
+    )
+    written = encode_value(asked)
+    (link,) = written["LinkEntities"]
+    (nested,) = link["LinkEntities"]
+    assert (written["Distinct"], written["Orders"][0]["EntityName"]) == (True, "p")
+    assert (link["JoinOperator"], link["EntityAlias"], link["Columns"]["AllColumns"]) == (1, "p", True)
+    assert (link["LinkFromEntityName"], link["LinkFromAttributeName"]) == ("new_payment", "new_order")
+    assert (link["LinkToEntityName"], link["LinkToAttributeName"]) == ("salesorder", "salesorderid")
+    assert (nested["LinkFromEntityName"], nested["JoinOperator"], nested["EntityAlias"]) == ("salesorder", 0, None)
+    assert nested["LinkCriteria"]["Conditions"][0]["EntityName"] == "p"
+    assert written["Criteria"]["AnyAllFilterLinkEntity"]["JoinOperator"] == 6
+    assert decode_value(written) == written
 
 
 def test_a_question_in_fetchxml_is_told():

@@ -27,6 +27,8 @@ from dataverse_client.types import (
     EntityReference,
     FetchExpression,
     FilterExpression,
+    JoinOperator,
+    LinkEntity,
     LogicalOperator,
     Money,
     OptionSetValue,
@@ -114,7 +116,7 @@ def _read_tuple(content: list[Any]) -> tuple[Any, ...]:
     return tuple(_read(each) for each in content)
 
 
-# By name, so that a later version of the type takes no member for another.
+# By name, so that a later version of the type takes no member for another, and has those it added at their defaults.
 
 
 def _write_members(names: tuple[str, ...], value: Any) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def _write_members(names: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 
 def _read_members(kind: type, names: tuple[str, ...], content: dict[str, Any]) -> Any:
-    members = {name: _read(content[name]) for name in names}
+    members = {name: _read(content[name]) for name in names if name in content}
     if kind is not Entity:
         return kind(**members)
     row = Entity(members["logical_name"])
@@ -157,6 +159,7 @@ _RECORDS = (
     EntityReference,
     FetchExpression,
     FilterExpression,
+    LinkEntity,
     MessageOperation,
     Money,
     OptionSetValue,
@@ -175,6 +178,7 @@ _FORMS: Mapping[type, tuple[_Write, _Read]] = {
     UUID: (str, UUID),
     bytes: (lambda value: b64encode(value).decode(), b64decode),
     ConditionOperator: (str, ConditionOperator),
+    JoinOperator: (str, JoinOperator),
     LogicalOperator: (str, LogicalOperator),
     OrderType: (str, OrderType),
     tuple: (_write_tuple, _read_tuple),

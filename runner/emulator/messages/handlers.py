@@ -34,7 +34,7 @@ from runner.emulator.messages.targets import existing, new, refuse_delete, resol
 from runner.emulator.messages.teams import add_members, remove_members
 from runner.emulator.messages.writes import expected_version, insert, is_plain, update_row, updates_once, upserted
 from runner.emulator.pipeline.operation import NO_ENTITY, Operation
-from runner.emulator.query.expressions import to_query_expression
+from runner.emulator.query.expression_writing import to_query_expression
 from runner.emulator.query.model import Query
 
 #: The Status of a SetState for the default status reason of the state.
@@ -112,7 +112,7 @@ def retrieve_multiple(engine: Environment, call: Call, parameters: dict[str, Any
     entity = queried_table(question)
     table = engine.store.metadata.tables.get(entity)
     if isinstance(question, Query) and table and engine.steps.plans("RetrieveMultiple", entity) is not None:
-        parameters["Query"] = to_query_expression(question, table) or question
+        parameters["Query"] = to_query_expression(question, engine.store.metadata) or question
 
     def main(operation: Operation) -> dict[str, Any]:
         asked = question_of("Query", operation.parameters.get("Query"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dataverse_client.fetchxml import write_fetch
 from dataverse_client.types import FetchExpression, QueryExpression
 from runner.emulator.call import Call
 from runner.emulator.errors import NotSupported
@@ -15,8 +16,7 @@ from runner.emulator.messages.environment import Environment, Handler
 from runner.emulator.messages.parameters import parameter
 from runner.emulator.messages.reading import reading
 from runner.emulator.messages.retrieval import as_query
-from runner.emulator.query.expressions import to_query_expression
-from runner.emulator.query.fetchxml_writing import write_fetch
+from runner.emulator.query.expression_writing import to_query_expression
 
 
 def _to_expression(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -24,14 +24,14 @@ def _to_expression(engine: Environment, call: Call, parameters: dict[str, Any]) 
 
     Raises:
       InvalidArgument: (one of its kinds) the FetchXML is malformed, or names something unknown.
-      NotSupported: a QueryExpression cannot ask for the same, as it has no links and no aggregates here.
+      NotSupported: a QueryExpression cannot ask for the same, as it has no aggregates here.
     """
     query = as_query(engine, call, FetchExpression(parameter(parameters, "FetchXml", str)))
-    expression = to_query_expression(query, engine.store.metadata.tables[query.entity_name])
+    expression = to_query_expression(query, engine.store.metadata)
     if expression is None:
         raise NotSupported(
-            "This FetchXML cannot be a QueryExpression, which has no link-entity, aggregate, alias, distinct or "
-            "operator of FetchXML's own here. Send the FetchXML itself, as a FetchExpression."
+            "This FetchXML cannot be a QueryExpression, which has no aggregate, alias of an attribute, comparison of "
+            "two tables' columns or operator of FetchXML's own here. Send the FetchXML itself, as a FetchExpression."
         )
     return {"Query": expression}
 

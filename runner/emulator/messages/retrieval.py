@@ -14,6 +14,7 @@ from runner.emulator.call import Call
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.messages.environment import Environment
 from runner.emulator.messages.targets import primary_id
+from runner.emulator.query.expression_reading import from_query_expression
 from runner.emulator.query.fetchxml import fetched_entity, read_fetch
 from runner.emulator.query.fetchxml_paging import write_fetch_cookie
 from runner.emulator.query.model import (
@@ -25,7 +26,6 @@ from runner.emulator.query.model import (
     Link,
     Operator,
     Query,
-    from_query_expression,
 )
 from runner.emulator.query.viewpoint import Viewpoint
 from runner.emulator.rows.associations import Linked, association

@@ -9,7 +9,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.emulator.errors import InvalidArgument
 from runner.emulator.metadata.model import Metadata
@@ -32,7 +32,8 @@ from runner.emulator.query.fetchxml_elements import (
 )
 from runner.emulator.query.fetchxml_joins import join
 from runner.emulator.query.fetchxml_paging import read_fetch_cookie
-from runner.emulator.query.fetchxml_sources import FILTER_LINKS, JOINS, SEMI_JOINS, Source, Sources, link_type
+from runner.emulator.query.fetchxml_sources import Source, Sources, link_type
+from runner.emulator.query.link_types import FILTER_LINKS, JOINS, MAX_LINKS, SEMI_JOINS, TOO_MANY_LINKS, Kind, related
 from runner.emulator.query.model import (
     MAX_AGGREGATED,
     MAX_TOP,
@@ -41,7 +42,6 @@ from runner.emulator.query.model import (
     Exists,
     Filter,
     Link,
-    Not,
     Or,
     Page,
     Query,
@@ -54,10 +54,7 @@ if TYPE_CHECKING:
 
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/filter-rows#limitations
 MAX_CONDITIONS = 500
-#: Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/join-tables#limitations
-MAX_LINKS = 15
 _TOO_MANY_CONDITIONS = 0x8004430C
-_TOO_MANY_LINKS = 0x8004430D
 
 
 def read_fetch(xml: str, metadata: Metadata, viewpoint: Viewpoint) -> Query:
@@ -102,7 +99,7 @@ def _parse(xml: str) -> tuple[Element, Element]:
 def _check_limits(fetch: Element) -> None:
     links = sum(1 for _ in fetch.iter("link-entity"))
     if links > MAX_LINKS:
-        raise refusal(_TOO_MANY_LINKS, "Number of link entities in query exceeded maximum limit.")
+        raise refusal(TOO_MANY_LINKS, "Number of link entities in query exceeded maximum limit.")
     if links + sum(1 for _ in fetch.iter("condition")) > MAX_CONDITIONS:
         raise refusal(_TOO_MANY_CONDITIONS, "Number of conditions in query exceeded maximum limit.")
 
@@ -155,7 +152,7 @@ class _Reader:
                 )
         return tuple(joined), conditions
 
-    def _link(self, element: Element, kind: Any) -> Link:
+    def _link(self, element: Element, kind: Kind) -> Link:
         source = self._sources.of(element)
         links, semi_joins = self._links(element)
         link = Link(
@@ -214,19 +211,10 @@ class _Reader:
         return source.ref(name)
 
     def _filter_link(self, element: Element) -> Filter:
-        """Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/filter-rows#filter-on-values-in-related-records"""
         kind = link_type(element)
         if kind not in FILTER_LINKS:
             raise refusal(INVALID_LINK_TYPE, f"link-type in a filter must be one of {', '.join(sorted(FILTER_LINKS))}.")
-        matching = self._exists(element)
-        if kind in ("any", "not all"):
-            return matching
-        if kind == "not any":
-            return Not(matching)
-        link = matching.link
-        # "all" means: there are related rows, and none of them matches.
-        related = Exists(Link(link.entity_name, link.from_column, link.to_column, link.alias))
-        return And((related, Not(matching)))
+        return related(kind, self._exists(element))
 
     def _page(self) -> Page | None:
         size, page = number(self._fetch, "count"), number(self._fetch, "page")

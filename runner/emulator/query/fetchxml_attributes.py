@@ -70,15 +70,15 @@ class Attributes:
             raise refusal(NO_ALIAS, f"'{name}' needs an alias when it is aggregated or grouped by.")
         return alias
 
-    def columns(self, element: Element) -> tuple[str, ...]:
-        """The columns of one table that have no alias."""
+    def columns(self, element: Element) -> tuple[str, ...] | None:
+        """The columns of one table that have no alias; None means every column."""
         source = self.sources.of(element)
         attributes = element.findall("attribute")
         if self.is_aggregate:
             return ()
         is_silent = not attributes and element is self.sources.entity and element.find("no-attrs") is None
         if is_silent or element.find("all-attributes") is not None:
-            return tuple(source.table.columns)
+            return None
         named = (source.ref(required(attribute, "name")).name for attribute in attributes if not alias_of(attribute))
         return tuple(dict.fromkeys(named))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from runner.emulator.metadata.model import AttributeType, Column
 from runner.emulator.query.date_conditions import FISCAL, counts_hours, in_fiscal, on_spans, within
 from runner.emulator.query.fetchxml_elements import BAD_CONDITION, INVALID_OPERATOR, INVALID_VALUE, refusal, required
-from runner.emulator.query.model import ColumnRef, Condition, Filter, Operator
+from runner.emulator.query.model import COMPARING_COLUMNS, ColumnRef, Condition, Filter, Operator
 from runner.emulator.query.relations import LINEAGES, OWNERS
 from runner.emulator.query.relative_dates import COUNTED_SPANS, FIXED_SPANS, Span, counted_span
 from runner.emulator.query.viewpoint import Viewpoint
@@ -30,16 +30,6 @@ _OPERATORS: Mapping[str, Operator] = {
     **{operator.value: operator for operator in Operator if operator not in _NOT_FETCHXML},
     **_ALIKE,
 }
-_COMPARING_COLUMNS = frozenset(
-    {
-        Operator.EQUAL,
-        Operator.NOT_EQUAL,
-        Operator.GREATER_THAN,
-        Operator.GREATER_EQUAL,
-        Operator.LESS_THAN,
-        Operator.LESS_EQUAL,
-    }
-)
 _IDENTITIES = {
     "eq-userid": (Operator.EQUAL, "user_id"),
     "ne-userid": (Operator.NOT_EQUAL, "user_id"),
@@ -111,7 +101,7 @@ def _on_dates(element: Element, name: str, ref: ColumnRef, column: Column, now: 
 
 def _comparison(element: Element, ref: ColumnRef, operator: Operator, other: ColumnRef | None) -> Condition:
     if other is not None:
-        if operator not in _COMPARING_COLUMNS:
+        if operator not in COMPARING_COLUMNS:
             raise refusal(INVALID_OPERATOR, f"The operator '{operator.value}' on '{ref.name}' cannot take valueof.")
         return Condition(ref, operator, (other,))
     values = _values(element)

@@ -100,7 +100,11 @@ def required(element: Element, name: str) -> str:
 
 def alias_of(element: Element) -> str:
     """The element's alias, empty when it has none. Raises InvalidArgument when it is not a valid name."""
-    alias = element.get("alias", "")
+    return check_alias(element.get("alias", ""))
+
+
+def check_alias(alias: str) -> str:
+    """The alias itself. Raises InvalidArgument when it is not empty, and not a valid name."""
     if alias and not _ALIAS.fullmatch(alias):
         raise refusal(INVALID_ALIAS, f"'{alias}' is not a valid alias: use letters, digits and _, and no digit first.")
     return alias

@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING
 from runner.emulator.errors import AttributeNotFound, EntityNotFound
 from runner.emulator.metadata.model import Column, Metadata, Table
 from runner.emulator.query.fetchxml_elements import INVALID_LINK_TYPE, alias_of, choice, refusal, required
+from runner.emulator.query.link_types import FILTER_LINKS, JOINS, SEMI_JOINS
 from runner.emulator.query.model import ColumnRef
 from runner.emulator.query.name_columns import queried_column
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
-
-#: The link types that join a table, those that are conditions, and those that are conditions within a filter.
-JOINS = {"inner": "inner", "outer": "outer", "matchfirstrowusingcrossapply": "first"}
-SEMI_JOINS = frozenset({"exists", "in"})
-FILTER_LINKS = frozenset({"any", "not any", "all", "not all"})
 
 
 def link_type(element: Element) -> str:

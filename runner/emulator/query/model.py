@@ -10,15 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from dataverse_client.types import (
-    ConditionExpression,
-    FilterExpression,
-    LogicalOperator,
-    OrderType,
-    QueryExpression,
-)
-from runner.emulator.errors import InvalidArgument
-
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/reference/fetch
 MAX_TOP = 5000
 #: Source: https://learn.microsoft.com/power-apps/developer/data-platform/fetchxml/aggregate-data#limitations
@@ -56,6 +47,19 @@ class Operator(StrEnum):
     #: A multi-select choice contains any of the values, or none of them.
     CONTAIN_VALUES = "contain-values"
     NOT_CONTAIN_VALUES = "not-contain-values"
+
+
+#: The operators that can compare two columns.
+COMPARING_COLUMNS = frozenset(
+    {
+        Operator.EQUAL,
+        Operator.NOT_EQUAL,
+        Operator.GREATER_THAN,
+        Operator.GREATER_EQUAL,
+        Operator.LESS_THAN,
+        Operator.LESS_EQUAL,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Not:
 class Link:
     """A joined table: ``from_column`` is its own column, ``to_column`` the parent's, as in FetchXML.
 
-    Of the ``first`` kind, only the first row that matches is joined to each parent.
+    Of the ``first`` kind, only the first row that matches is joined to each parent. ``columns`` None means all of them.
     """
 
     entity_name: str
@@ -106,7 +110,7 @@ class Link:
     to_column: str
     alias: str
     kind: Literal["inner", "outer", "first"] = "inner"
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = ()
     where: Filter | None = None
     links: tuple[Link, ...] = ()
 
@@ -213,37 +217,3 @@ class Query:
     aliased: tuple[AliasedColumn, ...] = ()
     offset: int = 0
     aggregate_limit: int = MAX_AGGREGATED
-
-
-def from_query_expression(expression: QueryExpression) -> Query:
-    """Convert a QueryExpression. A page number or size of 0 counts as not set, as in .NET.
-
-    Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/queryexpression/order-rows
-
-    Raises:
-      InvalidArgument: TopCount is above the limit.
-    """
-    paging = expression.page_info
-    if expression.top_count is not None and expression.top_count > MAX_TOP:
-        raise InvalidArgument(f"The TopCount must be a number between 0 and {MAX_TOP}, not {expression.top_count}.")
-    return Query(
-        expression.entity_name,
-        expression.column_set,
-        _filter(expression.criteria),
-        tuple(
-            Order(ColumnRef(order.attribute_name), order.order_type is OrderType.DESCENDING, by_label=True)
-            for order in expression.orders
-        ),
-        top=expression.top_count,
-        page=Page(paging.count or MAX_TOP, paging.page_number or 1, paging.paging_cookie) if paging else None,
-        count=paging is not None and paging.return_total_record_count,
-    )
-
-
-def _filter(criteria: FilterExpression) -> Filter:
-    parts = (*map(_condition, criteria.conditions), *map(_filter, criteria.filters))
-    return Or(parts) if criteria.operator is LogicalOperator.OR else And(parts)
-
-
-def _condition(condition: ConditionExpression) -> Condition:
-    return Condition(ColumnRef(condition.attribute_name), Operator(condition.operator.value), condition.values)

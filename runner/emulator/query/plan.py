@@ -148,7 +148,7 @@ class _AliasedColumn:
 def _aliased_columns(metadata: Metadata, query: Query) -> Iterator[AliasedColumn]:
     """The columns of the links, and those with an alias."""
     for link in _all_links(query.links):
-        for name in link.columns:
+        for name in metadata.tables[link.entity_name].columns if link.columns is None else link.columns:
             yield AliasedColumn(ColumnRef(name, link.alias), _key(metadata, link, name))
     yield from query.aliased
 

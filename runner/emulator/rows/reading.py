@@ -14,7 +14,8 @@ from dataverse_client.types import (
     guid,
 )
 from runner.emulator.errors import InvalidArgument, ObjectDoesNotExist, RecordNotFoundByEntityKey
-from runner.emulator.query.model import Query, from_query_expression
+from runner.emulator.query.expression_reading import from_query_expression
+from runner.emulator.query.model import Query
 from runner.emulator.query.plan import run_query
 from runner.emulator.rows.keys import id_by_key
 from runner.emulator.rows.table_records import TableRecords, Tables

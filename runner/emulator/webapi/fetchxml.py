@@ -51,7 +51,8 @@ def _writer(exchange: Exchange, table: Table, query: Query) -> Callable[[Entity]
     if query.aggregates or query.group_by:
         return lambda row: aliased_values(row, aliases_of(row), preferences)
     # OData returns names as formatted values instead of virtual columns.
-    columns = {name: table.columns[name] for name in query.columns or () if name in table.columns}
+    asked = table.columns if query.columns is None else query.columns
+    columns = {name: table.columns[name] for name in asked if name in table.columns}
     if not query.distinct:
         columns |= {name: table.columns[name] for name in always_returned(table, columns.values())}
     writer = RowWriter.of(columns.values(), exchange.schema.navigation(table), preferences)

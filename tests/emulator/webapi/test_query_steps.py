@@ -78,13 +78,43 @@ def test_a_step_sees_a_query_expression(crm, seen, filter, criteria):
     assert page["@odata.count"] == len(page["value"])
 
 
+@pytest.mark.behaviour(
+    "Queries",
+    "A RetrieveMultiple step sees the tables that OData joins and asks about as a QueryExpression's links",
+    "org-service/queryexpression/join-tables",
+)
+@pytest.mark.parametrize(
+    ("filter", "found"),
+    [
+        ("primarycontactid/lastname eq 'x'", ["A"]),
+        ("contact_customer_accounts/any(c:c/lastname eq 'x')", ["A"]),
+        ("name eq 'B' or contact_customer_accounts/any(c:c/lastname eq 'x')", ["A", "B"]),
+        ("not contact_customer_accounts/any(c:c/lastname eq 'x') and primarycontactid/lastname ne null", ["B"]),
+    ],
+)
+def test_a_step_sees_links(crm, seen, filter, found):
+    """Given A, whose primary contact is x, who is also its only contact, and B, whose primary contact is y."""
+    x, y = crm.create("contacts", lastname="x"), crm.create("contacts", lastname="y")
+    crm.create("accounts", name="B", **{"primarycontactid@odata.bind": f"/contacts({y})"})
+    a = crm.create("accounts", name="A", **{"primarycontactid@odata.bind": f"/contacts({x})"})
+    crm.patch(f"contacts({x})", {"parentcustomerid_account@odata.bind": f"/accounts({a})"})
+    rows = crm.get(f"accounts?$select=name&$filter={filter}&$orderby=name")["value"]
+    assert [row["name"] for row in rows] == found
+    assert isinstance(seen[0], QueryExpression)
+    assert list(seen[0].named_links())
+
+
+def test_a_step_sees_that_columns_are_compared(crm, seen):
+    crm.create("accounts", name="A", accountnumber="A")
+    assert len(crm.get("accounts?$filter=name eq accountnumber")["value"]) == 1
+    compared = ConditionExpression("name", ConditionOperator.EQUAL, ("accountnumber",), compare_columns=True)
+    assert seen[0].criteria.conditions == (compared,)
+
+
 @pytest.mark.parametrize(
     "asked",
     [
-        "$filter=primarycontactid/lastname eq 'x'",
-        "$filter=name eq accountnumber",
         "$filter=not (name eq 'A' and revenue eq 1)",
-        "$filter=contact_customer_accounts/any(c:c/lastname eq 'x')",
         "$apply=groupby((name))",
         "$orderby=customertypecode",
     ],
