@@ -76,7 +76,8 @@ class View:
             sums = {"found": cursor.found, "fixed": cursor.fixed, "left": cursor.left}
             _print_json({"compared": self._compared, **_times(cursor), **sums})
         elif not cursor.found:
-            click.echo(f"Nothing differs; {self._compared} compared.")
+            young = "" if self._compared else " What is younger than five minutes is left for the next run."
+            click.echo(f"Nothing differs; {self._compared} compared.{young}")
         else:
             click.echo(f"{cursor.found} found, {cursor.fixed} fixed, {cursor.left} left; {self._compared} compared.")
             if cursor.left and not self._fixing:

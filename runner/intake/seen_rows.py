@@ -20,6 +20,7 @@ PATIENCE_SECONDS = 5.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS place (table_name TEXT PRIMARY KEY, link TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS organization (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS seen (
   table_name TEXT NOT NULL, id TEXT NOT NULL, round INTEGER NOT NULL, row TEXT NOT NULL,
   PRIMARY KEY (table_name, id)
@@ -46,6 +47,21 @@ class SeenRows:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(_SCHEMA)
             unless_ready.pop_all()
+
+    def belong_to(self, organization_id: str) -> None:
+        """Keep rows of this organization only: in another, all of them would seem to be deleted.
+
+        Raises SeenRowsError when the file is of another organization.
+        """
+        with self.saving():
+            known = self._connection.execute("SELECT id FROM organization").fetchone()
+            if known is None:
+                self._connection.execute("INSERT INTO organization VALUES (?)", (organization_id,))
+            elif known[0] != organization_id:
+                raise SeenRowsError(
+                    f"{self._path} keeps what polling has seen of organization {known[0]}, and DATAVERSE_URL leads to "
+                    f"{organization_id}. Give each environment a RUNNER_DATA_DIR of its own, or remove the file."
+                )
 
     @contextmanager
     def saving(self) -> Iterator[None]:

@@ -56,7 +56,7 @@ def polling(service: Service, settings: Settings, tables: Sequence[str] = ()) ->
     Raises:
       SettingsError: there is nothing to poll.
       DataverseError: the environment does not say which organization it is.
-      SeenRowsError: what was seen so far cannot be read.
+      SeenRowsError: what was seen so far cannot be read, or is another organization's.
     """
     chosen = tuple(tables) or service.directory.tables
     if not chosen:
@@ -67,6 +67,7 @@ def polling(service: Service, settings: Settings, tables: Sequence[str] = ()) ->
     organization_id = service.resources.client.who_am_i().organization_id
     seen = SeenRows(made_directory(settings) / SEEN_FILE)
     try:
+        seen.belong_to(organization_id)
         notifications = PolledNotifications(service.directory, organization_id, service.resources.clock)
         yield Polling(Poller(service.resources.client, service.events, seen, notifications), chosen)
     finally:

@@ -211,3 +211,11 @@ def test_a_deleted_row_found_by_polling_cancels_its_intent(elsewhere, poller) ->
     poller.poll(TABLE)
     elsewhere.work()
     assert elsewhere.open_intents() == []
+
+
+def test_what_was_seen_of_one_organization_is_not_compared_with_another(seen) -> None:
+    """Given rows of one environment, when the file is used for another, then none of them is taken for deleted."""
+    seen.belong_to("6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11")
+    seen.belong_to("6f1b8c1e-7a54-4d59-9f0c-2d1f4c1a7b11")
+    with pytest.raises(SeenRowsError, match="a RUNNER_DATA_DIR of its own, or remove the file"):
+        seen.belong_to("00000000-0000-0000-0000-000000000001")
