@@ -57,8 +57,17 @@ BATCH_SIZE = 100
 
 #: Errors that mean the row has changed since it was read.
 _READ_AGAIN = (ConcurrencyConflictError, NotFoundError, DuplicateRecordError)
-#: When a row is deleted or rolled back, its intent is canceled: events that are expected not to find a row.
-_ENDED_UNPAID = frozenset({"payment_intent.canceled", "checkout.session.expired"})
+#: When a row is deleted or rolled back, its intent is canceled: events that are expected not to find a row. The earlier
+#: ones of an intent that was not paid may come even later.
+_UNPAID = frozenset(
+    {
+        "payment_intent.canceled",
+        "payment_intent.payment_failed",
+        "payment_intent.requires_action",
+        "checkout.session.async_payment_failed",
+        "checkout.session.expired",
+    }
+)
 
 
 _Refused: TypeAlias = tuple[QueuedEvent, DataverseError]
@@ -212,8 +221,8 @@ class PaymentProcessor:
         event = queued.event
         table = self._orders.table_for(event)
         if table is None:
-            if event.event_type in _ENDED_UNPAID and decisions.is_last_attempt(queued):
-                decisions.ignored(queued, "it ended unpaid, and its row is gone")
+            if event.event_type in _UNPAID and decisions.is_last_attempt(queued):
+                decisions.ignored(queued, "nothing was paid, and its row is gone")
             else:
                 decisions.retry_later_or_dead_letter(queued, ROW_NOT_FOUND, _not_found(event))
             return None

@@ -54,7 +54,9 @@ def test_a_row_that_never_comes_makes_a_dead_letter_in_the_end(processor, queue,
     assert dead_letters() == [ROW_NOT_FOUND]
 
 
-@pytest.mark.parametrize("ending", ["payment_intent.canceled", "checkout.session.expired"])
+@pytest.mark.parametrize(
+    "ending", ["payment_intent.canceled", "checkout.session.expired", "payment_intent.payment_failed"]
+)
 def test_what_ended_unpaid_with_its_row_is_nobodys_work(processor, queue, clock, enqueue, ending, dead_letters):
     """A deleted or rolled-back row takes its intent along; the news of that needs no row and no person."""
     enqueue(ending, row_id=new_guid(), amount_received=None)
