@@ -16,6 +16,7 @@ from runner.emulator.errors import (
     AttachmentBlocked,
     AttachmentFileSizeTooBig,
     AttributeNotFound,
+    EntityNotFound,
     InvalidArgument,
     MethodNotSupported,
     MimeTypeBlocked,
@@ -27,6 +28,14 @@ from runner.execution.step import Image, Step, StepError
 from runner.plugin import InvalidPluginExecutionException
 
 RECEIPT = {"type": "File", "schema_name": "new_Receipt", "is_custom": True}
+CLAIM = {
+    "logical_name": "new_claim",
+    "schema_name": "new_Claim",
+    "entity_set_name": "new_claims",
+    "display_name": "Claim",
+    "primary_name": "new_name",
+    "columns": {"new_name": {"type": "String", "max_length": 100}, "new_receipt": RECEIPT},
+}
 
 
 @pytest.fixture
@@ -259,10 +268,8 @@ def test_files_end_with_their_column(upload, crm, files, stored):
 
 
 def test_files_end_with_their_table(crm, upload, files, stored):
-    columns = {"new_name": {"type": "String", "max_length": 100}, "new_receipt": RECEIPT}
-    names = {"logical_name": "new_claim", "schema_name": "new_Claim", "entity_set_name": "new_claims"}
     with crm.customizing() as customizations:
-        customizations.create_table({**names, "display_name": "Claim", "primary_name": "new_name", "columns": columns})
+        customizations.create_table(CLAIM)
     claim = EntityReference("new_claim", crm.service().create(Entity("new_claim")))
     upload(b"evidence", row=claim)
     with crm.customizing() as customizations:
@@ -482,6 +489,30 @@ def test_a_token_ends_with_its_commit(begin, commit):
     token = begin()
     commit(token, [])
     with pytest.raises(InvalidArgument, match="FileContinuationToken"):
+        commit(token, [])
+
+
+def test_an_empty_block_takes_no_place(send, begin, commit, content):
+    token = begin()
+    for number, data in enumerate((b"", b"Paid", b"")):
+        send("UploadBlock", FileContinuationToken=token, BlockId=block(number), BlockData=data)
+    assert commit(token, [block(0), block(1), block(2)])["FileSizeInBytes"] == 4
+    assert content() == b"Paid"
+
+
+@pytest.mark.parametrize(("offset", "length", "expected"), [(2**63, 1, b""), (1, 2**70, b"aid"), (2**63 - 1, 9, b"")])
+def test_a_span_may_be_beyond_the_end(upload, content, offset, length, expected):
+    upload(b"Paid")
+    assert content(offset, length) == expected
+
+
+def test_an_upload_for_a_table_that_was_deleted_cannot_be_committed(crm, begin, commit):
+    with crm.customizing() as customizations:
+        customizations.create_table(CLAIM)
+    token = begin(row=EntityReference("new_claim", crm.service().create(Entity("new_claim"))))
+    with crm.customizing() as customizations:
+        customizations.delete_table("new_claim")
+    with pytest.raises(EntityNotFound):
         commit(token, [])
 
 

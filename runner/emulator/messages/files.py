@@ -13,7 +13,13 @@ from typing import Any
 
 from dataverse_client.types import Entity, EntityReference, new_guid
 from runner.emulator.call import Call
-from runner.emulator.errors import AttachmentFileSizeTooBig, AttributeNotFound, InvalidArgument, ObjectDoesNotExist
+from runner.emulator.errors import (
+    AttachmentFileSizeTooBig,
+    AttributeNotFound,
+    EntityNotFound,
+    InvalidArgument,
+    ObjectDoesNotExist,
+)
 from runner.emulator.messages.allowed_files import refuse_extension, refuse_mime_type
 from runner.emulator.messages.environment import Environment, Handler
 from runner.emulator.messages.parameters import parameter, several
@@ -118,7 +124,8 @@ def _download_block(engine: Environment, operation: Operation) -> dict[str, Any]
     if offset < 0 or length < 0:
         raise InvalidArgument(f"Parameters 'Offset' ({offset}) and 'BlockLength' ({length}) must be 0 or greater.")
     file = _file(engine, parameter(operation.parameters, "FileContinuationToken", str))
-    return {"Data": read_file(engine.store, file.id or "", offset, min(length, file["filesizeinbytes"]))}
+    size = file["filesizeinbytes"]
+    return {"Data": read_file(engine.store, file.id or "", min(offset, size), min(length, size))}
 
 
 def _delete_file(engine: Environment, operation: Operation) -> dict[str, Any]:
@@ -140,10 +147,12 @@ def _place(engine: Environment, operation: Operation) -> tuple[EntityReference, 
 
 
 def _column(engine: Environment, table: str, name: str) -> Column:
-    columns = engine.store.metadata.tables[table].columns
-    column = columns.get(name)
+    found = engine.store.metadata.tables.get(table)
+    if found is None:
+        raise EntityNotFound.named(table)
+    column = found.columns.get(name)
     if column is None:
-        raise AttributeNotFound.named(table, name, columns)
+        raise AttributeNotFound.named(table, name, found.columns)
     if column.max_size_in_kb is None:
         raise InvalidArgument(f"'{name}' of '{table}' is {column.type}. Only a file column holds a file.")
     return column

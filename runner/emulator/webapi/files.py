@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from dataverse_client.types import EntityReference
+from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.messages.files import MAX_BLOCK, refuse_too_big
 from runner.emulator.metadata.file_attachments import FILE_ATTACHMENT
 from runner.emulator.metadata.model import Column
 from runner.emulator.webapi.exchange import NO_CONTENT, Exchange
 from runner.emulator.webapi.faults import BadRequest
 from runner.emulator.webapi.http import Response
+from runner.emulator.webapi.records import refuse_other_version
 
 _ANY_BYTES = "application/octet-stream"
 #: The types that Python knows itself: those of the machine would differ from one to the next.
@@ -36,20 +38,21 @@ _CHUNK_SIZE = {"x-ms-chunk-size": str(MAX_BLOCK)}
 def upload(exchange: Exchange, reference: EntityReference, column: Column) -> Response:
     """``PATCH set(id)/column``: the whole file, the beginning of an upload in chunks, or one of its chunks."""
     row = exchange.resolve(reference)
-    token = exchange.parameters.get("sessiontoken")
-    if token is not None:
-        return _upload_chunk(exchange, row, column, token)
-    if (exchange.request.header("x-ms-transfer-mode") or "").lower() == "chunked":
-        return _begin(exchange, row, column)
-    return _upload_whole(exchange, row, column)
+    with exchange.transaction():
+        refuse_other_version(exchange, row)
+        token = exchange.parameters.get("sessiontoken")
+        if token is not None:
+            return _upload_chunk(exchange, row, column, token)
+        if (exchange.request.header("x-ms-transfer-mode") or "").lower() == "chunked":
+            return _begin(exchange, row, column)
+        return _upload_whole(exchange, row, column)
 
 
 def _upload_whole(exchange: Exchange, row: EntityReference, column: Column) -> Response:
     body = exchange.request.body
     refuse_too_big(column, len(body))
-    with exchange.transaction():
-        token = _initialize(exchange, row, column)
-        _commit(exchange, token, _upload_blocks(exchange, token, 0, body), _file_name(exchange))
+    token = _initialize(exchange, row, column)
+    _commit(exchange, token, _upload_blocks(exchange, token, 0, body), _file_name(exchange))
     return NO_CONTENT
 
 
@@ -64,15 +67,14 @@ def _upload_chunk(exchange: Exchange, row: EntityReference, column: Column, toke
     """Store a chunk. The one that completes the file, whatever their order, commits it."""
     start, size = _content_range(exchange)
     refuse_too_big(column, size)
-    with exchange.transaction():
-        _upload_blocks(exchange, token, start, exchange.request.body)
-        with exchange.emulator.reading() as rows:
-            uploaded = rows.upload(token)
-        if uploaded is None or (uploaded.row, uploaded.column) != (row, column.logical_name):
-            raise BadRequest("The sessiontoken belongs to another file. Send each chunk to the Location of the first.")
-        if sum(uploaded.blocks.values()) < size:
-            return Response(206)
-        _commit(exchange, token, _in_order(uploaded.blocks), _sent_name(exchange) or uploaded.file_name)
+    _upload_blocks(exchange, token, start, exchange.request.body)
+    with exchange.emulator.reading() as rows:
+        uploaded = rows.upload(token)
+    if uploaded is None or (uploaded.row, uploaded.column) != (row, column.logical_name):
+        raise BadRequest("The sessiontoken belongs to another file. Send each chunk to the Location of the first.")
+    if sum(uploaded.blocks.values()) < size:
+        return Response(206)
+    _commit(exchange, token, _in_order(uploaded.blocks), _sent_name(exchange) or uploaded.file_name)
     return NO_CONTENT
 
 
@@ -159,8 +161,19 @@ class _Span(NamedTuple):
 def download(exchange: Exchange, reference: EntityReference, column: Column) -> Response:
     """``GET set(id)/column/$value``: the file, or the part of it that the header Range asks for."""
     row = exchange.resolve(reference)
-    if exchange.retrieve(row, (column.logical_name,)).get(column.logical_name) is None:
-        return NO_CONTENT
+    while True:
+        file_id = exchange.retrieve(row, (column.logical_name,)).get(column.logical_name)
+        if file_id is None:
+            return NO_CONTENT
+        try:
+            return _download(exchange, row, column)
+        except ObjectDoesNotExist:
+            if exchange.retrieve(row, (column.logical_name,)).get(column.logical_name) == file_id:
+                raise
+            # Another file took its place between two blocks: begin again with that one.
+
+
+def _download(exchange: Exchange, row: EntityReference, column: Column) -> Response:
     file = exchange.execute("InitializeFileBlocksDownload", Target=row, FileAttributeName=column.logical_name)
     size = file["FileSizeInBytes"]
     span = _span(exchange.request.header("range") or "", size)

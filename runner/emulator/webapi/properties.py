@@ -86,7 +86,7 @@ def _write(
         raise BadRequest(f"To set '{column.logical_name}', send {{\"value\": ...}}; for a lookup use its $ref.")
     row = Entity(table.logical_name, exchange.resolve(reference).id)
     row[column.logical_name] = exchange.schema.converters(table)[column.logical_name](body["value"])
-    exchange.execute("Update", Target=row)
+    records.update(exchange, row)
     return NO_CONTENT
 
 
@@ -132,7 +132,7 @@ def _set_lookup(
         raise BadRequest('A $ref needs {"@odata.id": "<url of the row>"}.')
     row = exchange.reader().read(table, {f"{name}@odata.bind": body["@odata.id"]}).entity
     row.id = exchange.resolve(reference).id
-    exchange.execute("Update", Target=row)
+    records.update(exchange, row)
     return NO_CONTENT
 
 

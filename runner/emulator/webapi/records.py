@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dataverse_client.types import EMPTY_GUID, Entity, EntityReference
-from runner.emulator.errors import DuplicateRecord, ObjectDoesNotExist
+from runner.emulator.errors import ConcurrencyVersionMismatch, DuplicateRecord, ObjectDoesNotExist
 from runner.emulator.metadata.model import OneToManyRelationship, Table
 from runner.emulator.query.odata import QueryOptions
 from runner.emulator.webapi.contexts import selection
@@ -156,12 +156,26 @@ def _update(exchange: Exchange, table: Table, target: Entity) -> Response:
     if target.id is None:
         target.id = exchange.resolve(target.to_entity_reference()).id
         target.key_attributes = {}
+    update(exchange, target)
+    return _written(exchange, table, target.id, created=False)
+
+
+def update(exchange: Exchange, target: Entity) -> None:
+    """Update a row. Raises ConcurrencyVersionMismatch when it is not at the version in If-Match."""
     target.row_version = _row_version(exchange)
     if target.row_version is None:
         exchange.execute("Update", Target=target)
     else:
         exchange.execute("Update", Target=target, ConcurrencyBehavior=_ROW_VERSION_MATCHES)
-    return _written(exchange, table, target.id, created=False)
+
+
+def refuse_other_version(exchange: Exchange, row: EntityReference) -> None:
+    """Raises ConcurrencyVersionMismatch when the row is not at the version in If-Match."""
+    expected = _row_version(exchange)
+    if expected is not None:
+        primary_id = exchange.schema.table(row.logical_name).primary_id_attribute
+        if etag(exchange.retrieve(row, (primary_id,))) != f'W/"{expected}"':
+            raise ConcurrencyVersionMismatch
 
 
 def _row_version(exchange: Exchange) -> str | None:

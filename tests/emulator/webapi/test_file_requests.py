@@ -6,6 +6,8 @@ from base64 import b64decode, b64encode
 
 import pytest
 
+from runner.emulator.webapi import files
+
 ATTRIBUTES = "EntityDefinitions(LogicalName='account')/Attributes"
 CLASS = "Microsoft.Dynamics.CRM.FileAttributeMetadata"
 CHUNK = 4 * 1024 * 1024
@@ -307,6 +309,34 @@ def test_a_file_is_deleted(crm, column, upload, row, download):
     assert crm.delete(column).status == 204
     assert (row()["new_receipt"], row()["new_receipt_name"]) == (None, None)
     assert download().status == 204
+
+
+@pytest.mark.behaviour("Web API", "A file is uploaded and deleted only if its row is as If-Match says", "decided")
+def test_a_file_follows_if_match(crm, id, column, upload, row, error_of):
+    seen = row()["@odata.etag"]
+    assert upload(b"first", If_Match=seen).status == 204
+    for refused in (
+        upload(b"second", If_Match=seen),
+        crm.send("PATCH", column, If_Match=seen, x_ms_transfer_mode="chunked", x_ms_file_name="second.txt"),
+        crm.delete(column, If_Match=seen),
+        crm.send("PUT", f"accounts({id})/name", {"value": "Fabrikam"}, If_Match=seen),
+    ):
+        assert error_of(refused)[:2] == (412, "0x80060882")
+    assert upload(b"second", If_Match=row()["@odata.etag"]).status == 204
+    assert crm.delete(column, If_Match="*").status == 204
+
+
+def test_a_download_goes_on_with_the_file_that_took_its_place(upload, download, monkeypatch):
+    upload(b"old")
+    others, blocks = [b"new"], files._blocks
+
+    def replaced_meanwhile(*arguments):
+        if others:
+            upload(others.pop())
+        return blocks(*arguments)
+
+    monkeypatch.setattr(files, "_blocks", replaced_meanwhile)
+    assert (download().status, download().body) == (200, b"new")
 
 
 def test_the_value_cannot_be_set(crm, column, id, error_of):
