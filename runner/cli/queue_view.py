@@ -39,8 +39,8 @@ def show_waiting(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
     if not messages:
         click.echo("No messages.")
         return
-    rows = [(*_cells(one), _state(one)) for one in messages]
-    _print_table(("Number", "Age", "Message id", "Subject", "Deliveries", "State"), rows)
+    rows = [(*_counters(one), _state(one), *_names(one)) for one in messages]
+    _print_table(("Number", "Age", "Deliveries", "State", "Message id", "Subject"), rows, stacked=2)
 
 
 def show_dead(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
@@ -50,8 +50,8 @@ def show_dead(messages: Sequence[PeekedMessage], *, as_json: bool) -> None:
     if not messages:
         click.echo("No dead letters.")
         return
-    rows = [(*_cells(one), one.dead_letter_reason or "", one.dead_letter_description or "") for one in messages]
-    _print_table(("Number", "Age", "Message id", "Subject", "Deliveries", "Reason", "Description"), rows)
+    rows = [(*_counters(one), *_names(one), one.dead_letter_reason, one.dead_letter_description) for one in messages]
+    _print_table(("Number", "Age", "Deliveries", "Message id", "Subject", "Reason", "Description"), rows, stacked=4)
 
 
 def show_one(message: PeekedMessage, *, as_json: bool) -> None:
@@ -108,9 +108,13 @@ def _conclude(done: str, selection: Selection) -> None:
         click.echo(f"Not among the dead letters any more: {numbers}.", err=True)
 
 
-def _cells(one: PeekedMessage) -> tuple[str, ...]:
+def _counters(one: PeekedMessage) -> tuple[str, ...]:
     tries = str(one.delivery_count) if not one.attempt else f"{one.delivery_count}, retried {one.attempt}×"
-    return str(one.sequence_number), _age(one.enqueued_at), one.message.message_id, one.message.subject or "", tries
+    return str(one.sequence_number), _age(one.enqueued_at), tries
+
+
+def _names(one: PeekedMessage) -> tuple[str, str | None]:
+    return one.message.message_id, one.message.subject
 
 
 def _state(one: PeekedMessage) -> str:
@@ -149,12 +153,15 @@ def _print_json(answer: Any) -> None:
     click.echo(redact(json.dumps(answer, indent=2, ensure_ascii=False)))
 
 
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, stacked: int = 1) -> None:
+    """A row each. On a terminal, which is seldom wide enough, the last ``stacked`` cells stand under one another."""
+    terminal = Console()
+    if not terminal.is_terminal:
+        # Into a file or a pipe nothing is folded: a line is a message.
+        terminal, stacked = Console(width=400), 1
+    table = Table(*columns[: len(columns) - stacked + 1], box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         # What a message says is text, and never markup.
-        table.add_row(*(Text(redact(str(cell))) for cell in row))
-    terminal = Console()
-    # Into a file or a pipe nothing is folded: a line is a message.
-    console = terminal if terminal.is_terminal else Console(width=400)
-    console.print(table)
+        cells = [Text(redact(str("" if cell is None else cell)), overflow="fold") for cell in row]
+        table.add_row(*cells[:-stacked], Text("\n").join(cell for cell in cells[-stacked:] if cell))
+    terminal.print(table)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -165,6 +166,16 @@ def test_lists_are_limited_and_go_from_old_to_new(embedded: MessageQueue) -> Non
 def test_dead_letters_are_filtered(embedded: MessageQueue, filters: list[str], found: list[str]) -> None:
     dead(embedded, "evt_1")
     assert [one["message_id"] for one in answer("dead-letters", *filters)] == found
+
+
+def test_a_narrow_terminal_shows_every_id_whole(embedded: MessageQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    message_id = "evt_mBkS5lX2RlHXdiepOVZlnjas:resubmit-1"
+    dead(embedded, message_id, "AnotherIntentPaid", subject="payment_intent.succeeded")
+    for variable, value in {"COLUMNS": "80", "TTY_COMPATIBLE": "1", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(variable, value)
+    said = click.unstyle(run("dead-letters").output)
+    assert max(map(len, said.splitlines())) <= 80
+    assert all(text in said for text in (message_id, "payment_intent.succeeded", "AnotherIntentPaid"))
 
 
 def test_an_empty_queue_is_said_to_be_empty(embedded: MessageQueue) -> None:
