@@ -110,13 +110,11 @@ def abandon_intent(context: PluginContext, table: PaymentTable, row: Entity) -> 
     with stripe_errors_as_refusals(context):
         payments = StripePayments(context, row, CollectionSettings())
         found = _find_if_known(context, payments)
-        if found and not found.can_be_closed:
+        if found is None or not found.can_be_closed:
             return {}
-        if found:
-            payments.close(found)
-    is_unpaid = found is not None or status_of(row) in TO_BE_COLLECTED
+        payments.close(found)
     # An order's status is computed from its parts, once the bridge has told what became of its own intent.
-    return {STATUS: OptionSetValue(PaymentStatus.CANCELED)} if is_unpaid and table is PAYMENT else {}
+    return {STATUS: OptionSetValue(PaymentStatus.CANCELED)} if table is PAYMENT else {}
 
 
 def _find_if_known(context: PluginContext, payments: StripePayments) -> StripePayment | None:

@@ -7,13 +7,18 @@ from decimal import Decimal
 from dataverse_client.types import Entity, QueryExpression
 from plugins.payment_tables import (
     CURRENCY,
+    INTENT,
     PAYMENT,
     RECEIVED,
     REFUNDED,
     SALES_ORDER_LOOKUP,
+    SESSION,
+    STATE,
     STATUS,
+    TO_BE_COLLECTED,
     PaymentStatus,
     amount_of,
+    has_intent,
     status_of,
 )
 from runner.plugin import PluginContext
@@ -21,14 +26,19 @@ from runner.plugin import PluginContext
 
 def payments_of(context: PluginContext, order: Entity) -> list[Entity]:
     """The Payments linked to ``order``, with the columns that its totals are computed from."""
-    columns = (PAYMENT.amount, CURRENCY, STATUS, RECEIVED, REFUNDED)
+    columns = (PAYMENT.amount, CURRENCY, STATUS, STATE, INTENT, SESSION, RECEIVED, REFUNDED)
     query = QueryExpression.of(PAYMENT.logical_name, *columns, where={SALES_ORDER_LOOKUP: order.id})
     return list(context.organization.retrieve_multiple(query))
 
 
 def collects(payment: Entity) -> bool:
-    """Whether a Payment collects its amount: all do but canceled ones. A failed one can still be paid."""
-    return status_of(payment) is not PaymentStatus.CANCELED
+    """Whether a Payment collects its amount, now or already. A failed one can still be paid.
+
+    A canceled one does not, nor one that was put away before it had an intent.
+    """
+    status = status_of(payment)
+    was_put_away = PAYMENT.is_closed(payment) and status in TO_BE_COLLECTED and not has_intent(payment)
+    return status is not PaymentStatus.CANCELED and not was_put_away
 
 
 def collected_by_payments(context: PluginContext, order: Entity) -> Decimal:

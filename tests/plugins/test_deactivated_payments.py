@@ -101,15 +101,20 @@ def test_the_order_asks_for_what_a_deactivated_payment_no_longer_does(shop) -> N
     assert shop.intent_of(shop.order(order_id))["amount"] == 10000
 
 
-def test_an_order_asks_again_for_what_a_payment_without_an_intent_claimed(shop) -> None:
-    """One that was imported, say, without the steps that would have created its intent."""
+def test_an_inactive_payment_without_an_intent_claims_nothing_of_its_order_until_it_is_collected(shop) -> None:
     order_id = shop.create_order("100.00")
     link = EntityReference("salesorder", order_id)
     payment_id = shop.create_payment("40.00", new_salesorderid=link, statecode=OptionSetValue(INACTIVE))
-    assert shop.intent_of(shop.order(order_id))["amount"] == 6000
-    deactivate(shop, payment_id)
-    assert shop.status("new_payment", payment_id) == "CANCELED"
     assert shop.intent_of(shop.order(order_id))["amount"] == 10000
+    shop.set_amount(payment_id, "30.00", statecode=OptionSetValue(ACTIVE))
+    assert sorted(intent["amount"] for intent in shop.live_intents()) == [3000, 7000]
+
+
+def test_an_inactive_payment_that_was_paid_elsewhere_still_counts_for_its_order(shop) -> None:
+    order_id = shop.create_order("100.00")
+    paid = {"new_salesorderid": EntityReference("salesorder", order_id), "new_paymentstatus": shop.choice("COMPLETED")}
+    shop.create_payment("40.00", statecode=OptionSetValue(INACTIVE), **paid)
+    assert shop.intent_of(shop.order(order_id))["amount"] == 6000
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "FAILED"])
