@@ -110,7 +110,10 @@ class SdkMessages:
             raise StepError(f"Step {step.name!r}: no custom step runs on {step.message} of {step.entity} (0x80044187).")
         listed = {*step.filtering_attributes, *(name for image in step.images for name in image.columns or ())}
         for column in sorted(listed - tables[step.entity].columns.keys()):
-            raise StepError(f"Step {step.name!r}: the table {step.entity!r} has no column {column!r} (0x80041103).")
+            raise StepError(
+                f"Step {step.name!r}: the table {step.entity!r} has no column {column!r} (0x80041103). Correct the "
+                "name, or describe the column under tables in registrations.yaml."
+            )
 
     def _knows(self, message: str) -> bool:
         id = message_id(message)
