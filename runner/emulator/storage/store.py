@@ -77,6 +77,8 @@ class Store:
         self._connection = sqlite3.connect(
             self.path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
         )
+        # Some builds of SQLite overwrite what is deleted, at the cost of writing a deleted file once more.
+        self._connection.execute("PRAGMA secure_delete = FAST")
         self._connection.create_function("fold", 1, fold, deterministic=True)
         self._connection.create_function("matches", 2, matches, deterministic=True)
         self.execute = self._connection.execute

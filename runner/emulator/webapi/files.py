@@ -28,7 +28,7 @@ _ANY_BYTES = "application/octet-stream"
 _MIME_TYPES = MimeTypes()
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.ASCII)
 #: Clients may add the size, as older pages of Dataverse do.
-_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))(?:/\d+)?\Z", re.ASCII)
+_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))(?:/\d+)?\Z", re.ASCII | re.IGNORECASE)
 _CHUNK_SIZE = {"x-ms-chunk-size": str(MAX_BLOCK)}
 
 
@@ -192,6 +192,8 @@ def _span(header: str, size: int) -> _Span | None:
     if match is None:
         return _Span(0, size, is_part=False)
     first, last, suffix = match.groups()
+    if last is not None and int(last) < int(first):
+        return _Span(0, size, is_part=False)
     start = int(first) if first is not None else max(size - int(suffix), 0)
     end = min(int(last) + 1, size) if last is not None else size
     return _Span(start, end, is_part=True) if start < end else None

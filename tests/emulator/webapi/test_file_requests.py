@@ -278,6 +278,7 @@ def test_an_unknown_session_is_refused(chunk, column, error_of):
         ("bytes=8-99", "bytes 8-9/10", b"89"),
         ("bytes=8-", "bytes 8-9/10", b"89"),
         ("bytes=-3", "bytes 7-9/10", b"789"),
+        ("Bytes=0-3", "bytes 0-3/10", b"0123"),
     ],
 )
 def test_a_part_is_downloaded(upload, download, asked, answered, body):
@@ -297,7 +298,12 @@ def test_a_part_may_span_blocks(upload, download):
 def test_a_part_behind_the_end_is_refused(upload, download):
     upload(b"paid")
     assert download(Range="bytes=4-8").status == 416
-    assert download(Range="pages=1-2").body == b"paid"
+
+
+@pytest.mark.parametrize("asked", ["pages=1-2", "bytes=2-1", "bytes=0-1,3-3"])
+def test_a_range_that_is_none_is_ignored(upload, download, asked):
+    upload(b"paid")
+    assert (download(Range=asked).status, download(Range=asked).body) == (200, b"paid")
 
 
 # --- reading and deleting --------------------------------------------------------------------------------------
