@@ -88,7 +88,7 @@ class Customizations:
 
     def _fail_keys(self, table: Table, description: Description) -> None:
         for key, body in description.get("keys", {}).items():
-            if not body["has_failed"] and self._store.holds_twice(table, body["columns"]):
+            if not body.get("has_failed") and self._store.holds_twice(table, body["columns"]):
                 body["has_failed"] = True
                 _log.warning(
                     "The key %s of %s has failed, because case, accents and spaces at the end no longer tell its "

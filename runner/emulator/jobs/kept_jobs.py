@@ -48,7 +48,7 @@ def unfinished_jobs(store: Store, steps: Iterable[Step], running: Iterable[Job])
         try:
             yield _resumed(id, by_id[step_id], retries or 0, data)
         except (TypeError, ValueError) as error:
-            _log.warning("Job %s cannot be run: its data is damaged (%s).", id, error)
+            _log.warning("Job %s cannot be run: its data is damaged, or of an earlier version (%s).", id, error)
 
 
 def _resumed(id: str, step: Step, retries: int, data: str) -> Job:

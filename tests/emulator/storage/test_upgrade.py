@@ -19,7 +19,7 @@ from runner.emulator.storage.text import fold
 from runner.emulator.storage.upgrade import FORM, DatabaseFormError
 
 CAFE, OTHER, ORDER = (f"00000000-0000-0000-0000-00000000000{digit}" for digit in "123")
-KEY = {"schema_name": "new_NameKey", "columns": ["name"], "has_failed": False}
+KEY = {"schema_name": "new_NameKey", "columns": ["name"]}
 DAY = {"type": "DateTime", "schema_name": "new_Day", "date_only": True}
 
 #: Makes the file of a new environment one of the versions that did not number the form of their files.
