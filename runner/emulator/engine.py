@@ -145,7 +145,7 @@ class Engine:
             transaction = self._open or Transaction(self.store)
             caller = self.users.caller(user_id)
             if authenticated_user_id is not None or user_agent:
-                caller = impersonated(caller, authenticated_user_id, user_agent)
+                caller = impersonated(caller, self.users.caller(authenticated_user_id or user_id), user_agent)
             call = Call(self, caller, transaction, tag, bypass)
             return self._serve(call, message, parameters)
         except RecursionError:

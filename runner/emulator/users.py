@@ -47,6 +47,6 @@ class Users:
         )
 
 
-def impersonated(caller: Caller, by: str | None, agent: str) -> Caller:
-    """The caller, impersonated by another user (None: by nobody), from the program ``agent``."""
-    return replace(caller, authenticated_user_id=by or caller.authenticated_user_id, initiating_user_agent=agent)
+def impersonated(caller: Caller, by: Caller, agent: str) -> Caller:
+    """The caller, impersonated by another user (or by nobody else), from the program ``agent``."""
+    return replace(caller, authenticated_user_id=by.initiating_user_id, initiating_user_agent=agent)

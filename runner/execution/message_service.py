@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dataverse_client.types import (
+    EMPTY_GUID,
     Entity,
     EntityCollection,
     EntityReference,
@@ -33,7 +34,7 @@ class MessageService:
         return OrganizationResponse(request.message_name, self.perform(request.message_name, request.parameters))
 
     def create(self, entity: Entity) -> str:
-        created: str = self.perform("Create", {"Target": entity})["id"]
+        created: str = self.perform("Create", {"Target": entity}).get("id", EMPTY_GUID)
         return created
 
     def retrieve(self, logical_name: str, id: str, columns: Sequence[str] | None = None) -> Entity:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataverse_client.types import Entity, EntityReference, OptionSetValue
+from dataverse_client.types import EMPTY_GUID, Entity, EntityReference, OptionSetValue
 from runner.emulator.call import Call
 from runner.emulator.messages.auto_numbers import AUTO_NUMBER_MESSAGES
 from runner.emulator.messages.bulk import (
@@ -88,7 +88,7 @@ def upsert(engine: Environment, call: Call, parameters: dict[str, Any]) -> dict[
         engine.perform(behalf, "Update", {**parameters, "Target": target})
         id = target.id
     else:
-        id = engine.perform(behalf, "Create", {**parameters, "Target": target})["id"]
+        id = engine.perform(behalf, "Create", {**parameters, "Target": target}).get("id", EMPTY_GUID)
     return upserted(target.logical_name, id, created=not found)
 
 

@@ -39,7 +39,7 @@ def _created(exchange: Exchange, table: Table, payload: Payload) -> Response:
 
 
 def _create_alone(exchange: Exchange, payload: Payload) -> str:
-    id: str = exchange.execute("Create", Target=payload.entity)["id"]
+    id: str = exchange.execute("Create", Target=payload.entity).get("id", EMPTY_GUID)
     return id
 
 

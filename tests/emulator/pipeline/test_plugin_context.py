@@ -13,6 +13,7 @@ from dataverse_client.types import (
     EntityReference,
     Money,
     OrganizationRequest,
+    new_guid,
 )
 from runner.emulator.errors import ObjectDoesNotExist
 from runner.emulator.seed import ADMINISTRATOR_ID, INTEGRATION_USER_ID, ROOT_BUSINESS_UNIT_ID, SYSTEM_USER_ID
@@ -183,6 +184,26 @@ def test_a_step_that_impersonates_keeps_the_initiating_user(crm, service, seen):
     service.create(account())
     assert context().user_id == INTEGRATION_USER_ID
     assert context().initiating_user_id == ADMINISTRATOR_ID
+
+
+@pytest.fixture
+def users_of(crm, seen):
+    """The initiating and authenticated user of a Create sent on behalf of the integration user."""
+    context = seen("Create", 20)
+
+    def send(authenticated_user_id):
+        request = OrganizationRequest("Create", {"Target": account()})
+        crm.execute(request, user_id=INTEGRATION_USER_ID, authenticated_user_id=authenticated_user_id)
+        return context().initiating_user_id, context().authenticated_user_id
+
+    return send
+
+
+def test_who_calls_on_behalf_of_another_is_a_user_too(users_of):
+    assert users_of(ADMINISTRATOR_ID.upper()) == (INTEGRATION_USER_ID, ADMINISTRATOR_ID)
+    assert users_of(INTEGRATION_USER_ID.upper()) == (INTEGRATION_USER_ID, INTEGRATION_USER_ID)
+    with pytest.raises(ObjectDoesNotExist):
+        users_of(new_guid())
 
 
 @pytest.mark.behaviour("Context", "Calls act as the step's user, as any other user, or as SYSTEM", "impersonate-a-user")

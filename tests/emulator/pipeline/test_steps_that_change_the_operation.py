@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from emulator_samples import account
 
-from dataverse_client.types import Entity, QueryExpression
+from dataverse_client.types import EMPTY_GUID, Entity, OrganizationRequest, QueryExpression
 from runner.emulator.errors import ObjectDoesNotExist
 
 # --- Target ---------------------------------------------------------------------------------------------------
@@ -77,6 +77,17 @@ def test_a_step_after_retrieve_changes_what_the_caller_gets(service, on):
         context.output_parameters["BusinessEntity"]["name"] = "***"
 
     assert service.retrieve("account", id, ["name"])["name"] == "***"
+
+
+def test_a_step_that_takes_the_outputs_away_leaves_the_caller_no_id(crm, service, on, names):
+    @on("Create", 40)
+    def forget(context):
+        context.output_parameters.clear()
+
+    assert service.create(account()) == EMPTY_GUID
+    upserted = crm.execute(OrganizationRequest("Upsert", {"Target": account()})).results
+    assert upserted["Target"].id == EMPTY_GUID
+    assert names() == ["Contoso", "Contoso"]
 
 
 @pytest.mark.behaviour(
