@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 #: Operators whose values are elements, even if there is only one.
-_SEVERAL = frozenset({ConditionOperator.IN, ConditionOperator.NOT_IN, ConditionOperator.BETWEEN})
+_SEVERAL = frozenset(
+    {
+        ConditionOperator.IN,
+        ConditionOperator.NOT_IN,
+        ConditionOperator.BETWEEN,
+        ConditionOperator.NOT_BETWEEN,
+        ConditionOperator.CONTAIN_VALUES,
+        ConditionOperator.DOES_NOT_CONTAIN_VALUES,
+    }
+)
 
 
 def write_fetch(query: QueryExpression) -> str:

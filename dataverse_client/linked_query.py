@@ -16,7 +16,7 @@ from dataverse_client.exact_json import JsonObject, rows
 from dataverse_client.exchange import Request, prefer
 from dataverse_client.fetchxml import write_fetch
 from dataverse_client.metadata import TableMetadata, Tables
-from dataverse_client.query import MAX_PAGE, is_topped, query_string
+from dataverse_client.query import MAX_PAGE, ODATA_OPERATORS, is_topped, query_string
 from dataverse_client.types import (
     AliasedValue,
     ConditionExpression,
@@ -37,12 +37,13 @@ _TOTAL_RECORD_COUNT = "@Microsoft.Dynamics.CRM.totalrecordcount"
 
 
 def needs_fetchxml(query: QueryExpression) -> bool:
-    """Whether the query has a link, compares columns or wants distinct rows."""
-    return query.distinct or any(True for _ in query.named_links()) or any(map(_names_columns, _conditions(query)))
+    """Whether the query has a link, compares columns, wants distinct rows or has an operator that OData lacks."""
+    return query.distinct or any(True for _ in query.named_links()) or any(map(_is_beyond_odata, _conditions(query)))
 
 
-def _names_columns(condition: ConditionExpression) -> bool:
-    return condition.compare_columns or condition.entity_name is not None
+def _is_beyond_odata(condition: ConditionExpression) -> bool:
+    has_form = condition.operator in ODATA_OPERATORS
+    return not has_form or condition.compare_columns or condition.entity_name is not None
 
 
 def fetch_request(query: QueryExpression, table: TableMetadata) -> Request:

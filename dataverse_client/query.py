@@ -40,6 +40,12 @@ _COMPARISONS = {
 }
 _TEXT_FUNCTIONS = {ConditionOperator.BEGINS_WITH: "startswith", ConditionOperator.ENDS_WITH: "endswith"}
 _EMPTINESS = {ConditionOperator.NULL: "eq", ConditionOperator.NOT_NULL: "ne"}
+_LISTS = frozenset({ConditionOperator.IN, ConditionOperator.NOT_IN})
+_PATTERNS = frozenset({ConditionOperator.LIKE, ConditionOperator.NOT_LIKE})
+#: The operators that have an OData form.
+ODATA_OPERATORS = frozenset(
+    {*_COMPARISONS, *_TEXT_FUNCTIONS, *_EMPTINESS, *_LISTS, *_PATTERNS, ConditionOperator.BETWEEN}
+)
 
 
 def query_request(query: QueryExpression, table: TableMetadata, root: str) -> Request:
@@ -153,11 +159,11 @@ def _condition(condition: ConditionExpression, table: TableMetadata) -> str:
         return f"{name} {_EMPTINESS[operator]} null"
     if operator in _TEXT_FUNCTIONS:
         return f"{_TEXT_FUNCTIONS[operator]}({name},{_only(condition, values)})"
-    if operator in (ConditionOperator.IN, ConditionOperator.NOT_IN):
+    if operator in _LISTS:
         return _membership(condition, values, table)
     if operator is ConditionOperator.BETWEEN and len(values) == 2:
         return f"({name} ge {values[0]} and {name} le {values[1]})"
-    if operator in (ConditionOperator.LIKE, ConditionOperator.NOT_LIKE):
+    if operator in _PATTERNS:
         text = _like(name, str(_only(condition, condition.values)))
         return text if operator is ConditionOperator.LIKE else f"not ({text})"
     raise InvalidRequestError(f"{column} {operator} with {len(values)} values has no OData form")

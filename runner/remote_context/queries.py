@@ -24,25 +24,8 @@ from dataverse_client.types import (
 Encode: TypeAlias = Callable[[Any], Any]
 
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.query.conditionoperator
-_OPERATORS = {
-    ConditionOperator.EQUAL: 0,
-    ConditionOperator.NOT_EQUAL: 1,
-    ConditionOperator.GREATER_THAN: 2,
-    ConditionOperator.LESS_THAN: 3,
-    ConditionOperator.GREATER_EQUAL: 4,
-    ConditionOperator.LESS_EQUAL: 5,
-    ConditionOperator.LIKE: 6,
-    ConditionOperator.NOT_LIKE: 7,
-    ConditionOperator.IN: 8,
-    ConditionOperator.NOT_IN: 9,
-    ConditionOperator.BETWEEN: 10,
-    ConditionOperator.NULL: 12,
-    ConditionOperator.NOT_NULL: 13,
-    ConditionOperator.BEGINS_WITH: 54,
-    ConditionOperator.ENDS_WITH: 56,
-}
-
-
+_UNUSED_NUMBERS = frozenset({45, 46, 47, 48, 49, 50, 52})
+_OPERATORS = dict(zip(ConditionOperator, (each for each in range(89) if each not in _UNUSED_NUMBERS), strict=True))
 #: Source: https://learn.microsoft.com/dotnet/api/microsoft.xrm.sdk.query.joinoperator
 _JOIN_OPERATORS = {
     JoinOperator.INNER: 0,

@@ -123,9 +123,11 @@ def test_linked_columns_have_their_types_over_http(agree: Callable[[QueryExpress
             ),
             2,
         ),
+        (QueryExpression("account", ("name",), where(ConditionExpression("ownerid", Op.EQUAL_USER_ID))), 2),
+        (QueryExpression("account", ("name",), where(ConditionExpression("createdon", Op.LAST_X_DAYS, (2,)))), 2),
         (replace(ACCOUNTS, top_count=2), 2),
     ],
-    ids=["outer", "no alias", "first row", "entity name", "not any", "distinct", "columns", "top"],
+    ids=["outer", "no alias", "first row", "entity name", "not any", "distinct", "columns", "caller", "now", "top"],
 )
 def test_every_link_finds_the_same_over_http(
     agree: Callable[[QueryExpression], list[Entity]], query: QueryExpression, count: int

@@ -162,6 +162,22 @@ def test_a_query_is_told_and_read_back_as_plain_json():
     assert (told["Operator"], told["Values"]) == (4, [encode_value(Money(Decimal("1.50")))])
 
 
+@pytest.mark.parametrize(
+    ("operator", "number"),
+    [
+        (ConditionOperator.NEXT_X_YEARS, 40),
+        (ConditionOperator.NOT_EQUAL_BUSINESS_ID, 44),
+        (ConditionOperator.EQUAL_USER_LANGUAGE, 51),
+        (ConditionOperator.OLDER_THAN_X_MONTHS, 53),
+        (ConditionOperator.BEGINS_WITH, 54),
+        (ConditionOperator.DOES_NOT_CONTAIN_VALUES, 88),
+    ],
+)
+def test_an_operator_is_told_as_its_number(operator, number):
+    asked = QueryExpression("account", criteria=FilterExpression(conditions=(ConditionExpression("name", operator),)))
+    assert encode_value(asked)["Criteria"]["Conditions"][0]["Operator"] == number
+
+
 def test_the_links_of_a_query_are_told():
     named = FilterExpression(conditions=(ConditionExpression("name", ConditionOperator.NULL, entity_name="p"),))
     any_line = LinkEntity("salesorderdetail", "salesorderid", "salesorderid", JoinOperator.ANY)

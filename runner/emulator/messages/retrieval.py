@@ -74,11 +74,14 @@ def found(engine: Environment, call: Call, question: Question, only: Filter | No
 
 def as_query(engine: Environment, call: Call, question: Question) -> Query:
     """The question in the query model. Raises InvalidArgument (one of its kinds) when it is malformed."""
+
+    def viewpoint() -> Viewpoint:
+        return Viewpoint(engine.clock.now(), call.user_id, call.caller.business_unit_id)
+
     if isinstance(question, QueryExpression):
-        return from_query_expression(question)
+        return from_query_expression(question, engine.store.metadata, viewpoint)
     if isinstance(question, FetchExpression):
-        viewpoint = Viewpoint(engine.clock.now(), call.user_id, call.caller.business_unit_id)
-        return read_fetch(question.query, engine.store.metadata, viewpoint)
+        return read_fetch(question.query, engine.store.metadata, viewpoint())
     return question
 
 

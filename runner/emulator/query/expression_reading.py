@@ -5,7 +5,7 @@ Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-servi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dataverse_client.types import (
     ConditionExpression,
@@ -16,7 +16,9 @@ from dataverse_client.types import (
     OrderType,
     QueryExpression,
 )
-from runner.emulator.errors import InvalidArgument
+from runner.emulator.errors import EntityNotFound, InvalidArgument
+from runner.emulator.metadata.model import Metadata
+from runner.emulator.query.fetchxml_conditions import relative_condition
 from runner.emulator.query.fetchxml_elements import (
     ALIAS_DOES_NOT_EXIST,
     INVALID_LINK_TYPE,
@@ -26,6 +28,7 @@ from runner.emulator.query.fetchxml_elements import (
     check_alias,
     refusal,
 )
+from runner.emulator.query.fetchxml_sources import Source
 from runner.emulator.query.link_types import FILTER_LINKS, JOINS, MAX_LINKS, SEMI_JOINS, TOO_MANY_LINKS, Kind, related
 from runner.emulator.query.model import (
     COMPARING_COLUMNS,
@@ -42,10 +45,18 @@ from runner.emulator.query.model import (
     Page,
     Query,
 )
+from runner.emulator.query.viewpoint import Viewpoint
+
+#: The operators of the query model, which need no viewpoint.
+_OPERATORS = {operator.value: operator for operator in Operator}
 
 
-def from_query_expression(expression: QueryExpression) -> Query:
+def from_query_expression(
+    expression: QueryExpression, metadata: Metadata, viewpoint: Callable[[], Viewpoint] | None = None
+) -> Query:
     """Convert a QueryExpression. A page number or size of 0 counts as not set, as in .NET.
+
+    Without a ``viewpoint`` conditions that are relative to the time or the caller are refused.
 
     Source: https://learn.microsoft.com/power-apps/developer/data-platform/org-service/queryexpression/order-rows
 
@@ -55,7 +66,7 @@ def from_query_expression(expression: QueryExpression) -> Query:
     paging = expression.page_info
     if expression.top_count is not None and expression.top_count > MAX_TOP:
         raise InvalidArgument(f"The TopCount must be a number between 0 and {MAX_TOP}, not {expression.top_count}.")
-    reader = _Reader(expression)
+    reader = _Reader(expression, metadata, viewpoint)
     links, semi_joins = reader.links(expression.link_entities)
     return Query(
         expression.entity_name,
@@ -84,11 +95,17 @@ class _Reader:
     The names of links are collected first, because conditions may name a link that comes later.
     """
 
-    def __init__(self, expression: QueryExpression) -> None:
+    def __init__(
+        self, expression: QueryExpression, metadata: Metadata, viewpoint: Callable[[], Viewpoint] | None
+    ) -> None:
+        self._metadata = metadata
+        self._viewpoint = viewpoint
         links = list(expression.named_links())
         if len(links) > MAX_LINKS:
             raise refusal(TOO_MANY_LINKS, "Number of link entities in query exceeded maximum limit.")
         self._aliases = iter([alias for alias, _ in links])
+        self._tables: dict[str | None, str] = {None: expression.entity_name}
+        self._tables |= {alias: link.link_to_entity_name for alias, link in links}
         #: An alias goes before the name of a table, and a linked table before the query's own.
         self._named: dict[str, str | None] = {expression.entity_name: None}
         self._named |= {link.link_to_entity_name: alias for alias, link in reversed(links) if not link.entity_alias}
@@ -163,18 +180,25 @@ class _Reader:
             )
         return related(link.join_operator, self._exists(link))
 
-    def _condition(self, condition: ConditionExpression, alias: str | None) -> Condition:
+    def _condition(self, condition: ConditionExpression, alias: str | None) -> Filter:
         ref = self._column(condition.attribute_name, condition.entity_name, alias, ALIAS_DOES_NOT_EXIST)
-        operator = Operator(condition.operator.value)
-        if not condition.compare_columns:
-            return Condition(ref, operator, condition.values)
-        if operator not in COMPARING_COLUMNS or len(condition.values) != 1:
+        operator = _OPERATORS.get(condition.operator.value)
+        if condition.compare_columns:
+            return _compared(condition, ref, operator)
+        return self._relative(condition, ref) if operator is None else Condition(ref, operator, condition.values)
+
+    def _relative(self, condition: ConditionExpression, ref: ColumnRef) -> Filter:
+        if self._viewpoint is None:
             raise refusal(
                 INVALID_OPERATOR,
-                f"A condition on '{ref.name}' that compares columns takes one of the operators "
-                f"{', '.join(sorted(COMPARING_COLUMNS))} and the name of one other column.",
+                f"The operator '{condition.operator}' on '{ref.name}' depends on the caller and the time: send the "
+                "query by RetrieveMultiple.",
             )
-        return Condition(ref, operator, (ColumnRef(condition.values[0], ref.alias),))
+        name = self._tables[ref.alias]
+        if name not in self._metadata.tables:
+            raise EntityNotFound.named(name)
+        column = Source(self._metadata.tables[name], ref.alias).column(ref.name)
+        return relative_condition(condition.operator.value, condition.values, ref, column, self._viewpoint())
 
     def _order_all(self, orders: Iterable[OrderExpression], alias: str | None) -> list[Order]:
         return [
@@ -192,3 +216,13 @@ class _Reader:
         if entity_name not in self._named:
             raise refusal(code, f"No LinkEntity of the query has the name or alias '{entity_name}'.")
         return ColumnRef(name, self._named[entity_name])
+
+
+def _compared(condition: ConditionExpression, ref: ColumnRef, operator: Operator | None) -> Condition:
+    if operator not in COMPARING_COLUMNS or len(condition.values) != 1:
+        raise refusal(
+            INVALID_OPERATOR,
+            f"A condition on '{ref.name}' that compares columns takes one of the operators "
+            f"{', '.join(sorted(COMPARING_COLUMNS))} and the name of one other column.",
+        )
+    return Condition(ref, operator, (ColumnRef(condition.values[0], ref.alias),))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dataverse_client.types import EntityReference
 from runner.emulator.metadata.model import AttributeType, Column
 from runner.emulator.query.date_conditions import FISCAL, counts_hours, in_fiscal, on_spans, within
 from runner.emulator.query.fetchxml_elements import BAD_CONDITION, INVALID_OPERATOR, INVALID_VALUE, refusal, required
@@ -75,17 +76,29 @@ def read_condition(
     name = required(element, "operator")
     if name in _OPERATORS:
         return _comparison(element, ref, _OPERATORS[name], other)
+    return relative_condition(name, _values(element), ref, column, viewpoint)
+
+
+def relative_condition(
+    name: str, values: tuple[Any, ...], ref: ColumnRef, column: Column, viewpoint: Viewpoint
+) -> Filter:
+    """The filter of an operator relative to the user, to the time, or to a row of a hierarchy.
+
+    Raises:
+      InvalidArgument: the operator is unknown, does not fit the column, or has the wrong number of values.
+    """
     if name in _IDENTITIES:
         operator, identity = _IDENTITIES[name]
         return Condition(ref, operator, (getattr(viewpoint, identity),))
     if name in _OWNERS:
         return _OWNERS[name](ref, viewpoint.user_id)
     if name in _LINEAGES:
-        return _LINEAGES[name](ref, _counted_values(element, name, ref, 1)[0])
-    return _on_dates(element, name, ref, column, viewpoint.now)
+        (row,) = _counted(values, name, ref, 1)
+        return _LINEAGES[name](ref, row.id if isinstance(row, EntityReference) else row)
+    return _on_dates(values, name, ref, column, viewpoint.now)
 
 
-def _on_dates(element: Element, name: str, ref: ColumnRef, column: Column, now: datetime) -> Filter:
+def _on_dates(values: tuple[Any, ...], name: str, ref: ColumnRef, column: Column, now: datetime) -> Filter:
     if not any(name in names for names in (_FIXED, _COUNTED, _FISCAL, _ON)):
         raise refusal(INVALID_OPERATOR, f"The condition operator '{name}' on '{ref.name}' is not supported here.")
     if column.type is not AttributeType.DATE_TIME:
@@ -95,8 +108,8 @@ def _on_dates(element: Element, name: str, ref: ColumnRef, column: Column, now: 
     if column.date_only and counts_hours(_COUNTED.get(name, "")):
         raise refusal(INVALID_OPERATOR, f"The condition operator '{name}' needs a time; '{ref.name}' is a date only.")
     if name in _FISCAL:
-        return _fiscal(element, name, ref, column)
-    return within(ref, column, _span(element, name, ref, now))
+        return _fiscal(values, name, ref, column)
+    return within(ref, column, _span(values, name, ref, now))
 
 
 def _comparison(element: Element, ref: ColumnRef, operator: Operator, other: ColumnRef | None) -> Condition:
@@ -110,7 +123,7 @@ def _comparison(element: Element, ref: ColumnRef, operator: Operator, other: Col
         if not values:
             raise refusal(BAD_CONDITION, f"The operator '{operator.value}' on '{ref.name}' needs at least one value.")
     else:
-        values = _counted_values(element, operator.value, ref, wanted)
+        values = _counted(values, operator.value, ref, wanted)
     return Condition(ref, operator, values)
 
 
@@ -119,9 +132,8 @@ def _values(element: Element) -> tuple[str, ...]:
     return (*(() if own is None else (own,)), *((child.text or "").strip() for child in element))
 
 
-def _counted_values(element: Element, operator: str, ref: ColumnRef, count: int) -> tuple[str, ...]:
-    """The element's values. Raises InvalidArgument unless there are ``count`` of them."""
-    values = _values(element)
+def _counted(values: tuple[Any, ...], operator: str, ref: ColumnRef, count: int) -> tuple[Any, ...]:
+    """The values. Raises InvalidArgument unless there are ``count`` of them."""
     if len(values) != count:
         raise refusal(
             BAD_CONDITION, f"The operator '{operator}' on '{ref.name}' takes {count} value(s), not {len(values)}."
@@ -129,30 +141,30 @@ def _counted_values(element: Element, operator: str, ref: ColumnRef, count: int)
     return values
 
 
-def _fiscal(element: Element, operator: str, ref: ColumnRef, column: Column) -> Filter:
+def _fiscal(values: tuple[Any, ...], operator: str, ref: ColumnRef, column: Column) -> Filter:
     name = _FISCAL[operator]
-    values = _counted_values(element, operator, ref, FISCAL[name])
+    values = _counted(values, operator, ref, FISCAL[name])
     try:
         return in_fiscal(name, ref, column, [int(value) for value in values])
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise refusal(INVALID_VALUE, f"The operator '{operator}' on '{ref.name}': {error}.") from None
 
 
-def _span(element: Element, operator: str, ref: ColumnRef, now: datetime) -> Span:
+def _span(values: tuple[Any, ...], operator: str, ref: ColumnRef, now: datetime) -> Span:
     if operator in _FIXED:
         return FIXED_SPANS[_FIXED[operator]](now)
-    (value,) = _counted_values(element, operator, ref, 1)
+    (value,) = _counted(values, operator, ref, 1)
     try:
         if operator in _COUNTED:
             return counted_span(_COUNTED[operator], int(value), now)
         return on_spans(_moment(value))[_ON[operator]]
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):
         kind = "a whole number above 0, within the calendar" if operator in _COUNTED else "a date"
         raise refusal(
             INVALID_VALUE, f"The operator '{operator}' on '{ref.name}' takes {kind}, not '{value}'."
         ) from None
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+def _moment(value: Any) -> datetime:
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -30,7 +30,7 @@ def operand(table: str, column: Column, value: Any) -> int | float | str:
     """
     try:
         return _OPERANDS[column.type](column, value)
-    except (ValueError, TypeError, ArithmeticError):
+    except (ValueError, TypeError, AttributeError, ArithmeticError):
         raise InvalidArgument(
             f"'{column.logical_name}' of '{table}' ({column.type.value}) cannot be compared with {value!r}."
         ) from None

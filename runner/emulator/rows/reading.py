@@ -59,7 +59,7 @@ class ReadableRecords:
           InvalidArgument: (one of its kinds) a table, column, operator, value or cookie is wrong; the message names it.
         """
         if isinstance(query, QueryExpression):
-            query = from_query_expression(query)
+            query = from_query_expression(query, self._store.metadata)
         answer = run_query(self._store, query)
         if formatted:
             formats = self.tables[query.entity_name].formats
