@@ -14,17 +14,23 @@ from runner.emulator.storage.store import Store
 _FOLDED = re.compile(r"fold\((.+?)\)")
 
 
-class BareTable:
-    """``new_payment`` in a database in memory of its own, without anything around it.
+def bare_database(store: Store) -> sqlite3.Connection:
+    """A database in memory of its own, with ``new_payment`` and its indexes as the store has them.
 
-    Its indexes hold text as it is, which the emulator's hold folded: by a function in Python, for each text.
+    They hold text as it is, which the store's hold folded: by a function in Python, for each text.
     """
+    bare = sqlite3.connect(":memory:", isolation_level=None)
+    definitions = "SELECT sql FROM sqlite_master WHERE tbl_name = 'new_payment' AND sql IS NOT NULL"
+    for (sql,) in store.execute(definitions).fetchall():
+        bare.execute(_FOLDED.sub(r"\1", sql))
+    return bare
+
+
+class BareTable:
+    """``new_payment`` in a database of its own, without anything around it."""
 
     def __init__(self, store: Store, written: str) -> None:
-        self._execute = sqlite3.connect(":memory:", isolation_level=None).execute
-        definitions = "SELECT sql FROM sqlite_master WHERE tbl_name = 'new_payment' AND sql IS NOT NULL"
-        for (sql,) in store.execute(definitions).fetchall():
-            self._execute(_FOLDED.sub(r"\1", sql))
+        self._execute = bare_database(store).execute
         self.row = _row(store, written)
         del self.row["new_paymentid"]
         names = ", ".join(self.row)

@@ -181,11 +181,10 @@ def create_multiple() -> None:
 
 def bare_table(emulator: Any) -> Callable[[], object]:
     """Writes as many rows of the same columns and indexes as the emulator did, in one transaction."""
+    from bare_sqlite import bare_database
+
     store = emulator._engine.store
-    bare = sqlite3.connect(":memory:", isolation_level=None)
-    statements = store.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'new_payment' AND sql IS NOT NULL")
-    for (sql,) in statements.fetchall():
-        bare.execute(sql)
+    bare = bare_database(store)
     names = [row[1] for row in store.execute('PRAGMA table_info("new_payment")')]
     row = store.execute(f"SELECT {', '.join(names)} FROM new_payment LIMIT 1").fetchone()
     written = {name: value for name, value in zip(names, row, strict=True) if value is not None}
